@@ -1,0 +1,121 @@
+//! nicmon's kernel programs: entry points only.
+//!
+//! Each stands here twice where it reads kernel memory: as a BTF tracepoint, which may load through its typed
+//! arguments, and as a raw tracepoint (`*_raw`), which must ask a helper for each value. The user side loads one
+//! set. `ARCHITECTURE.md` tells what the programs count; one file here holds one concern.
+
+#![no_std]
+#![no_main]
+
+mod context;
+mod drops;
+mod irq;
+mod maps;
+mod memory;
+mod napi;
+mod timing;
+
+use aya_ebpf::{
+    macros::{btf_tracepoint, raw_tracepoint},
+    programs::{BtfTracePointContext, RawTracePointContext},
+};
+
+use crate::memory::{Direct, Probed};
+
+/// `softirq_entry(unsigned int vec_nr)`
+#[btf_tracepoint(function = "softirq_entry")]
+fn softirq_entry(ctx: BtfTracePointContext) -> i32 {
+    timing::softirq_entry(ctx.arg(0))
+}
+
+/// `softirq_exit(unsigned int vec_nr)`
+#[btf_tracepoint(function = "softirq_exit")]
+fn softirq_exit(ctx: BtfTracePointContext) -> i32 {
+    timing::softirq_exit(ctx.arg(0))
+}
+
+/// `softirq_raise(unsigned int vec_nr)`
+#[btf_tracepoint(function = "softirq_raise")]
+fn softirq_raise(ctx: BtfTracePointContext) -> i32 {
+    timing::softirq_raise(ctx.arg(0))
+}
+
+/// `napi_poll(struct napi_struct *napi, int work, int budget)`
+#[btf_tracepoint(function = "napi_poll")]
+fn napi_poll(ctx: BtfTracePointContext) -> i32 {
+    timing::napi_poll::<Direct, _>(&ctx, ctx.arg(0), ctx.arg(1), ctx.arg(2))
+}
+
+/// `irq_handler_entry(int irq, struct irqaction *action)`
+#[btf_tracepoint(function = "irq_handler_entry")]
+fn irq_handler_entry(ctx: BtfTracePointContext) -> i32 {
+    irq::entry(ctx.arg(1))
+}
+
+/// `irq_handler_exit(int irq, struct irqaction *action, int ret)`
+#[btf_tracepoint(function = "irq_handler_exit")]
+fn irq_handler_exit(ctx: BtfTracePointContext) -> i32 {
+    irq::exit::<Direct, _>(&ctx, ctx.arg(0), ctx.arg(1))
+}
+
+/// `kfree_skb(struct sk_buff *skb, void *location, enum skb_drop_reason reason, ..)`; the reason since 5.17.
+#[btf_tracepoint(function = "kfree_skb")]
+fn kfree_skb(ctx: BtfTracePointContext) -> i32 {
+    drops::count(&ctx, ctx.arg(1), ctx.arg(2))
+}
+
+/// Does nothing: what a run of it costs is what any run costs before its first instruction.
+#[btf_tracepoint(function = "softirq_entry")]
+fn empty(_ctx: BtfTracePointContext) -> i32 {
+    0
+}
+
+#[raw_tracepoint(tracepoint = "softirq_entry")]
+fn softirq_entry_raw(ctx: RawTracePointContext) -> i32 {
+    timing::softirq_entry(ctx.arg(0))
+}
+
+#[raw_tracepoint(tracepoint = "softirq_exit")]
+fn softirq_exit_raw(ctx: RawTracePointContext) -> i32 {
+    timing::softirq_exit(ctx.arg(0))
+}
+
+#[raw_tracepoint(tracepoint = "softirq_raise")]
+fn softirq_raise_raw(ctx: RawTracePointContext) -> i32 {
+    timing::softirq_raise(ctx.arg(0))
+}
+
+#[raw_tracepoint(tracepoint = "napi_poll")]
+fn napi_poll_raw(ctx: RawTracePointContext) -> i32 {
+    timing::napi_poll::<Probed, _>(&ctx, ctx.arg(0), ctx.arg(1), ctx.arg(2))
+}
+
+#[raw_tracepoint(tracepoint = "irq_handler_entry")]
+fn irq_handler_entry_raw(ctx: RawTracePointContext) -> i32 {
+    irq::entry(ctx.arg(1))
+}
+
+#[raw_tracepoint(tracepoint = "irq_handler_exit")]
+fn irq_handler_exit_raw(ctx: RawTracePointContext) -> i32 {
+    irq::exit::<Probed, _>(&ctx, ctx.arg(0), ctx.arg(1))
+}
+
+#[raw_tracepoint(tracepoint = "kfree_skb")]
+fn kfree_skb_raw(ctx: RawTracePointContext) -> i32 {
+    drops::count(&ctx, ctx.arg(1), ctx.arg(2))
+}
+
+#[raw_tracepoint(tracepoint = "softirq_entry")]
+fn empty_raw(_ctx: RawTracePointContext) -> i32 {
+    0
+}
+
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo) -> ! {
+    loop {}
+}
+
+/// The helpers ask for a licence compatible with the GPL; this side may also be used under GPL-2.0.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

@@ -1,0 +1,76 @@
+//! The maps and what is fixed at load. The sizes here are least ones: the user side sets those for its machine.
+
+use aya_ebpf::{
+    bindings::BPF_F_MMAPABLE,
+    macros::map,
+    maps::{Array, HashMap, PerCpuHashMap, Queue},
+};
+use nicmon_common::{
+    Config, CpuState, DropKey, IrqInfo, IrqKey, MAX_DROPS, NapiInfo, NapiKey, NapiStats, Offsets, RunStats,
+};
+
+/// Set by the user side before load; frozen, so the verifier folds it into the programs.
+#[unsafe(no_mangle)]
+pub static CONFIG: Config = Config {
+    offsets: Offsets {
+        napi_dev: 0,
+        napi_id: 0,
+        napi_poll: 0,
+        napi_thread: 0,
+        dev_ifindex: 0,
+        dev_name: 0,
+        dev_net: 0,
+        net_inum: 0,
+        action_name: 0,
+        action_thread_fn: 0,
+    },
+    napi_slots: 0,
+    irq_slots: 0,
+    log: 0,
+};
+
+/// Reads a member of [`CONFIG`], which the compiler must not take for its initial value.
+macro_rules! config {
+    ($($member:ident).+) => {
+        $crate::maps::read_static(&raw const $crate::maps::CONFIG.$($member).+)
+    };
+}
+pub(crate) use config;
+
+#[inline(always)]
+pub fn read_static(member: *const u32) -> u32 {
+    // SAFETY: only `config!` calls this, with members of a static.
+    unsafe { core::ptr::read_volatile(member) }
+}
+
+/// One element a possible CPU.
+#[map]
+pub static CPUS: Array<CpuState> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// `napi_slots` elements a possible CPU.
+#[map]
+pub static NAPI_STATS: Array<NapiStats> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// `irq_slots` elements a possible CPU.
+#[map]
+pub static IRQ_STATS: Array<RunStats> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// Which slot a NAPI has, and what else is known of it.
+#[map]
+pub static NAPIS: HashMap<NapiKey, NapiInfo> = HashMap::with_max_entries(1, 0);
+
+/// Which slot an irq action has, and what else is known of it.
+#[map]
+pub static IRQS: HashMap<IrqKey, IrqInfo> = HashMap::with_max_entries(1, 0);
+
+/// Slots without an owner; the user side fills it.
+#[map]
+pub static FREE_NAPI_SLOTS: Queue<u32> = Queue::with_max_entries(1, 0);
+
+/// Slots without an owner; the user side fills it.
+#[map]
+pub static FREE_IRQ_SLOTS: Queue<u32> = Queue::with_max_entries(1, 0);
+
+/// Dropped packets.
+#[map]
+pub static DROPS: PerCpuHashMap<DropKey, u64> = PerCpuHashMap::with_max_entries(MAX_DROPS, 0);

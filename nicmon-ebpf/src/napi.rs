@@ -1,0 +1,120 @@
+//! Which slot of the statistics a NAPI has.
+
+use aya_ebpf::{EbpfContext, bindings::BPF_NOEXIST};
+use aya_log_ebpf::warn;
+use nicmon_common::{CachedNapi, NAME_LEN, NapiInfo, NapiKey, NapiStats, SLOT_CACHE};
+
+use crate::{
+    context::ThisCpu,
+    maps::{FREE_NAPI_SLOTS, NAPI_STATS, NAPIS, config},
+    memory::{Memory, address_of, read_name},
+};
+
+/// An element of this CPU's part of `NAPI_STATS`, the backlog, or none.
+#[derive(Clone, Copy)]
+pub struct Slot(u32);
+
+impl Slot {
+    const BACKLOG: Self = Self(u32::MAX);
+    const NONE: Self = Self(u32::MAX - 1);
+
+    #[inline(always)]
+    pub fn from_raw(raw: u32) -> Self {
+        Self(raw)
+    }
+
+    #[inline(always)]
+    pub fn raw(self) -> u32 {
+        self.0
+    }
+
+    /// Its counters on this CPU; null where there are none.
+    #[inline(always)]
+    pub fn stats(self, this: &ThisCpu) -> *mut NapiStats {
+        if self.0 == Self::BACKLOG.0 {
+            // SAFETY: this CPU's element.
+            return unsafe { &raw mut (*this.state).backlog };
+        }
+        if self.0 == Self::NONE.0 {
+            return core::ptr::null_mut();
+        }
+        NAPI_STATS.get_ptr_mut(this.cpu * config!(napi_slots) + self.0).unwrap_or(core::ptr::null_mut())
+    }
+}
+
+/// The slot of a NAPI. It is the same NAPI if address, id, device index and namespace are: all four are compared
+/// at every poll.
+#[inline(always)]
+pub fn slot_of<M: Memory, C: EbpfContext>(ctx: &C, this: &ThisCpu, napi: *const u8) -> Slot {
+    // SAFETY: the offsets are this kernel's.
+    unsafe {
+        let dev: *const u8 = M::read(napi, config!(offsets.napi_dev));
+        if dev.is_null() {
+            // Only softnet_data.backlog has no device (net/core/dev.c: net_dev_init); netif_napi_add asks for one.
+            return Slot::BACKLOG;
+        }
+        let state = &mut *this.state;
+        let napi_id: u32 = M::read(napi, config!(offsets.napi_id));
+        let ifindex: u32 = M::read(dev, config!(offsets.dev_ifindex));
+        let net: *const u8 = M::read(dev, config!(offsets.dev_net));
+
+        // A device's NAPIs stand in one array or a slab each: the middle bits of the address tell them apart.
+        let napi_address = address_of(napi, &raw mut state.napi);
+        let entry = ((napi_address >> 6) ^ (napi_address >> 10)) as usize % SLOT_CACHE;
+        let cached = &mut *(&raw mut state.napi_cache).cast::<CachedNapi>().add(entry);
+        let generation = (&raw const state.generation).read_volatile();
+        if cached.napi == napi_address
+            && cached.napi_id == napi_id
+            && cached.ifindex == ifindex
+            && cached.net == net as u64
+            && cached.generation == generation
+        {
+            return Slot(cached.slot);
+        }
+        let netns: u32 = M::read(net, config!(offsets.net_inum));
+        let key = NapiKey { napi: napi_address, napi_id, ifindex, netns, pad: 0 };
+        let Some(slot) = look_up::<M, C>(ctx, this, &key, napi, dev) else {
+            state.softirq_lost += 1;
+            return Slot::NONE;
+        };
+        *cached = CachedNapi { napi: napi_address, net: net as u64, napi_id, ifindex, slot, generation };
+        Slot(slot)
+    }
+}
+
+/// The slot that the map has for a NAPI; at first sight, a free one.
+#[inline(always)]
+fn look_up<M: Memory, C: EbpfContext>(
+    ctx: &C,
+    this: &ThisCpu,
+    key: &NapiKey,
+    napi: *const u8,
+    dev: *const u8,
+) -> Option<u32> {
+    // SAFETY: elements are preallocated, and a slot stays its owner's for a second after the user side removed it.
+    if let Some(info) = unsafe { NAPIS.get(key) } {
+        return Some(info.slot);
+    }
+    let Ok(Some(slot)) = FREE_NAPI_SLOTS.pop() else {
+        if config!(log) != 0 {
+            warn!(ctx, "no slot left for napi {}", key.napi_id);
+        }
+        return None;
+    };
+    // SAFETY: the offset is this kernel's.
+    let poll_fn = unsafe { M::read(napi, config!(offsets.napi_poll)) };
+    let mut info = NapiInfo { poll_fn, slot, pad: 0, name: [0; NAME_LEN] };
+    read_name(dev.wrapping_add(config!(offsets.dev_name) as usize), &mut info.name);
+    if NAPIS.insert(key, info, u64::from(BPF_NOEXIST)).is_ok() {
+        // SAFETY: this CPU's element.
+        unsafe { (*this.state).new_napis += 1 };
+        if config!(log) != 0 {
+            warn!(ctx, "new napi {} of ifindex {} in netns {}", key.napi_id, key.ifindex, key.netns);
+        }
+        return Some(slot);
+    }
+    // Another CPU was faster, or the map is full.
+    let _ = FREE_NAPI_SLOTS.push(slot, 0);
+    // SAFETY: as above.
+    unsafe { NAPIS.get(key) }.map(|info| info.slot)
+}
