@@ -1,0 +1,335 @@
+//! Which NIC an interrupt belongs to, and which queue.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use super::{Error, read_line};
+
+/// The interrupts of the NICs in the network namespace of the sysfs mount.
+///
+/// Sysfs says which device has which MSI vectors (`msi_irqs`, drivers/pci/msi); the name a driver gave an
+/// interrupt tells what that leaves open. That name may be old: many drivers do not follow when an interface
+/// is renamed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NicIrqs(Vec<Nic>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Nic {
+    name: String,
+    /// Name of its virtio device (`virtio1`), by which `virtio_pci` and `virtio_mmio` call its interrupts.
+    virtio: Option<String>,
+    irqs: Irqs,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Irqs {
+    /// MSI vectors; no other device has them.
+    Msi(Vec<u32>),
+    /// A legacy line; whether somebody else uses it as well.
+    Line { irq: u32, shared: bool },
+    /// Sysfs does not tell.
+    Unknown,
+}
+
+impl Irqs {
+    fn may_hold(&self, wanted: u32) -> bool {
+        match self {
+            Self::Msi(vectors) => vectors.contains(&wanted),
+            Self::Line { irq, .. } => *irq == wanted,
+            Self::Unknown => true,
+        }
+    }
+}
+
+impl NicIrqs {
+    /// Reads the interrupts of all NICs. A NIC that vanishes meanwhile is left out.
+    ///
+    /// # Errors
+    /// `/sys/class/net` cannot be read.
+    pub fn read(sys: &Path) -> Result<Self, Error> {
+        let class = sys.join("class/net");
+        let mut nics = Vec::new();
+        for entry in fs::read_dir(&class).map_err(Error::read(&class))?.filter_map(Result::ok) {
+            let device = entry.path().join("device");
+            // Virtual interfaces have no device.
+            if let Ok(target) = fs::read_link(&device) {
+                let name = entry.file_name().to_string_lossy().into_owned();
+                let target = target.file_name().unwrap_or_default().to_string_lossy();
+                // Interrupts of a virtio device are its transport's. The parent of another device is a
+                // bridge, with interrupts of its own.
+                let virtio = is_numbered(&target, "virtio").then(|| target.into_owned());
+                let owner = if virtio.is_some() { device.join("..") } else { device };
+                nics.push(Nic { name, virtio, irqs: read_irqs(sys, &owner) });
+            }
+        }
+        Ok(Self(nics))
+    }
+
+    /// The NIC an interrupt belongs to; `None` where it is no NIC's or that cannot be told.
+    ///
+    /// The only NIC that has the MSI vector; else the NIC that the action names, directly (`eth0-rx-0`) or by
+    /// its virtio device (`virtio0-input.0`), if its interrupts do not say otherwise; else the NIC whose
+    /// legacy line it is, if the line is not shared.
+    pub fn nic_of(&self, irq: u32, action: &str) -> Option<&str> {
+        let msi =
+            self.0.iter().filter(|nic| matches!(&nic.irqs, Irqs::Msi(vectors) if vectors.contains(&irq)));
+        let lone = |nic: &&Nic| nic.irqs == Irqs::Line { irq, shared: false };
+        only(msi)
+            .or_else(|| self.named(irq, action))
+            .or_else(|| only(self.0.iter().filter(lone)))
+            .map(|nic| nic.name.as_str())
+    }
+
+    /// The NIC with the longest name that the action contains.
+    fn named(&self, irq: u32, action: &str) -> Option<&Nic> {
+        let names = |nic: &Nic| {
+            let names = [Some(nic.name.as_str()), nic.virtio.as_deref()].into_iter().flatten();
+            names.filter(|name| around(action, name).is_some()).map(str::len).max()
+        };
+        let candidates = self.0.iter().filter(|nic| nic.irqs.may_hold(irq));
+        candidates
+            .filter_map(|nic| Some((names(nic)?, nic)))
+            .max_by_key(|(length, _)| *length)
+            .map(|(_, nic)| nic)
+    }
+}
+
+/// The queue an interrupt serves, from the name of its action: that of the numbers which follows a word for a
+/// queue (`eth0-TxRx-3`, `virtio0-input.0`, `mlx5_comp3@pci:...`), or the whole rest after the name of its
+/// NIC (`eth0-3`). A number that belongs to the name of an interface or device is none.
+pub fn queue_of(action: &str, nic: Option<&str>) -> Option<u32> {
+    let (text, after_name) = match nic.and_then(|name| around(action, name)) {
+        Some((_, after)) => (after, true),
+        None => (action, false),
+    };
+    // What follows is where the device is.
+    let text = text.split('@').next().unwrap_or_default();
+    let mut tokens = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|token| !token.is_empty());
+    let mut follows_word = false;
+    if !after_name {
+        // A name, whatever it looks like.
+        tokens.next();
+    } else if let Some(queue) = text.strip_prefix('-').and_then(number) {
+        return Some(queue);
+    }
+    for token in tokens {
+        let word = token.trim_end_matches(|c: char| c.is_ascii_digit());
+        let digits = &token[word.len()..];
+        if digits.is_empty() {
+            follows_word = is_queue_word(word);
+        } else if word.is_empty() && follows_word || is_queue_word(word) {
+            return number(digits);
+        } else {
+            follows_word = false;
+        }
+    }
+    None
+}
+
+fn is_queue_word(word: &str) -> bool {
+    const WORDS: [&str; 13] =
+        ["rx", "tx", "txrx", "rxtx", "rxq", "txq", "q", "queue", "ring", "comp", "fp", "input", "output"];
+    WORDS.iter().any(|queue| queue.eq_ignore_ascii_case(word))
+}
+
+fn number(digits: &str) -> Option<u32> {
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
+}
+
+/// What is before and after a name in an action, where it stands there as a word of its own.
+fn around<'a>(action: &'a str, name: &str) -> Option<(&'a str, &'a str)> {
+    // An underscore may follow, as in `eth0_g0_tx`.
+    let begins = |before: &str| !before.ends_with(|c: char| c.is_alphanumeric() || c == '_');
+    let ends = |after: &str| !after.starts_with(char::is_alphanumeric);
+    let mut places = action.match_indices(name).map(|(at, _)| (&action[..at], &action[at + name.len()..]));
+    places.find(|(before, after)| !name.is_empty() && begins(before) && ends(after))
+}
+
+/// The one item, if there is one and no other.
+fn only<T>(mut items: impl Iterator<Item = T>) -> Option<T> {
+    let first = items.next()?;
+    items.next().is_none().then_some(first)
+}
+
+fn is_numbered(text: &str, prefix: &str) -> bool {
+    text.strip_prefix(prefix).is_some_and(|digits| !digits.is_empty() && number(digits).is_some())
+}
+
+fn read_irqs(sys: &Path, device: &Path) -> Irqs {
+    let mut vectors = read_numbers(&device.join("msi_irqs")).unwrap_or_default();
+    if !vectors.is_empty() {
+        vectors.sort_unstable();
+        return Irqs::Msi(vectors);
+    }
+    // 0 is "none" (`pci_dev.irq`).
+    match read_line(&device.join("irq")).ok().and_then(|line| number(&line)).filter(|&irq| irq != 0) {
+        Some(irq) => {
+            // The names of all who have asked for the line, with commas (`actions_show`,
+            // kernel/irq/irqdesc.c).
+            let actions: PathBuf = sys.join("kernel/irq").join(irq.to_string()).join("actions");
+            Irqs::Line { irq, shared: read_line(&actions).is_ok_and(|actions| actions.contains(',')) }
+        }
+        None => Irqs::Unknown,
+    }
+}
+
+fn read_numbers(directory: &Path) -> io::Result<Vec<u32>> {
+    let names = fs::read_dir(directory)?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    Ok(names.filter_map(|name| number(&name)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::{super::testing::this_machine, *};
+
+    /// Makes the part of sysfs that belongs to a NIC.
+    fn nic(sys: &Path, name: &str, pci: &str, virtio: Option<&str>, msi: &[u32], line: u32) {
+        let pci = sys.join("devices/pci0000:00").join(pci);
+        fs::create_dir_all(pci.join("net")).unwrap();
+        fs::create_dir_all(sys.join("class/net").join(name)).unwrap();
+        fs::write(pci.join("irq"), format!("{line}\n")).unwrap();
+        let device = virtio.map_or_else(|| pci.clone(), |virtio| pci.join(virtio));
+        fs::create_dir_all(&device).unwrap();
+        symlink(&device, sys.join("class/net").join(name).join("device")).unwrap();
+        if !msi.is_empty() {
+            fs::create_dir_all(pci.join("msi_irqs")).unwrap();
+        }
+        for irq in msi {
+            fs::write(pci.join("msi_irqs").join(irq.to_string()), "msix\n").unwrap();
+        }
+    }
+
+    fn line(sys: &Path, irq: u32, actions: &str) {
+        fs::create_dir_all(sys.join("kernel/irq").join(irq.to_string())).unwrap();
+        fs::write(sys.join("kernel/irq").join(irq.to_string()).join("actions"), actions).unwrap();
+    }
+
+    #[test]
+    fn of_a_machine() {
+        let sys = tempfile::tempdir().unwrap();
+        // As it is there: eth0 is virtio2, with these vectors at its PCI device, whose line is 0.
+        nic(sys.path(), "eth0", "0000:00:03.0", Some("virtio2"), &[37, 38, 39], 0);
+        fs::create_dir(sys.path().join("class/net/lo")).unwrap();
+        let irqs = NicIrqs::read(sys.path()).unwrap();
+        assert_eq!(irqs.0.len(), 1);
+
+        let interrupts = fs::read_to_string(this_machine().join("proc/interrupts")).unwrap();
+        let named = interrupts.lines().skip(1).filter_map(|line| {
+            let (irq, rest) = line.split_once(':')?;
+            let (irq, action) = (irq.trim().parse().ok()?, rest.split_whitespace().last()?);
+            let nic = irqs.nic_of(irq, action);
+            nic.map(|nic| (irq, action, nic, queue_of(action, Some(nic))))
+        });
+        let expected = [
+            (37, "virtio2-config", "eth0", None),
+            (38, "virtio2-input.0", "eth0", Some(0)),
+            (39, "virtio2-output.0", "eth0", Some(0)),
+        ];
+        assert_eq!(named.collect::<Vec<_>>(), expected);
+        assert!(NicIrqs::read(&sys.path().join("nothing")).is_err());
+    }
+
+    #[test]
+    fn vectors_before_names() {
+        let sys = tempfile::tempdir().unwrap();
+        let sys = sys.path();
+        nic(sys, "eth1", "0000:01:00.0", None, &[50, 51], 16);
+        nic(sys, "eth10", "0000:02:00.0", None, &[60, 61], 17);
+        nic(sys, "p0", "0000:03:00.0", None, &[70, 71], 18);
+        // Two ports of one device.
+        nic(sys, "m0", "0000:04:00.0", None, &[80, 81], 19);
+        nic(sys, "m1", "0000:04:00.0", None, &[80, 81], 19);
+        let irqs = NicIrqs::read(sys).unwrap();
+        for (irq, action, expected) in [
+            (50, "eth1-TxRx-0", Some("eth1")),
+            (60, "eth10-TxRx-0", Some("eth10")),
+            (70, "mlx5_comp0@pci:0000:03:00.0", Some("p0")),
+            // Renamed: the action still has the name that is now another's.
+            (71, "eth1-TxRx-1", Some("p0")),
+            (80, "m0-rx-0", Some("m0")),
+            (81, "mlx4-2@0000:04:00.0", None),
+            // An interface of that name in another namespace.
+            (99, "eth1-TxRx-0", None),
+            (99, "nvme0q1", None),
+        ] {
+            assert_eq!(irqs.nic_of(irq, action), expected, "{irq} {action}");
+        }
+    }
+
+    #[test]
+    fn lines_and_names() {
+        let sys = tempfile::tempdir().unwrap();
+        let sys = sys.path();
+        nic(sys, "eth0", "0000:01:00.0", None, &[], 10);
+        nic(sys, "eth2", "0000:02:00.0", None, &[], 11);
+        nic(sys, "ens4", "0000:03:00.0", Some("virtio1"), &[], 0);
+        nic(sys, "ens40", "0000:04:00.0", Some("virtio10"), &[], 0);
+        line(sys, 10, "uhci_hcd:usb1,eth0\n");
+        line(sys, 11, "8139cp\n");
+        let irqs = NicIrqs::read(sys).unwrap();
+        for (irq, action, expected) in [
+            (10, "eth0", Some("eth0")),
+            (10, "uhci_hcd:usb1", None),
+            (11, "8139cp", Some("eth2")),
+            (12, "eth0", None),
+            (5, "virtio1", Some("ens4")),
+            (5, "virtio10-input.0", Some("ens40")),
+            (5, "virtio100-input.0", None),
+            (5, "virtio2-req.0", None),
+            (5, "i40e-ens4-TxRx-3", Some("ens4")),
+            (5, "ens40:mac", Some("ens40")),
+            (5, "ens4_g0_tx", Some("ens4")),
+            (5, "xens4", None),
+            (5, "", None),
+        ] {
+            assert_eq!(irqs.nic_of(irq, action), expected, "{irq} {action}");
+        }
+    }
+
+    #[test]
+    fn queues() {
+        for (action, nic, expected) in [
+            // virtio_net, e1000e, igb, ixgbe, i40e, ice, bnx2x
+            ("virtio0-input.0", "eth0", Some(0)),
+            ("virtio3-output.12", "ens4", Some(12)),
+            ("virtio0-config", "eth0", None),
+            ("virtio1", "ens4", None),
+            ("eth0", "eth0", None),
+            ("eth0-rx-0", "eth0", Some(0)),
+            ("eth0-tx-1", "eth0", Some(1)),
+            ("enp3s0f1-TxRx-3", "enp3s0f1", Some(3)),
+            ("i40e-eth0-TxRx-3", "eth0", Some(3)),
+            ("i40e-0000:5e:00.0:misc", "eth0", None),
+            ("ice-ens1f0np0-TxRx-17", "ens1f0np0", Some(17)),
+            ("eth0-fp-4", "eth0", Some(4)),
+            // mlx5, mana, hns3, ena, gve
+            ("mlx5_comp3@pci:0000:08:00.0", "eth0", Some(3)),
+            ("mlx5_async0@pci:0000:08:00.0", "eth0", None),
+            ("mana_q2@pci:7870:00:00.0", "eth0", Some(2)),
+            ("hns3-0000:bd:00.0-TxRx-6", "eth0", Some(6)),
+            ("eth0-Tx-Rx-5", "eth0", Some(5)),
+            ("ena-mgmnt@pci:0000:00:05.0", "eth0", None),
+            ("gve-ntfy-blk3@pci:0000:00:04.0", "eth0", None),
+            // cxgb4, xen-netfront, sfc, stmmac, 8139cp
+            ("eth0-Rx7", "eth0", Some(7)),
+            ("eth0-q1-rx", "eth0", Some(1)),
+            ("eth0-2", "eth0", Some(2)),
+            ("eth0:rx-2", "eth0", Some(2)),
+            ("eth0:mac", "eth0", None),
+            ("8139cp", "eth2", None),
+            ("tx0", "tx0", None),
+            ("wan-q1", "wan-q1", None),
+            ("eth0-TxRx-99999999999", "eth0", None),
+            ("", "eth0", None),
+        ] {
+            assert_eq!(queue_of(action, Some(nic)), expected, "{action}");
+        }
+        assert_eq!(queue_of("eth0-TxRx-3", None), Some(3));
+        assert_eq!(queue_of("eth0-3", None), None);
+        assert_eq!(queue_of("tx0", None), None);
+    }
+}

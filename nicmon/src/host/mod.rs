@@ -1,0 +1,157 @@
+//! Readers of facts from `/proc`, `/sys` and netlink: what the kernel says, with no policy and no
+//! differences.
+//!
+//! Readers of files take the root they read under ([`Roots`]), so a test gives them a directory. What goes by
+//! netlink or ioctl speaks of the network namespace of the calling thread; [`netns::NetnsThread`] asks in
+//! others.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read as _, Seek as _},
+    path::{Path, PathBuf},
+};
+
+pub mod cpus;
+pub mod drivers;
+pub mod irqs;
+pub mod links;
+pub mod machine;
+mod netlink;
+pub mod netns;
+mod netns_thread;
+pub mod own;
+pub mod queues;
+pub mod softnet;
+pub mod stat;
+pub mod threads;
+
+/// Where `/proc` and `/sys` are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Roots {
+    /// Root of procfs.
+    pub proc: PathBuf,
+    /// Root of sysfs.
+    pub sys: PathBuf,
+}
+
+impl Default for Roots {
+    fn default() -> Self {
+        Self { proc: "/proc".into(), sys: "/sys".into() }
+    }
+}
+
+/// A fact that could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file could not be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file was read and does not hold what this kernel interface should.
+    #[error("{} holds something else than expected: {what}", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A thread could not be started.
+    #[error("cannot start a thread: {source}")]
+    Thread {
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    fn read(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Read { path, source }
+    }
+}
+
+/// Reads a file of one line, without the white space at its ends.
+fn read_line(path: &Path) -> Result<String, Error> {
+    let bytes = fs::read(path).map_err(Error::read(path))?;
+    Ok(String::from_utf8_lossy(&bytes).trim().to_owned())
+}
+
+/// A file of the kernel kept open and read again from its start each time, into the same memory.
+///
+/// Only for files that pin nothing: one below `/proc/PID` would be read of a process that has ended.
+#[derive(Debug)]
+struct Reread {
+    path: PathBuf,
+    file: File,
+    text: Vec<u8>,
+}
+
+impl Reread {
+    fn open(path: PathBuf) -> Result<Self, Error> {
+        match File::open(&path) {
+            Ok(file) => Ok(Self { path, file, text: Vec::new() }),
+            Err(source) => Err(Error::Read { path, source }),
+        }
+    }
+
+    /// Reads the whole file. Going back to 0 makes `seq_lseek` (`fs/seq_file.c`) produce the text anew.
+    fn read(&mut self) -> Result<&[u8], Error> {
+        self.text.clear();
+        self.file
+            .rewind()
+            .and_then(|()| self.file.read_to_end(&mut self.text))
+            .map_err(Error::read(&self.path))?;
+        Ok(&self.text)
+    }
+}
+
+/// Places of the fixtures, and what tests of namespaces share.
+#[cfg(test)]
+mod testing {
+    use std::{
+        path::PathBuf,
+        process::{Command, Stdio},
+        thread,
+    };
+
+    /// Captures from a real machine.
+    pub(super) fn this_machine() -> PathBuf {
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/host/this-machine")
+    }
+
+    /// Runs `test` on a thread that has a network namespace of its own; without root, says so and runs
+    /// nothing.
+    pub(super) fn in_new_namespace<R: Send + 'static>(test: fn() -> R) -> Option<R> {
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("DID NOT RUN: needs root");
+            return None;
+        }
+        let test = move || {
+            unshare_net();
+            test()
+        };
+        Some(thread::spawn(test).join().expect("the test's thread"))
+    }
+
+    /// Puts the calling thread into a new network namespace.
+    #[expect(unsafe_code, reason = "unshare is unsafe for CLONE_FILES, which is not asked for")]
+    pub(super) fn unshare_net() {
+        // SAFETY: the network namespace of a thread has nothing to do with memory or the table of
+        // descriptors.
+        unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNET) }.expect("unshare");
+    }
+
+    /// Runs `ip` with these arguments in the namespace of the calling thread; false where that fails.
+    pub(super) fn ip(arguments: &str) -> bool {
+        let done = Command::new("ip").args(arguments.split_whitespace()).stderr(Stdio::null()).status();
+        let done = done.is_ok_and(|status| status.success());
+        if !done {
+            eprintln!("DID NOT RUN: needs `ip {arguments}`");
+        }
+        done
+    }
+}

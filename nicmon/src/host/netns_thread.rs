@@ -1,0 +1,439 @@
+//! The thread that reads interfaces in network namespaces other than its process's.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    fs, io,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    sync::{Arc, mpsc},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    fd::{AsFd as _, OwnedFd},
+    fs::{Mode, OFlags},
+    thread::{LinkNameSpaceType, move_into_link_name_space},
+};
+
+use super::{
+    Error,
+    drivers::Drivers,
+    links::{Link, links, stats},
+    netns::{find, own_inum, own_path},
+    queues::{QueueNapi, queues},
+};
+
+/// How long a namespace that was not found, or could not be entered, is not looked for again.
+const SEARCH_AGAIN: Duration = Duration::from_secs(10);
+/// The shortest time between two reads of a namespace's queues.
+const QUEUES_AGAIN: Duration = Duration::from_secs(10);
+/// How long interfaces are taken to have the name, the master and the state they had, if there are the same
+/// ones: only their counters are read.
+const LINKS_AGAIN: Duration = Duration::from_secs(5);
+/// How long what is known of a namespace is kept while nobody asks for it.
+const FORGET: Duration = Duration::from_mins(1);
+
+/// An interface and its driver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkFacts {
+    /// The interface: its counters read now, all else up to 5 s ago.
+    pub link: Link,
+    /// Its driver, read when the interface was new; see [`Drivers::driver`].
+    pub driver: Option<Arc<str>>,
+}
+
+/// What there is in one network namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamespaceFacts {
+    /// Its interfaces, ascending by index.
+    pub links: Vec<LinkFacts>,
+    /// Which NAPI serves which queue, when the interfaces last changed; `None` where the kernel cannot tell.
+    pub queues: Option<Arc<[QueueNapi]>>,
+}
+
+/// The thread that enters namespaces could not return to its own, and has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the thread that reads network namespaces could not return to its own and has ended: counters and names \
+     of interfaces are unknown from now on; start nicmon again"
+)]
+pub struct Stopped;
+
+/// A thread of its own that enters network namespaces, so that no other thread of the process ever leaves its
+/// own.
+///
+/// Between two requests it holds no descriptor: an open namespace file or netlink socket would keep a
+/// namespace, and so the interfaces of a deleted container, alive. It ends when this value is dropped.
+#[derive(Debug)]
+pub struct NetnsThread {
+    requests: mpsc::Sender<Request>,
+    own: u32,
+}
+
+#[derive(Debug)]
+struct Request {
+    wanted: Vec<u32>,
+    refresh_queues: bool,
+    reply: mpsc::Sender<BTreeMap<u32, NamespaceFacts>>,
+}
+
+impl NetnsThread {
+    /// Starts the thread. Its own namespace is that of the calling thread.
+    ///
+    /// # Errors
+    /// That namespace cannot be read, or no thread be started.
+    pub fn start(proc: PathBuf) -> Result<Self, Error> {
+        let own = own_inum(&proc)?;
+        let (requests, receiver) = mpsc::channel::<Request>();
+        let mut worker = Worker { proc, own, namespaces: HashMap::new() };
+        let serve = move || {
+            for request in receiver {
+                match worker.round(&request.wanted, request.refresh_queues, Instant::now()) {
+                    // Who asked may have gone.
+                    Ok(facts) => drop(request.reply.send(facts)),
+                    Err(Stopped) => return,
+                }
+            }
+        };
+        match thread::Builder::new().name("nicmon-netns".to_owned()).spawn(serve) {
+            Ok(_) => Ok(Self { requests, own }),
+            Err(source) => Err(Error::Thread { source }),
+        }
+    }
+
+    /// Inode number of its own namespace.
+    pub fn own(&self) -> u32 {
+        self.own
+    }
+
+    /// Reads the interfaces of the wanted namespaces; those that cannot be found or entered (which takes
+    /// `CAP_SYS_ADMIN`) are not in the reply. The caller waits.
+    ///
+    /// A namespace is looked for at once when it is first asked for or its path is gone, then at most every
+    /// 10 s. Queues are read when the interfaces have changed or with `refresh_queues` (for an unknown NAPI
+    /// id), at most every 10 s as well: a change in between is made good later. What is known of a namespace
+    /// nobody has asked for is forgotten after a minute.
+    ///
+    /// # Errors
+    /// The thread has ended: every later call fails as well.
+    pub fn read(
+        &self,
+        wanted: &[u32],
+        refresh_queues: bool,
+    ) -> Result<BTreeMap<u32, NamespaceFacts>, Stopped> {
+        let (reply, answer) = mpsc::channel();
+        let request = Request { wanted: wanted.to_vec(), refresh_queues, reply };
+        self.requests.send(request).map_err(|_| Stopped)?;
+        answer.recv().map_err(|_| Stopped)
+    }
+}
+
+/// What the thread does and remembers.
+struct Worker {
+    proc: PathBuf,
+    own: u32,
+    namespaces: HashMap<u32, Namespace>,
+}
+
+/// What is remembered of a namespace.
+#[derive(Default)]
+struct Namespace {
+    /// A path that led into it.
+    place: Option<PathBuf>,
+    /// When it was last looked for in vain, or could not be entered.
+    failed: Option<Instant>,
+    wanted: Option<Instant>,
+    links: Vec<LinkFacts>,
+    links_read: Option<Instant>,
+    queues: Option<Arc<[QueueNapi]>>,
+    queues_read: Option<Instant>,
+    queues_due: bool,
+}
+
+impl Worker {
+    fn round(
+        &mut self,
+        wanted: &[u32],
+        refresh_queues: bool,
+        now: Instant,
+    ) -> Result<BTreeMap<u32, NamespaceFacts>, Stopped> {
+        let wanted: BTreeSet<u32> = wanted.iter().copied().collect();
+        for &inum in &wanted {
+            self.namespaces.entry(inum).or_default().wanted = Some(now);
+        }
+        self.namespaces.retain(|_, known| known.wanted.is_some_and(|asked| now - asked < FORGET));
+        self.search(&wanted, now);
+
+        let mut facts = BTreeMap::new();
+        let mut home = None;
+        for inum in wanted {
+            let Some(namespace) = self.namespaces.get_mut(&inum) else { continue };
+            if inum == self.own {
+                facts.extend(namespace.read_here(refresh_queues, now).ok().map(|read| (inum, read)));
+                continue;
+            }
+            let Some(place) = &namespace.place else { continue };
+            if home.is_none() {
+                home = open(&own_path(&self.proc), self.own).ok();
+            }
+            // Without a way back it does not leave.
+            let Some(home) = &home else { continue };
+            if open(place, inum).and_then(|file| enter(&file)).is_err() {
+                (namespace.place, namespace.failed) = (None, Some(now));
+                continue;
+            }
+            let read = namespace.read_here(refresh_queues, now);
+            enter(home).map_err(|_| Stopped)?;
+            facts.extend(read.ok().map(|read| (inum, read)));
+        }
+        Ok(facts)
+    }
+
+    /// Finds the places of those wanted that have none or whose place has become another's.
+    fn search(&mut self, wanted: &BTreeSet<u32>, now: Instant) {
+        let mut missing = BTreeSet::new();
+        for &inum in wanted.iter().filter(|&&inum| inum != self.own) {
+            let Some(namespace) = self.namespaces.get_mut(&inum) else { continue };
+            if namespace.place.as_ref().is_some_and(|place| !leads_to(place, inum)) {
+                // A new namespace may have been given the number: nothing known may be believed any more.
+                *namespace = Namespace { wanted: namespace.wanted, ..Namespace::default() };
+            }
+            if namespace.place.is_none() && namespace.failed.is_none_or(|failed| now - failed >= SEARCH_AGAIN)
+            {
+                missing.insert(inum);
+            }
+        }
+        if missing.is_empty() {
+            return;
+        }
+        let mut found = find(&self.proc, &missing);
+        for inum in missing {
+            if let Some(namespace) = self.namespaces.get_mut(&inum) {
+                namespace.place = found.remove(&inum);
+                namespace.failed = namespace.place.is_none().then_some(now);
+            }
+        }
+    }
+}
+
+impl LinkFacts {
+    /// Whether this is the same link. The kind is compared too, because numbers and names come again.
+    fn is(&self, link: &Link) -> bool {
+        self.link.ifindex == link.ifindex && self.link.name == link.name && self.link.kind == link.kind
+    }
+}
+
+impl Namespace {
+    /// Reads the namespace the thread is in, which is this one.
+    fn read_here(&mut self, refresh_queues: bool, now: Instant) -> io::Result<NamespaceFacts> {
+        let recent = self.links_read.is_some_and(|read| now - read < LINKS_AGAIN);
+        if !(recent && self.update_stats()) {
+            self.read_links()?;
+            self.links_read = Some(now);
+        }
+        self.queues_due |= refresh_queues;
+        if self.queues_due && self.queues_read.is_none_or(|read| now - read >= QUEUES_AGAIN) {
+            self.queues_due = false;
+            self.queues_read = Some(now);
+            if let Ok(queues) = queues() {
+                self.queues = queues.map(Arc::from);
+            }
+        }
+        Ok(NamespaceFacts { links: self.links.clone(), queues: self.queues.clone() })
+    }
+
+    /// Reads the counters alone; false where the links are no longer those known.
+    fn update_stats(&mut self) -> bool {
+        let Ok(stats) = stats() else { return false };
+        let known = self.links.iter().map(|facts| facts.link.ifindex);
+        if !known.eq(stats.iter().map(|(ifindex, _)| *ifindex)) {
+            return false;
+        }
+        for (facts, (_, stats)) in self.links.iter_mut().zip(stats) {
+            facts.link.stats = Some(stats);
+        }
+        true
+    }
+
+    /// Reads the links, and the drivers of those not known.
+    fn read_links(&mut self) -> io::Result<()> {
+        let links = links()?;
+        let same = self.links.len() == links.len()
+            && self.links.iter().zip(&links).all(|(known, link)| known.is(link) && known.link.up == link.up);
+        self.queues_due |= !same;
+        let drivers = Drivers::open()?;
+        let known = |link: &Link| {
+            let at = self.links.binary_search_by_key(&link.ifindex, |known| known.link.ifindex).ok()?;
+            self.links[at].is(link).then(|| self.links[at].driver.clone())
+        };
+        let driver = |link: &Link| known(link).unwrap_or_else(|| drivers.driver(&link.name).map(Arc::from));
+        self.links = links.into_iter().map(|link| LinkFacts { driver: driver(&link), link }).collect();
+        Ok(())
+    }
+}
+
+fn leads_to(place: &Path, inum: u32) -> bool {
+    fs::metadata(place).is_ok_and(|metadata| metadata.ino() == u64::from(inum))
+}
+
+/// Opens the file of a namespace, if it is still that of `inum`.
+fn open(place: &Path, inum: u32) -> io::Result<OwnedFd> {
+    // Not to hang, should a FIFO have taken the path.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let file = rustix::fs::open(place, flags, Mode::empty())?;
+    let is_it = rustix::fs::fstat(&file)?.st_ino == u64::from(inum);
+    is_it.then_some(file).ok_or_else(|| io::ErrorKind::NotFound.into())
+}
+
+/// Puts the calling thread into a network namespace; the kernel refuses what is none.
+fn enter(file: &OwnedFd) -> io::Result<()> {
+    Ok(move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Child, Command};
+
+    use super::{
+        super::testing::{in_new_namespace, ip, unshare_net},
+        *,
+    };
+
+    #[test]
+    fn own_namespace_only() {
+        let namespaces = NetnsThread::start("/proc".into()).unwrap();
+        assert_eq!(namespaces.own(), own_inum(Path::new("/proc")).unwrap());
+        let facts = namespaces.read(&[namespaces.own(), 1], false).unwrap();
+        assert_eq!(facts.keys().collect::<Vec<_>>(), [&namespaces.own()]);
+        assert!(facts[&namespaces.own()].links.iter().any(|facts| facts.link.name == "lo"));
+        assert!(NetnsThread::start("/nonexistent".into()).is_err());
+    }
+
+    /// A namespace that lives as long as a process in it.
+    struct Inhabited(Child, u32);
+
+    impl Inhabited {
+        fn new() -> Self {
+            let make = || {
+                unshare_net();
+                let child = Command::new("sleep").arg("60").spawn().expect("sleep");
+                Self(child, own_inum(Path::new("/proc")).unwrap())
+            };
+            thread::spawn(make).join().unwrap()
+        }
+    }
+
+    impl Drop for Inhabited {
+        fn drop(&mut self) {
+            drop(self.0.kill());
+            drop(self.0.wait());
+        }
+    }
+
+    fn names(facts: &NamespaceFacts) -> Vec<(&str, Option<&str>)> {
+        let link = |facts: &'_ LinkFacts| facts.link.kind.as_deref() == Some("veth");
+        let facts = facts.links.iter().filter(|facts| link(facts));
+        facts.map(|facts| (facts.link.name.to_str().unwrap(), facts.driver.as_deref())).collect()
+    }
+
+    fn until(what: &str, mut condition: impl FnMut() -> bool) {
+        let end = Instant::now() + Duration::from_secs(20);
+        while !condition() {
+            assert!(Instant::now() < end, "{what}");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    #[test]
+    fn another_namespace_and_its_end() {
+        in_new_namespace(|| {
+            let other = Inhabited::new();
+            let move_peer = format!("link set nm_b netns {}", other.0.id());
+            if !ip("link add nm_a type veth peer name nm_b") || !ip(&move_peer) {
+                return;
+            }
+            let namespaces = NetnsThread::start("/proc".into()).unwrap();
+            let (own, inum) = (namespaces.own(), other.1);
+            for _ in 0..3 {
+                let facts = namespaces.read(&[inum, own, inum], true).unwrap();
+                assert_eq!(names(&facts[&own]), [("nm_a", Some("veth"))]);
+                assert_eq!(names(&facts[&inum]), [("nm_b", Some("veth"))]);
+            }
+            assert_eq!(own_inum(Path::new("/proc")).unwrap(), own, "only the thread moves");
+            for descriptor in fs::read_dir("/proc/self/fd").unwrap() {
+                let target = fs::read_link(descriptor.unwrap().path()).unwrap_or_default();
+                assert!(
+                    !target.to_string_lossy().contains(&inum.to_string()),
+                    "the namespace's file is open"
+                );
+            }
+            // With its last process the namespace ends, and takes both ends of the pair along: unless
+            // somebody holds it.
+            drop(other);
+            until("the namespace is still there", || links().unwrap().iter().all(|link| link.name != "nm_a"));
+            let facts = namespaces.read(&[inum, own], false).unwrap();
+            assert_eq!(facts.keys().collect::<Vec<_>>(), [&own]);
+            assert_eq!(names(&facts[&own]), []);
+        });
+    }
+
+    #[test]
+    fn what_is_remembered() {
+        in_new_namespace(|| {
+            let proc = PathBuf::from("/proc");
+            let own = own_inum(&proc).unwrap();
+            let mut worker = Worker { proc, own, namespaces: HashMap::new() };
+            let start = Instant::now();
+            let after = |seconds| start + Duration::from_secs(seconds);
+            let (first, second) = (Inhabited::new(), Inhabited::new());
+
+            // Not there: looked for again only after ten seconds.
+            let nowhere = 5;
+            assert!(worker.round(&[nowhere, first.1], false, after(0)).unwrap().contains_key(&first.1));
+            worker.round(&[nowhere], false, after(9)).unwrap();
+            assert_eq!(worker.namespaces[&nowhere].failed, Some(after(0)));
+            worker.round(&[nowhere], false, after(10)).unwrap();
+            assert_eq!(worker.namespaces[&nowhere].failed, Some(after(10)));
+            // A path that leads elsewhere by now is not entered, and another one is found at once.
+            let wrong = worker.namespaces[&first.1].place.clone();
+            worker.namespaces.insert(second.1, Namespace { place: wrong, ..Namespace::default() });
+            let facts = worker.round(&[second.1], false, after(10)).unwrap();
+            assert!(facts.contains_key(&second.1));
+            let right = PathBuf::from(format!("/proc/{}/ns/net", second.0.id()));
+            assert_eq!(worker.namespaces[&second.1].place, Some(right));
+            // Nobody asked for the first since.
+            worker.round(&[], false, after(60)).unwrap();
+            assert!(!worker.namespaces.contains_key(&first.1) && worker.namespaces.contains_key(&second.1));
+
+            // Queues: at first, and then no sooner than ten seconds later.
+            let read = |worker: &mut Worker, refresh, seconds| {
+                worker.round(&[own], refresh, after(seconds)).unwrap();
+                worker.namespaces[&own].queues_read.map(|read| (read - start).as_secs())
+            };
+            assert_eq!(read(&mut worker, false, 100), Some(100));
+            assert_eq!(read(&mut worker, false, 120), Some(100), "nothing changed");
+            assert_eq!(read(&mut worker, true, 121), Some(121));
+            if !ip("link set lo up") {
+                return;
+            }
+            assert_eq!(read(&mut worker, false, 125), Some(121));
+            assert_eq!(read(&mut worker, false, 131), Some(131), "the change is made good");
+            assert_eq!(own_inum(Path::new("/proc")).unwrap(), own);
+
+            // A driver is not asked for again while the link is the same.
+            if ip("link add nm_a type veth peer name nm_b") {
+                worker.round(&[own], false, after(132)).unwrap();
+                let known = &mut worker.namespaces.get_mut(&own).unwrap().links;
+                for known in known {
+                    known.driver = Some("remembered".into());
+                }
+                assert!(ip("link set nm_b name nm_c"));
+                let facts = worker.round(&[own], false, after(136)).unwrap();
+                assert_eq!(names(&facts[&own]), [("nm_b", Some("remembered")), ("nm_a", Some("remembered"))]);
+                let facts = worker.round(&[own], false, after(137)).unwrap();
+                assert_eq!(names(&facts[&own]), [("nm_c", Some("veth")), ("nm_a", Some("remembered"))]);
+            }
+        });
+    }
+}

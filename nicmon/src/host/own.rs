@@ -1,0 +1,53 @@
+//! What this process itself takes.
+
+use std::path::Path;
+
+use rustix::time::{ClockId, clock_gettime};
+
+use super::{Error, read_line};
+
+/// CPU time of all threads of this process since its start, in ns (`CLOCK_PROCESS_CPUTIME_ID`,
+/// `kernel/time/posix-cpu-timers.c`).
+pub fn cpu_ns() -> u64 {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
+}
+
+/// Resident memory of this process in bytes: the second number of `/proc/self/statm`, in pages
+/// (`proc_pid_statm`, `fs/proc/array.c`). The kernel may be some dozen pages behind on each CPU.
+///
+/// # Errors
+/// The file cannot be read, or holds no such number.
+pub fn resident_bytes(proc: &Path) -> Result<u64, Error> {
+    let path = proc.join("self/statm");
+    let line = read_line(&path)?;
+    match line.split_ascii_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok()) {
+        Some(pages) => Ok(pages * rustix::param::page_size() as u64),
+        None => Err(Error::Content { path, what: format!("the line {line:?}") }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, hint};
+
+    use super::*;
+
+    #[test]
+    fn time() {
+        let first = cpu_ns();
+        hint::black_box((0..1_000_000_u64).fold(0, |sum, number| hint::black_box(sum ^ number)));
+        assert!(cpu_ns() > first);
+    }
+
+    #[test]
+    fn memory() {
+        assert!(resident_bytes(Path::new("/proc")).unwrap() > 100_000);
+        let proc = tempfile::tempdir().unwrap();
+        fs::create_dir(proc.path().join("self")).unwrap();
+        fs::write(proc.path().join("self/statm"), "5000 3 2 1 0 900 0\n").unwrap();
+        assert_eq!(resident_bytes(proc.path()).unwrap(), 3 * rustix::param::page_size() as u64);
+        fs::write(proc.path().join("self/statm"), "5000\n").unwrap();
+        assert!(resident_bytes(proc.path()).is_err());
+    }
+}

@@ -1,0 +1,130 @@
+//! The kernel's own accounting of CPU time, `/proc/stat`.
+
+use std::path::Path;
+
+use super::{Error, Reread};
+
+/// Time of one CPU since boot, in ticks of [`ticks_per_second`], by what it was spent on.
+///
+/// `idle` and `iowait` of a CPU may step back a little (`get_idle_time`, `fs/proc/stat.c`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are those of proc_stat(5)")]
+pub struct CpuTicks {
+    pub cpu: u32,
+    /// Guests included (`account_guest_time`, `kernel/sched/cputime.c`).
+    pub user: u64,
+    /// Niced guests included.
+    pub nice: u64,
+    pub system: u64,
+    pub idle: u64,
+    pub iowait: u64,
+    pub irq: u64,
+    pub softirq: u64,
+    pub steal: u64,
+}
+
+/// Ticks in a second: `USER_HZ`, 100 on every architecture but alpha.
+pub fn ticks_per_second() -> u64 {
+    rustix::param::clock_ticks_per_second()
+}
+
+/// A reader of `/proc/stat` that keeps it open.
+#[derive(Debug)]
+pub struct Stat(Reread);
+
+impl Stat {
+    /// Opens the file.
+    ///
+    /// # Errors
+    /// The file cannot be opened.
+    pub fn open(proc: &Path) -> Result<Self, Error> {
+        Reread::open(proc.join("stat")).map(Self)
+    }
+
+    /// Replaces the contents of `cpus` by the online CPUs, ascending. The format is `show_stat`'s
+    /// (`fs/proc/stat.c`).
+    ///
+    /// # Errors
+    /// The file cannot be read, or holds no CPU.
+    pub fn read(&mut self, cpus: &mut Vec<CpuTicks>) -> Result<(), Error> {
+        cpus.clear();
+        // The line of the sum, `cpu  `, comes first; the lines of the CPUs follow it without a gap.
+        let lines = self.0.read()?.split(|&byte| byte == b'\n').skip(1);
+        cpus.extend(lines.map_while(parse_line));
+        if cpus.is_empty() {
+            return Err(Error::Content { path: self.0.path.clone(), what: "no line of a CPU".to_owned() });
+        }
+        Ok(())
+    }
+}
+
+fn parse_line(line: &[u8]) -> Option<CpuTicks> {
+    let mut words = str::from_utf8(line.strip_prefix(b"cpu")?).ok()?.split_ascii_whitespace();
+    let cpu = words.next()?.parse().ok()?;
+    let mut next = || words.next()?.parse::<u64>().ok();
+    Some(CpuTicks {
+        cpu,
+        user: next()?,
+        nice: next()?,
+        system: next()?,
+        idle: next()?,
+        iowait: next()?,
+        irq: next()?,
+        softirq: next()?,
+        steal: next()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::{super::testing::this_machine, *};
+
+    #[test]
+    fn of_a_machine() {
+        let mut stat = Stat::open(&this_machine().join("proc")).unwrap();
+        let mut cpus = vec![CpuTicks::default(); 9];
+        for _ in 0..2 {
+            stat.read(&mut cpus).unwrap();
+            assert_eq!(cpus.iter().map(|ticks| ticks.cpu).collect::<Vec<_>>(), [0, 1]);
+            assert_eq!((cpus[0].user, cpus[0].idle, cpus[0].softirq), (13_554, 132_940, 8));
+        }
+    }
+
+    #[test]
+    fn offline_cpu_and_no_cpu() {
+        let proc = tempfile::tempdir().unwrap();
+        let path = proc.path().join("stat");
+        let text =
+            "cpu  1 1 1 1 1 1 1 1 0 0\ncpu0 1 2 3 4 5 6 7 8 9 10\ncpu12 9 8 7 6 5 4 3 2 0 0\nintr 5 4\n";
+        fs::write(&path, text).unwrap();
+        let mut cpus = Vec::new();
+        Stat::open(proc.path()).unwrap().read(&mut cpus).unwrap();
+        let expected = |cpu, [user, nice, system, idle, iowait, irq, softirq, steal]: [u64; 8]| CpuTicks {
+            cpu,
+            user,
+            nice,
+            system,
+            idle,
+            iowait,
+            irq,
+            softirq,
+            steal,
+        };
+        assert_eq!(cpus, [expected(0, [1, 2, 3, 4, 5, 6, 7, 8]), expected(12, [9, 8, 7, 6, 5, 4, 3, 2])]);
+
+        fs::write(&path, "intr 5 4\n").unwrap();
+        assert!(Stat::open(proc.path()).unwrap().read(&mut cpus).is_err());
+    }
+
+    #[test]
+    fn alive() {
+        assert!(ticks_per_second() >= 100);
+        let mut stat = Stat::open(Path::new("/proc")).unwrap();
+        let (mut first, mut second) = (Vec::new(), Vec::new());
+        stat.read(&mut first).unwrap();
+        stat.read(&mut second).unwrap();
+        assert!(first.len() == second.len() && second[0].user >= first[0].user);
+    }
+}

@@ -1,0 +1,107 @@
+//! CPU time of the kernel's network threads.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use super::Error;
+
+/// The ksoftirqd threads as (CPU, pid), ascending by CPU. They live as long as the kernel: look once, and
+/// again when a CPU comes online for the first time.
+///
+/// # Errors
+/// `/proc` cannot be read.
+pub fn ksoftirqd(proc: &Path) -> Result<Vec<(u32, u32)>, Error> {
+    let mut found: Vec<_> = pids(proc)?
+        .filter_map(|(pid, path)| {
+            let comm = fs::read(path.join("comm")).ok()?;
+            let cpu = str::from_utf8(comm.strip_prefix(b"ksoftirqd/")?).ok()?.trim_end().parse().ok()?;
+            // A process may call itself so; the kernel's threads have an empty command line.
+            fs::read(path.join("cmdline")).is_ok_and(|line| line.is_empty()).then_some((cpu, pid))
+        })
+        .collect();
+    found.sort_unstable();
+    Ok(found)
+}
+
+/// Pids of the threads whose name starts with a prefix.
+///
+/// # Errors
+/// `/proc` cannot be read.
+pub fn named(proc: &Path, comm_prefix: &str) -> Result<Vec<u32>, Error> {
+    let is_named =
+        |path: &Path| fs::read(path.join("comm")).is_ok_and(|comm| comm.starts_with(comm_prefix.as_bytes()));
+    Ok(pids(proc)?.filter(|(_, path)| is_named(path)).map(|(pid, _)| pid).collect())
+}
+
+/// Time in ns that a thread has run, or `None` where it has ended, its name does not start with `comm_prefix`
+/// (its pid was given to another), or the kernel keeps no such account (`CONFIG_SCHED_INFO`).
+///
+/// It is the first number of `/proc/PID/schedstat` (`proc_pid_schedstat`, `fs/proc/base.c`),
+/// `sum_exec_runtime`: of a thread that runs right now it is true to a tick.
+pub fn run_ns(proc: &Path, pid: u32, comm_prefix: &str) -> Option<u64> {
+    let path = proc.join(pid.to_string());
+    let run =
+        fs::read_to_string(path.join("schedstat")).ok()?.split_ascii_whitespace().next()?.parse().ok()?;
+    // Read after the time: had the pid changed hands before, the name would be the new one's.
+    let comm = fs::read(path.join("comm")).ok()?;
+    comm.starts_with(comm_prefix.as_bytes()).then_some(run)
+}
+
+/// The processes: their pid and their directory.
+pub(super) fn pids(proc: &Path) -> Result<impl Iterator<Item = (u32, PathBuf)> + use<>, Error> {
+    let entries = fs::read_dir(proc).map_err(Error::read(proc))?;
+    Ok(entries.filter_map(|entry| {
+        let entry = entry.ok()?;
+        let pid = entry.file_name().to_str()?.parse().ok()?;
+        Some((pid, entry.path()))
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn process(proc: &Path, pid: u32, comm: &str, cmdline: &str, schedstat: Option<&str>) {
+        let path = proc.join(pid.to_string());
+        fs::create_dir(&path).unwrap();
+        fs::write(path.join("comm"), comm).unwrap();
+        fs::write(path.join("cmdline"), cmdline).unwrap();
+        if let Some(schedstat) = schedstat {
+            fs::write(path.join("schedstat"), schedstat).unwrap();
+        }
+    }
+
+    #[test]
+    fn fixture() {
+        let proc = tempfile::tempdir().unwrap();
+        let proc = proc.path();
+        process(proc, 14, "ksoftirqd/0\n", "", Some("68912345 1234 56\n"));
+        process(proc, 92, "ksoftirqd/10\n", "", None);
+        process(proc, 23, "ksoftirqd/2\n", "", Some(""));
+        process(proc, 900, "ksoftirqd/7\n", "/bin/liar\0", Some("1 1 1\n"));
+        process(proc, 901, "napi/eth0-8193\n", "", Some("77 1 1\n"));
+        fs::create_dir(proc.join("sys")).unwrap();
+        fs::create_dir(proc.join("77")).unwrap();
+
+        assert_eq!(ksoftirqd(proc).unwrap(), [(0, 14), (2, 23), (10, 92)]);
+        assert_eq!(run_ns(proc, 14, "ksoftirqd/"), Some(68_912_345));
+        assert_eq!(run_ns(proc, 901, "napi/eth0-"), Some(77));
+        assert_eq!(run_ns(proc, 901, "napi/eth1-"), None);
+        assert_eq!(run_ns(proc, 92, "ksoftirqd/"), None, "no schedstat");
+        assert_eq!(run_ns(proc, 23, "ksoftirqd/"), None, "no number");
+        assert_eq!(run_ns(proc, 55, ""), None, "no such thread");
+        assert!(ksoftirqd(&proc.join("nothing")).is_err());
+    }
+
+    #[test]
+    fn alive() {
+        let pid = std::process::id();
+        let comm = fs::read_to_string("/proc/self/comm").unwrap();
+        let first = run_ns(Path::new("/proc"), pid, comm.trim_end());
+        assert!(
+            first.is_none_or(|first| run_ns(Path::new("/proc"), pid, "").is_some_and(|then| then >= first))
+        );
+    }
+}
