@@ -1,0 +1,251 @@
+//! The kernel side as seen from user space: loads the programs, attaches them, reads what they counted.
+//!
+//! With `host`, the only code that touches the kernel. A [`Probe`] gives a [`Reading`] per call: what happened
+//! since the call before.
+
+mod activity;
+pub mod btf;
+mod cost;
+mod error;
+mod mapped;
+mod object;
+mod programs;
+mod slots;
+
+use std::{mem::offset_of, path::Path};
+
+use aya::{
+    Btf, Ebpf,
+    maps::{Map, MapData, PerCpuHashMap},
+    programs::Program,
+};
+use nicmon_common::{
+    Config, CpuState, DropKey, IrqInfo, IrqKey, LATENCY, NapiInfo, NapiKey, NapiStats, PREEMPT_RT, RunStats,
+};
+
+use self::{activity::Before, btf::KernelBtf, mapped::MappedArray, object::Setup, slots::Slots};
+pub use self::{
+    activity::{CpuActivity, DropActivity, IrqActivity, NapiActivity, PollActivity, Reading, Runs},
+    cost::{RunCosts, WINDOW as CALIBRATION_WINDOW},
+    error::ProbeError,
+    programs::{AttachKind, ProgramId},
+};
+
+/// A NAPI or irq action that nothing was heard of for so long gives its slot back; if it lives it gets another.
+const IDLE_NS: u64 = 60_000_000_000;
+
+/// How the programs are loaded.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Number of possible CPUs (the highest number plus one).
+    pub cpus: u32,
+    /// The kernel is `PREEMPT_RT`.
+    pub preempt_rt: bool,
+    /// Also measure raise-to-run delays.
+    pub latency: bool,
+    /// Log rare kernel-side events through [`Probe::take_logger`].
+    pub log: bool,
+}
+
+/// The attached programs. They are detached, and everything of them is gone from the kernel, when this is dropped or
+/// the process ends in any way: nothing is pinned.
+pub struct Probe {
+    ebpf: Ebpf,
+    kind: AttachKind,
+    config: Config,
+    attached: Vec<ProgramId>,
+    costs: Option<RunCosts>,
+    generation: u32,
+    cpus: MappedArray<CpuState>,
+    napi_stats: MappedArray<NapiStats>,
+    irq_stats: MappedArray<RunStats>,
+    napis: Slots<NapiKey, NapiInfo>,
+    irqs: Slots<IrqKey, IrqInfo>,
+    drops: PerCpuHashMap<MapData, DropKey, u64>,
+    reasons: Option<std::collections::HashMap<u32, String>>,
+    before: Before,
+}
+
+impl Probe {
+    /// Loads and attaches the programs: as BTF tracepoints, or where the kernel refuses those, as raw ones.
+    ///
+    /// # Errors
+    /// The kernel has no BTF or lacks a member, permission is missing, or the kernel refuses both kinds.
+    pub fn attach(options: Options, kernel: &KernelBtf) -> Result<Self, ProbeError> {
+        match Self::attach_as(AttachKind::TpBtf, options, kernel) {
+            Err(ProbeError::Program { .. }) => Self::attach_as(AttachKind::RawTp, options, kernel),
+            result => result,
+        }
+    }
+
+    /// Loads and attaches the programs in one of the two ways.
+    ///
+    /// # Errors
+    /// As [`Probe::attach`].
+    pub fn attach_as(kind: AttachKind, options: Options, kernel: &KernelBtf) -> Result<Self, ProbeError> {
+        allow_locked_memory();
+        let btf = Btf::parse_file(Path::new(btf::KERNEL_BTF), aya::Endianness::default())
+            .map_err(|error| ProbeError::map("BTF", error))?;
+        let setup = Setup { cpus: options.cpus, log: options.log };
+        let (mut ebpf, config) = object::load(&setup, kernel, &btf)?;
+        let reasons = kernel.enum_values("skb_drop_reason");
+
+        let possible = options.cpus as usize;
+        let cpus = MappedArray::new(map_data(&mut ebpf, "CPUS")?, possible)?;
+        let napi_stats =
+            MappedArray::new(map_data(&mut ebpf, "NAPI_STATS")?, possible * config.napi_slots as usize)?;
+        let irq_stats =
+            MappedArray::new(map_data(&mut ebpf, "IRQ_STATS")?, possible * config.irq_slots as usize)?;
+        let napis = slots(&mut ebpf, "NAPIS", "FREE_NAPI_SLOTS", |info: &NapiInfo| info.slot)?;
+        let irqs = slots(&mut ebpf, "IRQS", "FREE_IRQ_SLOTS", |info: &IrqInfo| info.slot)?;
+        let drops = PerCpuHashMap::try_from(take(&mut ebpf, "DROPS")?)
+            .map_err(|error| ProbeError::map("DROPS", error))?;
+
+        let mut attached = ProgramId::ALWAYS.to_vec();
+        if reasons.is_some() {
+            attached.push(ProgramId::KfreeSkb);
+        }
+        if options.latency {
+            attached.push(ProgramId::SoftirqRaise);
+        }
+        // Load all before attaching one: nothing is counted until everything is known to work.
+        for program in &attached {
+            programs::load(&mut ebpf, kind, program.name(), program.name(), &btf)?;
+        }
+        programs::load(&mut ebpf, kind, "empty", "softirq_entry", &btf)?;
+        drop(btf);
+
+        let mut probe = Self {
+            ebpf,
+            kind,
+            config,
+            attached,
+            costs: None,
+            generation: 0,
+            cpus,
+            napi_stats,
+            irq_stats,
+            napis,
+            irqs,
+            drops,
+            reasons,
+            before: Before::new(possible, &config),
+        };
+        let flag = |set, flag| if set { flag } else { 0 };
+        let flags = flag(options.preempt_rt, PREEMPT_RT) | flag(options.latency, LATENCY);
+        probe.cpus.set_all(offset_of!(CpuState, flags), flags);
+        // The caches are of generation 0 as long as they are empty.
+        probe.new_generation();
+        for program in probe.attached.clone() {
+            let loaded = program_mut(&mut probe.ebpf, kind, program.name())?;
+            programs::attach(loaded, program.name(), program.name())?;
+        }
+        probe.calibrate();
+        Ok(probe)
+    }
+
+    /// How the programs are attached.
+    pub fn kind(&self) -> AttachKind {
+        self.kind
+    }
+
+    /// Cost of a run by program; `None` without `CAP_SYS_ADMIN`.
+    pub fn costs(&self) -> Option<&RunCosts> {
+        self.costs.as_ref()
+    }
+
+    /// The programs that run.
+    pub fn attached(&self) -> &[ProgramId] {
+        &self.attached
+    }
+
+    /// What the kernel side logs, to be flushed when its descriptor is readable.
+    ///
+    /// # Errors
+    /// The log map cannot be used.
+    pub fn take_logger<L: log::Log>(&mut self, logger: L) -> Result<aya_log::EbpfLogger<L>, aya_log::Error> {
+        aya_log::EbpfLogger::init_with_logger(&mut self.ebpf, logger)
+    }
+
+    /// Measures what a run of each program costs; blocks for [`CALIBRATION_WINDOW`].
+    pub fn calibrate(&mut self) {
+        // Without the empty program the constant for one serves.
+        let link = program_mut(&mut self.ebpf, self.kind, "empty")
+            .and_then(|empty| programs::attach(empty, "empty", "softirq_entry"))
+            .ok();
+        let programs: Vec<(ProgramId, &Program)> = self
+            .attached
+            .iter()
+            .filter_map(|id| Some((*id, self.ebpf.program(&full_name(self.kind, id.name()))?)))
+            .collect();
+        let costs = cost::calibrate(&programs, self.ebpf.program(&full_name(self.kind, "empty")));
+        if let (Ok(empty), Some(link)) = (program_mut(&mut self.ebpf, self.kind, "empty"), link) {
+            programs::detach(empty, link);
+        }
+        match (&mut self.costs, costs) {
+            (Some(known), Some(newer)) => known.merge(newer),
+            (known, newer) => *known = newer,
+        }
+    }
+
+    /// All NAPIs that have a slot, whether or not they were polled lately, and their device's name at first sight.
+    pub fn known_napis(&self) -> impl Iterator<Item = (&NapiKey, String)> {
+        self.napis.iter().map(|(key, info)| (key, activity::text(&info.name)))
+    }
+
+    /// Events that programs missed because they were already running on that CPU.
+    fn recursion_misses(&self) -> u64 {
+        self.attached
+            .iter()
+            .filter_map(|id| self.ebpf.program(&full_name(self.kind, id.name())))
+            .filter_map(cost::Counters::of)
+            .map(|counters| counters.recursion_misses)
+            .sum()
+    }
+}
+
+fn full_name(kind: AttachKind, name: &str) -> String {
+    match kind {
+        AttachKind::TpBtf => name.to_owned(),
+        AttachKind::RawTp => format!("{name}_raw"),
+    }
+}
+
+fn program_mut<'a>(
+    ebpf: &'a mut Ebpf,
+    kind: AttachKind,
+    name: &'static str,
+) -> Result<&'a mut Program, ProbeError> {
+    ebpf.program_mut(&full_name(kind, name)).ok_or(ProbeError::Object { what: name })
+}
+
+fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, ProbeError> {
+    ebpf.take_map(name).ok_or(ProbeError::Object { what: name })
+}
+
+fn map_data(ebpf: &mut Ebpf, name: &'static str) -> Result<MapData, ProbeError> {
+    match take(ebpf, name)? {
+        Map::Array(data) => Ok(data),
+        _ => Err(ProbeError::Object { what: name }),
+    }
+}
+
+fn slots<K: aya::Pod + Eq + std::hash::Hash, I: aya::Pod>(
+    ebpf: &mut Ebpf,
+    owners: &'static str,
+    free: &'static str,
+    slot_of: fn(&I) -> u32,
+) -> Result<Slots<K, I>, ProbeError> {
+    let owners_map =
+        aya::maps::HashMap::try_from(take(ebpf, owners)?).map_err(|error| ProbeError::map(owners, error))?;
+    let free_map =
+        aya::maps::Queue::try_from(take(ebpf, free)?).map_err(|error| ProbeError::map(free, error))?;
+    Slots::new(owners, owners_map, free_map, slot_of)
+}
+
+/// Before 5.11 maps count against `RLIMIT_MEMLOCK`, whose default is too small for any. Failing is no matter where
+/// it is not needed, and loading says so where it is.
+fn allow_locked_memory() {
+    let limit = rustix::process::Rlimit { current: None, maximum: None };
+    let _ = rustix::process::setrlimit(rustix::process::Resource::Memlock, limit);
+}

@@ -1,0 +1,78 @@
+//! The built-in kernel object, and its loading for this machine.
+
+use aya::{Btf, Ebpf, EbpfLoader};
+use nicmon_common::{Config, NO_MEMBER, NapiStats, Offsets, RunStats};
+
+use super::{ProbeError, btf::KernelBtf};
+
+/// Built by `cargo xtask build-ebpf`; one object an architecture, since the programs read registers' arguments.
+#[cfg(target_arch = "x86_64")]
+static OBJECT: &[u8] = aya::include_bytes_aligned!("../../bpf/x86_64/nicmon.bpf.o");
+#[cfg(not(target_arch = "x86_64"))]
+compile_error!("nicmon has no kernel object for this architecture yet; build without the feature `bpf`");
+
+/// Kernel memory that each kind of slot may take.
+const SLOT_BYTES: usize = 32 << 20;
+
+/// What the machine and the command line ask of the programs.
+pub(super) struct Setup {
+    /// Number of possible CPUs.
+    pub(super) cpus: u32,
+    pub(super) log: bool,
+}
+
+/// Loads the object: makes its maps and relocates its programs, but loads none of these.
+pub(super) fn load(setup: &Setup, kernel: &KernelBtf, btf: &Btf) -> Result<(Ebpf, Config), ProbeError> {
+    let napi_slots = slots(setup.cpus, size_of::<NapiStats>(), 4096);
+    let irq_slots = slots(setup.cpus, size_of::<RunStats>(), 2048);
+    let config = Config { offsets: offsets(kernel)?, napi_slots, irq_slots, log: u32::from(setup.log) };
+    let ebpf = EbpfLoader::new()
+        .btf(Some(btf))
+        .override_global("CONFIG", &config, true)
+        .map_max_entries("CPUS", setup.cpus)
+        .map_max_entries("NAPI_STATS", setup.cpus * napi_slots)
+        .map_max_entries("IRQ_STATS", setup.cpus * irq_slots)
+        .map_max_entries("NAPIS", napi_slots)
+        .map_max_entries("IRQS", irq_slots)
+        .map_max_entries("FREE_NAPI_SLOTS", napi_slots)
+        .map_max_entries("FREE_IRQ_SLOTS", irq_slots)
+        .load(OBJECT)
+        .map_err(ProbeError::object)?;
+    Ok((ebpf, config))
+}
+
+/// Slots per CPU: as many as the memory allows, but enough for any machine seen so far.
+fn slots(cpus: u32, bytes: usize, most: u32) -> u32 {
+    let fit = SLOT_BYTES / (bytes * cpus.max(1) as usize);
+    u32::try_from(fit).unwrap_or(most).clamp(most / 4, most)
+}
+
+fn offsets(kernel: &KernelBtf) -> Result<Offsets, ProbeError> {
+    let need =
+        |structure, path: &[&str], name| kernel.offset(structure, path).ok_or(ProbeError::Member(name));
+    let may = |structure, path: &[&str]| kernel.offset(structure, path).unwrap_or(NO_MEMBER);
+    Ok(Offsets {
+        napi_dev: need("napi_struct", &["dev"], "napi_struct.dev")?,
+        napi_id: need("napi_struct", &["napi_id"], "napi_struct.napi_id")?,
+        napi_poll: need("napi_struct", &["poll"], "napi_struct.poll")?,
+        napi_thread: may("napi_struct", &["thread"]),
+        dev_ifindex: need("net_device", &["ifindex"], "net_device.ifindex")?,
+        dev_name: need("net_device", &["name"], "net_device.name")?,
+        dev_net: need("net_device", &["nd_net", "net"], "net_device.nd_net")?,
+        net_inum: need("net", &["ns", "inum"], "net.ns.inum")?,
+        action_name: need("irqaction", &["name"], "irqaction.name")?,
+        action_thread_fn: may("irqaction", &["thread_fn"]),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_fit_small_and_large_machines() {
+        assert_eq!(slots(2, 88, 4096), 4096);
+        assert_eq!(slots(256, 88, 4096), 1489);
+        assert_eq!(slots(8192, 88, 4096), 1024);
+    }
+}

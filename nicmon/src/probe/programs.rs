@@ -1,0 +1,115 @@
+//! The kernel programs: which there are, and what attaching one needs.
+
+use aya::{
+    Btf, Ebpf,
+    programs::{
+        BtfTracePoint, Program, RawTracePoint, raw_trace_point::RawTracePointLinkId,
+        tp_btf::BtfTracePointLinkId,
+    },
+};
+
+use super::ProbeError;
+
+/// The two ways to attach a program; all programs are attached in the same way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AttachKind {
+    /// BTF tracepoint: typed arguments, loaded directly.
+    TpBtf,
+    /// Raw tracepoint: each value read by a helper.
+    RawTp,
+}
+
+impl AttachKind {
+    /// The field's name for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::TpBtf => "tp_btf",
+            Self::RawTp => "raw_tp",
+        }
+    }
+}
+
+/// A program of the object, named like its tracepoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "each is the tracepoint of that name")]
+pub enum ProgramId {
+    SoftirqExit,
+    IrqHandlerExit,
+    SoftirqEntry,
+    IrqHandlerEntry,
+    NapiPoll,
+    KfreeSkb,
+    SoftirqRaise,
+}
+
+impl ProgramId {
+    /// Those that every run attaches, in order: exits before entries, so that no entry waits for an exit that
+    /// nobody sees; `napi_poll` last, so that the run it falls into is known.
+    pub const ALWAYS: [Self; 5] =
+        [Self::SoftirqExit, Self::IrqHandlerExit, Self::SoftirqEntry, Self::IrqHandlerEntry, Self::NapiPoll];
+
+    /// The tracepoint, and the program's name in the object.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SoftirqExit => "softirq_exit",
+            Self::IrqHandlerExit => "irq_handler_exit",
+            Self::SoftirqEntry => "softirq_entry",
+            Self::IrqHandlerEntry => "irq_handler_entry",
+            Self::NapiPoll => "napi_poll",
+            Self::KfreeSkb => "kfree_skb",
+            Self::SoftirqRaise => "softirq_raise",
+        }
+    }
+}
+
+/// Loads one program. `tracepoint` is its own name, but for the `empty` program.
+pub(super) fn load<'a>(
+    ebpf: &'a mut Ebpf,
+    kind: AttachKind,
+    name: &'static str,
+    tracepoint: &'static str,
+    btf: &Btf,
+) -> Result<&'a mut Program, ProbeError> {
+    let full_name = match kind {
+        AttachKind::TpBtf => name.to_owned(),
+        AttachKind::RawTp => format!("{name}_raw"),
+    };
+    let program = ebpf.program_mut(&full_name).ok_or(ProbeError::Object { what: name })?;
+    let loaded = match kind {
+        AttachKind::TpBtf => {
+            <&mut BtfTracePoint>::try_from(&mut *program).and_then(|program| program.load(tracepoint, btf))
+        }
+        AttachKind::RawTp => <&mut RawTracePoint>::try_from(&mut *program).and_then(RawTracePoint::load),
+    };
+    loaded.map_err(|source| ProbeError::program("load", name, source))?;
+    Ok(program)
+}
+
+/// Attaches a loaded program; it stays so until it is dropped with its [`Ebpf`], or [`detach`]ed.
+pub(super) fn attach(
+    program: &mut Program,
+    name: &'static str,
+    tracepoint: &'static str,
+) -> Result<Link, ProbeError> {
+    let link = match program {
+        Program::BtfTracePoint(program) => program.attach().map(Link::TpBtf),
+        Program::RawTracePoint(program) => program.attach(tracepoint).map(Link::RawTp),
+        _ => return Err(ProbeError::Object { what: name }),
+    };
+    link.map_err(|source| ProbeError::program("attach", name, source))
+}
+
+/// An attachment of a program.
+pub(super) enum Link {
+    TpBtf(BtfTracePointLinkId),
+    RawTp(RawTracePointLinkId),
+}
+
+/// Detaches a program. A failure leaves it attached until the process ends.
+pub(super) fn detach(program: &mut Program, link: Link) {
+    let _ = match (program, link) {
+        (Program::BtfTracePoint(program), Link::TpBtf(link)) => program.detach(link),
+        (Program::RawTracePoint(program), Link::RawTp(link)) => program.detach(link),
+        _ => Ok(()),
+    };
+}
