@@ -1,0 +1,104 @@
+//! `cpus[]`: the kernel's own accounting beside exact softirq and interrupt time.
+
+use super::{facts::Facts, filter::Filter};
+use crate::{
+    frame::{Cpu, CpuStat, Latency, NetRx, Softirqs, Softnet, Vector},
+    host::{
+        softnet::SoftnetRow,
+        stat::{CpuTicks, ticks_per_second},
+    },
+    probe::{CpuActivity, Reading, Runs},
+};
+
+/// Every online CPU that the filter shows.
+pub(super) fn cpus(
+    reading: &Reading,
+    facts: &Facts,
+    filter: &Filter,
+    interval_ns: u64,
+    latency: bool,
+) -> Vec<Cpu> {
+    facts
+        .stat
+        .now
+        .iter()
+        .filter(|ticks| filter.shows_cpu(ticks.cpu))
+        .map(|ticks| {
+            let cpu = ticks.cpu;
+            let before = facts.stat.before.iter().find(|before| before.cpu == cpu);
+            let activity = reading.cpus.get(cpu as usize);
+            Cpu {
+                cpu,
+                stat: before.map(|before| stat(ticks, before, interval_ns)),
+                hardirq_ns: activity.map(|activity| activity.hardirq_ns),
+                softirq: activity.map(|activity| softirqs(activity, latency)),
+                ksoftirqd_ns: ksoftirqd_ns(facts, cpu),
+                softnet: softnet(facts, cpu),
+            }
+        })
+        .collect()
+}
+
+/// Shares of the interval, not of the ticks counted: a tick may fall just beside it, hence the bound.
+fn stat(now: &CpuTicks, before: &CpuTicks, interval_ns: u64) -> CpuStat {
+    let interval_ticks = interval_ns as f64 * ticks_per_second() as f64 / 1e9;
+    // idle and iowait may go back a little (fs/proc/stat.c: get_idle_time).
+    let pct = |now: u64, before: u64| {
+        if interval_ticks > 0.0 {
+            (now.saturating_sub(before) as f64 * 100.0 / interval_ticks).min(100.0)
+        } else {
+            0.0
+        }
+    };
+    CpuStat {
+        user_pct: pct(now.user + now.nice, before.user + before.nice),
+        system_pct: pct(now.system, before.system),
+        softirq_pct: pct(now.softirq, before.softirq),
+        irq_pct: pct(now.irq, before.irq),
+        iowait_pct: pct(now.iowait, before.iowait),
+        idle_pct: pct(now.idle, before.idle),
+        steal_pct: pct(now.steal, before.steal),
+    }
+}
+
+fn softirqs(activity: &CpuActivity, latency: bool) -> Softirqs {
+    let vector = |at: usize| {
+        let Runs { count, ns, max_ns } = activity.vectors[at];
+        let delays = activity.latency[at];
+        let delays = Latency { count: delays.count, ns: delays.ns, max_ns: delays.max_ns };
+        Vector { count, ns, max_ns, latency: latency.then_some(delays) }
+    };
+    // The kernel's order: include/linux/interrupt.h.
+    Softirqs {
+        hi: vector(0),
+        timer: vector(1),
+        net_tx: vector(2),
+        net_rx: NetRx { vector: vector(3), other_ns: activity.other_ns, mixed_ns: activity.mixed_ns },
+        block: vector(4),
+        irq_poll: vector(5),
+        tasklet: vector(6),
+        sched: vector(7),
+        hrtimer: vector(8),
+        rcu: vector(9),
+    }
+}
+
+fn ksoftirqd_ns(facts: &Facts, cpu: u32) -> Option<u64> {
+    let now = facts.ksoftirqd_ns.now.get(&cpu)?;
+    now.checked_sub(*facts.ksoftirqd_ns.before.get(&cpu)?)
+}
+
+fn softnet(facts: &Facts, cpu: u32) -> Option<Softnet> {
+    let of = |rows: &[SoftnetRow]| rows.iter().find(|row| row.cpu == Some(cpu)).copied();
+    let now = of(&facts.softnet.now)?;
+    let before = of(&facts.softnet.before)?;
+    // The counters have 32 bits and wrap.
+    let gained = |field: fn(&SoftnetRow) -> u32| u64::from(field(&now).wrapping_sub(field(&before)));
+    Some(Softnet {
+        processed: gained(|row| row.processed),
+        dropped: gained(|row| row.dropped),
+        time_squeeze: gained(|row| row.time_squeeze),
+        received_rps: gained(|row| row.received_rps),
+        backlog_len: now.backlog_len,
+    })
+}

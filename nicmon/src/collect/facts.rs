@@ -1,0 +1,201 @@
+//! Facts of the host, now and at the frame before.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    time::{Duration, Instant},
+};
+
+use nicmon_common::NapiKey;
+
+use crate::{
+    host::{
+        self, Roots, cpus,
+        irqs::NicIrqs,
+        machine::{self, Machine},
+        netns::{self, LinkFacts, NamespaceFacts, NetnsThread},
+        softnet::{Softnet, SoftnetRow},
+        stat::{CpuTicks, Stat},
+        threads,
+    },
+    probe::{Probe, Reading},
+};
+
+/// The shortest time between two looks at which interrupts belong to which NIC.
+const IRQS_AGAIN: Duration = Duration::from_secs(10);
+/// How many namespaces without any known NAPI are read at the start, in case one begins to poll.
+const MOST_SILENT: usize = 64;
+/// For how many readings a namespace is watched though no NAPI of it is known.
+const SILENT_READINGS: u64 = 5;
+
+/// A fact and what it was at the reading before.
+#[derive(Debug, Default)]
+pub(super) struct Pair<T> {
+    pub(super) now: T,
+    pub(super) before: T,
+}
+
+impl<T: Default> Pair<T> {
+    /// Makes what is now what was before, and hands out the place for what is now.
+    fn turn(&mut self) -> &mut T {
+        std::mem::swap(&mut self.now, &mut self.before);
+        &mut self.now
+    }
+}
+
+/// An interface: inode of its namespace and its index.
+pub(super) type NicKey = (u32, u32);
+
+/// Readers, and what they read.
+pub(super) struct Facts {
+    pub(super) roots: Roots,
+    pub(super) machine: Machine,
+    pub(super) possible_cpus: Vec<u32>,
+    pub(super) has_nohz_full: bool,
+    stat_reader: Stat,
+    pub(super) stat: Pair<Vec<CpuTicks>>,
+    softnet_reader: Option<Softnet>,
+    pub(super) softnet: Pair<Vec<SoftnetRow>>,
+    ksoftirqd: HashMap<u32, u32>,
+    pub(super) ksoftirqd_ns: Pair<HashMap<u32, u64>>,
+    namespaces: NetnsThread,
+    /// By inode of the namespace; absent if it cannot be entered.
+    pub(super) links: Pair<BTreeMap<u32, NamespaceFacts>>,
+    /// Namespaces to read, and the number of the last reading in which a NAPI of theirs was known.
+    watched: HashMap<u32, u64>,
+    readings: u64,
+    pub(super) nic_irqs: NicIrqs,
+    nic_irqs_read: Instant,
+}
+
+impl Facts {
+    /// Opens the readers and reads what does not change, or hardly.
+    pub(super) fn open(roots: Roots) -> Result<Self, host::Error> {
+        let namespaces = NetnsThread::start(roots.proc.clone())?;
+        let machine = machine::read(&roots.proc, &roots.sys)?;
+        let possible_cpus = cpus::possible(&roots.sys)?;
+        let has_nohz_full = cpus::has_nohz_full(&roots.sys);
+        let watched =
+            netns::existing(&roots.proc).into_iter().take(MOST_SILENT).map(|inum| (inum, 0)).collect();
+        let mut facts = Self {
+            machine,
+            possible_cpus,
+            has_nohz_full,
+            stat_reader: Stat::open(&roots.proc)?,
+            stat: Pair::default(),
+            softnet_reader: Softnet::open(&roots.proc).ok(),
+            softnet: Pair::default(),
+            ksoftirqd: threads::ksoftirqd(&roots.proc)?.into_iter().collect(),
+            ksoftirqd_ns: Pair::default(),
+            namespaces,
+            links: Pair::default(),
+            watched,
+            readings: 0,
+            nic_irqs: NicIrqs::read(&roots.sys).unwrap_or_default(),
+            nic_irqs_read: Instant::now(),
+            roots,
+        };
+        facts.read_links();
+        Ok(facts)
+    }
+
+    /// Inode of nicmon's own network namespace.
+    pub(super) fn own_netns(&self) -> u32 {
+        self.namespaces.own()
+    }
+
+    /// Names of all interfaces in all namespaces that can be entered.
+    pub(super) fn interface_names(&self) -> BTreeSet<String> {
+        self.links
+            .now
+            .values()
+            .flat_map(|namespace| &namespace.links)
+            .map(|facts| facts.link.name.to_string_lossy().into_owned())
+            .chain([super::nics::BACKLOG.to_owned()])
+            .collect()
+    }
+
+    /// Reads everything that frames need.
+    pub(super) fn read(&mut self, probe: &Probe) -> Result<(), host::Error> {
+        self.readings += 1;
+        for (key, _) in probe.known_napis() {
+            self.watched.insert(key.netns, self.readings);
+        }
+        let oldest = self.readings.saturating_sub(SILENT_READINGS);
+        self.watched.retain(|_, seen| *seen >= oldest);
+        self.read_links();
+
+        self.stat_reader.read(self.stat.turn())?;
+        let softnet = self.softnet.turn();
+        softnet.clear();
+        if let Some(reader) = &mut self.softnet_reader {
+            // Unknown is an absent row.
+            let _ = reader.read(softnet);
+        }
+        self.find_new_ksoftirqd()?;
+        let ksoftirqd_ns = self
+            .ksoftirqd
+            .iter()
+            .filter_map(|(cpu, pid)| Some((*cpu, threads::run_ns(&self.roots.proc, *pid, "ksoftirqd/")?)))
+            .collect();
+        *self.ksoftirqd_ns.turn() = ksoftirqd_ns;
+        Ok(())
+    }
+
+    fn read_links(&mut self) {
+        let own = self.own_netns();
+        let wanted: Vec<u32> = self.watched.keys().copied().chain([own]).collect();
+        // A thread that ended leaves all counters unknown.
+        let now = self.namespaces.read(&wanted, false).unwrap_or_default();
+        *self.links.turn() = now;
+
+        let names = |links: &BTreeMap<u32, NamespaceFacts>| {
+            links.get(&own).map(|namespace| {
+                namespace.links.iter().map(|facts| facts.link.name.clone()).collect::<Vec<_>>()
+            })
+        };
+        if names(&self.links.now) != names(&self.links.before) && self.nic_irqs_read.elapsed() >= IRQS_AGAIN {
+            self.nic_irqs = NicIrqs::read(&self.roots.sys).unwrap_or_default();
+            self.nic_irqs_read = Instant::now();
+        }
+    }
+
+    /// The thread of a CPU that came online for the first time.
+    fn find_new_ksoftirqd(&mut self) -> Result<(), host::Error> {
+        let is_new = |ticks: &CpuTicks| !self.stat.before.iter().any(|before| before.cpu == ticks.cpu);
+        if !self.stat.before.is_empty() && self.stat.now.iter().any(is_new) {
+            self.ksoftirqd = threads::ksoftirqd(&self.roots.proc)?.into_iter().collect();
+        }
+        Ok(())
+    }
+
+    /// An interface as it is now.
+    pub(super) fn link(&self, (netns, ifindex): NicKey) -> Option<&LinkFacts> {
+        find(&self.links.now, netns, ifindex)
+    }
+
+    /// The same at the reading before.
+    pub(super) fn link_before(&self, (netns, ifindex): NicKey) -> Option<&LinkFacts> {
+        find(&self.links.before, netns, ifindex)
+    }
+
+    /// NAPIs whose device is gone for sure, or silent in a namespace that cannot be entered, which may be gone. A NAPI
+    /// that lives on only gets another slot when it is polled next.
+    pub(super) fn gone_napis(&self, probe: &Probe, reading: &Reading) -> Vec<NapiKey> {
+        let polled: std::collections::HashSet<&NapiKey> =
+            reading.napis.iter().map(|napi| &napi.key).collect();
+        probe
+            .known_napis()
+            .map(|(key, _)| key)
+            // Devices of index 0 are drivers' own dummies, in no namespace's list.
+            .filter(|key| key.ifindex != 0 && !polled.contains(key))
+            .filter(|key| self.link((key.netns, key.ifindex)).is_none())
+            .copied()
+            .collect()
+    }
+}
+
+fn find(links: &BTreeMap<u32, NamespaceFacts>, netns: u32, ifindex: u32) -> Option<&LinkFacts> {
+    let namespace = links.get(&netns)?;
+    let at = namespace.links.binary_search_by_key(&ifindex, |facts| facts.link.ifindex).ok()?;
+    namespace.links.get(at)
+}

@@ -1,0 +1,43 @@
+//! `irqs[]`: device interrupts by line and action.
+
+use super::{facts::Facts, filter::Filter};
+use crate::{
+    frame::{Irq, IrqCpu},
+    host::irqs::queue_of,
+    probe::Reading,
+};
+
+/// Those that fired on a CPU that is shown, most time first.
+pub(super) fn irqs(reading: &Reading, facts: &Facts, filter: &Filter) -> Vec<Irq> {
+    let mut irqs: Vec<Irq> = reading
+        .irqs
+        .iter()
+        .map(|activity| {
+            let nic = facts.nic_irqs.nic_of(activity.irq, &activity.action).map(str::to_owned);
+            Irq {
+                irq: activity.irq,
+                queue: nic.as_ref().and_then(|nic| queue_of(&activity.action, Some(nic))),
+                nic,
+                action: activity.action.clone(),
+                threaded: activity.threaded,
+                cpus: activity
+                    .cpus
+                    .iter()
+                    .filter(|(cpu, _)| filter.shows_cpu(*cpu))
+                    .map(|(cpu, runs)| IrqCpu {
+                        cpu: *cpu,
+                        count: runs.count,
+                        ns: runs.ns,
+                        max_ns: runs.max_ns,
+                    })
+                    .collect(),
+            }
+        })
+        .filter(|irq| !irq.cpus.is_empty())
+        .collect();
+    irqs.sort_by_cached_key(|irq| {
+        let ns: u64 = irq.cpus.iter().map(|cpu| cpu.ns).sum();
+        (std::cmp::Reverse(ns), irq.irq, irq.action.clone())
+    });
+    irqs
+}

@@ -1,0 +1,196 @@
+//! `nics[]`: interfaces with their counters and what they cost, by CPU and by NAPI.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::{
+    facts::{Facts, NicKey},
+    filter::Filter,
+    napis::{self, NapiFacts},
+};
+use crate::{
+    frame::{Irq, Napi, NapiKind, NapiMode, Nic, NicCounters, NicCpu, NicDrops, gained, pct_of},
+    host::links::LinkStats,
+    probe::{NapiActivity, PollActivity, Probe, Reading},
+    symbols::Symbols,
+};
+
+/// How the per-CPU backlog is called where interfaces have their names.
+pub(super) const BACKLOG: &str = "(backlog)";
+
+/// What a frame's NICs are made of.
+pub(super) struct Nics<'a> {
+    pub(super) reading: &'a Reading,
+    pub(super) facts: &'a Facts,
+    /// CPU time of NAPI threads by pid.
+    pub(super) thread_ns: &'a HashMap<u32, u64>,
+    pub(super) filter: &'a Filter,
+    pub(super) interval_ns: u64,
+}
+
+impl Nics<'_> {
+    /// All interfaces of the own namespace, those of others that have a NAPI, and the backlog if it was polled; worst
+    /// load first.
+    pub(super) fn assemble(&self, probe: &Probe, irqs: &[Irq], symbols: &mut Symbols) -> Vec<Nic> {
+        // The name that the kernel program saw stands in where the interface cannot be looked up.
+        let mut names: BTreeMap<NicKey, String> = BTreeMap::new();
+        for (key, name) in probe.known_napis() {
+            names.insert((key.netns, key.ifindex), name);
+        }
+        let mut napis: HashMap<NicKey, Vec<&NapiActivity>> = HashMap::new();
+        for napi in &self.reading.napis {
+            let key = (napi.key.netns, napi.key.ifindex);
+            napis.entry(key).or_default().push(napi);
+            names.entry(key).or_insert_with(|| napi.name.clone());
+        }
+        let own = self.facts.own_netns();
+        for link in self.facts.links.now.get(&own).iter().flat_map(|namespace| &namespace.links) {
+            names.entry((own, link.link.ifindex)).or_default();
+        }
+
+        let mut nics: Vec<Nic> = names
+            .into_iter()
+            .filter_map(|(key, kernel_name)| {
+                let link = self.facts.link(key);
+                let polled = napis.get(&key).map(Vec::as_slice).unwrap_or_default();
+                // A device that is gone is shown once more if it was polled until then.
+                if link.is_none() && polled.is_empty() {
+                    return None;
+                }
+                let name = link.map_or(kernel_name, |link| link.link.name.to_string_lossy().into_owned());
+                if !self.filter.shows_interface(&name) {
+                    return None;
+                }
+                let napis = polled.iter().flat_map(|napi| self.napi(napi, symbols)).collect();
+                let irqs = if key.0 == own { irqs } else { &[] };
+                Some(self.nic(key, name, napis, irqs))
+            })
+            .collect();
+        nics.extend(self.backlog());
+        nics.sort_by_cached_key(|nic| {
+            let ns = nic.poll_ns.unwrap_or(0) + nic.hardirq_ns.unwrap_or(0);
+            (std::cmp::Reverse(ns), nic.netns != Some(own), nic.name.clone(), nic.ifindex)
+        });
+        nics
+    }
+
+    fn napi(&self, napi: &NapiActivity, symbols: &mut Symbols) -> Vec<Napi> {
+        let poll_fn = symbols.name(napi.poll_fn).map(|name| name.to_string());
+        let queues =
+            self.facts.links.now.get(&napi.key.netns).and_then(|namespace| namespace.queues.as_deref());
+        let (queue, kind) = napis::queue_and_kind(
+            napi.key.napi_id,
+            napi.key.ifindex,
+            queues.unwrap_or_default(),
+            poll_fn.as_deref(),
+        );
+        let facts = NapiFacts { napi_id: napi.key.napi_id, poll_fn, queue, kind };
+        napis::by_mode(&facts, &napi.cpus, self.thread_ns, self.filter)
+    }
+
+    /// The per-CPU backlog as a NIC; absent where it was not polled.
+    fn backlog(&self) -> Option<Nic> {
+        let cpus: Vec<(u32, PollActivity)> = self
+            .reading
+            .cpus
+            .iter()
+            .enumerate()
+            .filter(|(_, cpu)| {
+                cpu.backlog != PollActivity { thread_pid: cpu.backlog.thread_pid, ..Default::default() }
+            })
+            .filter_map(|(number, cpu)| Some((u32::try_from(number).ok()?, cpu.backlog)))
+            .collect();
+        let facts = NapiFacts {
+            napi_id: 0,
+            poll_fn: Some("process_backlog".to_owned()),
+            queue: None,
+            kind: Some(NapiKind::Backlog),
+        };
+        let napis = napis::by_mode(&facts, &cpus, self.thread_ns, self.filter);
+        if napis.is_empty() || !self.filter.shows_interface(BACKLOG) {
+            return None;
+        }
+        Some(Nic { netns: None, hardirq_ns: None, ..self.nic((0, 0), BACKLOG.to_owned(), napis, &[]) })
+    }
+
+    fn nic(&self, key: NicKey, name: String, napis: Vec<Napi>, irqs: &[Irq]) -> Nic {
+        let cpus = self.cpus(&name, &napis, irqs);
+        let threaded: Option<u64> = napis
+            .iter()
+            .filter(|napi| napi.mode == NapiMode::Threaded)
+            .flat_map(|napi| &napi.cpus)
+            .map(|cpu| cpu.poll_ns)
+            .sum();
+        Nic {
+            name,
+            ifindex: key.1,
+            netns: Some(key.0),
+            driver: self.facts.link(key).and_then(|link| link.driver.as_deref().map(str::to_owned)),
+            counters: self.counters(key),
+            poll_ns: cpus.iter().map(|cpu| cpu.poll_ns).sum(),
+            threaded_est_ns: threaded,
+            hardirq_ns: Some(cpus.iter().map(|cpu| cpu.hardirq_ns).sum()),
+            cpus,
+            napis,
+        }
+    }
+
+    /// What the NIC did on each CPU where it did anything.
+    fn cpus(&self, name: &str, napis: &[Napi], irqs: &[Irq]) -> Vec<NicCpu> {
+        let mut cpus: BTreeMap<u32, NicCpu> = BTreeMap::new();
+        let entry = |cpu: u32| NicCpu {
+            cpu,
+            poll_ns: Some(0),
+            hardirq_ns: 0,
+            polls: 0,
+            work: 0,
+            repolls: 0,
+            load_pct: None,
+        };
+        for napi in napis {
+            for row in &napi.cpus {
+                let cpu = cpus.entry(row.cpu).or_insert_with(|| entry(row.cpu));
+                cpu.polls += row.polls;
+                cpu.work += row.work;
+                cpu.repolls += row.repolls;
+                if napi.mode != NapiMode::Busy {
+                    cpu.poll_ns = cpu.poll_ns.zip(row.poll_ns).map(|(sum, ns)| sum + ns);
+                }
+            }
+        }
+        for irq in irqs.iter().filter(|irq| irq.nic.as_deref() == Some(name)) {
+            for row in &irq.cpus {
+                cpus.entry(row.cpu).or_insert_with(|| entry(row.cpu)).hardirq_ns += row.ns;
+            }
+        }
+        let mut cpus: Vec<NicCpu> = cpus.into_values().collect();
+        for cpu in &mut cpus {
+            cpu.load_pct = cpu.poll_ns.map(|poll_ns| pct_of(poll_ns + cpu.hardirq_ns, self.interval_ns));
+        }
+        cpus
+    }
+
+    fn counters(&self, key: NicKey) -> NicCounters {
+        let now = self.facts.link(key).and_then(|link| link.link.stats);
+        let before = self.facts.link_before(key).and_then(|link| link.link.stats);
+        let Some((now, before)) = now.zip(before) else { return NicCounters::default() };
+        let since = |field: fn(&LinkStats) -> u64| gained(field(&now), field(&before));
+        NicCounters {
+            rx_packets: since(|stats| stats.rx_packets),
+            rx_bytes: since(|stats| stats.rx_bytes),
+            tx_packets: since(|stats| stats.tx_packets),
+            tx_bytes: since(|stats| stats.tx_bytes),
+            drops: nic_drops(since),
+        }
+    }
+}
+
+fn nic_drops(since: impl Fn(fn(&LinkStats) -> u64) -> Option<u64>) -> Option<NicDrops> {
+    Some(NicDrops {
+        rx_dropped: since(|stats| stats.rx_dropped)?,
+        rx_missed: since(|stats| stats.rx_missed)?,
+        rx_fifo: since(|stats| stats.rx_fifo)?,
+        rx_crc: since(|stats| stats.rx_crc)?,
+        rx_nohandler: since(|stats| stats.rx_nohandler)?,
+        tx_dropped: since(|stats| stats.tx_dropped)?,
+    })
+}

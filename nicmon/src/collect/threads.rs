@@ -1,0 +1,48 @@
+//! CPU time of the threads that poll NAPIs in threaded mode.
+
+use std::{collections::HashMap, path::Path};
+
+use crate::{host::threads, probe::Reading};
+
+/// How such threads are called: `napi/<dev>-<id>` (net/core/dev.c: `napi_kthread_create`), and `backlog_napi/<cpu>`.
+const COMMS: [&str; 2] = ["napi/", "backlog_napi/"];
+
+/// The times so far, by pid.
+pub(super) struct ThreadTimes(HashMap<u32, u64>);
+
+impl ThreadTimes {
+    /// Looks for the threads that exist already, so that their first poll here has a begin.
+    pub(super) fn new(proc: &Path) -> Self {
+        let pids = COMMS.iter().flat_map(|comm| threads::named(proc, comm).unwrap_or_default());
+        Self(pids.filter_map(|pid| Some((pid, run_ns(proc, pid)?))).collect())
+    }
+
+    /// What each thread that polled since the reading before has used since then; absent where that is unknown.
+    pub(super) fn read(&mut self, proc: &Path, reading: &Reading) -> HashMap<u32, u64> {
+        let polled = reading
+            .napis
+            .iter()
+            .flat_map(|napi| &napi.cpus)
+            .map(|(_, polls)| polls)
+            .chain(reading.cpus.iter().map(|cpu| &cpu.backlog))
+            .filter_map(|polls| polls.thread_pid);
+        let mut used = HashMap::new();
+        for pid in polled.chain(self.0.keys().copied().collect::<Vec<_>>()) {
+            if used.contains_key(&pid) {
+                continue;
+            }
+            let Some(now) = run_ns(proc, pid) else {
+                self.0.remove(&pid);
+                continue;
+            };
+            if let Some(before) = self.0.insert(pid, now) {
+                used.insert(pid, now.saturating_sub(before));
+            }
+        }
+        used
+    }
+}
+
+fn run_ns(proc: &Path, pid: u32) -> Option<u64> {
+    COMMS.iter().find_map(|comm| threads::run_ns(proc, pid, comm))
+}
