@@ -1,0 +1,241 @@
+//! What is measured: nothing, empty programs, nicmon and its peers, each started and ended alike.
+
+use std::{
+    env, fs,
+    io::{self, BufRead as _, BufReader},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::mpsc::{self, RecvTimeoutError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+use aya::{
+    Btf, Ebpf,
+    programs::{BtfTracePoint, ProgramError, loaded_programs},
+};
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use tempfile::TempDir;
+use xtask::process::{self, Running, not_installed};
+
+use crate::workspace;
+
+/// The sums nicmon makes, written as cheaply as bpftrace allows: softirq time and runs by CPU and vector
+/// (softirqs of one CPU do not nest), polls and work by CPU and device.
+const BPFTRACE_SUMS: &str = "
+tracepoint:irq:softirq_entry { @start[cpu] = nsecs; }
+tracepoint:irq:softirq_exit /@start[cpu]/ { @softirq[cpu, args->vec] = stats(nsecs - @start[cpu]); }
+tracepoint:napi:napi_poll { @napi[cpu, str(args->dev_name)] = stats(args->work); }";
+const TRACEPOINTS: [&str; 3] = ["softirq_entry", "softirq_exit", "napi_poll"];
+/// How long a tool may take until it measures.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Contender {
+    /// No tool at all
+    Nothing,
+    /// Programs that do nothing, on softirq entry, softirq exit and `napi_poll`
+    Empty,
+    /// nicmon --json -d 1s
+    Nicmon,
+    /// softirqs of libbpf-tools, which sums softirq time by vector
+    Softirqs,
+    /// bpftrace with the same sums
+    Bpftrace,
+    /// perf recording the same tracepoints
+    Perf,
+}
+
+/// A contender at work; it ends when this goes.
+pub(super) enum AtWork {
+    Nothing,
+    Programs { _loaded: Vec<Ebpf> },
+    Tool { tool: Running, _files: Option<TempDir> },
+}
+
+impl AtWork {
+    /// Fails when the tool has ended by itself: then nothing was measured.
+    pub(super) fn still(&mut self) -> Result<()> {
+        if let Self::Tool { tool, .. } = self
+            && let Some(status) = tool.ended()?
+        {
+            bail!("it ended by itself ({status})");
+        }
+        Ok(())
+    }
+}
+
+impl Contender {
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing",
+            Self::Empty => "empty programs",
+            Self::Nicmon => "nicmon",
+            Self::Softirqs => "softirqs (libbpf-tools)",
+            Self::Bpftrace => "bpftrace, same sums",
+            Self::Perf => "perf record, same events",
+        }
+    }
+
+    /// Why it cannot be measured here.
+    pub(super) fn missing(self) -> Option<String> {
+        let program = match self {
+            Self::Nothing | Self::Empty | Self::Nicmon => return None,
+            Self::Softirqs => "softirqs",
+            Self::Bpftrace => "bpftrace",
+            Self::Perf => "perf",
+        };
+        find(program).is_none().then(|| not_installed(program))
+    }
+
+    /// Starts it; returns when it measures.
+    pub(super) fn start(self, nicmon: &Path) -> Result<AtWork> {
+        let tool = |name: &str| find(name).with_context(|| not_installed(name));
+        match self {
+            Self::Nothing => Ok(AtWork::Nothing),
+            Self::Empty => empty_programs(),
+            Self::Nicmon => start_nicmon(nicmon).map(|(tool, _)| AtWork::Tool { tool, _files: None }),
+            Self::Softirqs => start_tool(Command::new(tool("softirqs")?).arg("3600")),
+            Self::Bpftrace => start_tool(Command::new(tool("bpftrace")?).args(["-e", BPFTRACE_SUMS])),
+            Self::Perf => start_perf(&tool("perf")?),
+        }
+    }
+}
+
+fn find(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    // Administrators' tools are often not on a user's PATH.
+    let folders = env::split_paths(&path).chain([PathBuf::from("/usr/sbin"), PathBuf::from("/sbin")]);
+    folders.map(|f| f.join(program)).find(|p| p.is_file())
+}
+
+/// Starts `nicmon --json -d 1s`; returns at its first frame, with the time that took.
+pub(super) fn start_nicmon(nicmon: &Path) -> Result<(Running, Duration)> {
+    let started = Instant::now();
+    let mut command = Command::new(nicmon);
+    command.args(["--json", "-d", "1s"]).stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut tool = Running::start(&mut command)?;
+    let stdout = tool.stdout().context("nicmon has no output")?;
+    let (first, frame) = mpsc::channel();
+    // Reads on until nicmon ends, so that it never waits for us.
+    thread::spawn(move || {
+        for _ in BufReader::new(stdout).lines().map_while(Result::ok) {
+            let _ = first.send(started.elapsed());
+        }
+    });
+    loop {
+        process::check_signalled()?;
+        match frame.recv_timeout(Duration::from_millis(100)) {
+            Ok(time) => return Ok((tool, time)),
+            Err(RecvTimeoutError::Timeout) if started.elapsed() < PATIENCE => {}
+            Err(_) => {
+                bail!("nicmon printed no frame within {PATIENCE:?}; try `cargo xtask run -- --json -n 1`")
+            }
+        }
+    }
+}
+
+/// Starts a tool that loads kernel programs; returns when they are there.
+fn start_tool(command: &mut Command) -> Result<AtWork> {
+    let before = newest_program()?;
+    let tool = Running::start(quiet(command))?;
+    let mut at_work = AtWork::Tool { tool, _files: None };
+    let start = Instant::now();
+    while newest_program()? <= before {
+        at_work.still()?;
+        if start.elapsed() > PATIENCE {
+            bail!("it loaded no kernel program within {PATIENCE:?}");
+        }
+        process::sleep(Duration::from_millis(20))?;
+    }
+    // The first program is loaded: a moment for the rest, and for attaching them.
+    process::sleep(Duration::from_millis(700))?;
+    Ok(at_work)
+}
+
+fn start_perf(perf: &Path) -> Result<AtWork> {
+    let files = tempfile::tempdir().context("cannot make a temporary folder")?;
+    let data = files.path().join("perf.data");
+    let mut command = Command::new(perf);
+    command
+        .args(["record", "-a", "-e", "irq:softirq_entry,irq:softirq_exit,napi:napi_poll", "-o"])
+        .arg(&data);
+    let tool = Running::start(quiet(&mut command))?;
+    let mut at_work = AtWork::Tool { tool, _files: Some(files) };
+    let start = Instant::now();
+    while !data.exists() {
+        at_work.still()?;
+        if start.elapsed() > PATIENCE {
+            bail!("it made no file within {PATIENCE:?}");
+        }
+        process::sleep(Duration::from_millis(20))?;
+    }
+    process::sleep(Duration::from_millis(700))?;
+    Ok(at_work)
+}
+
+fn quiet(command: &mut Command) -> &mut Command {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null())
+}
+
+/// The highest id of a loaded program. Ids only grow; the count would not do, since programs of the contender
+/// before go a while after their process.
+fn newest_program() -> Result<u32> {
+    let mut newest = 0;
+    for program in loaded_programs() {
+        match program {
+            Ok(info) => newest = newest.max(info.id()),
+            // Unloaded between being listed and being opened.
+            Err(ProgramError::SyscallError(e)) if e.io_error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error).context("cannot list the loaded kernel programs"),
+        }
+    }
+    Ok(newest)
+}
+
+/// The program `empty` of the committed object on each of the three hooks: an object loads a program once,
+/// hence three objects.
+fn empty_programs() -> Result<AtWork> {
+    let file = workspace::kernel_object(workspace::host_arch()?);
+    let object = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let btf = Btf::from_sys_fs().context("this kernel has no BTF")?;
+    let mut loaded = Vec::new();
+    for tracepoint in TRACEPOINTS {
+        let mut ebpf = Ebpf::load(&object).context("cannot load the kernel object")?;
+        let program: &mut BtfTracePoint =
+            ebpf.program_mut("empty").context("the kernel object has no program `empty`")?.try_into()?;
+        program.load(tracepoint, &btf).with_context(|| format!("cannot load for {tracepoint}"))?;
+        program.attach().with_context(|| format!("cannot attach to {tracepoint}"))?;
+        loaded.push(ebpf);
+    }
+    Ok(AtWork::Programs { _loaded: loaded })
+}
+
+/// tracefs, which bpftrace and perf need: mounted here for as long as this lives, if it was not.
+pub(super) struct Tracefs {
+    mounted_here: bool,
+}
+
+impl Tracefs {
+    const AT: &str = "/sys/kernel/tracing";
+
+    pub(super) fn mounted() -> Result<Self> {
+        let there = Path::new(Self::AT).join("events").exists();
+        if !there {
+            mount("tracefs", Self::AT, "tracefs", MountFlags::empty(), None)
+                .with_context(|| format!("cannot mount tracefs at {}", Self::AT))?;
+        }
+        Ok(Self { mounted_here: !there })
+    }
+}
+
+impl Drop for Tracefs {
+    fn drop(&mut self) {
+        if self.mounted_here
+            && let Err(error) = unmount(Self::AT, UnmountFlags::DETACH)
+        {
+            eprintln!("xtask: cannot unmount {}: {error}", Self::AT);
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Best, median, and whether a target is reached.
+
+/// Figures of one contender; smaller is better.
+#[derive(Default)]
+pub(super) struct Figures(Vec<f64>);
+
+impl Figures {
+    pub(super) fn add(&mut self, figures: impl IntoIterator<Item = f64>) {
+        self.0.extend(figures);
+        self.0.sort_by(f64::total_cmp);
+    }
+
+    /// The smallest; `None` where nothing was measured.
+    pub(super) fn best(&self) -> Option<f64> {
+        self.0.first().copied()
+    }
+
+    /// The middle one (the upper of two).
+    pub(super) fn median(&self) -> Option<f64> {
+        self.0.get(self.0.len() / 2).copied()
+    }
+}
+
+/// The targets and what came of them.
+#[derive(Default)]
+pub(super) struct Verdicts(Vec<(String, Option<bool>)>);
+
+impl Verdicts {
+    /// `figure` says target and measurement; `reached` is `None` where it could not be measured.
+    pub(super) fn add(&mut self, figure: impl Into<String>, reached: Option<bool>) {
+        self.0.push((figure.into(), reached));
+    }
+
+    /// Prints them all; whether all were reached.
+    pub(super) fn print(&self) -> bool {
+        println!("Targets");
+        for (figure, reached) in &self.0 {
+            let word = match reached {
+                Some(true) => "reached",
+                Some(false) => "MISSED",
+                None => "NOT MEASURED",
+            };
+            println!("  {word:<13}{figure}");
+        }
+        self.0.iter().all(|(_, reached)| *reached == Some(true))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Figures;
+
+    #[test]
+    fn best_and_median() {
+        let mut figures = Figures::default();
+        assert_eq!((figures.best(), figures.median()), (None, None));
+        figures.add([3.0, 1.0, 2.0]);
+        figures.add([9.0, 8.0]);
+        assert_eq!((figures.best(), figures.median()), (Some(1.0), Some(3.0)));
+    }
+}

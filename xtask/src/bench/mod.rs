@@ -1,0 +1,90 @@
+//! `cargo xtask bench`: what nicmon costs, measured beside other tools. Slices of the contenders are
+//! interleaved; noise only adds, so the best slice is the figure, the median stands beside it.
+
+mod contenders;
+mod figures;
+mod loopback;
+mod programs;
+mod tcp;
+mod user_side;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::Result;
+use contenders::Contender;
+use figures::Verdicts;
+use xtask::process;
+
+use crate::workspace;
+
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask bench
+  cargo xtask bench --only loopback --contenders nothing,empty,nicmon --rounds 3")]
+pub(crate) struct Args {
+    /// Rounds; in each every contender has its turn
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    rounds: u32,
+    /// Only these parts
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Part>,
+    /// Only these contenders of the loopback part
+    #[arg(long, value_enum, value_delimiter = ',')]
+    contenders: Vec<Contender>,
+    /// The CPU that sends
+    #[arg(long, default_value_t = 0)]
+    cpu: usize,
+    /// Packets a slice of the loopback part
+    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
+    packets: u32,
+    /// Slices a turn of the loopback part
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    slices: u32,
+    /// Exit with 1 when a target is missed or was not measured
+    #[arg(long)]
+    assert: bool,
+    /// Measure this nicmon instead of building it
+    #[arg(long, hide = true)]
+    nicmon: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// ns a packet added to UDP over loopback, one packet a poll
+    Loopback,
+    /// TCP throughput over a veth pair with and without nicmon
+    Tcp,
+    /// CPU time and memory of nicmon's user side
+    User,
+    /// Time to the first frame
+    Start,
+    /// ns a run of each kernel program
+    Programs,
+}
+
+/// What every part needs.
+struct Setup<'a> {
+    args: &'a Args,
+    nicmon: PathBuf,
+}
+
+pub(crate) fn main(args: &Args) -> Result<ExitCode> {
+    let nicmon = workspace::as_root_with_nicmon(args.nicmon.as_ref())?;
+    process::catch_signals()?;
+    let setup = Setup { args, nicmon };
+    let mut verdicts = Verdicts::default();
+    let parts = <Part as clap::ValueEnum>::value_variants();
+    for part in parts.iter().filter(|p| args.only.is_empty() || args.only.contains(p)) {
+        match part {
+            Part::Loopback => loopback::measure(&setup, &mut verdicts)?,
+            Part::Tcp => tcp::measure(&setup, &mut verdicts)?,
+            Part::User => user_side::measure(&setup, &mut verdicts)?,
+            Part::Start => user_side::measure_start(&setup, &mut verdicts)?,
+            Part::Programs => programs::measure(&setup)?,
+        }
+        println!();
+    }
+    let all_reached = verdicts.print();
+    Ok(if args.assert && !all_reached { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}

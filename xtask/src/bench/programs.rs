@@ -1,0 +1,60 @@
+//! ns a run of each of nicmon's kernel programs, from the kernel's BPF statistics.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result};
+use aya::{
+    programs::loaded_programs,
+    sys::{Stats, enable_stats},
+};
+
+use super::{Setup, contenders::start_nicmon, loopback};
+
+const WINDOW: Duration = Duration::from_secs(3);
+
+struct Program {
+    name: String,
+    time: Duration,
+    runs: u64,
+}
+
+pub(super) fn measure(setup: &Setup<'_>) -> Result<()> {
+    let others: BTreeSet<_> = programs().into_keys().collect();
+    let (mut nicmon, _) = start_nicmon(&setup.nicmon)?;
+    let before = programs();
+    // The statistics slow every program of the host: they end with this descriptor, even if we are killed.
+    let statistics = enable_stats(Stats::RunTime).context("cannot switch the BPF statistics on")?;
+    let start = Instant::now();
+    while start.elapsed() < WINDOW {
+        loopback::slices(setup.args.cpu, 1, setup.args.packets)?;
+    }
+    let after = programs();
+    drop(statistics);
+    nicmon.stop()?;
+    println!(
+        "ns a run of nicmon's programs, {WINDOW:?} of UDP over loopback (an empty run reads about 60 ns)"
+    );
+    println!("  {:<26}{:>12}{:>10}", "", "runs", "ns a run");
+    for (id, program) in after.iter().filter(|(id, _)| !others.contains(id)) {
+        let old = before.get(id);
+        let runs = program.runs.saturating_sub(old.map_or(0, |p| p.runs));
+        let time = program.time.saturating_sub(old.map_or(Duration::ZERO, |p| p.time));
+        let each =
+            if runs == 0 { "-".into() } else { format!("{:.0}", time.as_nanos() as f64 / runs as f64) };
+        println!("  {:<26}{runs:>12}{each:>10}", program.name);
+    }
+    Ok(())
+}
+
+/// All loaded programs by id; one that goes while we read is left out.
+fn programs() -> BTreeMap<u32, Program> {
+    let infos = loaded_programs().filter_map(Result::ok);
+    let entry = |info: aya::programs::ProgramInfo| {
+        let name = info.name_as_str().unwrap_or("?").to_owned();
+        (info.id(), Program { name, time: info.run_time(), runs: info.run_count() })
+    };
+    infos.map(entry).collect()
+}

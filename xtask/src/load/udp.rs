@@ -1,0 +1,194 @@
+//! A paced UDP sender on one CPU and a receiver that drains it, each in its namespace.
+
+use std::{
+    io,
+    net::UdpSocket,
+    os::fd::AsRawFd as _,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, anyhow};
+use rustix::net::sockopt;
+
+use super::{VethPair, other_cpu, pin_thread};
+
+const PORT: u16 = 9;
+const PAYLOAD: [u8; 64] = [0; 64];
+/// How long the sender sleeps between bursts; at 60,000 packets a second a burst is 30 packets.
+const TICK: Duration = Duration::from_micros(500);
+/// After a pause longer than this the sender does not make up for it: a burst would only overflow queues.
+const CATCH_UP: Duration = Duration::from_millis(10);
+
+/// What to send.
+#[derive(Clone, Copy, Debug)]
+pub struct UdpPlan {
+    /// Packets a second.
+    pub pps: u32,
+    /// The load ends by itself after this time.
+    pub limit: Duration,
+    /// The sender stays on this CPU; the receiver on another where there is one.
+    pub sender_cpu: usize,
+    /// The receiver polls the NIC itself (`SO_BUSY_POLL`).
+    pub busy_poll: bool,
+}
+
+/// What was sent and received.
+#[derive(Clone, Copy, Debug)]
+pub struct Totals {
+    /// Packets handed to the kernel.
+    pub sent: u64,
+    /// Packets the receiver read.
+    pub received: u64,
+    /// From the first packet to the last.
+    pub time: Duration,
+}
+
+/// Returns the packets sent, and from when to when.
+type Sender = JoinHandle<Result<(u64, Duration)>>;
+/// Returns the packets received.
+type Receiver = JoinHandle<Result<u64>>;
+
+/// A running load; it stops when told, at its limit, or when dropped.
+#[derive(Debug)]
+pub struct UdpLoad {
+    stop: Arc<AtomicBool>,
+    threads: Option<(Sender, Receiver)>,
+}
+
+impl UdpLoad {
+    /// Starts both ends; returns once the receiver listens.
+    ///
+    /// # Errors
+    /// When a namespace, CPU or socket option is refused.
+    pub fn start(pair: &VethPair, plan: UdpPlan) -> Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let receiver_cpu = other_cpu(plan.sender_cpu)?;
+        let (ready, listening) = mpsc::channel();
+        let (enter, stopped) = (pair.rx.entrance(), Arc::clone(&stop));
+        let receiver = thread::Builder::new().name("udp-receiver".into()).spawn(move || {
+            enter()?;
+            if let Some(cpu) = receiver_cpu {
+                pin_thread(cpu)?;
+            }
+            let socket = listen(plan.busy_poll)?;
+            let _ = ready.send(());
+            drain(&socket, &stopped)
+        })?;
+        if listening.recv().is_err() {
+            let failure = joined(receiver);
+            return Err(failure.err().unwrap_or_else(|| anyhow!("the UDP receiver ended at once")));
+        }
+        let (enter, stopped) = (pair.tx.entrance(), Arc::clone(&stop));
+        let sender = thread::Builder::new().name("udp-sender".into()).spawn(move || {
+            enter()?;
+            pin_thread(plan.sender_cpu)?;
+            send(plan, &stopped)
+        })?;
+        Ok(Self { stop, threads: Some((sender, receiver)) })
+    }
+
+    /// Whether the sender still sends: false after its limit or an error, which [`Self::stop`] then returns.
+    pub fn is_sending(&self) -> bool {
+        self.threads.as_ref().is_some_and(|(sender, _)| !sender.is_finished())
+    }
+
+    /// Stops both ends.
+    ///
+    /// # Errors
+    /// What the sender or the receiver met on its way.
+    pub fn stop(mut self) -> Result<Totals> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Result<Totals> {
+        self.stop.store(true, Ordering::Relaxed);
+        let (tx, rx) = self.threads.take().context("the load was stopped before")?;
+        let (sent, received) = (joined(tx), joined(rx));
+        let (sent, time) = sent.context("the UDP sender failed")?;
+        Ok(Totals { sent, received: received.context("the UDP receiver failed")?, time })
+    }
+}
+
+impl Drop for UdpLoad {
+    fn drop(&mut self) {
+        if self.threads.is_some()
+            && let Err(error) = self.end()
+        {
+            eprintln!("xtask: {error:#}");
+        }
+    }
+}
+
+fn joined<T>(thread: JoinHandle<Result<T>>) -> Result<T> {
+    thread.join().map_err(|_| anyhow!("its thread panicked"))?
+}
+
+fn send(plan: UdpPlan, stop: &AtomicBool) -> Result<(u64, Duration)> {
+    let socket = UdpSocket::bind((VethPair::TX_ADDRESS, 0)).context("cannot bind the sender")?;
+    socket.connect((VethPair::RX_ADDRESS, PORT)).context("cannot connect the sender")?;
+    let rate = f64::from(plan.pps);
+    let start = Instant::now();
+    let (mut sent, mut due) = (0_u64, 0_f64);
+    let mut last = start;
+    while !stop.load(Ordering::Relaxed) && start.elapsed() < plan.limit {
+        let now = Instant::now();
+        due += (now - last).min(CATCH_UP).as_secs_f64() * rate;
+        last = now;
+        while due >= 1.0 {
+            due -= 1.0;
+            match socket.send(&PAYLOAD) {
+                Ok(_) => sent += 1,
+                // A full queue: the packet is lost, as it would be on a wire.
+                Err(e) if matches!(e.raw_os_error(), Some(libc::ENOBUFS | libc::ECONNREFUSED)) => {}
+                Err(e) => return Err(e).context("cannot send"),
+            }
+        }
+        thread::sleep(TICK);
+    }
+    Ok((sent, start.elapsed()))
+}
+
+fn listen(busy_poll: bool) -> Result<UdpSocket> {
+    let socket = UdpSocket::bind((VethPair::RX_ADDRESS, PORT)).context("cannot bind the receiver")?;
+    socket.set_read_timeout(Some(Duration::from_millis(20)))?;
+    // Room for some 10 ms, so that a receiver kept off its CPU does not turn into drops.
+    sockopt::set_socket_recv_buffer_size_force(&socket, 4 << 20).context("cannot set SO_RCVBUFFORCE")?;
+    if busy_poll {
+        set_option(&socket, libc::SO_BUSY_POLL, 50).context("cannot set SO_BUSY_POLL")?;
+        // Linux 5.11; without it the socket still polls, only the softirq is as willing as before.
+        if let Err(error) = set_option(&socket, libc::SO_PREFER_BUSY_POLL, 1) {
+            eprintln!("xtask: no SO_PREFER_BUSY_POLL on this kernel ({error}): less of the load is polled");
+        }
+    }
+    Ok(socket)
+}
+
+/// Sets an integer `SOL_SOCKET` option that rustix has no name for.
+fn set_option(socket: &UdpSocket, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
+    let length = libc::socklen_t::try_from(size_of_val(&value)).expect("an int's size fits");
+    #[expect(unsafe_code, reason = "neither std nor rustix knows the busy-polling options")]
+    // SAFETY: the descriptor is open for the call, and value and length describe one readable c_int.
+    let result = unsafe {
+        libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, option, (&raw const value).cast(), length)
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+fn drain(socket: &UdpSocket, stop: &AtomicBool) -> Result<u64> {
+    let mut buffer = [0; 2048];
+    let mut received = 0;
+    while !stop.load(Ordering::Relaxed) {
+        match socket.recv(&mut buffer) {
+            Ok(_) => received += 1,
+            Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+            Err(e) => return Err(e).context("cannot receive"),
+        }
+    }
+    Ok(received)
+}

@@ -1,0 +1,51 @@
+//! nicmon's developer commands: `cargo xtask <command>`.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod bench;
+mod build_ebpf;
+mod demo;
+mod run;
+mod test;
+mod toolchain;
+mod workspace;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build the kernel object that nicmon embeds (the result is committed)
+    BuildEbpf(build_ebpf::Args),
+    /// Build bpf-linker, which build-ebpf needs, into target/tools
+    InstallTools,
+    /// Build nicmon (release) and run it, through sudo when not root
+    Run(run::Args),
+    /// Run every test; says which did not run
+    Test(test::Args),
+    /// Run nicmon on a small network of its own, with traffic on a CPU of choice
+    Demo(demo::Args),
+    /// Measure what nicmon costs, beside other tools
+    Bench(bench::Args),
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::BuildEbpf(args) => build_ebpf::main(&args),
+        Command::InstallTools => toolchain::install_tools(),
+        Command::Run(args) => run::main(&args),
+        Command::Test(args) => test::main(&args),
+        Command::Demo(args) => demo::main(&args),
+        Command::Bench(args) => bench::main(&args),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("xtask: {error:#}");
+        ExitCode::FAILURE
+    })
+}
