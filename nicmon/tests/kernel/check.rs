@@ -1,0 +1,176 @@
+//! What must hold in every frame, and sums over frames.
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+use nicmon::frame::{Frame, Napi, NapiMode, Nic, SCHEMA, Softirqs, Vector};
+use serde_json::Value;
+
+use crate::child::Arrived;
+
+/// A difference below zero that was kept in a u64 is near 2^64; nothing true comes near this.
+const ABSURD: f64 = 1e18;
+
+/// Reads a line, and checks what must hold in every frame.
+pub(crate) fn parsed(line: &str) -> Result<Frame> {
+    checked(line).map_err(|error| anyhow!("{error:#}; the frame: {line}"))
+}
+
+fn checked(line: &str) -> Result<Frame> {
+    // RFC 8259, 7; DEL may stand as it is.
+    ensure!(!line.bytes().any(|byte| byte < b' '), "a raw control character");
+    let value: Value = serde_json::from_str(line).context("no JSON")?;
+    numbers(&value, "")?;
+    let frame: Frame = serde_json::from_value(value).context("no frame")?;
+    sane(&frame)?;
+    Ok(frame)
+}
+
+fn numbers(value: &Value, path: &str) -> Result<()> {
+    match value {
+        Value::Number(number) => {
+            let number = number.as_f64().context("a number is none")?;
+            ensure!((0.0..ABSURD).contains(&number), "{path} is {number}");
+        }
+        Value::Array(array) => {
+            for (at, value) in array.iter().enumerate() {
+                numbers(value, &format!("{path}[{at}]"))?;
+            }
+        }
+        Value::Object(object) => {
+            for (name, value) in object {
+                numbers(value, &format!("{path}.{name}"))?;
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
+    }
+    Ok(())
+}
+
+/// All vectors of a CPU.
+pub(crate) fn vectors(softirqs: &Softirqs) -> [Vector; 10] {
+    let Softirqs { hi, timer, net_tx, net_rx, block, irq_poll, tasklet, sched, hrtimer, rcu } = *softirqs;
+    [hi, timer, net_tx, net_rx.vector, block, irq_poll, tasklet, sched, hrtimer, rcu]
+}
+
+fn sane(frame: &Frame) -> Result<()> {
+    ensure!(frame.schema == SCHEMA, "schema {}", frame.schema);
+    ensure!(frame.interval_ns > 0, "an empty interval");
+    let runs = |what: &str, count: u64, ns: u64, max_ns: u64| -> Result<()> {
+        ensure!(max_ns <= frame.interval_ns, "{what}: max_ns {max_ns} is above the interval");
+        // A run that goes on may have a part of its time in `ns` already, and is not in `count`.
+        if count > 0 {
+            ensure!(max_ns <= ns, "{what}: max_ns {max_ns} is above the sum {ns}");
+            let mean_ns = ns.div_ceil(count);
+            ensure!(max_ns >= mean_ns, "{what}: max_ns {max_ns} is below the mean {mean_ns} of {count} runs");
+        }
+        Ok(())
+    };
+    let mut longest = 0;
+    for cpu in &frame.cpus {
+        let softirqs = cpu.softirq.context("no softirq times")?;
+        for (at, vector) in vectors(&softirqs).iter().enumerate() {
+            runs(&format!("cpu {} vector {at}", cpu.cpu), vector.count, vector.ns, vector.max_ns)?;
+            longest = longest.max(vector.max_ns);
+        }
+    }
+    for irq in &frame.irqs {
+        for cpu in &irq.cpus {
+            runs(&format!("irq {} cpu {}", irq.irq, cpu.cpu), cpu.count, cpu.ns, cpu.max_ns)?;
+        }
+    }
+    // A run that began in the interval before counts here whole.
+    let line_time = frame.interval_ns + (frame.interval_ns / 100).max(longest);
+    for cpu in &frame.cpus {
+        let busy = busy_ns(frame, cpu.cpu);
+        ensure!(busy <= line_time, "cpu {}: {busy} ns in interrupts of {}", cpu.cpu, frame.interval_ns);
+    }
+    for nic in &frame.nics {
+        for cpu in &nic.cpus {
+            let most = line_time as f64 * 100.0 / frame.interval_ns as f64;
+            let load = cpu.load_pct.unwrap_or(0.0);
+            ensure!(load <= most, "{} has a load of {load} % on cpu {}", nic.name, cpu.cpu);
+        }
+    }
+    Ok(())
+}
+
+/// Time of a CPU in hard and soft interrupts.
+pub(crate) fn busy_ns(frame: &Frame, cpu: u32) -> u64 {
+    frame
+        .cpus
+        .iter()
+        .filter(|row| row.cpu == cpu)
+        .map(|row| {
+            let softirq: u64 = row.softirq.iter().flat_map(vectors).map(|vector| vector.ns).sum();
+            row.hardirq_ns.unwrap_or(0) + softirq
+        })
+        .sum()
+}
+
+/// The NIC of this name in this namespace; the backlog has none.
+pub(crate) fn nic<'a>(frame: &'a Frame, netns: Option<u32>, name: &str) -> Option<&'a Nic> {
+    frame.nics.iter().find(|nic| nic.name == name && nic.netns == netns)
+}
+
+/// What the backlog is called.
+pub(crate) const BACKLOG: &str = "(backlog)";
+
+/// A NIC's polls in one mode, on one CPU or all, summed over frames.
+#[derive(Debug, Default)]
+pub(crate) struct Polled {
+    pub(crate) polls: u64,
+    pub(crate) work: u64,
+    pub(crate) ns: u64,
+    /// Rows of unknown time.
+    pub(crate) untimed: usize,
+}
+
+pub(crate) fn polled<'a>(
+    frames: impl IntoIterator<Item = &'a Arrived>,
+    netns: Option<u32>,
+    name: &str,
+    is_wanted: impl Fn(&Napi) -> bool,
+    cpu: Option<u32>,
+) -> Polled {
+    let mut sum = Polled::default();
+    let nics = frames.into_iter().filter_map(|arrived| nic(&arrived.frame, netns, name));
+    for row in nics.flat_map(|nic| &nic.napis).filter(|napi| is_wanted(napi)).flat_map(|napi| &napi.cpus) {
+        if cpu.is_none_or(|cpu| row.cpu == cpu) {
+            sum.polls += row.polls;
+            sum.work += row.work;
+            sum.ns += row.poll_ns.unwrap_or(0);
+            sum.untimed += usize::from(row.poll_ns.is_none());
+        }
+    }
+    sum
+}
+
+/// `NET_RX` of a CPU as its NAPIs have it: polls in the softirq, and runs without a poll.
+pub(crate) fn filed_ns(frame: &Frame, cpu: u32) -> u64 {
+    let polls: u64 = frame
+        .nics
+        .iter()
+        .flat_map(|nic| &nic.napis)
+        .filter(|napi| matches!(napi.mode, NapiMode::Softirq | NapiMode::Backlog))
+        .flat_map(|napi| &napi.cpus)
+        .filter(|row| row.cpu == cpu)
+        .filter_map(|row| row.poll_ns)
+        .sum();
+    let other: u64 = frame
+        .cpus
+        .iter()
+        .filter(|row| row.cpu == cpu)
+        .filter_map(|row| row.softirq)
+        .map(|softirq| softirq.net_rx.other_ns)
+        .sum();
+    polls + other
+}
+
+/// Whether two counts differ by no more than `pct` percent of the second.
+pub(crate) fn within(left: u64, right: u64, pct: f64) -> bool {
+    left.abs_diff(right) as f64 <= right as f64 * pct / 100.0
+}
+
+/// `part` in percent of `whole`.
+pub(crate) fn pct(part: u64, whole: u64) -> f64 {
+    part as f64 * 100.0 / (whole.max(1)) as f64
+}

@@ -1,0 +1,173 @@
+//! Programs under test: started, read line by line, always ended.
+
+use std::{
+    fs::File,
+    io::{BufRead as _, BufReader, Read as _, Seek as _},
+    process::{Command, ExitStatus, Stdio},
+    sync::mpsc::{self, Receiver, RecvTimeoutError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use nicmon::frame::Frame;
+use rustix::process::Signal;
+use xtask::process::Running;
+
+use crate::check;
+
+/// How long a line may take that is due within a second.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// A child whose standard output is read by lines as they come. Ended when dropped.
+pub(crate) struct Lines {
+    running: Running,
+    incoming: Receiver<(Instant, String)>,
+    stderr: File,
+}
+
+impl Lines {
+    pub(crate) fn start(mut command: Command) -> Result<Self> {
+        let (reader, writer) = std::io::pipe()?;
+        let stderr = tempfile::tempfile()?;
+        command.stdin(Stdio::null()).stdout(writer).stderr(stderr.try_clone()?);
+        let running = Running::start(&mut command)?;
+        // The command holds the pipe's other end.
+        drop(command);
+        let (sender, incoming) = mpsc::channel();
+        thread::spawn(move || {
+            for line in BufReader::new(reader).lines().map_while(Result::ok) {
+                if sender.send((Instant::now(), line)).is_err() {
+                    break;
+                }
+            }
+        });
+        Ok(Self { running, incoming, stderr })
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.running.pid()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.running.signal(signal);
+    }
+
+    /// The next line; `None` at the end.
+    pub(crate) fn next(&mut self) -> Result<Option<(Instant, String)>> {
+        match self.incoming.recv_timeout(PATIENCE) {
+            Ok(line) => Ok(Some(line)),
+            Err(RecvTimeoutError::Disconnected) => Ok(None),
+            Err(RecvTimeoutError::Timeout) => {
+                bail!("no line within {PATIENCE:?}; on standard error: {}", self.stderr())
+            }
+        }
+    }
+
+    /// Lines that have come and were not read.
+    pub(crate) fn waiting(&mut self) -> Vec<(Instant, String)> {
+        self.incoming.try_iter().collect()
+    }
+
+    /// Waits for its end.
+    pub(crate) fn status(&mut self) -> Result<ExitStatus> {
+        self.running.wait_for(PATIENCE)?.with_context(|| format!("it still runs after {PATIENCE:?}"))
+    }
+
+    /// What it has said on standard error.
+    pub(crate) fn stderr(&mut self) -> String {
+        let mut text = String::new();
+        // The child shares the position, but no longer writes where this matters.
+        let read = self.stderr.rewind().and_then(|()| self.stderr.read_to_string(&mut text));
+        read.map_or_else(|error| error.to_string(), |_| text)
+    }
+}
+
+/// A frame, and when its line came.
+pub(crate) struct Arrived {
+    pub(crate) at: Instant,
+    pub(crate) frame: Frame,
+}
+
+/// `nicmon --json`. Every frame is checked for what must hold in all frames.
+pub(crate) struct Nicmon {
+    child: Lines,
+    pub(crate) started: Instant,
+    pub(crate) frames: Vec<Arrived>,
+}
+
+impl Nicmon {
+    /// Starts it with these arguments besides `--json`.
+    pub(crate) fn start(arguments: &[&str]) -> Result<Self> {
+        Self::start_as(Command::new(env!("CARGO_BIN_EXE_nicmon")), arguments)
+    }
+
+    /// Starts it by another command, which takes its arguments.
+    pub(crate) fn start_as(mut command: Command, arguments: &[&str]) -> Result<Self> {
+        command.arg("--json").args(arguments);
+        let started = Instant::now();
+        Ok(Self { child: Lines::start(command)?, started, frames: Vec::new() })
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.pid()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.child.signal(signal);
+    }
+
+    /// Waits for the next frame; `None` at the end.
+    pub(crate) fn next(&mut self) -> Result<Option<&Arrived>> {
+        let Some((at, line)) = self.child.next()? else { return Ok(None) };
+        self.add(at, &line)?;
+        Ok(self.frames.last())
+    }
+
+    /// Waits for so many more frames; the last of them.
+    pub(crate) fn more(&mut self, count: usize) -> Result<&Arrived> {
+        for _ in 0..count {
+            if self.next()?.is_none() {
+                let status = self.child.status()?;
+                bail!("nicmon ended early ({status}): {}", self.child.stderr());
+            }
+        }
+        self.frames.last().context("no frame was asked for")
+    }
+
+    /// Takes the frames that have come already, so that the next is a new one.
+    pub(crate) fn catch_up(&mut self) -> Result<()> {
+        for (at, line) in self.child.waiting() {
+            self.add(at, &line)?;
+        }
+        Ok(())
+    }
+
+    /// Reads to its end, which must be a good one.
+    pub(crate) fn finish(mut self) -> Result<Vec<Arrived>> {
+        while self.next()?.is_some() {}
+        let status = self.child.status()?;
+        let stderr = self.child.stderr();
+        ensure!(status.code() == Some(0), "nicmon ended with {status}: {stderr}");
+        ensure!(!stderr.contains("panicked"), "nicmon panicked: {stderr}");
+        Ok(self.frames)
+    }
+
+    /// Tells it to end, and reads what is left.
+    pub(crate) fn stop(self) -> Result<Vec<Arrived>> {
+        self.signal(Signal::INT);
+        self.finish()
+    }
+
+    /// Waits for its end, whatever it is.
+    pub(crate) fn status(&mut self) -> Result<ExitStatus> {
+        self.child.status()
+    }
+
+    fn add(&mut self, at: Instant, line: &str) -> Result<()> {
+        let frame = check::parsed(line)?;
+        ensure!(frame.seq == self.frames.len() as u64, "frame {} stands at {}", frame.seq, self.frames.len());
+        self.frames.push(Arrived { at, frame });
+        Ok(())
+    }
+}

@@ -1,0 +1,171 @@
+//! A thousand veth pairs made, renamed, moved and deleted under a running nicmon.
+
+use std::{
+    collections::BTreeSet,
+    fmt::Write as _,
+    fs,
+    net::{SocketAddr, UdpSocket},
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+use xtask::{load::Namespace, process::output};
+
+use crate::{child::Nicmon, clean::objects_of, loads::inode, tell};
+
+const ROUNDS: usize = 10;
+const PAIRS: usize = 100;
+/// Pairs of a round that receive packets by NAPI.
+const POLLING: usize = 6;
+const PACKETS: usize = 50;
+
+pub(crate) fn churn() -> Result<()> {
+    let pid = std::process::id();
+    let here = Namespace::create(&format!("nicmon-t-churn-a-{pid}"))?;
+    let there = Namespace::create(&format!("nicmon-t-churn-b-{pid}"))?;
+    let inodes = [inode(&here)?, inode(&there)?];
+
+    let mut nicmon = Nicmon::start(&["-d", "500ms"])?;
+    // A first round is not counted: it brings what is allocated once to its size.
+    nicmon.more(2)?;
+    round(&here, &there, ROUNDS)?;
+    nicmon.catch_up()?;
+    nicmon.more(2)?;
+    let before = resident_bytes(nicmon.pid())?;
+    let start = Instant::now();
+    for number in 0..ROUNDS {
+        round(&here, &there, number)?;
+        nicmon.catch_up()?;
+    }
+    let time = start.elapsed();
+    let polled: BTreeSet<_> = nicmon
+        .frames
+        .iter()
+        .flat_map(|arrived| &arrived.frame.nics)
+        .filter(|nic| {
+            nic.netns.is_some_and(|netns| inodes.contains(&netns)) && nic.cpus.iter().any(|cpu| cpu.work > 0)
+        })
+        .map(|nic| (nic.netns, nic.ifindex, nic.name.clone()))
+        .collect();
+
+    // All are gone: within seconds from the map, and from nicmon's memory.
+    let maps = objects_of(nicmon.pid())?.maps;
+    let patience = Instant::now() + Duration::from_secs(8);
+    let mut dead = dead_napis(&maps, &inodes)?;
+    while dead > 0 && Instant::now() < patience {
+        nicmon.more(1)?;
+        dead = dead_napis(&maps, &inodes)?;
+    }
+    nicmon.catch_up()?;
+    nicmon.more(2)?;
+    let after = resident_bytes(nicmon.pid())?;
+    let lost: u64 = nicmon.frames.iter().map(|arrived| arrived.frame.own.lost).sum();
+    let shown = nicmon
+        .more(1)?
+        .frame
+        .nics
+        .iter()
+        .filter(|nic| nic.netns.is_some_and(|n| inodes.contains(&n)))
+        .count();
+    let frames = nicmon.stop()?;
+    tell(
+        "churn",
+        &format!(
+            "{} pairs in {time:.1?}, {} frames, {} NICs seen polling, resident {} -> {} kB, {dead} dead NAPIs, lost {lost}",
+            ROUNDS * PAIRS,
+            frames.len(),
+            polled.len(),
+            before / 1024,
+            after / 1024
+        ),
+    );
+    ensure!(polled.len() >= ROUNDS, "only {} of the pairs were seen polling", polled.len());
+    ensure!(dead == 0, "{dead} dead NAPIs are still in the map");
+    ensure!(shown <= 2, "{shown} NICs of empty namespaces are still shown");
+    ensure!(after <= before + (2 << 20), "resident memory grew from {before} to {after} bytes");
+    Ok(())
+}
+
+fn round(here: &Namespace, there: &Namespace, number: usize) -> Result<()> {
+    let group = number + 1;
+    let batch = |line: &dyn Fn(usize) -> String, of: usize| -> Result<()> {
+        let mut text = String::new();
+        for pair in 0..of {
+            writeln!(text, "{}", line(pair))?;
+        }
+        let mut file = tempfile::NamedTempFile::new()?;
+        std::io::Write::write_all(&mut file, text.as_bytes())?;
+        output(Command::new("ip").args(["-n", here.name(), "-batch"]).arg(file.path())).map(drop)
+    };
+    batch(&|pair| format!("link add a{pair} group {group} type veth peer name b{pair}"), PAIRS)?;
+    for pair in 0..POLLING {
+        output(here.command("ethtool").args(["-K", &format!("b{pair}"), "gro", "on"]))?;
+        output(here.command("ethtool").args(["-K", &format!("a{pair}"), "tso", "off"]))?;
+    }
+    batch(&|pair| format!("addr add 198.51.100.{}/30 broadcast + dev a{pair}", pair * 4 + 1), POLLING)?;
+    batch(&|pair| format!("link set a{pair} up"), POLLING)?;
+    batch(&|pair| format!("link set b{pair} up"), POLLING)?;
+    send(here)?;
+    batch(&|pair| format!("link set a{pair} down"), POLLING)?;
+    // The other end keeps on and is renamed while up.
+    batch(&|pair| format!("link set a{pair} name renamed{pair}"), PAIRS)?;
+    batch(&|pair| format!("link set renamed{pair} netns {}", there.name()), PAIRS)?;
+    // Half by their group at once, the others one by one.
+    batch(&|pair| format!("link del b{pair}"), PAIRS / 2)?;
+    output(Command::new("ip").args(["-n", there.name(), "link", "del", "group", &group.to_string()]))
+        .map(drop)
+}
+
+/// Broadcasts need no neighbour: each goes over its pair.
+fn send(namespace: &Namespace) -> Result<()> {
+    namespace.within(|| -> Result<()> {
+        for pair in 0..POLLING {
+            let host = u8::try_from(pair * 4 + 1)?;
+            let socket =
+                UdpSocket::bind(SocketAddr::from(([198, 51, 100, host], 0))).context("cannot bind")?;
+            socket.set_broadcast(true)?;
+            for _ in 0..PACKETS {
+                socket
+                    .send_to(&[0; 64], SocketAddr::from(([198, 51, 100, host + 2], 9)))
+                    .context("cannot send")?;
+            }
+        }
+        Ok(())
+    })?
+}
+
+fn resident_bytes(pid: u32) -> Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+    let kilobytes = line.split_whitespace().next().and_then(|text| text.parse::<u64>().ok());
+    Ok(kilobytes.context("no VmRSS")? * 1024)
+}
+
+/// Entries of the map `NAPIS` for devices in these namespaces.
+fn dead_napis(maps: &BTreeSet<u64>, inodes: &[u32]) -> Result<usize> {
+    let shown: Value = serde_json::from_str(&output(Command::new("bpftool").args(["-j", "map", "show"]))?)?;
+    let id = shown
+        .as_array()
+        .context("bpftool shows no list")?
+        .iter()
+        .filter(|map| map["name"] == "NAPIS")
+        .find_map(|map| map["id"].as_u64().filter(|id| maps.contains(id)))
+        .context("nicmon has no map NAPIS")?;
+    let dump = output(Command::new("bpftool").args(["-j", "map", "dump", "id", &id.to_string()]))?;
+    let entries: Value = serde_json::from_str(&dump)?;
+    let mut dead = 0;
+    for entry in entries.as_array().context("bpftool dumps no list")? {
+        // NapiKey: address (8 bytes), id, ifindex, netns (4 each).
+        let key: Vec<u8> = entry["key"]
+            .as_array()
+            .context("no key")?
+            .iter()
+            .filter_map(|byte| u8::from_str_radix(byte.as_str()?.trim_start_matches("0x"), 16).ok())
+            .collect();
+        let netns = key.get(16..20).and_then(|bytes| bytes.try_into().ok()).map(u32::from_ne_bytes);
+        dead += usize::from(inodes.contains(&netns.with_context(|| format!("odd entry {entry}"))?));
+    }
+    Ok(dead)
+}

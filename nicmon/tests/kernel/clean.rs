@@ -1,0 +1,209 @@
+//! However nicmon ends, nothing of it stays in the kernel.
+
+use std::{
+    collections::BTreeSet,
+    env, fs,
+    io::{BufRead as _, BufReader},
+    process::{Command, ExitStatus, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use nicmon::collect::{Collector, Options};
+use rustix::process::Signal;
+use serde_json::Value;
+use xtask::process::{Running, output};
+
+use crate::{child::Nicmon, tell};
+
+/// Argument that turns this test program into one that panics with nicmon's programs attached.
+pub(crate) const PANIC: &str = "--panic-with-programs-attached";
+
+/// Ids of what a process holds in the kernel's BPF.
+#[derive(Debug, Default)]
+pub(crate) struct Objects {
+    pub(crate) programs: BTreeSet<u64>,
+    pub(crate) maps: BTreeSet<u64>,
+    pub(crate) links: BTreeSet<u64>,
+}
+
+/// By its descriptors. Programs that only a link holds are found through the link.
+pub(crate) fn objects_of(pid: u32) -> Result<Objects> {
+    let mut objects = Objects::default();
+    for entry in fs::read_dir(format!("/proc/{pid}/fdinfo"))?.flatten() {
+        let text = fs::read_to_string(entry.path()).unwrap_or_default();
+        for line in text.lines() {
+            let Some((name, id)) = line.split_once(':') else { continue };
+            let Ok(id) = id.trim().parse() else { continue };
+            match name {
+                "prog_id" => objects.programs.insert(id),
+                "map_id" => objects.maps.insert(id),
+                "link_id" => objects.links.insert(id),
+                _ => false,
+            };
+        }
+    }
+    Ok(objects)
+}
+
+/// All ids of one kind (`prog`, `map`, `link`) that the kernel has.
+fn ids(kind: &str) -> Result<BTreeSet<u64>> {
+    let shown: Value = serde_json::from_str(&output(Command::new("bpftool").args(["-j", kind, "show"]))?)?;
+    let list = shown.as_array().with_context(|| format!("bpftool {kind} shows no list"))?;
+    Ok(list.iter().filter_map(|object| object["id"].as_u64()).collect())
+}
+
+fn stats_enabled() -> Result<String> {
+    fs::read_to_string("/proc/sys/kernel/bpf_stats_enabled").context("cannot read kernel.bpf_stats_enabled")
+}
+
+/// Before the end: what it holds must be in the kernel's lists, or the test would prove nothing.
+fn held(pid: u32) -> Result<Objects> {
+    let objects = objects_of(pid)?;
+    for (kind, own) in objects.kinds() {
+        ensure!(
+            !own.is_empty() && own.is_subset(&ids(kind)?),
+            "{kind}: nicmon's {own:?} are not in bpftool's list"
+        );
+    }
+    Ok(objects)
+}
+
+impl Objects {
+    fn kinds(&self) -> [(&'static str, &BTreeSet<u64>); 3] {
+        [("prog", &self.programs), ("map", &self.maps), ("link", &self.links)]
+    }
+}
+
+/// After the end: the kernel frees after a grace period, hence the patience.
+fn gone(name: &str, pid: u32, objects: &Objects, status: ExitStatus) -> Result<()> {
+    let start = Instant::now();
+    for (kind, own) in objects.kinds() {
+        loop {
+            let left: Vec<_> = ids(kind)?.intersection(own).copied().collect();
+            if left.is_empty() {
+                break;
+            }
+            ensure!(start.elapsed() < Duration::from_secs(5), "{kind} of {left:?} are still there");
+            thread::sleep(Duration::from_millis(20));
+        }
+        // bpftool names the processes that hold an object, where it was built to.
+        let shown = output(Command::new("bpftool").args(["-j", kind, "show"]))?;
+        ensure!(
+            !shown.contains(&format!("\"pid\":{pid},")),
+            "bpftool {kind} names the ended process: {shown}"
+        );
+    }
+    tell(
+        &format!("clean, {name}"),
+        &format!(
+            "{status}; {} programs, {} maps, {} links gone after {:.0?}",
+            objects.programs.len(),
+            objects.maps.len(),
+            objects.links.len(),
+            start.elapsed()
+        ),
+    );
+    Ok(())
+}
+
+pub(crate) fn after_sigint() -> Result<()> {
+    after(Signal::INT, Some(0))
+}
+
+pub(crate) fn after_sigterm() -> Result<()> {
+    after(Signal::TERM, Some(0))
+}
+
+pub(crate) fn after_sigkill() -> Result<()> {
+    after(Signal::KILL, None)
+}
+
+pub(crate) fn after_sigabrt() -> Result<()> {
+    after(Signal::ABORT, None)
+}
+
+fn after(signal: Signal, code: Option<i32>) -> Result<()> {
+    let enabled = stats_enabled()?;
+    let mut nicmon = Nicmon::start(&["-d", "200ms"])?;
+    nicmon.more(2)?;
+    let (pid, objects) = (nicmon.pid(), held(nicmon.pid())?);
+    nicmon.signal(signal);
+    let status = nicmon.status()?;
+    ensure!(status.code() == code, "it ended with {status}");
+    gone(&format!("signal {}", signal.as_raw()), pid, &objects, status)?;
+    let now = stats_enabled()?;
+    ensure!(now == enabled, "kernel.bpf_stats_enabled was {enabled}, is {now}");
+    Ok(())
+}
+
+/// As the program does it, then a panic in its midst.
+pub(crate) fn panic_with_programs_attached() -> ! {
+    let mut collector = Collector::start(Options::default()).expect("the programs attach");
+    let frame = collector.frame().expect("there is a frame");
+    println!("frame {}", frame.seq);
+    // Whoever reads needs a moment to look.
+    thread::sleep(Duration::from_millis(1500));
+    panic!("forced by the test, with {} programs attached", collector.probe().attached().len());
+}
+
+pub(crate) fn after_a_panic() -> Result<()> {
+    let (reader, writer) = std::io::pipe()?;
+    let mut command = Command::new(env::current_exe()?);
+    command.arg(PANIC).stdout(writer).stderr(Stdio::null());
+    let mut child = Running::start(&mut command)?;
+    drop(command);
+    let mut line = String::new();
+    BufReader::new(reader).read_line(&mut line)?;
+    ensure!(line == "frame 0\n", "the panicking program said {line:?}");
+    let (pid, objects) = (child.pid(), held(child.pid())?);
+    let status = child.wait_for(Duration::from_secs(10))?.context("it did not end")?;
+    ensure!(status.code() == Some(101), "a panic ends with 101, not {status}");
+    gone("a panic", pid, &objects, status)
+}
+
+pub(crate) fn after_a_closed_pipe() -> Result<()> {
+    let (reader, writer) = std::io::pipe()?;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_nicmon"));
+    command.args(["--json", "-d", "200ms"]).stdout(writer).stderr(Stdio::null());
+    let mut child = Running::start(&mut command)?;
+    drop(command);
+    let mut reader = BufReader::new(reader);
+    let mut line = String::new();
+    reader.read_line(&mut line)?;
+    let (pid, objects) = (child.pid(), held(child.pid())?);
+    drop(reader);
+    let status = child.wait_for(Duration::from_secs(5))?.context("it goes on though nobody reads")?;
+    ensure!(status.code() == Some(0), "it ended with {status}");
+    gone("a closed pipe", pid, &objects, status)
+}
+
+/// Runs of a program as the kernel counts them, which it does only while statistics are on.
+fn run_count(id: u64) -> Result<u64> {
+    let shown = output(Command::new("bpftool").args(["-j", "prog", "show", "id", &id.to_string()]))?;
+    let program: Value = serde_json::from_str(&shown)?;
+    Ok(program["run_cnt"].as_u64().unwrap_or(0))
+}
+
+/// Statistics slow every program of the machine: nicmon has them on for a moment at the start only.
+pub(crate) fn statistics() -> Result<()> {
+    ensure!(stats_enabled()?.trim() == "0", "kernel.bpf_stats_enabled is on: this test says nothing then");
+    let mut nicmon = Nicmon::start(&["-d", "200ms"])?;
+    nicmon.more(3)?;
+    let programs = objects_of(nicmon.pid())?.programs;
+    // Another program of this machine may have them on for a moment, too.
+    let mut gained = Vec::new();
+    for _ in 0..5 {
+        let count = || programs.iter().map(|id| run_count(*id)).sum::<Result<u64>>();
+        let before = count()?;
+        let runs: u64 = nicmon.more(2)?.frame.own.bpf_runs.unwrap_or(0);
+        ensure!(runs > 0, "no program ran");
+        gained.push(count()? - before);
+        if gained.last() == Some(&0) {
+            tell("clean, statistics", &format!("counted runs in each window: {gained:?}"));
+            return nicmon.stop().map(drop);
+        }
+    }
+    anyhow::bail!("statistics are on while nicmon runs: the kernel counted {gained:?} runs")
+}
