@@ -78,7 +78,7 @@ fn parse_delay(text: &str) -> Result<Duration, String> {
     let delay = match text.parse::<f64>() {
         Ok(seconds) => Duration::try_from_secs_f64(seconds)
             .map_err(|_| format!("{text} seconds is no time between frames; {HOW}"))?,
-        Err(_) => humantime::parse_duration(text).map_err(|error| format!("{error}; {HOW}"))?,
+        Err(_) => humantime::parse_duration(text).map_err(|_| format!("this is no time; {HOW}"))?,
     };
     if delay < SHORTEST_DELAY {
         return Err("the shortest is 100ms: single softirq runs can be longer than less".to_owned());

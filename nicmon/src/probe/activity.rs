@@ -234,7 +234,9 @@ impl Probe {
         };
         let mut vectors: [Runs; SOFTIRQ_VECTORS] =
             each(&now.vectors, &before.vectors, offset_of!(CpuState, vectors));
-        vectors[NET_RX as usize] = runs(&now.net_rx, &before.net_rx, offset_of!(CpuState, net_rx));
+        vectors[NET_RX as usize] = Runs::growing(&now.net_rx, &before.net_rx, || {
+            self.cpus.take(cpu, offset_of!(CpuState, net_rx) + offset_of!(RunStats, max_ns))
+        });
         CpuActivity {
             hardirq_ns: now.irq_total_ns.wrapping_sub(before.irq_total_ns),
             vectors,
@@ -396,10 +398,19 @@ impl Probe {
 
 impl Runs {
     fn between(now: &RunStats, before: &RunStats, take_max_ns: impl FnOnce() -> u64) -> Self {
+        let runs = Self::growing(now, before, take_max_ns);
+        // The mean bounds the maximum from below: that of a run which ended while this was read may be in the frame
+        // before.
+        Self { max_ns: runs.max_ns.max(runs.ns.checked_div(runs.count).unwrap_or(0)), ..runs }
+    }
+
+    /// The same where the time of a run may be added before the run ends.
+    fn growing(now: &RunStats, before: &RunStats, take_max_ns: impl FnOnce() -> u64) -> Self {
         let count = now.count.wrapping_sub(before.count);
         let ns = now.ns.wrapping_sub(before.ns);
-        // A run that ends with the interval, or goes on, has only its part in `ns`: nothing is longer than that.
-        let max_ns = if count == 0 { 0 } else { take_max_ns().min(ns) };
+        // A run that ends with the interval, or goes on, has only its part in `ns`: nothing is longer than that. Of
+        // `count` runs and one that goes on, one is at least as long as their mean.
+        let max_ns = if count == 0 { 0 } else { take_max_ns().clamp(ns / (count + 1), ns) };
         Self { count, ns, max_ns }
     }
 }

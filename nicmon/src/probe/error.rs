@@ -15,16 +15,16 @@ pub enum ProbeError {
     NoBtf(#[from] BtfError),
     /// Permission is missing.
     #[error(
-        "the kernel refuses to {action} the program {program}: {source}\n\
+        "the kernel refuses to {action} {what}: {source}\n\
          nicmon needs CAP_BPF and CAP_PERFMON (CAP_SYS_ADMIN before Linux 5.8), and a kernel that is not locked \
          down to \"confidentiality\".\n\
          Run it as root, for example with sudo; `nicmon doctor` shows what is missing."
     )]
     Permission {
-        /// `load` or `attach`.
+        /// `create`, `load` or `attach`.
         action: &'static str,
-        /// The program.
-        program: &'static str,
+        /// Which program, or the maps.
+        what: String,
         /// What the system said.
         source: io::Error,
     },
@@ -52,7 +52,7 @@ pub enum ProbeError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The built-in object is not the one this code was written for.
-    #[error("the built-in BPF object has no {what}: this nicmon was built wrongly")]
+    #[error("the built-in BPF object has no {what} of the expected kind: this nicmon was built wrongly")]
     Object {
         /// What is missing.
         what: &'static str,
@@ -73,7 +73,9 @@ impl ProbeError {
         source: aya::programs::ProgramError,
     ) -> Self {
         match permission_denied(&source) {
-            Some(denied) => Self::Permission { action, program, source: denied },
+            Some(denied) => {
+                Self::Permission { action, what: format!("the program {program}"), source: denied }
+            }
             None => Self::Program { action, program, source: Box::new(source) },
         }
     }
@@ -81,7 +83,7 @@ impl ProbeError {
     /// The same for an error of the whole object.
     pub(super) fn object(error: aya::EbpfError) -> Self {
         match permission_denied(&error) {
-            Some(source) => Self::Permission { action: "create the maps of", program: "nicmon", source },
+            Some(source) => Self::Permission { action: "create", what: "BPF maps".to_owned(), source },
             None => Self::Load(error),
         }
     }

@@ -24,9 +24,13 @@ pub(super) struct MappedArray<T> {
 
 impl<T: Copy> MappedArray<T> {
     /// Maps an array of `length` elements.
-    pub(super) fn new(map: MapData, length: usize) -> Result<Self, ProbeError> {
+    pub(super) fn new(map: MapData, name: &'static str, length: usize) -> Result<Self, ProbeError> {
         // The kernel lays elements out 8-byte aligned and without gaps: kernel/bpf/arraymap.c, array_map_alloc.
         const { assert!(size_of::<T>().is_multiple_of(8)) };
+        let element = map.info().map_err(|error| ProbeError::map(name, error))?.value_size();
+        if element as usize != size_of::<T>() {
+            return Err(ProbeError::Object { what: name });
+        }
         let bytes = length * size_of::<T>();
         // SAFETY: a fresh mapping at an address of the kernel's choice.
         let start = unsafe {
@@ -39,7 +43,7 @@ impl<T: Copy> MappedArray<T> {
                 0,
             )
         }
-        .map_err(|error| ProbeError::Map { name: "mmap", source: Box::new(error) })?;
+        .map_err(|error| ProbeError::map(name, error))?;
         Ok(Self { start: start.cast(), length, bytes, _map: map, _element: PhantomData })
     }
 

@@ -91,11 +91,9 @@ impl Probe {
         let reasons = kernel.enum_values("skb_drop_reason");
 
         let possible = options.cpus as usize;
-        let cpus = MappedArray::new(map_data(&mut ebpf, "CPUS")?, possible)?;
-        let napi_stats =
-            MappedArray::new(map_data(&mut ebpf, "NAPI_STATS")?, possible * config.napi_slots as usize)?;
-        let irq_stats =
-            MappedArray::new(map_data(&mut ebpf, "IRQ_STATS")?, possible * config.irq_slots as usize)?;
+        let cpus = mapped(&mut ebpf, "CPUS", possible)?;
+        let napi_stats = mapped(&mut ebpf, "NAPI_STATS", possible * config.napi_slots as usize)?;
+        let irq_stats = mapped(&mut ebpf, "IRQ_STATS", possible * config.irq_slots as usize)?;
         let napis = slots(&mut ebpf, "NAPIS", "FREE_NAPI_SLOTS", |info: &NapiInfo| info.slot)?;
         let irqs = slots(&mut ebpf, "IRQS", "FREE_IRQ_SLOTS", |info: &IrqInfo| info.slot)?;
         let drops = PerCpuHashMap::try_from(take(&mut ebpf, "DROPS")?)
@@ -223,9 +221,9 @@ fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, ProbeError> {
     ebpf.take_map(name).ok_or(ProbeError::Object { what: name })
 }
 
-fn map_data(ebpf: &mut Ebpf, name: &'static str) -> Result<MapData, ProbeError> {
+fn mapped<T: Copy>(ebpf: &mut Ebpf, name: &'static str, length: usize) -> Result<MappedArray<T>, ProbeError> {
     match take(ebpf, name)? {
-        Map::Array(data) => Ok(data),
+        Map::Array(data) => MappedArray::new(data, name, length),
         _ => Err(ProbeError::Object { what: name }),
     }
 }
