@@ -116,6 +116,7 @@ impl Tally {
             } else if let Some((name, result)) =
                 line.strip_prefix("test ").and_then(|l| l.rsplit_once(" ... "))
             {
+                let name = name.trim_end();
                 if result == "ok" {
                     self.ok.insert(name.to_owned());
                 } else if let Some(reason) = result.strip_prefix("ignored") {
