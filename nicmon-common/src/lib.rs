@@ -230,8 +230,8 @@ pub struct SoftirqContext {
     pub first_work: u32,
     /// 1 if that was its whole budget.
     pub first_repoll: u32,
-    /// Where the last timestamped poll ended.
-    pub mark: u64,
+    /// Address of this CPU's backlog NAPI, once it has been polled: known without looking at its device.
+    pub backlog_napi: u64,
 }
 
 /// The device interrupt that runs on a CPU. Written by the irq programs only.
@@ -272,9 +272,11 @@ pub struct CpuState {
     pub other_ns: u64,
     /// The per-CPU backlog, which has no device.
     pub backlog: NapiStats,
-    /// [`CpuState::irq_total_ns`] at [`SoftirqContext::mark`].
-    pub mark_irq: u64,
+    /// Where the last timestamped poll ended.
+    pub mark: u64,
 
+    /// [`CpuState::irq_total_ns`] at [`CpuState::mark`].
+    pub mark_irq: u64,
     /// `NET_RX` time that was split by work.
     pub mixed_ns: u64,
     /// Polls that could not be filed (their time is in `other_ns`), and softirq events without their pair.
@@ -310,7 +312,7 @@ pub struct CpuState {
 
 const _: () = {
     assert!(core::mem::offset_of!(CpuState, net_rx) == 64);
-    assert!(core::mem::offset_of!(CpuState, mixed_ns) == 192);
+    assert!(core::mem::offset_of!(CpuState, mark_irq) == 192);
 };
 
 #[cfg(feature = "user")]

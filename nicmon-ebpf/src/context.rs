@@ -50,6 +50,7 @@ impl Moment {
         if after == irq_ns {
             return Self { ns, irq_ns };
         }
+        core::hint::cold_path();
         // SAFETY: the helper has no preconditions.
         Self { ns: unsafe { bpf_ktime_get_ns() }, irq_ns: after }
     }

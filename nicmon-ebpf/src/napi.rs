@@ -46,11 +46,17 @@ impl Slot {
 /// at every poll.
 #[inline(always)]
 pub fn slot_of<M: Memory, C: EbpfContext>(ctx: &C, this: &ThisCpu, napi: *const u8) -> Slot {
-    // SAFETY: the offsets are this kernel's.
+    // SAFETY: the offsets are this kernel's; the rest is of this CPU's element.
     unsafe {
+        // The backlog never moves, and is polled for each packet that comes alone over loopback or a plain veth.
+        if napi as u64 == (*this.state).softirq.backlog_napi {
+            return Slot::BACKLOG;
+        }
+        core::hint::cold_path();
         let dev: *const u8 = M::read(napi, config!(offsets.napi_dev));
         if dev.is_null() {
             // Only softnet_data.backlog has no device (net/core/dev.c: net_dev_init); netif_napi_add asks for one.
+            (*this.state).softirq.backlog_napi = napi as u64;
             return Slot::BACKLOG;
         }
         let state = &mut *this.state;

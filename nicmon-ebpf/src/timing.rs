@@ -5,6 +5,8 @@
 //! runs hold a single poll, which is the usual case and the one where a timestamp weighs most, the poll is only
 //! noted and the run's exit files it whole.
 
+use core::hint::cold_path;
+
 use aya_ebpf::{
     EbpfContext,
     helpers::{bpf_get_current_pid_tgid, bpf_get_current_task, bpf_ktime_get_ns},
@@ -84,6 +86,7 @@ pub fn softirq_exit(vector: u32) -> i32 {
     let start = state.softirq.start;
     if start == 0 || state.softirq.vector_plus_one != vector + 1 || is_other_task(state) {
         // Its entry came before we were attached, or was missed.
+        cold_path();
         state.softirq_lost += u64::from(start != 0);
         return 0;
     }
@@ -122,10 +125,11 @@ fn file_run(this: &ThisCpu, now: Moment, run_ns: u64) -> u64 {
         add_time(this, stats, run_ns);
         return run_ns;
     }
+    cold_path();
     if context.polls == 1 {
         context.stamping -= 1;
     }
-    let tail_ns = now.since(context.mark, state.mark_irq);
+    let tail_ns = now.since(state.mark, state.mark_irq);
     add_time(this, stats, tail_ns);
     tail_ns
 }
@@ -161,6 +165,7 @@ pub fn napi_poll<M: Memory, C: EbpfContext>(ctx: &C, napi: *const u8, work: i32,
         context.first_repoll = repoll;
         return 0;
     }
+    cold_path();
     let now = Moment::now(this.state);
     if context.polls == 1 {
         let ns = now.since(context.start, context.start_irq);
@@ -176,14 +181,14 @@ pub fn napi_poll<M: Memory, C: EbpfContext>(ctx: &C, napi: *const u8, work: i32,
         file_poll(&this, first, context.first_work, context.first_repoll, first_ns);
         file_poll(&this, slot, work_done, repoll, ns - first_ns);
     } else {
-        let ns = now.since(context.mark, state.mark_irq);
+        let ns = now.since(state.mark, state.mark_irq);
         file_poll(&this, slot, work_done, repoll, ns);
     }
     if context.polls > 1 {
         context.stamping = STAMPED_RUNS;
     }
     context.last_slot = slot.raw();
-    context.mark = now.ns;
+    state.mark = now.ns;
     state.mark_irq = now.irq_ns;
     0
 }

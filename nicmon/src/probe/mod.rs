@@ -10,6 +10,7 @@ mod error;
 mod mapped;
 mod object;
 mod programs;
+mod reading;
 mod slots;
 
 use std::{mem::offset_of, path::Path};
@@ -23,16 +24,13 @@ use nicmon_common::{
     Config, CpuState, DropKey, IrqInfo, IrqKey, LATENCY, NapiInfo, NapiKey, NapiStats, PREEMPT_RT, RunStats,
 };
 
-use self::{activity::Before, btf::KernelBtf, mapped::MappedArray, object::Setup, slots::Slots};
 pub use self::{
     activity::{CpuActivity, DropActivity, IrqActivity, NapiActivity, PollActivity, Reading, Runs},
     cost::{RunCosts, WINDOW as CALIBRATION_WINDOW},
     error::ProbeError,
     programs::{AttachKind, ProgramId},
 };
-
-/// A NAPI or irq action that nothing was heard of for so long gives its slot back; if it lives it gets another.
-const IDLE_NS: u64 = 60_000_000_000;
+use self::{btf::KernelBtf, mapped::MappedArray, object::Setup, reading::Before, slots::Slots};
 
 /// How the programs are loaded.
 #[derive(Debug, Clone, Copy)]
@@ -188,7 +186,7 @@ impl Probe {
 
     /// All NAPIs that have a slot, whether or not they were polled lately, and their device's name at first sight.
     pub fn known_napis(&self) -> impl Iterator<Item = (&NapiKey, String)> {
-        self.napis.iter().map(|(key, info)| (key, activity::text(&info.name)))
+        self.napis.iter().map(|(key, info)| (key, reading::text(&info.name)))
     }
 
     /// Events that programs missed because they were already running on that CPU.
