@@ -2,8 +2,9 @@
 //!
 //! Arrays named `*_STATS` in the kernel programs are flat: element `cpu * slots + slot`. Every counter only
 //! grows, and has one writer: the CPU whose element it is, in the context that the field's comment names. So the
-//! user side reads them through a memory map without a system call, and takes differences. It writes two things:
-//! [`CpuState::generation`], and each maximum, which it exchanges for 0 when an interval ends.
+//! user side reads them through a memory map without a system call, and takes differences. It writes
+//! [`CpuState::flags`] at the start, [`CpuState::generation`], and each maximum, which it exchanges for 0 when an interval
+//! ends.
 
 #![no_std]
 

@@ -127,7 +127,7 @@ fn compile(toolchain: &Toolchain, arch: &str, target_dir: &Path) -> Result<PathB
 }
 
 /// The flags that mean something for the object, as the provenance shows them. The third version of the instruction
-/// set (Linux 5.1) has 32-bit operations and all comparisons: a third fewer instructions on the hot path.
+/// set (Linux 5.1) has 32-bit operations and all comparisons: somewhat fewer instructions.
 fn meaningful_flags(arch: &str) -> [String; 4] {
     [
         format!("--cfg=bpf_target_arch=\"{arch}\""),

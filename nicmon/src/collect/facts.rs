@@ -21,8 +21,8 @@ use crate::{
 };
 
 /// The shortest time between two looks at which interrupts belong to which NIC.
-const IRQS_AGAIN: Duration = Duration::from_secs(10);
-/// How many namespaces without any known NAPI are read at the start, in case one begins to poll.
+const IRQS_AGAIN: Duration = Duration::from_secs(2);
+/// How many namespaces without any known NAPI are read for a while, in case one begins to poll.
 const MOST_SILENT: usize = 64;
 /// For how many readings a namespace is watched though no NAPI of it is known.
 const SILENT_READINGS: u64 = 5;
@@ -65,17 +65,20 @@ pub(super) struct Facts {
     readings: u64,
     pub(super) nic_irqs: NicIrqs,
     nic_irqs_read: Instant,
+    /// Interfaces have changed since.
+    nic_irqs_due: bool,
+    /// How many NAPIs were known at the reading before.
+    napis: usize,
 }
 
 impl Facts {
-    /// Opens the readers and reads what does not change, or hardly.
+    /// Opens the readers, reads what does not change, or hardly, and the interfaces of all namespaces.
     pub(super) fn open(roots: Roots) -> Result<Self, host::Error> {
         let namespaces = NetnsThread::start(roots.proc.clone())?;
         let machine = machine::read(&roots.proc, &roots.sys)?;
         let possible_cpus = cpus::possible(&roots.sys)?;
         let has_nohz_full = cpus::has_nohz_full(&roots.sys);
-        let watched =
-            netns::existing(&roots.proc).into_iter().take(MOST_SILENT).map(|inum| (inum, 0)).collect();
+        let watched = netns::existing(&roots.proc).into_iter().map(|inum| (inum, 0)).collect();
         let mut facts = Self {
             machine,
             possible_cpus,
@@ -92,9 +95,12 @@ impl Facts {
             readings: 0,
             nic_irqs: NicIrqs::read(&roots.sys).unwrap_or_default(),
             nic_irqs_read: Instant::now(),
+            nic_irqs_due: false,
+            napis: 0,
             roots,
         };
-        facts.read_links();
+        facts.read_links(false);
+        facts.watched = facts.watched.into_iter().take(MOST_SILENT).collect();
         Ok(facts)
     }
 
@@ -117,12 +123,17 @@ impl Facts {
     /// Reads everything that frames need.
     pub(super) fn read(&mut self, probe: &Probe) -> Result<(), host::Error> {
         self.readings += 1;
+        let mut napis = 0;
         for (key, _) in probe.known_napis() {
             self.watched.insert(key.netns, self.readings);
+            napis += 1;
         }
         let oldest = self.readings.saturating_sub(SILENT_READINGS);
         self.watched.retain(|_, seen| *seen >= oldest);
-        self.read_links();
+        // NAPIs that came or went may serve queues that were not there.
+        let changed = napis != self.napis;
+        self.napis = napis;
+        self.read_links(changed);
 
         self.stat_reader.read(self.stat.turn())?;
         let softnet = self.softnet.turn();
@@ -141,21 +152,25 @@ impl Facts {
         Ok(())
     }
 
-    fn read_links(&mut self) {
+    fn read_links(&mut self, refresh_queues: bool) {
         let own = self.own_netns();
         let wanted: Vec<u32> = self.watched.keys().copied().chain([own]).collect();
         // A thread that ended leaves all counters unknown.
-        let now = self.namespaces.read(&wanted, false).unwrap_or_default();
+        let now = self.namespaces.read(&wanted, refresh_queues).unwrap_or_default();
         *self.links.turn() = now;
 
-        let names = |links: &BTreeMap<u32, NamespaceFacts>| {
+        // Most drivers ask for their interrupts when the interface is set up.
+        let state = |links: &BTreeMap<u32, NamespaceFacts>| {
             links.get(&own).map(|namespace| {
-                namespace.links.iter().map(|facts| facts.link.name.clone()).collect::<Vec<_>>()
+                let link = |facts: &LinkFacts| (facts.link.name.clone(), facts.link.up);
+                namespace.links.iter().map(link).collect::<Vec<_>>()
             })
         };
-        if names(&self.links.now) != names(&self.links.before) && self.nic_irqs_read.elapsed() >= IRQS_AGAIN {
+        self.nic_irqs_due |= state(&self.links.now) != state(&self.links.before);
+        if self.nic_irqs_due && self.nic_irqs_read.elapsed() >= IRQS_AGAIN {
             self.nic_irqs = NicIrqs::read(&self.roots.sys).unwrap_or_default();
             self.nic_irqs_read = Instant::now();
+            self.nic_irqs_due = false;
         }
     }
 

@@ -117,6 +117,7 @@ impl Collector {
     /// # Errors
     /// The programs' counters or an indispensable fact cannot be read.
     pub fn frame(&mut self) -> Result<Frame, CollectError> {
+        let time = SystemTime::now();
         let reading = self.probe.read()?;
         self.facts.read(&self.probe)?;
         let thread_ns = self.threads.read(&self.facts.roots.proc, &reading);
@@ -136,7 +137,7 @@ impl Collector {
         let frame = Frame {
             schema: SCHEMA.to_owned(),
             seq: self.seq,
-            time: humantime::format_rfc3339_micros(SystemTime::now()).to_string(),
+            time: humantime::format_rfc3339_micros(time).to_string(),
             mono_ns: reading.mono_ns,
             boot_id: self.facts.machine.boot_id.clone(),
             interval_ns,

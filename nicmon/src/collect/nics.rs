@@ -8,7 +8,7 @@ use super::{
     napis::{self, NapiFacts},
 };
 use crate::{
-    frame::{Irq, Napi, NapiKind, NapiMode, Nic, NicCounters, NicCpu, NicDrops, gained, pct_of},
+    frame::{Irq, Napi, NapiCpu, NapiKind, NapiMode, Nic, NicCounters, NicCpu, NicDrops, gained, pct_of},
     host::links::LinkStats,
     probe::{NapiActivity, PollActivity, Probe, Reading},
     symbols::Symbols,
@@ -16,6 +16,9 @@ use crate::{
 
 /// How the per-CPU backlog is called where interfaces have their names.
 pub(super) const BACKLOG: &str = "(backlog)";
+
+/// Its place among interfaces; no namespace has inode 0.
+const BACKLOG_KEY: NicKey = (0, 0);
 
 /// What a frame's NICs are made of.
 pub(super) struct Nics<'a> {
@@ -109,11 +112,11 @@ impl Nics<'_> {
         if napis.is_empty() || !self.filter.shows_interface(BACKLOG) {
             return None;
         }
-        Some(Nic { netns: None, hardirq_ns: None, ..self.nic((0, 0), BACKLOG.to_owned(), napis, &[]) })
+        Some(Nic { netns: None, ..self.nic(BACKLOG_KEY, BACKLOG.to_owned(), napis, &[]) })
     }
 
     fn nic(&self, key: NicKey, name: String, napis: Vec<Napi>, irqs: &[Irq]) -> Nic {
-        let cpus = self.cpus(&name, &napis, irqs);
+        let cpus = self.cpus(key, &name, &napis, irqs);
         let threaded: Option<u64> = napis
             .iter()
             .filter(|napi| napi.mode == NapiMode::Threaded)
@@ -126,21 +129,22 @@ impl Nics<'_> {
             netns: Some(key.0),
             driver: self.facts.link(key).and_then(|link| link.driver.as_deref().map(str::to_owned)),
             counters: self.counters(key),
-            poll_ns: cpus.iter().map(|cpu| cpu.poll_ns).sum(),
+            poll_ns: poll_ns(&napis, |_| true),
             threaded_est_ns: threaded,
-            hardirq_ns: Some(cpus.iter().map(|cpu| cpu.hardirq_ns).sum()),
+            hardirq_ns: self.knows_irqs(key).then(|| cpus.iter().filter_map(|cpu| cpu.hardirq_ns).sum()),
             cpus,
             napis,
         }
     }
 
     /// What the NIC did on each CPU where it did anything.
-    fn cpus(&self, name: &str, napis: &[Napi], irqs: &[Irq]) -> Vec<NicCpu> {
+    fn cpus(&self, key: NicKey, name: &str, napis: &[Napi], irqs: &[Irq]) -> Vec<NicCpu> {
         let mut cpus: BTreeMap<u32, NicCpu> = BTreeMap::new();
+        let hardirq_ns = self.knows_irqs(key).then_some(0);
         let entry = |cpu: u32| NicCpu {
             cpu,
             poll_ns: Some(0),
-            hardirq_ns: 0,
+            hardirq_ns,
             polls: 0,
             work: 0,
             repolls: 0,
@@ -152,21 +156,31 @@ impl Nics<'_> {
                 cpu.polls += row.polls;
                 cpu.work += row.work;
                 cpu.repolls += row.repolls;
-                if napi.mode != NapiMode::Busy {
-                    cpu.poll_ns = cpu.poll_ns.zip(row.poll_ns).map(|(sum, ns)| sum + ns);
-                }
             }
+        }
+        for cpu in cpus.values_mut() {
+            cpu.poll_ns = poll_ns(napis, |row| row.cpu == cpu.cpu);
         }
         for irq in irqs.iter().filter(|irq| irq.nic.as_deref() == Some(name)) {
             for row in &irq.cpus {
-                cpus.entry(row.cpu).or_insert_with(|| entry(row.cpu)).hardirq_ns += row.ns;
+                let sum = &mut cpus.entry(row.cpu).or_insert_with(|| entry(row.cpu)).hardirq_ns;
+                *sum = sum.map(|ns| ns + row.ns);
             }
         }
         let mut cpus: Vec<NicCpu> = cpus.into_values().collect();
         for cpu in &mut cpus {
-            cpu.load_pct = cpu.poll_ns.map(|poll_ns| pct_of(poll_ns + cpu.hardirq_ns, self.interval_ns));
+            let known_ns = |poll_ns| poll_ns + cpu.hardirq_ns.unwrap_or(0);
+            cpu.load_pct = cpu.poll_ns.map(|poll_ns| pct_of(known_ns(poll_ns), self.interval_ns));
         }
         cpus
+    }
+
+    /// True if all interrupts of the NIC are known: sysfs shows those of the own namespace, and virtual devices have
+    /// none.
+    fn knows_irqs(&self, key: NicKey) -> bool {
+        key == BACKLOG_KEY
+            || key.0 == self.facts.own_netns()
+            || self.facts.link(key).is_some_and(|link| link.link.kind.is_some())
     }
 
     fn counters(&self, key: NicKey) -> NicCounters {
@@ -182,6 +196,19 @@ impl Nics<'_> {
             drops: nic_drops(since),
         }
     }
+}
+
+/// Time of the polls on the chosen CPUs. Busy polls have no time: where there were no others it is unknown.
+fn poll_ns(napis: &[Napi], chosen: impl Fn(&NapiCpu) -> bool) -> Option<u64> {
+    let rows = || {
+        let rows = napis.iter().flat_map(|napi| napi.cpus.iter().map(|row| (napi.mode, row)));
+        rows.filter(|(_, row)| chosen(row))
+    };
+    let timed = || rows().filter(|(mode, _)| *mode != NapiMode::Busy);
+    if timed().next().is_none() && rows().next().is_some() {
+        return None;
+    }
+    timed().map(|(_, row)| row.poll_ns).sum()
 }
 
 fn nic_drops(since: impl Fn(fn(&LinkStats) -> u64) -> Option<u64>) -> Option<NicDrops> {

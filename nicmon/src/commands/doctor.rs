@@ -162,7 +162,7 @@ fn capability_lines() -> Vec<(State, &'static str, String)> {
             "CAP_SYS_ADMIN",
             held.contains(all),
             "other network namespaces are entered; the programs' own cost is calibrated",
-            "missing: counters of NICs in other namespaces, and self.bpf_est_ns, are null",
+            "missing: driver and counters of NICs in other namespaces, and self.bpf_est_ns, are null",
             State::Off,
         ),
         line(

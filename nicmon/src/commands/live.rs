@@ -11,6 +11,9 @@ use crate::{
     frame::Frame,
 };
 
+/// How long a reader may take for the last text after a signal.
+const PATIENCE: Duration = Duration::from_millis(200);
+
 pub(super) fn run(args: Live) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -31,14 +34,18 @@ async fn show(args: Live) -> Result<(), Failure> {
     let options =
         Options { filter, latency: args.latency, kernel_log: args.kernel_log, ..Options::default() };
     let mut collector = Collector::start(options)?;
-    let mut kernel_log =
-        args.kernel_log.then(|| collector.probe().take_logger(StderrLog)).transpose().ok().flatten();
+    let mut kernel_log = None;
+    if args.kernel_log {
+        kernel_log = Some(collector.probe().take_logger(StderrLog).map_err(Failure::KernelLog)?);
+    }
     let mut clock = Clock::start(args.delay);
     let output = Output::start().map_err(Failure::Runtime)?;
 
     let mut left = args.count.unwrap_or(u64::MAX);
+    let mut told_to_end = false;
     while left > 0 {
-        if end.comes_before(clock.tick()).await {
+        told_to_end = end.comes_before(clock.tick()).await;
+        if told_to_end {
             break;
         }
         let frame = collector.frame()?;
@@ -47,13 +54,20 @@ async fn show(args: Live) -> Result<(), Failure> {
         }
         let text = if args.json { json_line(&frame) } else { table::render(&frame) };
         let mut written = true;
-        if end.comes_before(async { written = output.write(text).await }).await || !written {
+        told_to_end = end.comes_before(async { written = output.write(text).await }).await;
+        if told_to_end || !written {
             break;
         }
         left -= 1;
     }
     let mut result = Ok(());
-    end.comes_before(async { result = output.finish().await }).await;
+    let finish = async { result = output.finish().await };
+    if told_to_end {
+        // What was handed over is written if somebody reads; nobody waits for a reader that stalls.
+        let _ = tokio::time::timeout(PATIENCE, finish).await;
+    } else {
+        end.comes_before(finish).await;
+    }
     result.map_err(Failure::Output)
 }
 

@@ -22,6 +22,9 @@ pub enum Failure {
     /// The runtime or its signal handlers could not be set up.
     #[error("cannot set up signals and timers: {0}")]
     Runtime(std::io::Error),
+    /// The kernel side's log cannot be read.
+    #[error("cannot read what the kernel programs log: {0}; run without --kernel-log")]
+    KernelLog(aya_log::Error),
     /// `doctor` found that nicmon cannot work here; it has said so.
     #[error("nicmon cannot measure here: see the lines marked \"no\"")]
     Unfit,

@@ -62,7 +62,7 @@ fn nic_rows(text: &mut String, nic: &Nic, interval_ns: u64) {
             "{name:<16}{driver:<11}{:>4}{load:>7}{:>7}{:>7}{:>9}{rx:>9}{tx:>9}",
             cpu.cpu,
             pct(cpu.poll_ns),
-            pct(Some(cpu.hardirq_ns)),
+            pct(cpu.hardirq_ns),
             per_s(Some(cpu.polls)),
         );
     }

@@ -198,11 +198,11 @@ pub struct Nic {
     /// Interface counters; `None` where its namespace cannot be entered.
     #[serde(flatten)]
     pub counters: NicCounters,
-    /// Time of its polls: driver and stack up to the socket, never the driver's alone.
+    /// Time of its polls: driver and stack up to the socket, never the driver's alone. Busy polls carry no time.
     pub poll_ns: Option<u64>,
     /// The part of `poll_ns` that comes from NAPI threads' schedstat, split over CPUs by work.
     pub threaded_est_ns: Option<u64>,
-    /// Time of its interrupt handlers, exact.
+    /// Time of its interrupt handlers, exact; `None` for hardware in another namespace, whose interrupts cannot be told.
     pub hardirq_ns: Option<u64>,
     /// The same by CPU; CPUs where nothing happened are absent.
     pub cpus: Vec<NicCpu>,
@@ -242,17 +242,17 @@ pub struct NicDrops {
 pub struct NicCpu {
     /// The CPU.
     pub cpu: u32,
-    /// Time of polls in `NET_RX` and in NAPI threads; that of busy polls is unknown and not in it.
+    /// Time of polls in `NET_RX` and in NAPI threads; `None` where there were only busy polls, whose time is unknown.
     pub poll_ns: Option<u64>,
     /// Time of interrupt handlers.
-    pub hardirq_ns: u64,
+    pub hardirq_ns: Option<u64>,
     /// Polls.
     pub polls: u64,
     /// Sum of what the polls returned: packets only for drivers that return packets.
     pub work: u64,
     /// Polls that returned their whole budget, and so were polled again.
     pub repolls: u64,
-    /// `poll_ns` and `hardirq_ns` in percent of the interval.
+    /// `poll_ns` and, as far as known, `hardirq_ns` in percent of the interval.
     pub load_pct: Option<f64>,
 }
 

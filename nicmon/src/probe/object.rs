@@ -9,7 +9,7 @@ use super::{ProbeError, btf::KernelBtf};
 #[cfg(target_arch = "x86_64")]
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../bpf/x86_64/nicmon.bpf.o");
 #[cfg(not(target_arch = "x86_64"))]
-compile_error!("nicmon has no kernel object for this architecture yet; build without the feature `bpf`");
+compile_error!("nicmon has no kernel object for this architecture yet: there is only nicmon/bpf/x86_64");
 
 /// Kernel memory that each kind of slot may take.
 const SLOT_BYTES: usize = 32 << 20;

@@ -179,6 +179,23 @@ pub(crate) fn after_a_closed_pipe() -> Result<()> {
     gone("a closed pipe", pid, &objects, status)
 }
 
+/// A reader that holds its pipe open and reads nothing does not keep a signal from ending nicmon.
+pub(crate) fn after_a_stalled_reader() -> Result<()> {
+    let (reader, writer) = std::io::pipe()?;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_nicmon"));
+    command.args(["--json", "-d", "100ms"]).stdout(writer).stderr(Stdio::null());
+    let mut child = Running::start(&mut command)?;
+    drop(command);
+    // A pipe holds 64 KiB, some 20 frames; then a few wait, then the next is not taken.
+    ensure!(child.wait_for(Duration::from_secs(4))?.is_none(), "it ended by itself");
+    let (pid, objects) = (child.pid(), held(child.pid())?);
+    child.signal(Signal::TERM);
+    let status = child.wait_for(Duration::from_secs(2))?.context("the first SIGTERM does not end it")?;
+    drop(reader);
+    ensure!(status.code() == Some(0), "it ended with {status}");
+    gone("a stalled reader", pid, &objects, status)
+}
+
 /// Runs of a program as the kernel counts them, which it does only while statistics are on.
 fn run_count(id: u64) -> Result<u64> {
     let shown = output(Command::new("bpftool").args(["-j", "prog", "show", "id", &id.to_string()]))?;

@@ -78,6 +78,7 @@ const TESTS: &[Test] = &[
     Test { name: "clean::after_sigabrt", programs: &[BPFTOOL], run: clean::after_sigabrt },
     Test { name: "clean::after_a_panic", programs: &[BPFTOOL], run: clean::after_a_panic },
     Test { name: "clean::after_a_closed_pipe", programs: &[BPFTOOL], run: clean::after_a_closed_pipe },
+    Test { name: "clean::after_a_stalled_reader", programs: &[BPFTOOL], run: clean::after_a_stalled_reader },
     Test { name: "clean::statistics_are_off_while_it_runs", programs: &[BPFTOOL], run: clean::statistics },
     Test { name: "start::first_frame", programs: &[], run: start::first_frame },
     Test { name: "start::the_clock_does_not_drift", programs: &[], run: start::clock },
