@@ -269,8 +269,8 @@ pub struct CpuState {
 
     /// Runs of `NET_RX`.
     pub net_rx: RunStats,
-    /// `NET_RX` time of runs without a poll.
-    pub other_ns: u64,
+    /// When the last device interrupt handler ended. Written by the irq programs only.
+    pub irq_end: u64,
     /// The per-CPU backlog, which has no device.
     pub backlog: NapiStats,
     /// Where the last timestamped poll ended.
@@ -278,6 +278,8 @@ pub struct CpuState {
 
     /// [`CpuState::irq_total_ns`] at [`CpuState::mark`].
     pub mark_irq: u64,
+    /// `NET_RX` time of runs without a poll.
+    pub other_ns: u64,
     /// `NET_RX` time that was split by work.
     pub mixed_ns: u64,
     /// Polls that could not be filed (their time is in `other_ns`), and softirq events without their pair.

@@ -1,6 +1,6 @@
 //! What this CPU is doing now: its state, and its clock less the time taken by device interrupts.
 
-use core::ptr;
+use core::hint::cold_path;
 
 use aya_ebpf::helpers::{bpf_get_smp_processor_id, bpf_ktime_get_ns};
 use nicmon_common::{CpuState, RunStats};
@@ -24,6 +24,13 @@ impl ThisCpu {
     }
 }
 
+/// The monotonic clock.
+#[inline(always)]
+pub fn clock() -> u64 {
+    // SAFETY: the helper has no preconditions.
+    unsafe { bpf_ktime_get_ns() }
+}
+
 /// A moment: the clock, and the interrupt time that belongs before it.
 #[derive(Clone, Copy)]
 pub struct Moment {
@@ -32,27 +39,29 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// Reads the clock such that no interrupt is counted on one side of it and timed on the other.
+    /// The moment at which the clock stood at `ns`, just now.
     ///
-    /// An interrupt may land between any two instructions. If the interrupt time differs after reading the clock,
-    /// both are read again; the reading before the clock is used, so that a second interrupt in the same few
-    /// nanoseconds makes the time too long by its length, and never negative.
+    /// Whoever wants one reads the clock first of all: it waits for loads that are under way, so that a cache miss
+    /// before it is paid in full, and one after it is not. An interrupt may land between any two instructions; one that
+    /// ended since the clock was read may be in the interrupt time already, and then a moment after it is taken. Should
+    /// another land in those few instructions, the time becomes too long by its length, and never negative.
     #[inline(always)]
-    pub fn now(state: *const CpuState) -> Self {
-        // SAFETY: `state` is an element of CPUS.
-        let total = unsafe { &raw const (*state).irq_total_ns };
-        // SAFETY: as above; volatile, since the irq programs write it under us.
-        let irq_ns = unsafe { ptr::read_volatile(total) };
-        // SAFETY: the helper has no preconditions.
-        let ns = unsafe { bpf_ktime_get_ns() };
-        // SAFETY: as above.
-        let after = unsafe { ptr::read_volatile(total) };
-        if after == irq_ns {
+    pub fn at(ns: u64, state: *const CpuState) -> Self {
+        // SAFETY: `state` is an element of CPUS; volatile, since the irq programs write it under us. The end is read last:
+        // an interrupt between the two reads is seen in it.
+        let (irq_ns, irq_end) = unsafe {
+            (
+                (&raw const (*state).irq_total_ns).read_volatile(),
+                (&raw const (*state).irq_end).read_volatile(),
+            )
+        };
+        if irq_end < ns {
             return Self { ns, irq_ns };
         }
-        core::hint::cold_path();
-        // SAFETY: the helper has no preconditions.
-        Self { ns: unsafe { bpf_ktime_get_ns() }, irq_ns: after }
+        cold_path();
+        // SAFETY: as above.
+        let irq_ns = unsafe { (&raw const (*state).irq_total_ns).read_volatile() };
+        Self { ns: clock(), irq_ns }
     }
 
     /// Time since an earlier moment, less the interrupts in between.

@@ -1,12 +1,12 @@
 //! Time in device interrupt handlers, by irq and action. Lines are shared: each action fires on its own. Timers and
 //! IPIs have no action and do not come here.
 
-use aya_ebpf::{EbpfContext, bindings::BPF_NOEXIST, helpers::bpf_ktime_get_ns};
+use aya_ebpf::{EbpfContext, bindings::BPF_NOEXIST};
 use aya_log_ebpf::warn;
 use nicmon_common::{ACTION_LEN, CachedIrq, IrqInfo, IrqKey, NO_MEMBER, SLOT_CACHE};
 
 use crate::{
-    context::{ThisCpu, count_run},
+    context::{ThisCpu, clock, count_run},
     maps::{FREE_IRQ_SLOTS, IRQ_STATS, IRQS, config},
     memory::{Memory, read_name},
 };
@@ -19,7 +19,7 @@ pub fn entry(action: *const u8) -> i32 {
         let context = &mut (*this.state).irq;
         context.lost += u64::from(context.start != 0);
         context.action = action as u64;
-        context.start = bpf_ktime_get_ns();
+        context.start = clock();
     }
     0
 }
@@ -40,8 +40,10 @@ pub fn exit<M: Memory, C: EbpfContext>(ctx: &C, irq: i32, action: *const u8) -> 
             context.lost += 1;
             return 0;
         }
-        let ns = bpf_ktime_get_ns().saturating_sub(start);
+        let end = clock();
+        let ns = end.saturating_sub(start);
         (*this.state).irq_total_ns += ns;
+        (*this.state).irq_end = end;
         context.count += 1;
         let Some(slot) = slot_of::<M, C>(ctx, &this, irq as u32, action) else {
             (*this.state).irq.lost += 1;

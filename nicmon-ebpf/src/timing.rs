@@ -9,14 +9,14 @@ use core::hint::cold_path;
 
 use aya_ebpf::{
     EbpfContext,
-    helpers::{bpf_get_current_pid_tgid, bpf_get_current_task, bpf_ktime_get_ns},
+    helpers::{bpf_get_current_pid_tgid, bpf_get_current_task},
 };
 use nicmon_common::{
     CpuState, LATENCY, NET_RX, NO_MEMBER, NapiStats, PREEMPT_RT, PollStats, RunStats, SOFTIRQ_VECTORS,
 };
 
 use crate::{
-    context::{Moment, ThisCpu, count_run},
+    context::{Moment, ThisCpu, clock, count_run},
     maps::config,
     memory::Memory,
     napi::{self, Slot},
@@ -27,8 +27,9 @@ const STAMPED_RUNS: u32 = 64;
 
 #[inline(always)]
 pub fn softirq_entry(vector: u32) -> i32 {
+    let ns = clock();
     let Some(this) = ThisCpu::get() else { return 0 };
-    let now = Moment::now(this.state);
+    let now = Moment::at(ns, this.state);
     // SAFETY: this CPU's element; softirqs do not nest.
     unsafe {
         let context = &mut (*this.state).softirq;
@@ -69,7 +70,7 @@ pub fn softirq_raise(vector: u32) -> i32 {
         (*this.state).raises += 1;
         let raised_at = (&raw mut (*this.state).raised_at).cast::<u64>().add(vector as usize);
         if raised_at.read_volatile() == 0 {
-            raised_at.write_volatile(bpf_ktime_get_ns());
+            raised_at.write_volatile(clock());
         }
     }
     0
@@ -77,6 +78,7 @@ pub fn softirq_raise(vector: u32) -> i32 {
 
 #[inline(always)]
 pub fn softirq_exit(vector: u32) -> i32 {
+    let ns = clock();
     if vector as usize >= SOFTIRQ_VECTORS {
         return 0;
     }
@@ -90,7 +92,7 @@ pub fn softirq_exit(vector: u32) -> i32 {
         state.softirq_lost += u64::from(start != 0);
         return 0;
     }
-    let now = Moment::now(this.state);
+    let now = Moment::at(ns, this.state);
     state.softirq.start = 0;
     let run_ns = now.since(start, state.softirq.start_irq);
     let unfiled_ns = if vector == NET_RX { file_run(&this, now, run_ns) } else { run_ns };
@@ -166,7 +168,7 @@ pub fn napi_poll<M: Memory, C: EbpfContext>(ctx: &C, napi: *const u8, work: i32,
         return 0;
     }
     cold_path();
-    let now = Moment::now(this.state);
+    let now = Moment::at(clock(), this.state);
     if context.polls == 1 {
         let ns = now.since(context.start, context.start_irq);
         file_poll(&this, slot, work_done, repoll, ns);
