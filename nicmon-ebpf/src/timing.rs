@@ -41,6 +41,7 @@ pub fn softirq_entry(vector: u32) -> i32 {
         if flags == 0 {
             return 0;
         }
+        cold_path();
         if flags & PREEMPT_RT != 0 {
             (*this.state).task = bpf_get_current_task();
         }
@@ -152,12 +153,12 @@ pub fn napi_poll<M: Memory, C: EbpfContext>(ctx: &C, napi: *const u8, work: i32,
     let state = unsafe { &mut *this.state };
     let other_task = is_other_task(state);
     let context = &mut state.softirq;
-    if context.vector_plus_one == 0 {
-        // This may be inside a run that began before we were attached.
-        return 0;
-    }
     if context.start == 0 || context.vector_plus_one != NET_RX + 1 || other_task {
-        poll_in_task::<M>(&this, slot, napi, work_done, repoll);
+        cold_path();
+        // Before the first softirq seen here, this may be inside a run that began before we were attached.
+        if context.vector_plus_one != 0 {
+            poll_in_task::<M>(&this, slot, napi, work_done, repoll);
+        }
         return 0;
     }
     context.polls += 1;
