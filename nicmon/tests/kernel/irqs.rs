@@ -126,6 +126,8 @@ fn compared(frames: &[Arrived], samples: &[Sample]) -> Result<bool> {
     // The counters are read just after the clock; a reader that loses its CPU there may be later. The
     // writes lie farther from both ends than this.
     const LATE_NS: u64 = 50_000_000;
+    /// Fewer interrupts than this were not raised by the writes.
+    const PROVOKED: u64 = 20;
     let (head, tail) = frames.first().zip(frames.last()).context("no frames")?;
     let begin = head.frame.mono_ns - head.frame.interval_ns;
     let end = tail.frame.mono_ns;
@@ -150,12 +152,18 @@ fn compared(frames: &[Arrived], samples: &[Sample]) -> Result<bool> {
         let least = at(least_end).saturating_sub(at(least_begin));
         let none = BTreeMap::from([("(no action)", 0)]);
         for (action, count) in actions.get(key).unwrap_or(&none) {
-            ensure!(
-                (least..=most).contains(count),
+            let agrees = (least..=most).contains(count);
+            let what = format!(
                 "irq {} cpu {}: {action} has {count}, /proc/interrupts {least} to {most}",
-                key.0,
-                key.1
+                key.0, key.1
             );
+            // Open question: a line that fires every few seconds by itself was once missed. Only what the test
+            // provoked decides; anything else is told.
+            if !agrees && most < PROVOKED {
+                tell("irqs, DISAGREES", &what);
+                continue;
+            }
+            ensure!(agrees, "{what}");
             if most > busiest.2 {
                 busiest = (*count, least, most, format!("irq {} {action}", key.0));
             }
