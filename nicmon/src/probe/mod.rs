@@ -140,11 +140,6 @@ impl Probe {
         Ok(probe)
     }
 
-    /// How the programs are attached.
-    pub fn kind(&self) -> AttachKind {
-        self.kind
-    }
-
     /// Cost of a run by program; `None` without `CAP_SYS_ADMIN`.
     pub fn costs(&self) -> Option<&RunCosts> {
         self.costs.as_ref()

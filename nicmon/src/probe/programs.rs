@@ -19,16 +19,6 @@ pub enum AttachKind {
     RawTp,
 }
 
-impl AttachKind {
-    /// The field's name for it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::TpBtf => "tp_btf",
-            Self::RawTp => "raw_tp",
-        }
-    }
-}
-
 /// A program of the object, named like its tracepoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "each is the tracepoint of that name")]
@@ -70,11 +60,7 @@ pub(super) fn load<'a>(
     tracepoint: &'static str,
     btf: &Btf,
 ) -> Result<&'a mut Program, ProbeError> {
-    let full_name = match kind {
-        AttachKind::TpBtf => name.to_owned(),
-        AttachKind::RawTp => format!("{name}_raw"),
-    };
-    let program = ebpf.program_mut(&full_name).ok_or(ProbeError::Object { what: name })?;
+    let program = super::program_mut(ebpf, kind, name)?;
     let loaded = match kind {
         AttachKind::TpBtf => {
             <&mut BtfTracePoint>::try_from(&mut *program).and_then(|program| program.load(tracepoint, btf))
