@@ -17,6 +17,8 @@ pub const NET_RX: u32 = 3;
 pub const SLOT_CACHE: usize = 8;
 /// Length of an interface name with its NUL (`IFNAMSIZ`).
 pub const NAME_LEN: usize = 16;
+/// Functions that are kept of a device's `net_device_ops`: some that nearly every driver has of its own.
+pub const DEVICE_OPS: usize = 4;
 /// Bytes kept of an irq action's name, with its NUL.
 pub const ACTION_LEN: usize = 64;
 /// Drop reasons times locations that are told apart.
@@ -25,6 +27,26 @@ pub const MAX_DROPS: u32 = 1024;
 pub const PREEMPT_RT: u32 = 1;
 /// Flag of [`CpuState`]: raise-to-run delays are measured.
 pub const LATENCY: u32 = 2;
+/// Bytes of a task's name, with its NUL (`TASK_COMM_LEN`).
+pub const COMM_LEN: usize = 16;
+/// Addresses kept of a call stack (`PERF_MAX_STACK_DEPTH`).
+pub const STACK_DEPTH: usize = 127;
+/// Kind of a [`Sample`]: the idle task, outside interrupts.
+pub const SAMPLE_IDLE: u32 = 0;
+/// Kind of a [`Sample`]: user mode.
+pub const SAMPLE_USER: u32 = 1;
+/// Kind of a [`Sample`]: a task in the kernel, or a kernel thread.
+pub const SAMPLE_TASK: u32 = 2;
+/// Kind of a [`Sample`]: a device interrupt handler; only where samples are NMIs.
+pub const SAMPLE_HARDIRQ: u32 = 3;
+/// Kind of a [`Sample`]: softirq vector 0; the others follow.
+pub const SAMPLE_SOFTIRQ: u32 = 16;
+/// [`Sample::napi`]: in no poll.
+pub const UNFILED: u32 = u32::MAX - 2;
+/// [`Sample::napi`]: in a poll that had no slot.
+pub const NO_SLOT: u32 = u32::MAX - 1;
+/// [`Sample::napi`]: in a poll of the per-CPU backlog.
+pub const BACKLOG_SLOT: u32 = u32::MAX;
 /// A struct member that this kernel does not have.
 pub const NO_MEMBER: u32 = u32::MAX;
 
@@ -47,6 +69,16 @@ pub struct Offsets {
     pub dev_name: u32,
     /// `net_device.nd_net.net`
     pub dev_net: u32,
+    /// `net_device.netdev_ops`
+    pub dev_ops: u32,
+    /// `net_device_ops.ndo_open`
+    pub ops_open: u32,
+    /// `net_device_ops.ndo_stop`
+    pub ops_stop: u32,
+    /// `net_device_ops.ndo_start_xmit`
+    pub ops_start_xmit: u32,
+    /// `net_device_ops.ndo_get_stats64`
+    pub ops_get_stats64: u32,
     /// `net.ns.inum`
     pub net_inum: u32,
     /// `irqaction.name`
@@ -65,6 +97,10 @@ pub struct Config {
     pub napi_slots: u32,
     /// Slots per CPU in `IRQ_STATS`.
     pub irq_slots: u32,
+    /// Elements per CPU in `SAMPLES`: a power of two.
+    pub sample_slots: u32,
+    /// 1 to keep the call stack of each sample in `SAMPLE_STACKS`.
+    pub stacks: u32,
     /// 1 to log rare events.
     pub log: u32,
 }
@@ -132,6 +168,8 @@ pub struct NapiKey {
 pub struct NapiInfo {
     /// Address of the driver's poll function.
     pub poll_fn: u64,
+    /// Addresses of some of its device's `net_device_ops`; 0 where there is none.
+    pub ops: [u64; DEVICE_OPS],
     /// Its element of `NAPI_STATS`.
     pub slot: u32,
     /// Zero.
@@ -162,6 +200,34 @@ pub struct IrqInfo {
     pub threaded: u32,
     /// Its name, up to a NUL.
     pub name: [u8; ACTION_LEN],
+}
+
+/// What a CPU was doing at one moment.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sample {
+    /// Address of the instruction.
+    pub address: u64,
+    /// The event's period: what the sample stands for.
+    pub weight: u64,
+    /// The current thread.
+    pub pid: u32,
+    /// One of the `SAMPLE_*`.
+    pub kind: u32,
+    /// Slot of the NAPI in whose poll it fell, written when the poll is filed; or [`UNFILED`], [`NO_SLOT`], [`BACKLOG_SLOT`].
+    pub napi: u32,
+    /// Addresses in its element of `SAMPLE_STACKS`.
+    pub stack_len: u32,
+    /// The current thread's name.
+    pub comm: [u8; COMM_LEN],
+}
+
+/// A call stack of the kernel.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct SampleStack {
+    /// The innermost first.
+    pub addresses: [u64; STACK_DEPTH],
 }
 
 /// A reason to drop a packet and the code that did.
@@ -219,18 +285,22 @@ pub struct SoftirqContext {
     pub start: u64,
     /// [`CpuState::irq_total_ns`] then.
     pub start_irq: u64,
-    /// Its vector plus one; stays when the run ends, and is 0 until the first run is seen.
-    pub vector_plus_one: u32,
     /// Polls of this `NET_RX` run so far.
     pub polls: u32,
-    /// While not 0, every poll takes a timestamp: runs hold more than one poll. Counts single-poll runs down.
-    pub stamping: u32,
     /// Slot of the last poll.
     pub last_slot: u32,
     /// What the first poll returned, until it is filed.
     pub first_work: u32,
-    /// 1 if that was its whole budget.
-    pub first_repoll: u32,
+    /// While not 0, every poll takes a timestamp: runs hold more than one poll. Counts single-poll runs down.
+    pub stamping: u16,
+    /// Its vector plus one; stays when the run ends, and is 0 until the first run is seen.
+    pub vector_plus_one: u8,
+    /// 1 if what the first poll returned was its whole budget.
+    pub first_repoll: u8,
+    /// Samples taken so far; the last stands in element `samples - 1` of this CPU's ring. Written by the sampler only.
+    pub samples: u32,
+    /// [`Self::samples`] when a poll was filed last.
+    pub samples_filed: u32,
     /// Address of this CPU's backlog NAPI, once it has been polled: known without looking at its device.
     pub backlog_napi: u64,
 }

@@ -13,11 +13,12 @@ mod irq;
 mod maps;
 mod memory;
 mod napi;
+mod sampling;
 mod timing;
 
 use aya_ebpf::{
-    macros::{btf_tracepoint, raw_tracepoint},
-    programs::{BtfTracePointContext, RawTracePointContext},
+    macros::{btf_tracepoint, perf_event, raw_tracepoint},
+    programs::{BtfTracePointContext, PerfEventContext, RawTracePointContext},
 };
 
 use crate::memory::{Direct, Probed};
@@ -62,6 +63,12 @@ fn irq_handler_exit(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "kfree_skb")]
 fn kfree_skb(ctx: BtfTracePointContext) -> i32 {
     drops::count(&ctx, ctx.arg(1), ctx.arg(2))
+}
+
+/// Of a perf event on each CPU: what it is doing.
+#[perf_event]
+fn sample(ctx: PerfEventContext) -> u32 {
+    sampling::sample(&ctx)
 }
 
 /// Does nothing: what a run of it costs is what any run costs before its first instruction.

@@ -7,6 +7,7 @@ use aya_ebpf::{
 };
 use nicmon_common::{
     Config, CpuState, DropKey, IrqInfo, IrqKey, MAX_DROPS, NapiInfo, NapiKey, NapiStats, Offsets, RunStats,
+    Sample, SampleStack,
 };
 
 /// Set by the user side before load; frozen, so the verifier folds it into the programs.
@@ -20,12 +21,19 @@ pub static CONFIG: Config = Config {
         dev_ifindex: 0,
         dev_name: 0,
         dev_net: 0,
+        dev_ops: 0,
+        ops_open: 0,
+        ops_stop: 0,
+        ops_start_xmit: 0,
+        ops_get_stats64: 0,
         net_inum: 0,
         action_name: 0,
         action_thread_fn: 0,
     },
     napi_slots: 0,
     irq_slots: 0,
+    sample_slots: 0,
+    stacks: 0,
     log: 0,
 };
 
@@ -54,6 +62,14 @@ pub static NAPI_STATS: Array<NapiStats> = Array::with_max_entries(1, BPF_F_MMAPA
 /// `irq_slots` elements a possible CPU.
 #[map]
 pub static IRQ_STATS: Array<RunStats> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// `sample_slots` elements a possible CPU: a ring.
+#[map]
+pub static SAMPLES: Array<Sample> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// The call stack of each element of [`SAMPLES`], where stacks are asked for.
+#[map]
+pub static SAMPLE_STACKS: Array<SampleStack> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
 /// Which slot a NAPI has, and what else is known of it.
 #[map]

@@ -2,7 +2,10 @@
 
 use aya_ebpf::{EbpfContext, bindings::BPF_NOEXIST};
 use aya_log_ebpf::warn;
-use nicmon_common::{CachedNapi, NAME_LEN, NapiInfo, NapiKey, NapiStats, SLOT_CACHE};
+use nicmon_common::{
+    BACKLOG_SLOT, CachedNapi, DEVICE_OPS, NAME_LEN, NO_MEMBER, NO_SLOT, NapiInfo, NapiKey, NapiStats,
+    SLOT_CACHE,
+};
 
 use crate::{
     context::ThisCpu,
@@ -15,8 +18,8 @@ use crate::{
 pub struct Slot(u32);
 
 impl Slot {
-    const BACKLOG: Self = Self(u32::MAX);
-    const NONE: Self = Self(u32::MAX - 1);
+    const BACKLOG: Self = Self(BACKLOG_SLOT);
+    const NONE: Self = Self(NO_SLOT);
 
     #[inline(always)]
     pub fn from_raw(raw: u32) -> Self {
@@ -109,7 +112,7 @@ fn look_up<M: Memory, C: EbpfContext>(
     };
     // SAFETY: the offset is this kernel's.
     let poll_fn = unsafe { M::read(napi, config!(offsets.napi_poll)) };
-    let mut info = NapiInfo { poll_fn, slot, pad: 0, name: [0; NAME_LEN] };
+    let mut info = NapiInfo { poll_fn, ops: functions_of::<M>(dev), slot, pad: 0, name: [0; NAME_LEN] };
     read_name(dev.wrapping_add(config!(offsets.dev_name) as usize), &mut info.name);
     if NAPIS.insert(key, info, u64::from(BPF_NOEXIST)).is_ok() {
         // SAFETY: this CPU's element.
@@ -123,4 +126,27 @@ fn look_up<M: Memory, C: EbpfContext>(
     let _ = FREE_NAPI_SLOTS.push(slot, 0);
     // SAFETY: as above.
     unsafe { NAPIS.get(key) }.map(|info| info.slot)
+}
+
+/// Functions of the device's driver: its poll function may be one that drivers share (`gro_cell_poll`).
+#[inline(always)]
+fn functions_of<M: Memory>(dev: *const u8) -> [u64; DEVICE_OPS] {
+    let offset = config!(offsets.dev_ops);
+    if offset == NO_MEMBER {
+        return [0; DEVICE_OPS];
+    }
+    // SAFETY: the offset is this kernel's.
+    let ops = unsafe { M::read(dev, offset) };
+    [
+        function_at::<M>(ops, config!(offsets.ops_open)),
+        function_at::<M>(ops, config!(offsets.ops_stop)),
+        function_at::<M>(ops, config!(offsets.ops_start_xmit)),
+        function_at::<M>(ops, config!(offsets.ops_get_stats64)),
+    ]
+}
+
+#[inline(always)]
+fn function_at<M: Memory>(ops: *const u8, offset: u32) -> u64 {
+    // SAFETY: the offset is this kernel's.
+    if offset == NO_MEMBER { 0 } else { unsafe { M::read(ops, offset) } }
 }

@@ -20,10 +20,11 @@ use crate::{
     maps::config,
     memory::Memory,
     napi::{self, Slot},
+    sampling::file_samples,
 };
 
 /// Single-poll runs in a row after which polls go without a timestamp again.
-const STAMPED_RUNS: u32 = 64;
+const STAMPED_RUNS: u16 = 64;
 
 #[inline(always)]
 pub fn softirq_entry(vector: u32) -> i32 {
@@ -35,7 +36,7 @@ pub fn softirq_entry(vector: u32) -> i32 {
         let context = &mut (*this.state).softirq;
         context.start = now.ns;
         context.start_irq = now.irq_ns;
-        context.vector_plus_one = vector + 1;
+        context.vector_plus_one = (vector + 1) as u8;
         context.polls = 0;
         let flags = (*this.state).flags;
         if flags == 0 {
@@ -45,14 +46,16 @@ pub fn softirq_entry(vector: u32) -> i32 {
         if flags & PREEMPT_RT != 0 {
             (*this.state).task = bpf_get_current_task();
         }
-        if flags & LATENCY != 0 && (vector as usize) < SOFTIRQ_VECTORS {
-            let raised_at = (&raw mut (*this.state).raised_at).cast::<u64>().add(vector as usize);
+        // The mask is for the verifier, which does not see that what is compared and what is added are one.
+        let vector = (vector & 0xf) as usize;
+        if flags & LATENCY != 0 && vector < SOFTIRQ_VECTORS {
+            let raised_at = (&raw mut (*this.state).raised_at).cast::<u64>().add(vector);
             let raised = raised_at.read_volatile();
             raised_at.write_volatile(0);
             if raised != 0 {
                 let latency = (&raw mut (*this.state).latency).cast::<RunStats>();
                 let delay_ns = now.ns.saturating_sub(raised);
-                count_run(latency.add(vector as usize), delay_ns, delay_ns);
+                count_run(latency.add(vector), delay_ns, delay_ns);
             }
         }
     }
@@ -87,7 +90,7 @@ pub fn softirq_exit(vector: u32) -> i32 {
     // SAFETY: this CPU's element; softirqs do not nest.
     let state = unsafe { &mut *this.state };
     let start = state.softirq.start;
-    if start == 0 || state.softirq.vector_plus_one != vector + 1 || is_other_task(state) {
+    if start == 0 || u32::from(state.softirq.vector_plus_one) != vector + 1 || is_other_task(state) {
         // Its entry came before we were attached, or was missed.
         cold_path();
         state.softirq_lost += u64::from(start != 0);
@@ -119,6 +122,7 @@ fn file_run(this: &ThisCpu, now: Moment, run_ns: u64) -> u64 {
         state.other_ns += run_ns;
         return run_ns;
     }
+    file_samples(this, context.last_slot);
     let stats = Slot::from_raw(context.last_slot).stats(this);
     if context.polls == 1 && context.stamping == 0 {
         if !stats.is_null() {
@@ -147,13 +151,13 @@ pub fn napi_poll<M: Memory, C: EbpfContext>(ctx: &C, napi: *const u8, work: i32,
     }
     let Some(this) = ThisCpu::get() else { return 0 };
     let work_done = if work < 0 { 0 } else { work as u32 };
-    let repoll = u32::from(work >= budget);
+    let repoll = u8::from(work >= budget);
     let slot = napi::slot_of::<M, C>(ctx, &this, napi);
     // SAFETY: this CPU's element.
     let state = unsafe { &mut *this.state };
     let other_task = is_other_task(state);
     let context = &mut state.softirq;
-    if context.start == 0 || context.vector_plus_one != NET_RX + 1 || other_task {
+    if context.start == 0 || u32::from(context.vector_plus_one) != NET_RX + 1 || other_task {
         cold_path();
         // Before the first softirq seen here, this may be inside a run that began before we were attached.
         if context.vector_plus_one != 0 {
@@ -169,6 +173,7 @@ pub fn napi_poll<M: Memory, C: EbpfContext>(ctx: &C, napi: *const u8, work: i32,
         return 0;
     }
     cold_path();
+    file_samples(&this, slot.raw());
     let now = Moment::at(clock(), this.state);
     if context.polls == 1 {
         let ns = now.since(context.start, context.start_irq);
@@ -206,7 +211,7 @@ fn share(ns: u64, first: u32, second: u32) -> u64 {
 /// Files a poll inside a run that goes on. The run's time grows with it, so that whoever reads in the middle of a long
 /// run finds the same time in the sum of its NAPIs and in `NET_RX`.
 #[inline(always)]
-fn file_poll(this: &ThisCpu, slot: Slot, work: u32, repoll: u32, ns: u64) {
+fn file_poll(this: &ThisCpu, slot: Slot, work: u32, repoll: u8, ns: u64) {
     let stats = slot.stats(this);
     // SAFETY: elements of this CPU.
     unsafe {
@@ -232,7 +237,7 @@ fn add_time(this: &ThisCpu, stats: *mut NapiStats, ns: u64) {
 }
 
 #[inline(always)]
-fn count_poll(stats: &mut PollStats, work: u32, repoll: u32) {
+fn count_poll(stats: &mut PollStats, work: u32, repoll: u8) {
     stats.polls += 1;
     stats.work += u64::from(work);
     stats.repolls += u64::from(repoll);
@@ -240,7 +245,7 @@ fn count_poll(stats: &mut PollStats, work: u32, repoll: u32) {
 
 /// A poll outside `NET_RX`: by the NAPI's own thread, or by a task that busy-polls. It has no start, so no time.
 #[inline(always)]
-fn poll_in_task<M: Memory>(this: &ThisCpu, slot: Slot, napi: *const u8, work: u32, repoll: u32) {
+fn poll_in_task<M: Memory>(this: &ThisCpu, slot: Slot, napi: *const u8, work: u32, repoll: u8) {
     let stats = slot.stats(this);
     if stats.is_null() {
         return;
