@@ -66,6 +66,19 @@ fn parse_cpu(text: &str) -> Result<u32, ListError> {
     }
 }
 
+/// Reads a set of CPUs as the kernel writes it in hexadecimal digits, such as `00000001,00000003`; ascending.
+///
+/// The format is that of `%*pb` (`bitmap_string`, `lib/vsprintf.c`): groups of 32 bits, the highest first. `None` if
+/// the text is no such set.
+pub fn parse_mask(text: &str) -> Option<Vec<u32>> {
+    let mut cpus = Vec::new();
+    for (number, group) in (0..MAX_CPUS / 32).zip(text.trim().rsplit(',')) {
+        let bits = u32::from_str_radix(group, 16).ok()?;
+        cpus.extend((0..32).filter(|bit| bits >> bit & 1 != 0).map(|bit| 32 * number + bit));
+    }
+    Some(cpus)
+}
+
 /// The CPUs that are online, ascending (`cpu_online_mask`, `drivers/base/cpu.c`).
 ///
 /// # Errors
@@ -83,10 +96,25 @@ pub fn possible(sys: &Path) -> Result<Vec<u32>, Error> {
     read_list(sys, "possible")
 }
 
+/// CPUs that are isolated or run without a tick.
+pub fn quiet(sys: &Path) -> Vec<u32> {
+    let cpus = sys.join("devices/system/cpu");
+    ["isolated", "nohz_full"].into_iter().filter_map(|file| read_set(&cpus.join(file))).flatten().collect()
+}
+
 /// True if some CPU runs without a tick while it has one task (`nohz_full=`); the file is empty or `(null)` if not
 /// (`print_cpus_nohz_full`, `drivers/base/cpu.c`).
 pub fn has_nohz_full(sys: &Path) -> bool {
     read_list(sys, "nohz_full").is_ok_and(|cpus| !cpus.is_empty())
+}
+
+/// Reads a list of CPUs of the kernel in which there may be none: an empty line, or `(null)`. `None` where the file
+/// cannot be read or holds something else.
+pub(super) fn read_set(path: &Path) -> Option<Vec<u32>> {
+    match read_line(path).ok()?.as_str() {
+        "" | "(null)" => Some(Vec::new()),
+        list => parse_list(list).ok(),
+    }
 }
 
 fn read_list(sys: &Path, name: &str) -> Result<Vec<u32>, Error> {
@@ -121,6 +149,31 @@ mod tests {
         assert_eq!(parse_list("0-4294967295"), high("4294967295"));
         assert_eq!(parse_list("8192"), high("8192"));
         assert_eq!(parse_list("99999999999999999999"), high("99999999999999999999"));
+    }
+
+    #[test]
+    fn masks() {
+        assert_eq!(parse_mask("3\n"), Some(vec![0, 1]));
+        assert_eq!(parse_mask("00"), Some(vec![]));
+        assert_eq!(parse_mask("1,00000000,80000001"), Some(vec![0, 31, 64]));
+        for nonsense in ["", "x", "1,,1", "100000000"] {
+            assert_eq!(parse_mask(nonsense), None, "{nonsense:?}");
+        }
+    }
+
+    #[test]
+    fn sets() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("set");
+        let set = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            read_set(&path)
+        };
+        assert_eq!(set("\n"), Some(vec![]));
+        assert_eq!(set("  (null)\n"), Some(vec![]));
+        assert_eq!(set("2-3\n"), Some(vec![2, 3]));
+        assert_eq!(set("what\n"), None);
+        assert_eq!(read_set(Path::new("/nonexistent")), None);
     }
 
     #[test]

@@ -1,34 +1,23 @@
 //! The driver of a network interface.
 
-use std::{ffi::OsStr, io, os::unix::ffi::OsStrExt as _};
+use std::{ffi::OsStr, io};
 
-use rustix::{
-    fd::{AsRawFd as _, OwnedFd},
-    net::{AddressFamily, SocketFlags, SocketType},
+use super::{
+    ethtool_ioctl::{EthtoolIoctl, Question},
+    netlink::text,
 };
 
-use super::netlink::text;
-
-const SIOCETHTOOL: libc::Ioctl = 0x8946;
-const ETHTOOL_GDRVINFO: u32 = 3;
-/// With the zero byte that ends it.
-const IFNAMSIZ: usize = 16;
-
-/// `struct ethtool_drvinfo` (`include/uapi/linux/ethtool.h`).
-#[repr(C)]
-struct DriverInfo {
-    command: u32,
-    driver: [u8; 32],
-    rest: [u8; 160],
-}
-
-/// `struct ifreq` (`include/uapi/linux/if.h`): a name, and a union whose pointer is used here.
-#[repr(C)]
-struct InterfaceRequest {
-    name: [u8; IFNAMSIZ],
-    data: *mut DriverInfo,
-    /// The union is as large as `struct ifmap`: 24 bytes where a pointer has 8, else 16.
-    rest: [usize; 2],
+/// What `ethtool -i` tells; `None` of what the driver leaves empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DriverFacts {
+    /// Its name (the kind of a virtual interface).
+    pub driver: Option<String>,
+    /// Its version.
+    pub version: Option<String>,
+    /// Version of the device's firmware.
+    pub firmware: Option<String>,
+    /// Bus address of the device.
+    pub bus: Option<String>,
 }
 
 /// Asks for the drivers of interfaces of the network namespace it was opened in.
@@ -36,7 +25,7 @@ struct InterfaceRequest {
 /// Each question takes the kernel's RTNL lock (`dev_ethtool`, `net/ethtool/ioctl.c`): ask once for each
 /// interface.
 #[derive(Debug)]
-pub struct Drivers(OwnedFd);
+pub struct Drivers(EthtoolIoctl);
 
 impl Drivers {
     /// Opens a socket in the namespace of the calling thread.
@@ -44,27 +33,30 @@ impl Drivers {
     /// # Errors
     /// No socket can be had.
     pub fn open() -> io::Result<Self> {
-        let flags = SocketFlags::CLOEXEC;
-        Ok(Self(rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)?))
+        EthtoolIoctl::open().map(Self)
     }
 
     /// The driver as `ethtool -i` names it (the kind of a virtual interface); `None` of an interface without
     /// one, as `lo`, or one that is gone.
-    #[expect(unsafe_code, reason = "no safe wrapper of this ioctl exists")]
     pub fn driver(&self, name: &OsStr) -> Option<String> {
-        let mut info = DriverInfo { command: ETHTOOL_GDRVINFO, driver: [0; 32], rest: [0; 160] };
-        let mut request = InterfaceRequest { name: [0; IFNAMSIZ], data: &raw mut info, rest: [0; 2] };
-        let name = name.as_bytes();
-        if name.len() >= IFNAMSIZ {
-            return None;
-        }
-        request.name[..name.len()].copy_from_slice(name);
-        // SAFETY: `request` and `info` have the layout the kernel gives them, are writable and live until the
-        // call has returned; it keeps neither address.
-        let status = unsafe { libc::ioctl(self.0.as_raw_fd(), SIOCETHTOOL, &raw mut request) };
-        let driver = text(&info.driver);
-        (status == 0 && !driver.is_empty()).then(|| String::from_utf8_lossy(driver).into_owned())
+        self.facts(name).driver
     }
+
+    /// All that `ethtool -i` tells; nothing of an interface that is gone.
+    pub fn facts(&self, name: &OsStr) -> DriverFacts {
+        self.0.ask(name, Question::Driver).map(|answer| parse(&answer)).unwrap_or_default()
+    }
+}
+
+/// `struct ethtool_drvinfo` (`include/uapi/linux/ethtool.h`): the command, then texts of 32 bytes.
+fn parse(answer: &[u8]) -> DriverFacts {
+    let at = |number: usize| {
+        let field = answer.get(4 + 32 * number..4 + 32 * (number + 1)).unwrap_or_default();
+        // What a driver without firmware says (`strscpy(info->fw_version, "N/A", ...)` in several).
+        let said = |field: &&[u8]| !matches!(*field, b"" | b"N/A" | b"n/a");
+        Some(text(field)).filter(said).map(|field| String::from_utf8_lossy(field).into_owned())
+    };
+    DriverFacts { driver: at(0), version: at(1), firmware: at(2), bus: at(3) }
 }
 
 #[cfg(test)]
@@ -75,9 +67,20 @@ mod tests {
     };
 
     #[test]
-    fn layout() {
-        assert_eq!(size_of::<DriverInfo>(), 196);
-        assert_eq!(size_of::<InterfaceRequest>(), size_of::<libc::ifreq>());
+    fn answers() {
+        let mut answer = vec![0; 196];
+        answer[4..14].copy_from_slice(b"virtio_net");
+        answer[36..41].copy_from_slice(b"1.0.0");
+        answer[68..71].copy_from_slice(b"N/A");
+        answer[100..112].copy_from_slice(b"0000:00:03.0");
+        let facts = DriverFacts {
+            driver: Some("virtio_net".into()),
+            version: Some("1.0.0".into()),
+            firmware: None,
+            bus: Some("0000:00:03.0".into()),
+        };
+        assert_eq!(parse(&answer), facts);
+        assert_eq!(parse(&[]), DriverFacts::default());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Error, read_line};
+use super::{Error, queues::Direction, read_line};
 
 /// The interrupts of the NICs in the network namespace of the sysfs mount.
 ///
@@ -126,6 +126,18 @@ pub fn queue_of(action: &str, nic: Option<&str>) -> Option<u32> {
         }
     }
     None
+}
+
+/// What the queue of an interrupt carries, from the name of its action; `None` if both, or the name does not say.
+pub fn direction_of(action: &str, nic: Option<&str>) -> Option<Direction> {
+    let text = nic.and_then(|name| around(action, name)).map_or(action, |(_, after)| after);
+    let text = text.split('@').next().unwrap_or_default().to_ascii_lowercase();
+    let says = |words: [&str; 2]| words.iter().any(|word| text.contains(word));
+    match (says(["rx", "input"]), says(["tx", "output"])) {
+        (true, false) => Some(Direction::Rx),
+        (false, true) => Some(Direction::Tx),
+        _ => None,
+    }
 }
 
 fn is_queue_word(word: &str) -> bool {
@@ -287,6 +299,21 @@ mod tests {
             (5, "", None),
         ] {
             assert_eq!(irqs.nic_of(irq, action), expected, "{irq} {action}");
+        }
+    }
+
+    #[test]
+    fn directions() {
+        for (action, nic, expected) in [
+            ("virtio0-input.0", "eth0", Some(Direction::Rx)),
+            ("virtio0-output.0", "eth0", Some(Direction::Tx)),
+            ("eth0-TxRx-3", "eth0", None),
+            ("eth0-Tx-Rx-5", "eth0", None),
+            ("rx0-tx-1", "rx0", Some(Direction::Tx)),
+            ("mlx5_comp3@pci:0000:08:00.0", "eth0", None),
+            ("eth0", "eth0", None),
+        ] {
+            assert_eq!(direction_of(action, Some(nic)), expected, "{action}");
         }
     }
 

@@ -8,16 +8,16 @@ use std::{
 
 use super::netlink::{Ask, Attributes, Socket, read_u32, text};
 
-const RTM_GETLINK: u16 = 18;
+pub(super) const RTM_GETLINK: u16 = 18;
 const RTM_GETSTATS: u16 = 94;
-const IFLA_IFNAME: u16 = 3;
-const IFLA_MASTER: u16 = 10;
-const IFLA_LINKINFO: u16 = 18;
+pub(super) const IFLA_IFNAME: u16 = 3;
+pub(super) const IFLA_MASTER: u16 = 10;
+pub(super) const IFLA_LINKINFO: u16 = 18;
 const IFLA_STATS64: u16 = 23;
-const IFLA_INFO_KIND: u16 = 1;
-const IFF_UP: u32 = 1;
+pub(super) const IFLA_INFO_KIND: u16 = 1;
+pub(super) const IFF_UP: u32 = 1;
 /// Of `struct ifinfomsg`: family, padding, type, index, flags, change.
-const IFINFOMSG_BYTES: usize = 16;
+pub(super) const IFINFOMSG_BYTES: usize = 16;
 const IFLA_STATS_LINK_64: u16 = 1;
 /// Of `struct if_stats_msg`: family, padding, index, mask of what to tell.
 const IF_STATS_MSG_BYTES: usize = 12;

@@ -11,18 +11,32 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub mod btf;
+pub mod counts;
+pub mod cpu_topology;
 pub mod cpus;
 pub mod drivers;
+pub mod ethtool;
+mod ethtool_ioctl;
+mod generic;
+pub mod ip_counters;
+pub mod irq_lines;
 pub mod irqs;
+pub mod link_details;
 pub mod links;
 pub mod machine;
 mod netlink;
 pub mod netns;
+mod netns_enter;
 mod netns_thread;
+pub mod nic_files;
 pub mod own;
+pub mod packet_types;
 pub mod queues;
+pub mod rss;
 pub mod softnet;
 pub mod stat;
+pub mod sysctls;
 pub mod threads;
 
 /// Where `/proc` and `/sys` are.
@@ -59,6 +73,12 @@ pub enum Error {
         /// What is wrong with it.
         what: String,
     },
+    /// The kernel does not answer by netlink or ioctl.
+    #[error("cannot ask the kernel for its network interfaces: {source}")]
+    Interfaces {
+        /// Why.
+        source: io::Error,
+    },
     /// A thread could not be started.
     #[error("cannot start a thread: {source}")]
     Thread {
@@ -72,6 +92,12 @@ impl Error {
         let path = path.into();
         move |source| Self::Read { path, source }
     }
+}
+
+/// `CLOCK_MONOTONIC` in ns.
+pub fn monotonic_ns() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
 }
 
 /// Reads a file of one line, without the white space at its ends.
@@ -118,6 +144,8 @@ mod testing {
         thread,
     };
 
+    use xtask::not_run;
+
     /// Captures from a real machine.
     pub(super) fn this_machine() -> PathBuf {
         PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/host/this-machine")
@@ -127,14 +155,17 @@ mod testing {
     /// nothing.
     pub(super) fn in_new_namespace<R: Send + 'static>(test: fn() -> R) -> Option<R> {
         if !rustix::process::geteuid().is_root() {
-            eprintln!("DID NOT RUN: needs root");
+            not_run::say_of_this_thread("needs root");
             return None;
         }
         let test = move || {
             unshare_net();
             test()
         };
-        Some(thread::spawn(test).join().expect("the test's thread"))
+        // Of the test's name, by which it may say that it did not run.
+        let name = thread::current().name().unwrap_or("a test").to_owned();
+        let thread = thread::Builder::new().name(name).spawn(test).expect("a thread starts");
+        Some(thread.join().expect("the test's thread"))
     }
 
     /// Puts the calling thread into a new network namespace.
@@ -150,7 +181,7 @@ mod testing {
         let done = Command::new("ip").args(arguments.split_whitespace()).stderr(Stdio::null()).status();
         let done = done.is_ok_and(|status| status.success());
         if !done {
-            eprintln!("DID NOT RUN: needs `ip {arguments}`");
+            not_run::say_of_this_thread(&format!("needs `ip {arguments}`"));
         }
         done
     }

@@ -13,10 +13,14 @@ use std::{
         fs::MetadataExt as _,
     },
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
-pub use super::netns_thread::{LinkFacts, NamespaceFacts, NetnsThread, Stopped};
 use super::{Error, threads::pids};
+pub use super::{
+    netns_enter::{Stopped, visit},
+    netns_thread::{LinkFacts, NamespaceFacts, NetnsThread},
+};
 
 /// Inode number of the network namespace of the calling thread: what eBPF programs read as `ns.inum`.
 ///
@@ -67,6 +71,47 @@ pub fn existing(proc: &Path) -> BTreeSet<u32> {
         parse_inum(fs::read_link(process.join("ns/net")).ok()?.as_os_str().as_bytes())
     });
     mounted.chain(entered).collect()
+}
+
+/// What a namespace is known by.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Identity {
+    /// Its name below `/run/netns`, the first if it has several.
+    pub(super) name: Option<Arc<str>>,
+    /// The control group, of version 2, of the first process seen in it.
+    pub(super) cgroup: Option<Arc<str>>,
+}
+
+/// Names and control groups of the wanted namespaces; the latter not of `own`, in which processes of many groups live.
+/// Reads the directory of each process until all are found: not for every interval.
+pub(super) fn identities(proc: &Path, own: u32, wanted: &BTreeSet<u32>) -> HashMap<u32, Identity> {
+    let mut found: HashMap<u32, Identity> = HashMap::new();
+    let mounts = fs::read(proc.join("self/mountinfo")).unwrap_or_default();
+    for (inum, path) in mounts.split(|&byte| byte == b'\n').filter_map(parse_mount) {
+        let named = ["/run/netns", "/var/run/netns"].iter().find_map(|place| path.strip_prefix(place).ok());
+        if let Some(name) = named.filter(|_| wanted.contains(&inum)) {
+            found.entry(inum).or_default().name.get_or_insert_with(|| name.to_string_lossy().into());
+        }
+    }
+    let mut missing: BTreeSet<u32> = wanted.iter().copied().filter(|&inum| inum != own).collect();
+    for (_, process) in pids(proc).into_iter().flatten() {
+        if missing.is_empty() {
+            break;
+        }
+        let inum = fs::read_link(process.join("ns/net")).ok();
+        let inum = inum.and_then(|target| parse_inum(target.as_os_str().as_bytes()));
+        if let Some(inum) = inum.filter(|inum| missing.remove(inum)) {
+            found.entry(inum).or_default().cgroup = cgroup(&process);
+        }
+    }
+    found
+}
+
+/// The line of version 2, whose number is 0 (`proc_cgroup_show`, `kernel/cgroup/cgroup.c`).
+fn cgroup(process: &Path) -> Option<Arc<str>> {
+    let groups = fs::read(process.join("cgroup")).ok()?;
+    let groups = String::from_utf8_lossy(&groups);
+    groups.lines().find_map(|line| line.strip_prefix("0::")).map(Arc::from)
 }
 
 /// A line of mountinfo (`show_mountinfo`, `fs/proc_namespace.c`) that mounts a network namespace: its inode
@@ -135,6 +180,25 @@ mod tests {
         assert!([proc.join("70/ns/net"), proc.join("71/ns/net")].contains(&found[&4_026_532_203]));
         assert_eq!(search(&[]), HashMap::new());
         assert_eq!(find(&proc.join("nothing"), &BTreeSet::from([7])), HashMap::new());
+    }
+
+    #[test]
+    fn names_and_groups() {
+        let proc = tempfile::tempdir().unwrap();
+        let proc = proc.path();
+        fs::create_dir(proc.join("self")).unwrap();
+        fs::write(proc.join("self/mountinfo"), MOUNTS).unwrap();
+        for (pid, inum) in [(1, 4_026_531_840_u32), (70, 4_026_532_201)] {
+            fs::create_dir_all(proc.join(format!("{pid}/ns"))).unwrap();
+            symlink(format!("net:[{inum}]"), proc.join(format!("{pid}/ns/net"))).unwrap();
+            fs::write(proc.join(format!("{pid}/cgroup")), format!("1:name=systemd:/x\n0::/group/{pid}\n"))
+                .unwrap();
+        }
+        let wanted = BTreeSet::from([4_026_531_840, 4_026_532_200, 4_026_532_201]);
+        let found = identities(proc, 4_026_531_840, &wanted);
+        let blue = Identity { name: Some("blue".into()), cgroup: None };
+        let docker = Identity { name: None, cgroup: Some("/group/70".into()) };
+        assert_eq!(found, HashMap::from([(4_026_532_200, blue), (4_026_532_201, docker)]));
     }
 
     #[test]

@@ -2,25 +2,20 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    fs, io,
-    os::unix::fs::MetadataExt as _,
+    io,
     path::{Path, PathBuf},
     sync::{Arc, mpsc},
     thread,
     time::{Duration, Instant},
 };
 
-use rustix::{
-    fd::{AsFd as _, OwnedFd},
-    fs::{Mode, OFlags},
-    thread::{LinkNameSpaceType, move_into_link_name_space},
-};
-
 use super::{
     Error,
     drivers::Drivers,
+    ip_counters::{IpCounters, ip_counters},
     links::{Link, links, stats},
-    netns::{find, own_inum, own_path},
+    netns::{Identity, find, identities, own_inum, own_path},
+    netns_enter::{Stopped, enter, leads_to, open},
     queues::{QueueNapi, queues},
 };
 
@@ -31,6 +26,8 @@ const QUEUES_AGAIN: Duration = Duration::from_secs(10);
 /// How long interfaces are taken to have the name, the master and the state they had, if there are the same
 /// ones: only their counters are read.
 const LINKS_AGAIN: Duration = Duration::from_secs(5);
+/// How long names and control groups of namespaces are taken to be what they were.
+const IDENTIFY_AGAIN: Duration = Duration::from_mins(1);
 /// How long what is known of a namespace is kept while nobody asks for it.
 const FORGET: Duration = Duration::from_mins(1);
 
@@ -50,15 +47,13 @@ pub struct NamespaceFacts {
     pub links: Vec<LinkFacts>,
     /// Which NAPI serves which queue, when the interfaces last changed; `None` where the kernel cannot tell.
     pub queues: Option<Arc<[QueueNapi]>>,
+    /// What IP, UDP and TCP counted.
+    pub ip: IpCounters,
+    /// Its name below `/run/netns`.
+    pub name: Option<Arc<str>>,
+    /// The control group of a process that lives in it; `None` of the thread's own.
+    pub cgroup: Option<Arc<str>>,
 }
-
-/// The thread that enters namespaces could not return to its own, and has ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the thread that reads network namespaces could not return to its own and has ended: counters and names \
-     of interfaces are unknown from now on; start nicmon again"
-)]
-pub struct Stopped;
 
 /// A thread of its own that enters network namespaces, so that no other thread of the process ever leaves its
 /// own.
@@ -86,7 +81,7 @@ impl NetnsThread {
     pub fn start(proc: PathBuf) -> Result<Self, Error> {
         let own = own_inum(&proc)?;
         let (requests, receiver) = mpsc::channel::<Request>();
-        let mut worker = Worker { proc, own, namespaces: HashMap::new() };
+        let mut worker = Worker { proc, own, namespaces: HashMap::new(), identified: None };
         let serve = move || {
             for request in receiver {
                 match worker.round(&request.wanted, request.refresh_queues, Instant::now()) {
@@ -134,6 +129,7 @@ struct Worker {
     proc: PathBuf,
     own: u32,
     namespaces: HashMap<u32, Namespace>,
+    identified: Option<Instant>,
 }
 
 /// What is remembered of a namespace.
@@ -149,6 +145,7 @@ struct Namespace {
     queues: Option<Arc<[QueueNapi]>>,
     queues_read: Option<Instant>,
     queues_due: bool,
+    identity: Option<Identity>,
 }
 
 impl Worker {
@@ -164,13 +161,16 @@ impl Worker {
         }
         self.namespaces.retain(|_, known| known.wanted.is_some_and(|asked| now - asked < FORGET));
         self.search(&wanted, now);
+        self.identify(&wanted, now);
 
         let mut facts = BTreeMap::new();
         let mut home = None;
         for inum in wanted {
             let Some(namespace) = self.namespaces.get_mut(&inum) else { continue };
             if inum == self.own {
-                facts.extend(namespace.read_here(refresh_queues, now).ok().map(|read| (inum, read)));
+                facts.extend(
+                    namespace.read_here(&self.proc, refresh_queues, now).ok().map(|read| (inum, read)),
+                );
                 continue;
             }
             let Some(place) = &namespace.place else { continue };
@@ -183,11 +183,28 @@ impl Worker {
                 (namespace.place, namespace.failed) = (None, Some(now));
                 continue;
             }
-            let read = namespace.read_here(refresh_queues, now);
+            let read = namespace.read_here(&self.proc, refresh_queues, now);
             enter(home).map_err(|_| Stopped)?;
             facts.extend(read.ok().map(|read| (inum, read)));
         }
         Ok(facts)
+    }
+
+    /// Looks who the wanted namespaces are: once a minute, and 10 s after the last time if there are new ones.
+    fn identify(&mut self, wanted: &BTreeSet<u32>, now: Instant) {
+        let age = self.identified.map(|identified| now - identified);
+        let is_new = |inum| self.namespaces.get(inum).is_some_and(|known| known.identity.is_none());
+        if age.is_some_and(|age| age < IDENTIFY_AGAIN && !(age >= SEARCH_AGAIN && wanted.iter().any(is_new)))
+        {
+            return;
+        }
+        self.identified = Some(now);
+        let mut found = identities(&self.proc, self.own, wanted);
+        for inum in wanted {
+            if let Some(namespace) = self.namespaces.get_mut(inum) {
+                namespace.identity = Some(found.remove(inum).unwrap_or_default());
+            }
+        }
     }
 
     /// Finds the places of those wanted that have none or whose place has become another's.
@@ -226,7 +243,7 @@ impl LinkFacts {
 
 impl Namespace {
     /// Reads the namespace the thread is in, which is this one.
-    fn read_here(&mut self, refresh_queues: bool, now: Instant) -> io::Result<NamespaceFacts> {
+    fn read_here(&mut self, proc: &Path, refresh_queues: bool, now: Instant) -> io::Result<NamespaceFacts> {
         let recent = self.links_read.is_some_and(|read| now - read < LINKS_AGAIN);
         if !(recent && self.update_stats()) {
             self.read_links()?;
@@ -240,7 +257,14 @@ impl Namespace {
                 self.queues = queues.map(Arc::from);
             }
         }
-        Ok(NamespaceFacts { links: self.links.clone(), queues: self.queues.clone() })
+        let identity = self.identity.clone().unwrap_or_default();
+        Ok(NamespaceFacts {
+            links: self.links.clone(),
+            queues: self.queues.clone(),
+            ip: ip_counters(proc),
+            name: identity.name,
+            cgroup: identity.cgroup,
+        })
     }
 
     /// Reads the counters alone; false where the links are no longer those known.
@@ -273,27 +297,12 @@ impl Namespace {
     }
 }
 
-fn leads_to(place: &Path, inum: u32) -> bool {
-    fs::metadata(place).is_ok_and(|metadata| metadata.ino() == u64::from(inum))
-}
-
-/// Opens the file of a namespace, if it is still that of `inum`.
-fn open(place: &Path, inum: u32) -> io::Result<OwnedFd> {
-    // Not to hang, should a FIFO have taken the path.
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let file = rustix::fs::open(place, flags, Mode::empty())?;
-    let is_it = rustix::fs::fstat(&file)?.st_ino == u64::from(inum);
-    is_it.then_some(file).ok_or_else(|| io::ErrorKind::NotFound.into())
-}
-
-/// Puts the calling thread into a network namespace; the kernel refuses what is none.
-fn enter(file: &OwnedFd) -> io::Result<()> {
-    Ok(move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))?)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::process::{Child, Command};
+    use std::{
+        fs,
+        process::{Child, Command},
+    };
 
     use super::{
         super::testing::{in_new_namespace, ip, unshare_net},
@@ -383,7 +392,7 @@ mod tests {
         in_new_namespace(|| {
             let proc = PathBuf::from("/proc");
             let own = own_inum(&proc).unwrap();
-            let mut worker = Worker { proc, own, namespaces: HashMap::new() };
+            let mut worker = Worker { proc, own, namespaces: HashMap::new(), identified: None };
             let start = Instant::now();
             let after = |seconds| start + Duration::from_secs(seconds);
             let (first, second) = (Inhabited::new(), Inhabited::new());

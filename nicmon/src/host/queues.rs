@@ -2,19 +2,19 @@
 
 use std::io;
 
-use super::netlink::{Ask, Attributes, Socket, push, read_u16, read_u32};
+use super::{
+    generic::Family,
+    netlink::{Ask, Attributes, read_u32},
+};
 
-const GENL_ID_CTRL: u16 = 16;
-const CTRL_CMD_GETFAMILY: u8 = 3;
-const CTRL_ATTR_FAMILY_ID: u16 = 1;
-const CTRL_ATTR_FAMILY_NAME: u16 = 2;
 const NETDEV_CMD_QUEUE_GET: u8 = 10;
+const NETDEV_CMD_NAPI_GET: u8 = 11;
 const NETDEV_A_QUEUE_ID: u16 = 1;
 const NETDEV_A_QUEUE_IFINDEX: u16 = 2;
 const NETDEV_A_QUEUE_TYPE: u16 = 3;
 const NETDEV_A_QUEUE_NAPI_ID: u16 = 4;
-/// Of `struct genlmsghdr`: command, version, reserved.
-const GENLMSGHDR_BYTES: usize = 4;
+const NETDEV_A_NAPI_ID: u16 = 2;
+const NETDEV_A_NAPI_IRQ: u16 = 3;
 
 /// What a queue carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,38 +48,42 @@ pub struct QueueNapi {
 /// No netlink socket can be had, or the kernel refuses for another reason than that it does not know the
 /// question.
 pub fn queues() -> io::Result<Option<Vec<QueueNapi>>> {
+    dump(NETDEV_CMD_QUEUE_GET, parse)
+}
+
+/// The interrupts of NAPIs, as (NAPI id, irq), in the same namespace, at the same price and with the same errors as
+/// [`queues()`]; of drivers that tell them (`netif_napi_set_irq`).
+///
+/// # Errors
+/// As [`queues()`].
+pub fn napi_irqs() -> io::Result<Option<Vec<(u32, u32)>>> {
+    dump(NETDEV_CMD_NAPI_GET, parse_napi)
+}
+
+fn dump<T>(command: u8, parse: fn(&[u8]) -> Option<T>) -> io::Result<Option<Vec<T>>> {
     let unknown = |error: &io::Error| matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EOPNOTSUPP));
-    match dump() {
-        Ok(queues) => Ok(Some(queues)),
+    let mut found = Vec::new();
+    // An interrupted dump is as good as a complete one: the next follows the change of links that broke into
+    // it.
+    let done = Family::open(b"netdev\0")
+        .and_then(|mut family| family.ask(Ask::All, command, &[], |message| found.extend(parse(message))));
+    match done {
+        Ok(_) => Ok(Some(found)),
         Err(error) if unknown(&error) => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-fn dump() -> io::Result<Vec<QueueNapi>> {
-    let mut socket = Socket::open(Some(rustix::net::netlink::GENERIC))?;
-    let mut get_family = vec![CTRL_CMD_GETFAMILY, 1, 0, 0];
-    push(&mut get_family, CTRL_ATTR_FAMILY_NAME, b"netdev\0");
-    let mut family = None;
-    socket.ask(Ask::One, GENL_ID_CTRL, &get_family, |message| {
-        let attributes = message.get(GENLMSGHDR_BYTES..).unwrap_or_default();
-        family = Attributes(attributes)
-            .find(|(attribute, _)| *attribute == CTRL_ATTR_FAMILY_ID)
-            .and_then(|(_, id)| read_u16(id));
-    })?;
-    let family = family.ok_or(io::ErrorKind::InvalidData)?;
-
-    let mut queues = Vec::new();
-    // An interrupted dump is as good as a complete one: the next follows the change of links that broke into
-    // it.
-    socket
-        .ask(Ask::All, family, &[NETDEV_CMD_QUEUE_GET, 1, 0, 0], |message| queues.extend(parse(message)))?;
-    Ok(queues)
+/// `netdev_nl_napi_fill_one` (`net/core/netdev-genl.c`).
+fn parse_napi(message: &[u8]) -> Option<(u32, u32)> {
+    let value = |wanted| Attributes(message).find(|(attribute, _)| *attribute == wanted);
+    let number = |wanted| value(wanted).and_then(|(_, value)| read_u32(value));
+    Some((number(NETDEV_A_NAPI_ID)?, number(NETDEV_A_NAPI_IRQ)?))
 }
 
 fn parse(message: &[u8]) -> Option<QueueNapi> {
     let (mut ifindex, mut queue, mut kind, mut napi_id) = (None, None, None, None);
-    for (attribute, value) in Attributes(message.get(GENLMSGHDR_BYTES..)?) {
+    for (attribute, value) in Attributes(message) {
         match attribute {
             NETDEV_A_QUEUE_ID => queue = read_u32(value),
             NETDEV_A_QUEUE_IFINDEX => ifindex = read_u32(value),
@@ -101,6 +105,7 @@ mod tests {
     use super::{
         super::{
             links,
+            netlink::push,
             testing::{in_new_namespace, ip},
         },
         *,
@@ -109,7 +114,7 @@ mod tests {
     #[test]
     fn messages() {
         let message = |direction: u32, napi_id: Option<u32>| {
-            let mut message = vec![NETDEV_CMD_QUEUE_GET, 1, 0, 0];
+            let mut message = Vec::new();
             push(&mut message, NETDEV_A_QUEUE_ID, &5_u32.to_ne_bytes());
             push(&mut message, NETDEV_A_QUEUE_TYPE, &direction.to_ne_bytes());
             push(&mut message, NETDEV_A_QUEUE_IFINDEX, &2_u32.to_ne_bytes());
@@ -125,12 +130,22 @@ mod tests {
         assert_eq!(parse(&message(0, Some(0))), None);
         assert_eq!(parse(&message(2, Some(8193))), None);
         assert_eq!(parse(&[]), None);
+
+        let mut napi = Vec::new();
+        push(&mut napi, NETDEV_A_NAPI_ID, &8193_u32.to_ne_bytes());
+        assert_eq!(parse_napi(&napi), None);
+        push(&mut napi, NETDEV_A_NAPI_IRQ, &38_u32.to_ne_bytes());
+        assert_eq!(parse_napi(&napi), Some((8193, 38)));
     }
 
     #[test]
     fn of_this_namespace() {
+        if let (Some(queues), Some(irqs)) = (queues().unwrap(), napi_irqs().unwrap()) {
+            let served = |napi_id| queues.iter().any(|queue| queue.napi_id == napi_id);
+            assert!(irqs.iter().all(|&(napi_id, _)| served(napi_id)));
+        }
         match queues().unwrap() {
-            None => eprintln!("DID NOT RUN: this kernel has no queue-get"),
+            None => xtask::not_run::say_of_this_thread("this kernel has no queue-get"),
             Some(queues) => {
                 let known = links::links().unwrap();
                 assert!(queues.iter().all(|queue| known.iter().any(|link| link.ifindex == queue.ifindex)));

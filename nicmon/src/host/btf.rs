@@ -54,7 +54,7 @@ pub struct KernelBtf {
 
 /// Kinds whose types are found by name here.
 const INDEXED: [(u32, &[&str]); 3] = [
-    (KIND_STRUCT, &["napi_struct", "net_device", "net", "irqaction"]),
+    (KIND_STRUCT, &["napi_struct", "net_device", "net_device_ops", "net", "irqaction"]),
     (KIND_ENUM, &["skb_drop_reason"]),
     (KIND_FUNC, &["irqtime_account_irq", "vtime_account_kernel"]),
 ];

@@ -1,0 +1,151 @@
+//! The kernel's own counts of softirqs and interrupts, `/proc/softirqs` and `/proc/interrupts`: for where the
+//! kernel programs may not run. Both make the kernel walk all CPUs and lines for each reading.
+
+use std::path::Path;
+
+use super::{Error, Reread};
+
+/// The softirq vectors in the kernel's order (`softirq_to_name`, kernel/softirq.c).
+const VECTORS: [&str; 10] =
+    ["HI", "TIMER", "NET_TX", "NET_RX", "BLOCK", "IRQ_POLL", "TASKLET", "SCHED", "HRTIMER", "RCU"];
+
+/// Softirqs of one CPU by vector. 32 bits wide in the kernel, they wrap: take differences with `wrapping_sub`.
+pub type Softirqs = (u32, [u32; VECTORS.len()]);
+
+/// A reader of `/proc/softirqs`.
+#[derive(Debug)]
+pub struct SoftirqCounts(Reread);
+
+impl SoftirqCounts {
+    /// Opens the file.
+    ///
+    /// # Errors
+    /// The file cannot be opened.
+    pub fn open(proc: &Path) -> Result<Self, Error> {
+        Reread::open(proc.join("softirqs")).map(Self)
+    }
+
+    /// One row for each possible CPU; the format is that of `show_softirqs` (fs/proc/softirqs.c).
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn read(&mut self) -> Result<Vec<Softirqs>, Error> {
+        let text = String::from_utf8_lossy(self.0.read()?);
+        let (cpus, rows) = table(&text);
+        let mut softirqs: Vec<Softirqs> = cpus.iter().map(|cpu| (*cpu, [0; VECTORS.len()])).collect();
+        for (name, rest) in rows {
+            // A vector that a newer kernel may have is left out.
+            let Some(vector) = VECTORS.iter().position(|vector| *vector == name) else { continue };
+            for ((_, counts), count) in softirqs.iter_mut().zip(rest.split_ascii_whitespace()) {
+                counts[vector] = count.parse().unwrap_or(0);
+            }
+        }
+        Ok(softirqs)
+    }
+}
+
+/// One interrupt line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// Its number.
+    pub irq: u32,
+    /// Names of its actions as sysfs has them, joined by commas; the last word of the line where sysfs has none.
+    pub actions: String,
+    /// Interrupts by online CPU: 32 bits wide and wrapping.
+    pub counts: Vec<(u32, u32)>,
+}
+
+/// A reader of `/proc/interrupts`.
+#[derive(Debug)]
+pub struct InterruptCounts {
+    file: Reread,
+    actions: std::collections::HashMap<u32, String>,
+}
+
+impl InterruptCounts {
+    /// Opens the file.
+    ///
+    /// # Errors
+    /// The file cannot be opened.
+    pub fn open(proc: &Path) -> Result<Self, Error> {
+        Ok(Self { file: Reread::open(proc.join("interrupts"))?, actions: std::collections::HashMap::new() })
+    }
+
+    /// The numbered lines, which are the devices'; the format is that of `show_interrupts` (kernel/irq/proc.c).
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn read(&mut self, sys: &Path) -> Result<Vec<Line>, Error> {
+        let text = String::from_utf8_lossy(self.file.read()?);
+        let (cpus, rows) = table(&text);
+        let mut lines = Vec::new();
+        for (name, rest) in rows {
+            let Ok(irq) = name.parse::<u32>() else { continue };
+            let mut words = rest.split_ascii_whitespace();
+            let counts = cpus
+                .iter()
+                .zip(words.by_ref())
+                .map(|(cpu, count)| (*cpu, count.parse().unwrap_or(0)))
+                .collect();
+            let Some(last) = words.last() else {
+                self.actions.remove(&irq);
+                continue;
+            };
+            let actions = self.actions.entry(irq).or_default();
+            // A line gets other actions when a driver gives it up for another: then the text differs.
+            if actions.is_empty() || !actions.ends_with(last) {
+                let file = sys.join("kernel/irq").join(name).join("actions");
+                *actions =
+                    super::read_line(&file).ok().filter(|text| !text.is_empty()).unwrap_or(last.to_owned());
+            }
+            lines.push(Line { irq, actions: actions.clone(), counts });
+        }
+        Ok(lines)
+    }
+}
+
+/// The CPUs of the head, and the rows by the word before their colon.
+fn table(text: &str) -> (Vec<u32>, impl Iterator<Item = (&str, &str)>) {
+    let mut lines = text.lines();
+    let head = lines.next().unwrap_or_default();
+    let cpus =
+        head.split_ascii_whitespace().filter_map(|word| word.strip_prefix("CPU")?.parse().ok()).collect();
+    (cpus, lines.filter_map(|line| line.split_once(':').map(|(name, rest)| (name.trim(), rest))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::testing::this_machine, *};
+
+    #[test]
+    fn interrupts_of_a_machine() {
+        let root = this_machine();
+        let lines = InterruptCounts::open(&root.join("proc")).unwrap().read(&root.join("sys")).unwrap();
+        let expected = Line { irq: 36, actions: "virtio1-req.0".into(), counts: vec![(0, 0), (1, 82655)] };
+        assert!(lines.contains(&expected), "{lines:?}");
+        assert!(lines.iter().all(|line| line.counts.len() == 2));
+    }
+
+    #[test]
+    fn softirqs_by_cpu() {
+        let proc = tempfile::tempdir().unwrap();
+        let text = "                    CPU0       CPU3\n          HI:          0          1\n      \
+                    NET_RX:       4000 4294967295\n     FUTURE: 1 2\n         RCU:          5          6\n";
+        std::fs::write(proc.path().join("softirqs"), text).unwrap();
+        let rows = SoftirqCounts::open(proc.path()).unwrap().read().unwrap();
+        assert_eq!(
+            rows,
+            [(0, [0, 0, 0, 4000, 0, 0, 0, 0, 0, 5]), (3, [1, 0, 0, u32::MAX, 0, 0, 0, 0, 0, 6])]
+        );
+    }
+
+    #[test]
+    fn a_file_cut_anywhere_gives_no_panic() {
+        let text = std::fs::read(this_machine().join("proc/interrupts")).unwrap();
+        let proc = tempfile::tempdir().unwrap();
+        for end in 0..text.len().min(600) {
+            std::fs::write(proc.path().join("interrupts"), &text[..end]).unwrap();
+            InterruptCounts::open(proc.path()).unwrap().read(proc.path()).unwrap();
+        }
+    }
+}

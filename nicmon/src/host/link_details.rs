@@ -1,0 +1,155 @@
+//! What the kernel tells of an interface besides its counters: for the topology, not for every frame.
+
+use std::{
+    ffi::{OsStr, OsString},
+    io,
+    os::unix::ffi::OsStrExt as _,
+};
+
+use super::{
+    links::{IFF_UP, IFINFOMSG_BYTES, IFLA_IFNAME, IFLA_INFO_KIND, IFLA_LINKINFO, IFLA_MASTER, RTM_GETLINK},
+    netlink::{Ask, Attributes, Socket, push, read_u32, text},
+};
+use crate::frame::topology::{Xdp, XdpMode};
+
+const IFLA_ADDRESS: u16 = 1;
+const IFLA_MTU: u16 = 4;
+const IFLA_TXQLEN: u16 = 13;
+const IFLA_EXT_MASK: u16 = 29;
+const IFLA_XDP: u16 = 43;
+const RTEXT_FILTER_SKIP_STATS: u32 = 1 << 3;
+
+/// One interface.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LinkDetails {
+    /// Interface index, unique in its namespace.
+    pub ifindex: u32,
+    /// Name as the kernel has it.
+    pub name: OsString,
+    /// Hardware address, as many bytes as it has.
+    pub address: Vec<u8>,
+    /// True where the interface is administratively up.
+    pub up: bool,
+    /// Kind of a virtual interface; `None` of hardware and loopback.
+    pub kind: Option<String>,
+    /// Largest packet in bytes.
+    pub mtu_bytes: Option<u32>,
+    /// Packets that may wait in its transmit queue.
+    pub tx_queue_len: Option<u32>,
+    /// Index of the bridge, bond, team or VRF it belongs to.
+    pub master: Option<u32>,
+    /// XDP programs; `None` where the kernel tells nothing of XDP.
+    pub xdp: Option<Vec<Xdp>>,
+}
+
+/// All interfaces of the network namespace of the calling thread, ascending by index, each once: the format is that of
+/// `rtnl_fill_ifinfo` (`net/core/rtnetlink.c`).
+///
+/// # Errors
+/// No netlink socket can be had, or the kernel refuses the dump.
+pub fn link_details() -> io::Result<Vec<LinkDetails>> {
+    let mut request = vec![0; IFINFOMSG_BYTES];
+    push(&mut request, IFLA_EXT_MASK, &RTEXT_FILTER_SKIP_STATS.to_ne_bytes());
+    let mut links = Vec::new();
+    // A dump that links broke into is good enough: their change is followed by another reading.
+    Socket::open(None)?.ask(Ask::All, RTM_GETLINK, &request, |message| links.extend(parse(message)))?;
+    links.sort_by_key(|link| link.ifindex);
+    links.dedup_by_key(|link| link.ifindex);
+    Ok(links)
+}
+
+fn parse(message: &[u8]) -> Option<LinkDetails> {
+    let (header, attributes) = message.split_at_checked(IFINFOMSG_BYTES)?;
+    let mut link = LinkDetails {
+        ifindex: read_u32(&header[4..])?,
+        up: read_u32(&header[8..])? & IFF_UP != 0,
+        ..LinkDetails::default()
+    };
+    for (attribute, value) in Attributes(attributes) {
+        match attribute {
+            IFLA_ADDRESS => value.clone_into(&mut link.address),
+            IFLA_IFNAME => OsStr::from_bytes(text(value)).clone_into(&mut link.name),
+            IFLA_MTU => link.mtu_bytes = read_u32(value),
+            IFLA_MASTER => link.master = read_u32(value),
+            IFLA_TXQLEN => link.tx_queue_len = read_u32(value),
+            IFLA_XDP => link.xdp = Some(parse_xdp(value)),
+            IFLA_LINKINFO => {
+                link.kind = Attributes(value)
+                    .find(|(info, _)| *info == IFLA_INFO_KIND)
+                    .map(|(_, kind)| String::from_utf8_lossy(text(kind)).into_owned());
+            }
+            _ => {}
+        }
+    }
+    Some(link)
+}
+
+/// `rtnl_xdp_fill`: how a program is attached and, since Linux 4.13, its id; of several programs the id of each in an
+/// attribute of its own.
+fn parse_xdp(value: &[u8]) -> Vec<Xdp> {
+    let find = |wanted| Attributes(value).find(|(attribute, _)| *attribute == wanted).map(|(_, value)| value);
+    let id = |attribute| find(attribute).and_then(read_u32);
+    let program = |mode, prog_id| Xdp { mode, prog_id };
+    // IFLA_XDP_ATTACHED, and of its values XDP_ATTACHED_*; IFLA_XDP_PROG_ID.
+    match find(2).and_then(|attached| attached.first()) {
+        Some(1) => vec![program(XdpMode::Native, id(4))],
+        Some(2) => vec![program(XdpMode::Generic, id(4))],
+        Some(3) => vec![program(XdpMode::Offload, id(4))],
+        // IFLA_XDP_DRV_PROG_ID, _SKB_, _HW_.
+        Some(4) => [(5, XdpMode::Native), (6, XdpMode::Generic), (7, XdpMode::Offload)]
+            .into_iter()
+            .filter_map(|(attribute, mode)| Some(program(mode, Some(id(attribute)?))))
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::testing::{in_new_namespace, ip},
+        *,
+    };
+
+    #[test]
+    fn programs() {
+        let xdp = |attached: u8, ids: &[(u16, u32)]| {
+            let mut value = Vec::new();
+            push(&mut value, 2, &[attached]);
+            for (attribute, id) in ids {
+                push(&mut value, *attribute, &id.to_ne_bytes());
+            }
+            parse_xdp(&value)
+        };
+        assert_eq!(xdp(0, &[]), []);
+        assert_eq!(xdp(1, &[(4, 77), (5, 77)]), [Xdp { mode: XdpMode::Native, prog_id: Some(77) }]);
+        assert_eq!(xdp(2, &[]), [Xdp { mode: XdpMode::Generic, prog_id: None }]);
+        let both = [
+            Xdp { mode: XdpMode::Native, prog_id: Some(7) },
+            Xdp { mode: XdpMode::Generic, prog_id: Some(8) },
+        ];
+        assert_eq!(xdp(4, &[(5, 7), (6, 8)]), both);
+        assert_eq!(parse_xdp(&[]), []);
+        assert_eq!(parse(&[0; 5]), None);
+    }
+
+    #[test]
+    fn in_a_namespace() {
+        in_new_namespace(|| {
+            let made = ip("link add nm_a mtu 1400 txqueuelen 77 type veth peer name nm_b")
+                && ip("link add nm_br type bridge")
+                && ip("link set nm_a master nm_br up");
+            if !made {
+                return;
+            }
+            let links = link_details().unwrap();
+            let find = |name: &str| links.iter().find(|link| link.name == name).unwrap();
+            let link = find("nm_a");
+            assert_eq!((link.mtu_bytes, link.tx_queue_len), (Some(1400), Some(77)));
+            assert_eq!((link.kind.as_deref(), link.up), (Some("veth"), true));
+            assert_eq!(link.master, Some(find("nm_br").ifindex));
+            assert_eq!(link.address.len(), 6);
+            assert_eq!(link.xdp, Some(Vec::new()));
+        });
+    }
+}

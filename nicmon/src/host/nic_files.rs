@@ -1,0 +1,159 @@
+//! What sysfs tells of a network interface; of those in the network namespace of the sysfs mount.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use super::{cpus::parse_mask, read_line};
+use crate::frame::topology::{Queue, QueueKind};
+
+/// The directory of one interface.
+#[derive(Debug)]
+pub struct NicFiles(PathBuf);
+
+impl NicFiles {
+    /// The directory of the interface that has this name, this index and this hardware address: sysfs may be that of
+    /// another namespace, in which an interface has the same name (`nsenter` without a mount). Loopback is the same
+    /// everywhere.
+    pub fn find(sys: &Path, name: &OsStr, ifindex: u32, address: &[u8]) -> Option<Self> {
+        let files = Self(sys.join("class/net").join(name));
+        let is_it =
+            files.number::<u32>("ifindex") == Some(ifindex) && files.line("address")? == hexadecimal(address);
+        is_it.then_some(files)
+    }
+
+    /// True where it is a device's, so that it has interrupts.
+    pub fn has_device(&self) -> bool {
+        self.0.join("device").exists()
+    }
+
+    /// NUMA node of its device; `None` of one that has none (-1).
+    pub fn numa_node(&self) -> Option<u32> {
+        self.number("device/numa_node")
+    }
+
+    /// Names of the interfaces stacked on it.
+    pub fn upper(&self) -> Option<Vec<String>> {
+        self.linked("upper_")
+    }
+
+    /// Names of those it is stacked on.
+    pub fn lower(&self) -> Option<Vec<String>> {
+        self.linked("lower_")
+    }
+
+    /// True where its NAPIs are polled by threads (since Linux 5.12).
+    pub fn threaded(&self) -> Option<bool> {
+        // Since 6.17 it may be 2, for threads that busy-poll (`NETDEV_NAPI_THREADED_BUSY_POLL`).
+        self.number::<u8>("threaded").map(|threaded| threaded != 0)
+    }
+
+    /// `gro_flush_timeout`.
+    pub fn gro_flush_timeout_ns(&self) -> Option<u64> {
+        self.number("gro_flush_timeout")
+    }
+
+    /// `napi_defer_hard_irqs` (since Linux 5.8).
+    pub fn napi_defer_hard_irqs(&self) -> Option<u32> {
+        self.number("napi_defer_hard_irqs")
+    }
+
+    /// Its queues, receive before transmit, ascending; RPS and XPS as `net/core/net-sysfs.c` prints them.
+    pub fn queues(&self) -> Vec<Queue> {
+        let entries = fs::read_dir(self.0.join("queues")).into_iter().flatten().filter_map(Result::ok);
+        let mut queues: Vec<_> = entries
+            .filter_map(|entry| {
+                let name = entry.file_name().into_string().ok()?;
+                let (kind, index) = name.split_once('-')?;
+                let kind = match kind {
+                    "rx" => QueueKind::Rx,
+                    "tx" => QueueKind::Tx,
+                    _ => return None,
+                };
+                Some(self.queue(kind, index.parse().ok()?, &format!("queues/{name}")))
+            })
+            .collect();
+        queues.sort_by_key(|queue| (queue.kind, queue.index));
+        queues
+    }
+
+    fn queue(&self, kind: QueueKind, index: u32, directory: &str) -> Queue {
+        let cpus = |file: &str| parse_mask(&self.line(&format!("{directory}/{file}"))?);
+        let receives = kind == QueueKind::Rx;
+        Queue {
+            kind,
+            index,
+            napi_id: None,
+            irq: None,
+            rps_cpus: receives.then(|| cpus("rps_cpus")).flatten(),
+            rps_flow_cnt: receives.then(|| self.number(&format!("{directory}/rps_flow_cnt"))).flatten(),
+            xps_cpus: (!receives).then(|| cpus("xps_cpus")).flatten(),
+        }
+    }
+
+    /// Links that begin with `prefix` and go to interfaces (`netdev_adjacent_sysfs_add`, `net/core/dev.c`).
+    fn linked(&self, prefix: &str) -> Option<Vec<String>> {
+        let names = fs::read_dir(&self.0).ok()?.filter_map(Result::ok);
+        let mut linked: Vec<String> = names
+            .filter_map(|entry| Some(entry.file_name().to_string_lossy().strip_prefix(prefix)?.to_owned()))
+            .collect();
+        linked.sort();
+        Some(linked)
+    }
+
+    fn number<T: std::str::FromStr>(&self, file: &str) -> Option<T> {
+        self.line(file)?.parse().ok()
+    }
+
+    fn line(&self, file: &str) -> Option<String> {
+        read_line(&self.0.join(file)).ok()
+    }
+}
+
+/// As sysfs writes an address: `02:fc:00:00:00:01`.
+fn hexadecimal(address: &[u8]) -> String {
+    address.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(":")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::testing::this_machine, *};
+
+    const ETH0: &[u8] = &[0x02, 0xfc, 0, 0, 0, 1];
+
+    fn eth0() -> NicFiles {
+        NicFiles::find(&this_machine().join("sys"), OsStr::new("eth0"), 4, ETH0).unwrap()
+    }
+
+    #[test]
+    fn of_this_machine() {
+        let files = eth0();
+        assert_eq!(files.numa_node(), None);
+        assert_eq!((files.upper(), files.lower()), (Some(vec![]), Some(vec![])));
+        assert_eq!(files.threaded(), Some(false));
+        assert_eq!((files.gro_flush_timeout_ns(), files.napi_defer_hard_irqs()), (Some(0), Some(0)));
+        let queue = |kind, rps_cpus, rps_flow_cnt| Queue {
+            kind,
+            index: 0,
+            napi_id: None,
+            irq: None,
+            rps_cpus,
+            rps_flow_cnt,
+            // One transmit queue: the kernel refuses to tell (`xps_cpus_show`).
+            xps_cpus: None,
+        };
+        let expected = [queue(QueueKind::Rx, Some(vec![]), Some(0)), queue(QueueKind::Tx, None, None)];
+        assert_eq!(files.queues(), expected);
+    }
+
+    #[test]
+    fn of_another_namespace() {
+        let sys = this_machine().join("sys");
+        let find = |name, ifindex, address| NicFiles::find(&sys, OsStr::new(name), ifindex, address);
+        assert!(find("eth0", 5, ETH0).is_none());
+        assert!(find("eth0", 4, &[2, 0xfc, 0, 0, 0, 2]).is_none());
+        assert!(find("eth1", 4, ETH0).is_none());
+    }
+}

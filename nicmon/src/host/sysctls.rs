@@ -1,0 +1,38 @@
+//! Settings of the receive path of the whole machine.
+
+use std::path::Path;
+
+use super::read_line;
+use crate::frame::topology::Sysctls;
+
+/// Reads them below `sys/net/core` (`net/core/sysctl_net_core.c`); what is not there is `None`.
+pub fn sysctls(proc: &Path) -> Sysctls {
+    let core = proc.join("sys/net/core");
+    let number = |name: &str| read_line(&core.join(name)).ok()?.parse().ok();
+    Sysctls {
+        netdev_budget: number("netdev_budget"),
+        netdev_budget_usecs: number("netdev_budget_usecs"),
+        netdev_max_backlog: number("netdev_max_backlog"),
+        dev_weight: number("dev_weight"),
+        dev_weight_rx_bias: number("dev_weight_rx_bias"),
+        dev_weight_tx_bias: number("dev_weight_tx_bias"),
+        gro_normal_batch: number("gro_normal_batch"),
+        rps_sock_flow_entries: number("rps_sock_flow_entries"),
+        busy_poll: number("busy_poll"),
+        busy_read: number("busy_read"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::testing::this_machine, *};
+
+    #[test]
+    fn of_this_machine() {
+        let sysctls = sysctls(&this_machine().join("proc"));
+        assert_eq!(sysctls.netdev_budget, Some(300));
+        assert_eq!((sysctls.netdev_budget_usecs, sysctls.netdev_max_backlog), (Some(8000), Some(1000)));
+        assert_eq!((sysctls.rps_sock_flow_entries, sysctls.gro_normal_batch), (Some(0), Some(8)));
+        assert_eq!(super::sysctls(Path::new("/nonexistent")), Sysctls::default());
+    }
+}
