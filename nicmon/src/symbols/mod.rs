@@ -1,45 +1,89 @@
-//! Names for kernel addresses.
+//! Names for kernel addresses, and whose code they are.
 
+mod builtin_ranges;
+mod companions;
+mod drivers;
+mod inferred;
 mod kallsyms;
+mod locate;
+mod stages;
 
 use std::{
     collections::HashMap,
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
 };
 
-pub use self::kallsyms::{Kallsyms, KallsymsError};
+pub use self::{
+    builtin_ranges::{BuiltinRange, BuiltinRanges, BuiltinRangesError},
+    companions::Companion,
+    drivers::{DriverText, Origin, Range, Seed, Text, Unknown},
+    kallsyms::{Function, Kallsyms, KallsymsError},
+    stages::stage_of,
+};
 
 /// The shortest time between two readings of kallsyms, each of which takes a good part of 100 ms.
 const AGAIN: Duration = Duration::from_secs(10);
+/// How long one waits for a reading.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The same after modules came or went: until then what is known of modules' addresses may be wrong.
+const AGAIN_FOR_MODULES: Duration = Duration::from_secs(1);
 
 /// Names of kernel addresses, read in the background when one is first asked for.
 ///
-/// A name asked for too early is simply not known yet; one of a module loaded later is known after the next reading.
+/// A name asked for too early is simply not known yet. While the last reading is from before a module came or went,
+/// nothing is known of modules: another may be at their addresses.
 pub struct Symbols {
     proc: PathBuf,
-    index: Arc<Mutex<Option<Kallsyms>>>,
+    read: Arc<Mutex<Read>>,
     started: Option<Instant>,
+    /// Names of the index of this many readings.
     names: HashMap<u64, Arc<str>>,
+    names_of: u64,
+    /// Modules came or went since the last reading.
+    stale: bool,
+}
+
+/// What the readings in the background left.
+#[derive(Default)]
+struct Read {
+    index: Option<Arc<Kallsyms>>,
+    /// Why the last reading failed.
+    problem: Option<String>,
+    readings: u64,
+    /// The modules of the last reading.
+    modules: Option<String>,
+    under_way: bool,
 }
 
 impl Symbols {
     /// `proc` is the root of procfs.
     pub fn new(proc: PathBuf) -> Self {
-        Self { proc, index: Arc::default(), started: None, names: HashMap::new() }
+        Self { proc, read: Arc::default(), started: None, names: HashMap::new(), names_of: 0, stale: false }
     }
 
     /// The function that an address is in.
     pub fn name(&mut self, address: u64) -> Option<Arc<str>> {
+        let (index, readings) = {
+            let read = lock(&self.read);
+            (read.index.clone(), read.readings)
+        };
+        if self.names_of != readings {
+            // An address may be another module's by now.
+            self.names.clear();
+            self.names_of = readings;
+        }
         if let Some(name) = self.names.get(&address) {
             return Some(Arc::clone(name));
         }
-        let found = {
-            let index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
-            index.as_ref().and_then(|index| index.function_at(address)).map(Arc::from)
-        };
+        let function = index.as_ref().and_then(|index| index.function_at(address));
+        if self.stale && function.is_none_or(|function| function.module.is_some()) {
+            return None;
+        }
+        let found = function.map(|function| Arc::from(function.name));
         if let Some(name) = &found {
             self.names.insert(address, Arc::clone(name));
         } else {
@@ -48,18 +92,188 @@ impl Symbols {
         found
     }
 
-    /// Starts to read kallsyms, unless that was done a moment ago.
-    pub fn read_in_background(&mut self) {
-        if self.started.is_some_and(|started| started.elapsed() < AGAIN) {
-            return;
+    /// All symbols, as last read, if that still holds; another [`Arc`] after each reading, so that [`Arc::ptr_eq`]
+    /// tells whether what was derived from it does.
+    pub fn kallsyms(&self) -> Option<Arc<Kallsyms>> {
+        if self.stale { None } else { lock(&self.read).index.clone() }
+    }
+
+    /// Why there are no symbols: what failed, why, what to do. `None` while they are there or read for the first time.
+    pub fn problem(&self) -> Option<String> {
+        let read = lock(&self.read);
+        if self.stale && read.problem.is_none() {
+            let text = "a kernel module came or went: kernel symbols are being read again, which takes a second or two";
+            return Some(text.to_owned());
+        }
+        if read.index.is_some() && !self.stale { None } else { read.problem.clone() }
+    }
+
+    /// Reads kallsyms again if modules came or went since the last reading; costs one small file. For a moment nothing
+    /// is known of modules then.
+    pub fn follow_modules(&mut self) {
+        // A kernel without modules has no such file, and nothing to follow.
+        let Ok(modules) = loaded_modules(&self.proc) else { return };
+        let stale = {
+            let read = lock(&self.read);
+            read.index.is_some() && read.modules.as_ref() != Some(&modules)
+        };
+        if stale {
+            self.names.clear();
+            self.start(AGAIN_FOR_MODULES);
+        }
+        self.stale = stale;
+    }
+
+    /// Waits until the reading in the background is done or has failed, but for [`PATIENCE`] at most.
+    pub fn wait(&self) {
+        let start = Instant::now();
+        let is_done = || {
+            let read = lock(&self.read);
+            read.index.is_some() || read.problem.is_some()
+        };
+        while !is_done() && start.elapsed() < PATIENCE {
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Starts to read kallsyms, unless that was done a moment ago; says whether it did.
+    pub fn read_in_background(&mut self) -> bool {
+        self.start(AGAIN)
+    }
+
+    fn start(&mut self, again: Duration) -> bool {
+        let too_soon = self.started.is_some_and(|started| started.elapsed() < again);
+        if too_soon || std::mem::replace(&mut lock(&self.read).under_way, true) {
+            return false;
         }
         self.started = Some(Instant::now());
-        let (proc, index) = (self.proc.clone(), Arc::clone(&self.index));
-        // Without the thread, or with addresses hidden, names stay unknown; `nicmon doctor` says why.
-        let _ = thread::Builder::new().name("nicmon-kallsyms".to_owned()).spawn(move || {
-            if let Ok(read) = Kallsyms::read(&proc) {
-                *index.lock().unwrap_or_else(PoisonError::into_inner) = Some(read);
+        let (proc, shared) = (self.proc.clone(), Arc::clone(&self.read));
+        let read = move || {
+            // Before the symbols: a module that comes meanwhile is noticed afterwards.
+            let modules = loaded_modules(&proc).ok();
+            let result = Kallsyms::read(&proc);
+            let mut read = lock(&shared);
+            read.under_way = false;
+            match result {
+                Ok(index) => {
+                    let readings = read.readings + 1;
+                    *read = Read { index: Some(Arc::new(index)), readings, modules, ..Read::default() };
+                }
+                // What was read before still holds for most addresses.
+                Err(error) => read.problem = Some(error.to_string()),
             }
-        });
+        };
+        if let Err(error) = thread::Builder::new().name("nicmon-kallsyms".to_owned()).spawn(read) {
+            let mut read = lock(&self.read);
+            read.under_way = false;
+            read.problem = Some(format!("cannot start a thread to read /proc/kallsyms: {error}"));
+        }
+        true
+    }
+}
+
+fn lock(read: &Mutex<Read>) -> MutexGuard<'_, Read> {
+    read.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Names and addresses of the loaded modules, without what changes while they are used (kernel/module/procfs.c:
+/// `m_show`: `name size refcount users state address`).
+fn loaded_modules(proc: &Path) -> io::Result<String> {
+    let file = fs::read_to_string(proc.join("modules"))?;
+    let mut modules = String::new();
+    for line in file.lines() {
+        let mut fields = line.split_ascii_whitespace();
+        modules.extend([fields.next().unwrap_or(""), " ", fields.nth(4).unwrap_or(""), "\n"]);
+    }
+    Ok(modules)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A procfs with these files.
+    fn proc(kallsyms: &str, modules: &str) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("kallsyms"), kallsyms).unwrap();
+        fs::write(folder.path().join("modules"), modules).unwrap();
+        folder
+    }
+
+    /// Waits for the thread in the background.
+    fn until(symbols: &Symbols, is_done: impl Fn(&Read) -> bool) {
+        let start = Instant::now();
+        while !is_done(&lock(&symbols.read)) {
+            assert!(start.elapsed() < Duration::from_secs(20), "kallsyms was not read");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    #[test]
+    fn who_waits_has_names_or_knows_why_not() {
+        let folder = proc("ffffffffc0000000 t igb_poll\t[igb]\n", "");
+        let mut symbols = Symbols::new(folder.path().to_owned());
+        symbols.read_in_background();
+        symbols.wait();
+        assert!(symbols.kallsyms().is_some());
+        let mut symbols = Symbols::new("/nosuch".into());
+        symbols.read_in_background();
+        symbols.wait();
+        assert!(symbols.kallsyms().is_none() && symbols.problem().is_some());
+    }
+
+    #[test]
+    fn modules_that_come_and_go_are_followed() {
+        let igb = "igb 1 0 - Live 0xffffffffc0000000\n";
+        let folder = proc("ffffffffc0000000 t igb_poll\t[igb]\n", igb);
+        let mut symbols = Symbols::new(folder.path().to_owned());
+        symbols.read_in_background();
+        until(&symbols, |read| read.readings == 1);
+        assert_eq!(symbols.name(0xffff_ffff_c000_0010).as_deref(), Some("igb_poll"));
+
+        fs::write(folder.path().join("modules"), "igb 1 7 - Live 0xffffffffc0000000\n").unwrap();
+        symbols.started = None;
+        symbols.follow_modules();
+        assert_eq!(symbols.started, None, "only its reference count changed");
+        assert!(symbols.kallsyms().is_some());
+
+        fs::write(folder.path().join("modules"), "veth 1 0 - Live 0xffffffffc0000000\n").unwrap();
+        fs::write(
+            folder.path().join("kallsyms"),
+            "ffffffff81000000 T do_idle\nffffffffc0000000 t veth_poll\t[veth]\n",
+        )
+        .unwrap();
+        symbols.started = Some(Instant::now());
+        symbols.follow_modules();
+        assert_eq!(lock(&symbols.read).readings, 1, "too soon");
+        assert_eq!(symbols.name(0xffff_ffff_c000_0010), None, "not igb_poll: it is gone");
+        assert!(symbols.kallsyms().is_none());
+        symbols.started = None;
+        symbols.follow_modules();
+        until(&symbols, |read| read.readings == 2);
+        symbols.follow_modules();
+        assert_eq!(symbols.name(0xffff_ffff_c000_0010).as_deref(), Some("veth_poll"));
+        assert_eq!(symbols.problem(), None);
+
+        fs::write(folder.path().join("modules"), "").unwrap();
+        symbols.follow_modules();
+        assert_eq!(
+            symbols.name(0xffff_ffff_8100_0010).as_deref(),
+            Some("do_idle"),
+            "the kernel itself stays"
+        );
+        assert!(symbols.problem().is_some_and(|problem| problem.contains("came or went")));
+    }
+
+    #[test]
+    fn hidden_addresses_are_a_clear_line() {
+        let folder = proc("0000000000000000 t igb_poll\n", "");
+        let mut symbols = Symbols::new(folder.path().to_owned());
+        assert_eq!(symbols.problem(), None, "nothing was tried yet");
+        symbols.read_in_background();
+        until(&symbols, |read| read.problem.is_some());
+        let problem = symbols.problem().unwrap();
+        assert!(problem.contains("CAP_SYSLOG") && problem.contains("kptr_restrict"), "{problem}");
+        assert!(symbols.kallsyms().is_none());
     }
 }

@@ -1,0 +1,376 @@
+//! Where in memory each driver's code is: what a sample's address is looked up in.
+
+use std::collections::BTreeMap;
+
+use super::{
+    BuiltinRanges, Companion, Kallsyms,
+    locate::{Found, find},
+};
+
+/// What is known of a driver before its text is: functions that its devices call.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Seed {
+    /// The driver, as ethtool calls it.
+    pub driver: String,
+    /// Its poll functions: `napi->poll`. None for devices without NAPI, or if no NAPI was seen.
+    pub polls: Vec<u64>,
+    /// Functions of its `net_device_ops`; not its irq handlers, which may be shared (`vring_interrupt`).
+    pub ops: Vec<u64>,
+}
+
+/// How a driver's text was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// It is a loaded module: exact.
+    Module,
+    /// `modules.builtin.ranges`: exact.
+    BuiltinRanges,
+    /// From the names around its functions.
+    Inferred,
+}
+
+/// Why a driver's text is not known.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unknown {
+    /// Nobody asked for it.
+    #[error("no device of this driver was seen")]
+    NoSeed,
+    /// Its functions are not in kallsyms.
+    #[error("none of its functions is in /proc/kallsyms")]
+    NoSymbol,
+    /// Its poll function belongs to code that drivers share.
+    #[error("its poll function is not its own (`{0}_`), and the kernel has no modules.builtin.ranges")]
+    SharedPoll(String),
+    /// Two drivers of one prefix are neighbours.
+    #[error(
+        "another driver's functions begin with `{0}_`, too, and the kernel has no modules.builtin.ranges"
+    )]
+    Twins(String),
+    /// Another driver's text was inferred to be there, too.
+    #[error("its text cannot be told from that of {0}: the kernel has no modules.builtin.ranges")]
+    Overlaps(String),
+}
+
+/// The text of one or, where they share a module, several drivers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text {
+    /// The module's name, or the driver's where it was inferred.
+    pub name: String,
+    /// How it was found.
+    pub origin: Origin,
+}
+
+/// A stretch of a driver's text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Range {
+    /// The first byte.
+    pub start: u64,
+    /// The first byte behind.
+    pub end: u64,
+    /// Whose it is: a slot of [`DriverText::texts`].
+    pub slot: u16,
+}
+
+/// The text of all drivers of this machine's devices, and of their companions.
+#[derive(Debug, Default)]
+pub struct DriverText {
+    texts: Vec<Text>,
+    /// By address; none overlap.
+    ranges: Vec<Range>,
+    slots: BTreeMap<String, Result<u16, Unknown>>,
+    companions: Vec<(u64, u64, &'static Companion)>,
+}
+
+impl DriverText {
+    /// Finds the text of the seeds' drivers, one a driver. `ranges` is `None` where the kernel has no such file.
+    pub fn new(kallsyms: &Kallsyms, ranges: Option<&BuiltinRanges>, seeds: &[Seed]) -> Self {
+        let found: Vec<(&str, Result<Found, Unknown>)> =
+            seeds.iter().map(|seed| (seed.driver.as_str(), find(kallsyms, ranges, seed))).collect();
+        let mut this = Self { companions: companions(kallsyms), ..Self::default() };
+        for (driver, mine) in &found {
+            let slot = match mine {
+                Err(unknown) => Err(unknown.clone()),
+                Ok(mine) => {
+                    match found.iter().find(|(other, text)| other != driver && mine.is_blurred_by(text)) {
+                        Some((other, _)) => Err(Unknown::Overlaps((*other).to_owned())),
+                        None => Ok(this.add(mine)),
+                    }
+                }
+            };
+            this.slots.insert((*driver).to_owned(), slot);
+        }
+        this.ranges.sort_by_key(|range| range.start);
+        this
+    }
+
+    /// The slot of a text; that of the same text if another driver brought it (the representors of a NIC).
+    fn add(&mut self, found: &Found) -> u16 {
+        let known = self.ranges.iter().find(|range| found.ranges.contains(&(range.start, range.end)));
+        if let Some(range) = known {
+            return range.slot;
+        }
+        let slot = u16::try_from(self.texts.len()).unwrap_or(u16::MAX);
+        self.texts.push(found.text.clone());
+        self.ranges.extend(found.ranges.iter().map(|(start, end)| Range { start: *start, end: *end, slot }));
+        slot
+    }
+
+    /// The name of the driver text that an address is in.
+    pub fn driver_at(&self, address: u64) -> Option<&str> {
+        let at = self.ranges.partition_point(|range| range.start <= address).checked_sub(1)?;
+        let range = &self.ranges[at];
+        let text = self.texts.get(usize::from(range.slot))?;
+        (address < range.end).then_some(text.name.as_str())
+    }
+
+    /// The companion that an address is in.
+    pub fn companion_at(&self, address: u64) -> Option<&'static Companion> {
+        let at = self.companions.partition_point(|(start, ..)| *start <= address).checked_sub(1)?;
+        let (_, end, companion) = self.companions[at];
+        (address < end).then_some(companion)
+    }
+
+    /// Which of [`Self::texts`] is a driver's. Several drivers may share one.
+    ///
+    /// # Errors
+    /// Why its text is not known.
+    pub fn slot(&self, driver: &str) -> Result<u16, Unknown> {
+        self.slots.get(driver).cloned().unwrap_or(Err(Unknown::NoSeed))
+    }
+
+    /// How a driver's text was found.
+    ///
+    /// # Errors
+    /// Why it was not.
+    pub fn origin(&self, driver: &str) -> Result<Origin, Unknown> {
+        let slot = self.slot(driver)?;
+        self.texts.get(usize::from(slot)).map(|text| text.origin).ok_or(Unknown::NoSeed)
+    }
+
+    /// All texts, by slot.
+    pub fn texts(&self) -> &[Text] {
+        &self.texts
+    }
+
+    /// All ranges by address, without overlaps: what the kernel side bisects.
+    pub fn ranges(&self) -> &[Range] {
+        &self.ranges
+    }
+}
+
+fn companions(kallsyms: &Kallsyms) -> Vec<(u64, u64, &'static Companion)> {
+    let mut companions: Vec<(u64, u64, &'static Companion)> = Vec::new();
+    for function in kallsyms.functions() {
+        let Some(companion) = Companion::of(&function) else { continue };
+        match companions.last_mut() {
+            Some((_, end, before)) if *end >= function.start && *before == companion => *end = function.end,
+            _ => companions.push((function.start, function.end, companion)),
+        }
+    }
+    companions
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, fmt::Write as _, path::Path};
+
+    use super::{super::builtin_ranges::tests::parse, *};
+
+    const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/symbols");
+
+    fn this_machine() -> Kallsyms {
+        Kallsyms::read(&Path::new(FIXTURES).join("this-machine")).unwrap()
+    }
+
+    fn kallsyms(text: &str) -> Kallsyms {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("kallsyms"), text).unwrap();
+        Kallsyms::read(folder.path()).unwrap()
+    }
+
+    fn seed(kallsyms: &Kallsyms, driver: &str, poll: Option<&str>, ops: &[&str]) -> Seed {
+        let address = |name: &&str| kallsyms.address_of(name).unwrap_or_else(|| panic!("no {name}"));
+        let poll = poll.as_ref().map(address);
+        Seed {
+            driver: driver.to_owned(),
+            polls: poll.into_iter().collect(),
+            ops: ops.iter().map(address).collect(),
+        }
+    }
+
+    /// As the kernel's `net_device_ops` of the two have them, and a NAPI each.
+    fn seeds(kallsyms: &Kallsyms) -> Vec<Seed> {
+        let virtio =
+            ["virtnet_open", "virtnet_close", "start_xmit", "virtnet_set_mac_address", "eth_validate_addr"];
+        let veth = ["veth_open", "veth_close", "veth_xmit", "eth_mac_addr", "passthru_features_check"];
+        vec![
+            seed(kallsyms, "virtio_net", Some("virtnet_poll"), &virtio),
+            seed(kallsyms, "virtio_net", Some("virtnet_poll_tx"), &virtio),
+            seed(kallsyms, "veth", Some("veth_poll"), &veth),
+        ]
+    }
+
+    /// Names of all functions that are a driver's.
+    fn inside<'a>(kallsyms: &'a Kallsyms, text: &DriverText, driver: &str) -> BTreeSet<&'a str> {
+        let is_inside = |function: &super::super::Function<'_>| {
+            let (first, last) = (text.driver_at(function.start), text.driver_at(function.end - 1));
+            assert_eq!(first, last, "{} is cut", function.name);
+            first == Some(driver)
+        };
+        kallsyms.functions().filter(is_inside).map(|function| function.name).collect()
+    }
+
+    #[test]
+    fn inferred_are_exactly_the_drivers_own_functions() {
+        let kallsyms = this_machine();
+        let text = DriverText::new(&kallsyms, None, &seeds(&kallsyms));
+        for driver in ["virtio_net", "veth"] {
+            let list = std::fs::read_to_string(format!("{FIXTURES}/{driver}.functions")).unwrap();
+            assert_eq!(inside(&kallsyms, &text, driver), list.lines().collect(), "{driver}");
+            assert_eq!(text.origin(driver), Ok(Origin::Inferred));
+        }
+        let text_at = |name: &str| text.driver_at(kallsyms.address_of(name).unwrap());
+        for neighbour in [
+            "jhash",
+            "vxlan_open",
+            "tap_sendmsg",
+            "eth_mac_addr",
+            "passthru_features_check",
+            "vring_interrupt",
+        ] {
+            assert_eq!(text_at(neighbour), None, "{neighbour}");
+        }
+    }
+
+    #[test]
+    fn companions_stand_beside_the_driver() {
+        let kallsyms = this_machine();
+        let text = DriverText::new(&kallsyms, None, &seeds(&kallsyms));
+        let at = kallsyms.address_of("virtqueue_get_buf").unwrap();
+        assert_eq!(text.driver_at(at), None);
+        let companion = text.companion_at(at).unwrap();
+        assert!(
+            companion.name == "virtio_ring" && companion.serves("virtio_net") && !companion.serves("veth")
+        );
+        let own = kallsyms.address_of("virtnet_poll").unwrap();
+        assert!(text.companion_at(own).is_none());
+    }
+
+    #[test]
+    fn without_napi_ops_called_as_the_driver_serve() {
+        let kallsyms = this_machine();
+        let ops = ["eth_mac_addr", "veth_open"];
+        let text = DriverText::new(&kallsyms, None, &[seed(&kallsyms, "veth", None, &ops)]);
+        assert_eq!(text.origin("veth"), Ok(Origin::Inferred));
+        let text = DriverText::new(&kallsyms, None, &[seed(&kallsyms, "eth0", None, &ops)]);
+        assert_eq!(text.origin("eth0"), Err(Unknown::NoSymbol));
+    }
+
+    #[test]
+    fn a_shared_poll_function_tells_nothing() {
+        let kallsyms = this_machine();
+        let ops = ["vxlan_open", "eth_mac_addr"];
+        let vxlan = seed(&kallsyms, "vxlan", Some("gro_cell_poll"), &ops);
+        let text = DriverText::new(&kallsyms, None, &[vxlan]);
+        assert_eq!(text.origin("vxlan"), Ok(Origin::Inferred), "its ops tell");
+        let at = |name: &str| text.driver_at(kallsyms.address_of(name).unwrap());
+        assert_eq!((at("vxlan_open"), at("gro_cell_poll")), (Some("vxlan"), None));
+
+        let other = seed(&kallsyms, "overlay", Some("gro_cell_poll"), &ops);
+        let text = DriverText::new(&kallsyms, None, &[other]);
+        assert_eq!(text.origin("overlay"), Err(Unknown::SharedPoll("gro".to_owned())));
+        assert!(text.ranges().is_empty());
+        assert_eq!(text.origin("igb"), Err(Unknown::NoSeed));
+    }
+
+    #[test]
+    fn ranges_of_the_kernel_go_before_names() {
+        let kallsyms = this_machine();
+        let at = |name: &str| kallsyms.address_of(name).unwrap();
+        // As the file of this kernel would be: offsets count from an anchor, here the first function of tap.
+        let anchor = kallsyms.functions().next().unwrap();
+        let line = |from: &str, to: &str, name: &str| {
+            format!(".text {:08x}-{:08x} {name}\n", at(from) - anchor.start, at(to) - anchor.start)
+        };
+        let file = format!(".text 00000000-00000000 = {}\n", anchor.name)
+            + &line("veth_get_link_ksettings", "virtnet_stats", "veth")
+            + &line("virtnet_stats", "jhash", "virtio_net");
+        let ranges = parse(&file, &kallsyms).unwrap();
+        let text = DriverText::new(&kallsyms, Some(&ranges), &seeds(&kallsyms));
+        assert_eq!(text.origin("veth"), Ok(Origin::BuiltinRanges));
+        assert_eq!(text.origin("virtio_net"), Ok(Origin::BuiltinRanges));
+        assert_eq!(text.driver_at(at("receive_buf")), Some("virtio_net"));
+        assert_eq!(text.driver_at(at("jhash")), None);
+    }
+
+    #[test]
+    fn modules_are_whole_and_namesakes_apart() {
+        let kallsyms = kallsyms(
+            "ffffffffc0000000 t e1000_clean\t[e1000]\nffffffffc0000100 t e1000_up\t[e1000]\n\
+             ffffffffc0100000 t e1000_clean\t[e1000e]\nffffffffc0100100 t e1000e_poll\t[e1000e]\n\
+             ffffffffc0200000 t mlx5e_napi_poll\t[mlx5_core]\nffffffffc0300000 t vring_interrupt\t[virtio_ring]\n",
+        );
+        let polled =
+            |driver: &str, poll| Seed { driver: driver.to_owned(), polls: vec![poll], ops: Vec::new() };
+        let seeds = [
+            polled("e1000", 0xffff_ffff_c000_0000),
+            polled("e1000e", 0xffff_ffff_c010_0100),
+            polled("mlx5_core", 0xffff_ffff_c020_0000),
+            polled("mlx5e_rep", 0xffff_ffff_c020_0000),
+        ];
+        let text = DriverText::new(&kallsyms, None, &seeds);
+        assert_eq!(text.driver_at(0xffff_ffff_c000_0150), Some("e1000"));
+        assert_eq!(text.driver_at(0xffff_ffff_c010_0050), Some("e1000e"));
+        assert_eq!(text.origin("e1000e"), Ok(Origin::Module));
+        assert_eq!(text.slot("mlx5_core"), text.slot("mlx5e_rep"));
+        assert_eq!(text.texts().len(), 3);
+        assert_eq!(text.driver_at(0xffff_ffff_c030_0000), None);
+        assert_eq!(
+            text.companion_at(0xffff_ffff_c030_0000).map(|companion| companion.name),
+            Some("virtio_ring")
+        );
+    }
+
+    #[test]
+    fn neighbours_of_one_prefix_are_said_to_be_unclear() {
+        let kallsyms = kallsyms(
+            "ffffffff81000000 t e1000_clean\nffffffff81000100 t e1000_probe\nffffffff81000200 t e1000_open\n\
+             ffffffff81000300 t e1000_probe\nffffffff81000400 t e1000e_poll\nffffffff81000500 t other\n",
+        );
+        let clean = Seed { driver: "e1000".to_owned(), polls: vec![0xffff_ffff_8100_0000], ops: Vec::new() };
+        let text = DriverText::new(&kallsyms, None, &[clean]);
+        assert_eq!(text.origin("e1000"), Err(Unknown::Twins("e1000".to_owned())));
+        assert_eq!(text.driver_at(0xffff_ffff_8100_0000), None);
+    }
+
+    #[test]
+    fn ops_may_bear_a_shorter_prefix_than_the_poll_function() {
+        // More of them in a row than a gap may have.
+        let mut file = String::from("ffffffff81000000 t mdio_other\nffffffff81000100 t rtl8169_close\n");
+        for at in 2..14 {
+            writeln!(file, "ffffffff81000{at:x}00 t rtl_hw_start_{at}").unwrap();
+        }
+        file +=
+            "ffffffff81000e00 t rtl_open\nffffffff81000f00 t rtl8169_poll\nffffffff81001000 t sky2_poll\n";
+        let kallsyms = kallsyms(&file);
+        let ops = ["rtl_open", "rtl8169_close"];
+        let text = DriverText::new(&kallsyms, None, &[seed(&kallsyms, "r8169", Some("rtl8169_poll"), &ops)]);
+        assert_eq!(inside(&kallsyms, &text, "r8169").len(), 15);
+        assert_eq!(text.driver_at(0xffff_ffff_8100_1000), None);
+    }
+
+    #[test]
+    fn a_cold_part_of_a_name_that_others_have_is_left_out() {
+        let kallsyms = kallsyms(
+            "ffffffff81000000 t start_xmit.cold\nffffffff81000010 t cp_open.cold\nffffffff81000020 t other.cold\n\
+             ffffffff81100000 t cp_open\nffffffff81100100 t start_xmit\nffffffff81100200 t cp_rx_poll\n\
+             ffffffff81100300 t elsewhere\nffffffff81200000 t start_xmit\nffffffff81200100 t end\n",
+        );
+        let poll = Seed { driver: "8139cp".to_owned(), polls: vec![0xffff_ffff_8110_0200], ops: Vec::new() };
+        let text = DriverText::new(&kallsyms, None, &[poll]);
+        assert_eq!(text.driver_at(0xffff_ffff_8110_0150), Some("8139cp"), "between two of its own");
+        assert_eq!(text.driver_at(0xffff_ffff_8100_0010), Some("8139cp"));
+        assert_eq!(text.driver_at(0xffff_ffff_8100_0000), None, "whose start_xmit?");
+        assert_eq!(text.driver_at(0xffff_ffff_8120_0000), None);
+    }
+}

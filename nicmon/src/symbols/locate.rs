@@ -1,0 +1,94 @@
+//! One driver's text: from its module, from the kernel's own list, or else inferred.
+
+use super::{
+    BuiltinRanges, Kallsyms,
+    drivers::{Origin, Seed, Text, Unknown},
+    inferred,
+};
+
+/// One driver's text.
+pub(super) struct Found {
+    pub(super) text: Text,
+    pub(super) ranges: Vec<(u64, u64)>,
+}
+
+impl Found {
+    /// Whether another inferred text has a part of this one. If it is the same whole, they are one driver under two
+    /// names.
+    pub(super) fn is_blurred_by(&self, other: &Result<Self, Unknown>) -> bool {
+        let Ok(other) = other else { return false };
+        let overlaps = self
+            .ranges
+            .iter()
+            .any(|(start, end)| other.ranges.iter().any(|(from, to)| start < to && from < end));
+        overlaps && self.ranges != other.ranges
+    }
+}
+
+/// Finds a driver's text, in the exact way that this kernel offers.
+pub(super) fn find(
+    kallsyms: &Kallsyms,
+    builtin: Option<&BuiltinRanges>,
+    Seed { driver, polls, ops }: &Seed,
+) -> Result<Found, Unknown> {
+    // The poll function says best whose a device is: ops may all be shared ones.
+    let seed = polls.first().copied();
+    if let Some(module) =
+        seed.and_then(|poll| kallsyms.function_at(poll)?.module).or_else(|| own_module(kallsyms, driver, ops))
+    {
+        let ranges = merged(
+            kallsyms
+                .functions()
+                .filter(|function| function.module == Some(module))
+                .map(|function| (function.start, function.end)),
+        );
+        return Ok(Found { text: Text { name: module.to_owned(), origin: Origin::Module }, ranges });
+    }
+    if let Some(found) = builtin.and_then(|builtin| linked(builtin, driver, polls.iter().chain(ops))) {
+        return Ok(found);
+    }
+    let ranges = inferred::runs(kallsyms, driver, polls, ops)?;
+    Ok(Found { text: Text { name: driver.clone(), origin: Origin::Inferred }, ranges })
+}
+
+/// For a device without NAPI: the module of its ops, if it is called as the driver is. A shared op may be a module's.
+fn own_module<'a>(kallsyms: &'a Kallsyms, driver: &str, ops: &[u64]) -> Option<&'a str> {
+    let mut modules = ops.iter().filter_map(|op| kallsyms.function_at(*op)?.module);
+    modules.find(|module| *module == as_module(driver))
+}
+
+/// A module's name has underscores where its file may have dashes (include/linux/module.h).
+fn as_module(driver: &str) -> String {
+    driver.replace('-', "_")
+}
+
+/// The text of a module that is linked in: of the one that the first seed in any module's text belongs to.
+fn linked<'a>(
+    builtin: &BuiltinRanges,
+    driver: &str,
+    mut seeds: impl Iterator<Item = &'a u64>,
+) -> Option<Found> {
+    let modules =
+        seeds.find_map(|seed| Some(builtin.modules_at(*seed)).filter(|modules| !modules.is_empty()))?;
+    let module = match modules {
+        [module] => module,
+        shared => shared.iter().find(|module| **module == as_module(driver))?,
+    };
+    // What several modules share is only this one's if no other is there to run it, which nobody knows.
+    let own = builtin.of(module).filter(|range| range.modules.len() == 1);
+    let ranges = merged(own.map(|range| (range.start, range.end)));
+    let text = Text { name: module.clone(), origin: Origin::BuiltinRanges };
+    (!ranges.is_empty()).then_some(Found { text, ranges })
+}
+
+/// Ranges by address, with those joined that touch or overlap.
+fn merged(ranges: impl Iterator<Item = (u64, u64)>) -> Vec<(u64, u64)> {
+    let mut joined: Vec<(u64, u64)> = Vec::new();
+    for (start, end) in ranges {
+        match joined.last_mut() {
+            Some((_, last)) if start <= *last => *last = end.max(*last),
+            _ => joined.push((start, end)),
+        }
+    }
+    joined
+}
