@@ -1,0 +1,154 @@
+//! What drivers cost: exact interrupt time and samples.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// How the CPUs were sampled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Sampling {
+    /// Samples that were asked for, a second and CPU; `null` in a report of frames that differ in it.
+    pub frequency_per_s: Option<u32>,
+    /// Number of CPUs that are sampled: not isolated ones, nor those that run without a tick.
+    pub cpus: u32,
+    /// Samples that were taken.
+    pub samples: u64,
+    /// Of these, samples in which the CPU was idle: in the idle task outside interrupts, softirqs and, where symbols are
+    /// known, the kernel's loop over softirqs.
+    pub idle: u64,
+    /// Of these, samples in user mode.
+    pub user: u64,
+    /// The others than `idle`: what shares are of.
+    pub busy: u64,
+    /// Samples that the timer should have taken in the interval; `null` with `cycles`, which idle CPUs do not count.
+    pub expected: Option<u64>,
+    /// Samples that were written over before they were read: then shares are of what is left.
+    pub lost: u64,
+}
+
+/// A part of a report's interval in which something was unknown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Gap {
+    /// How long it is.
+    pub ns: u64,
+    /// Busy samples in it, which no share is of.
+    pub busy: u64,
+}
+
+/// What samples are taken by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum SampleEvent {
+    /// Cycles of the CPU, in an NMI: code with interrupts off is seen.
+    #[serde(rename = "cycles")]
+    Cycles,
+    /// A timer: code with interrupts off (hard-irq handlers above all) is not seen, what follows it is seen too often.
+    #[serde(rename = "cpu-clock")]
+    CpuClock,
+}
+
+/// What one driver cost, all its NICs together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Driver {
+    /// Driver as `ethtool -i` names it.
+    pub driver: String,
+    /// How its code was found; `null` where it is not known: then what is sampled is `null`, too.
+    pub origin: Option<Origin>,
+    /// Why its code is not known.
+    pub unknown: Option<String>,
+    /// Samples in its code, outside hard irqs.
+    pub samples: Option<u64>,
+    /// `samples` in percent of all samples that were not idle.
+    pub busy_share_pct: Option<f64>,
+    /// The 95 % interval of `busy_share_pct`: lower and upper bound.
+    pub busy_share_ci_pct: Option<[f64; 2]>,
+    /// Time of its interrupt handlers, exact; `null` where those of one of its NICs are not known.
+    pub hardirq_ns: Option<u64>,
+    /// Time of its code outside hard irqs, estimated from `samples`.
+    pub sampled_est_ns: Option<u64>,
+    /// `hardirq_ns` and `sampled_est_ns` in percent of one CPU: an estimate as far as the latter is one.
+    pub cost_cpu_pct: Option<f64>,
+    /// Packets that its NICs received and sent; `null` where some are not known, or not all CPUs are sampled.
+    #[serde(default)]
+    pub packets: Option<u64>,
+    /// Bytes that its NICs received and sent; `null` where `packets` is.
+    #[serde(default)]
+    pub bytes: Option<u64>,
+    /// The part of `hardirq_ns` and `sampled_est_ns` that `packets` and `bytes` took: all of it but in reports, where
+    /// these were unknown for a while; `null` where `packets` is.
+    #[serde(default)]
+    pub counted_est_ns: Option<u64>,
+    /// `counted_est_ns` for each of `packets`; `null` without packets.
+    pub ns_per_packet: Option<f64>,
+    /// CPU seconds of `counted_est_ns` for each 10^9 of `bytes`; `null` without bytes.
+    pub cpu_s_per_gb: Option<f64>,
+    /// Code that works for it and for others: never part of the figures above.
+    pub companions: Vec<Companion>,
+    /// Its functions with the most samples, at most 20; in a report all that were among these in a frame.
+    pub functions: Vec<SampledFunction>,
+    /// The part of a report's interval in which its code was not known, while other drivers' was: its figures leave it
+    /// out. Absent where there is none, as in all frames but reports.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gap: Option<Gap>,
+}
+
+/// How the code of a driver was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// It is a module: exact.
+    Module,
+    /// The kernel's list of what is built in (modules.builtin.ranges): exact.
+    BuiltinRanges,
+    /// From the names around its functions.
+    Inferred,
+}
+
+/// Code that serves drivers and is none.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Companion {
+    /// Its module, or part of the kernel.
+    pub name: String,
+    /// Samples in it, for whichever driver.
+    pub samples: u64,
+    /// `samples` in percent of all samples that were not idle.
+    pub busy_share_pct: Option<f64>,
+}
+
+/// A function in one context and task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SampledFunction {
+    /// Name of the function.
+    pub symbol: String,
+    /// Where it ran.
+    pub context: Context,
+    /// Name of the thread that was current, lossy UTF-8; in an interrupt the one that was interrupted.
+    pub comm: String,
+    /// Samples in it.
+    pub samples: u64,
+    /// `samples` in percent of all samples that were not idle.
+    pub share_pct: Option<f64>,
+}
+
+/// Where code of the kernel runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Context {
+    /// A device interrupt handler.
+    Hardirq,
+    /// A softirq.
+    Softirq,
+    /// A thread, of a program or of the kernel.
+    Task,
+}
+
+/// A stage of the network stack, of the samples in polls of one NIC.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct StageShare {
+    /// The stage.
+    pub stage: super::Stage,
+    /// Samples in it.
+    pub samples: u64,
+    /// `samples` in percent of the samples in polls of this NIC.
+    pub share_pct: f64,
+    /// The 95 % interval of `share_pct`: lower and upper bound.
+    pub ci_pct: [f64; 2],
+}

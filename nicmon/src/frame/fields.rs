@@ -1,0 +1,155 @@
+//! The fields of a frame as a flat table: path, type, unit and meaning, from its JSON Schema.
+
+use std::sync::OnceLock;
+
+use serde_json::Value;
+
+use super::schema;
+
+/// A field of a frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Field {
+    /// Where it stands, as in `nics[].cpus[].load_pct`.
+    pub path: String,
+    /// Its type in JSON; for a choice of words, the words.
+    pub kind: String,
+    /// Its unit; `None` for counts, for numbers that name something, and for what is no number.
+    pub unit: Option<&'static str>,
+    /// Whether it may be `null`: unknown.
+    pub is_nullable: bool,
+    /// What it means.
+    pub meaning: String,
+}
+
+/// Units by the last part of a name.
+const UNITS: [(&str, &str); 4] = [("ns", "ns"), ("pct", "%"), ("bytes", "bytes"), ("per_s", "1/s")];
+
+/// All fields, in the order of the types.
+pub fn fields() -> &'static [Field] {
+    static FIELDS: OnceLock<Vec<Field>> = OnceLock::new();
+    FIELDS.get_or_init(|| fields_of(&schema()))
+}
+
+/// The fields of another schema that schemars made.
+pub fn fields_of(root: &Value) -> Vec<Field> {
+    let mut fields = Vec::new();
+    Walk { root, fields: &mut fields }.object(root, "");
+    fields
+}
+
+/// What the field at a path means.
+pub fn meaning(path: &str) -> Option<&'static str> {
+    fields().iter().find(|field| field.path == path).map(|field| field.meaning.as_str())
+}
+
+/// A walk over a schema as schemars makes it: a reference, perhaps beside a description; `anyOf` it or null; objects,
+/// arrays, and `oneOf` words.
+struct Walk<'a> {
+    root: &'a Value,
+    fields: &'a mut Vec<Field>,
+}
+
+impl<'a> Walk<'a> {
+    fn object(&mut self, schema: &'a Value, path: &str) {
+        for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+            let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+            self.field(field, name, &path);
+        }
+    }
+
+    fn field(&mut self, schema: &'a Value, name: &str, path: &str) {
+        let (kind, is_nullable) = self.resolve(schema);
+        self.fields.push(Field {
+            path: path.to_owned(),
+            kind: kind_of(kind),
+            unit: unit_of(name),
+            is_nullable,
+            meaning: schema["description"].as_str().unwrap_or_default().replace('\n', " "),
+        });
+        if kind["items"].is_object() {
+            let (item, _) = self.resolve(&kind["items"]);
+            self.object(item, &format!("{path}[]"));
+        } else {
+            self.object(kind, path);
+        }
+    }
+
+    /// Follows a reference and leaves out `null`; tells whether that was allowed.
+    fn resolve(&self, schema: &'a Value) -> (&'a Value, bool) {
+        if let Some(choices) = schema["anyOf"].as_array() {
+            let other = choices.iter().find(|choice| choice["type"] != "null").unwrap_or(schema);
+            return (self.resolve(other).0, true);
+        }
+        let target = schema["$ref"].as_str().and_then(|at| self.root.pointer(at.trim_start_matches('#')));
+        let schema = target.unwrap_or(schema);
+        let is_nullable =
+            schema["type"].as_array().is_some_and(|types| types.iter().any(|one| one == "null"));
+        (schema, is_nullable)
+    }
+}
+
+fn kind_of(schema: &Value) -> String {
+    if let Some(words) = schema["oneOf"].as_array() {
+        let words: Vec<_> = words.iter().filter_map(|word| word["const"].as_str()).collect();
+        return words.join(", ");
+    }
+    let types = match &schema["type"] {
+        Value::Array(types) => types.as_slice(),
+        one => std::slice::from_ref(one),
+    };
+    types.iter().filter_map(Value::as_str).find(|one| *one != "null").unwrap_or_default().to_owned()
+}
+
+fn unit_of(name: &str) -> Option<&'static str> {
+    let is_it =
+        |suffix: &str| name.strip_suffix(suffix).is_some_and(|rest| rest.is_empty() || rest.ends_with('_'));
+    UNITS.iter().find(|(suffix, _)| is_it(suffix)).map(|(_, unit)| *unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_says_what_it_means() {
+        assert!(fields().len() > 100, "{} fields", fields().len());
+        let silent: Vec<_> =
+            fields().iter().filter(|field| field.meaning.is_empty()).map(|field| &field.path).collect();
+        assert!(silent.is_empty(), "without a comment: {silent:?}");
+        for field in fields() {
+            assert!(!field.kind.is_empty(), "{} has no type", field.path);
+            // Words of Rust are nothing to a reader of JSON.
+            assert!(
+                !field.meaning.contains("None") && !field.meaning.contains("[`"),
+                "{}: {}",
+                field.path,
+                field.meaning
+            );
+        }
+    }
+
+    #[test]
+    fn a_path_leads_to_its_field() {
+        let field = |path| fields().iter().find(|field| field.path == path).expect("the field");
+        let load = field("nics[].cpus[].load_pct");
+        assert_eq!((load.kind.as_str(), load.unit, load.is_nullable), ("number", Some("%"), true));
+        let mode = field("nics[].napis[].mode");
+        assert_eq!((mode.kind.as_str(), mode.unit), ("softirq, threaded, busy, backlog", None));
+        // Flattened into others.
+        assert_eq!(field("nics[].rx_bytes").unit, Some("bytes"));
+        assert_eq!(field("cpus[].softirq.net_rx.ns").unit, Some("ns"));
+        assert!(field("cpus[].softirq").is_nullable);
+        assert_eq!(
+            meaning("interval_ns"),
+            Some("Length of the interval, as measured: a late tick makes it longer.")
+        );
+        assert_eq!(meaning("nosuch"), None);
+    }
+
+    #[test]
+    fn units_are_whole_parts_of_names() {
+        assert_eq!(unit_of("ns"), Some("ns"));
+        assert_eq!(unit_of("rx_per_s"), Some("1/s"));
+        assert_eq!(unit_of("netns"), None, "not the ns of netns");
+    }
+}

@@ -1,0 +1,216 @@
+//! `drivers[]`.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::sum::{keep, sum};
+use crate::frame::{Companion, Context, Driver, Gap, Host, Origin, SampledFunction, Share, ns_per, pct_of};
+
+/// All drivers that were there.
+#[derive(Debug, Default)]
+pub(super) struct Drivers {
+    /// Whether a frame knew any.
+    are_known: bool,
+    /// What the frames that knew none are together.
+    gap: Gap,
+    sums: BTreeMap<String, DriverSum>,
+}
+
+/// One driver.
+#[derive(Debug, Default)]
+struct DriverSum {
+    origin: Option<Origin>,
+    unknown: Option<String>,
+    /// Frames in which its code was known; `None` before the first.
+    known: Option<Sums>,
+    /// The other frames.
+    others: Sums,
+    gap: Gap,
+}
+
+/// What adds up.
+#[derive(Debug)]
+struct Sums {
+    samples: u64,
+    hardirq_ns: Option<u64>,
+    sampled_est_ns: Option<u64>,
+    counted: Option<Counted>,
+    companions: BTreeMap<String, u64>,
+    functions: HashMap<(String, Context, String), u64>,
+}
+
+/// Packets and bytes, and the cost of these.
+#[derive(Debug, Clone, Copy)]
+struct Counted {
+    packets: u64,
+    bytes: u64,
+    est_ns: u64,
+}
+
+impl Drivers {
+    pub(super) fn add(&mut self, drivers: Option<&[Driver]>, host: &Host, interval_ns: u64) {
+        let busy = host.sampling.map_or(0, |sampling| sampling.busy);
+        let whole = Gap { ns: interval_ns, busy };
+        let Some(drivers) = drivers else {
+            self.gap = joined(self.gap, host.drivers_gap.unwrap_or(whole));
+            return;
+        };
+        self.are_known = true;
+        self.gap = joined(self.gap, host.drivers_gap.unwrap_or_default());
+        for driver in drivers {
+            self.sums.entry(driver.driver.clone()).or_default().add(driver, whole);
+        }
+    }
+
+    /// The drivers, dearest first, and the time in which none was known.
+    pub(super) fn drivers(&self, interval_ns: u64, busy: u64) -> (Option<Vec<Driver>>, Option<Gap>) {
+        if !self.are_known {
+            return (None, None);
+        }
+        let whole = Gap { ns: interval_ns, busy };
+        let time = left(whole, self.gap);
+        let mut drivers: Vec<Driver> =
+            self.sums.iter().map(|(name, sum)| sum.driver(name, whole, time)).collect();
+        drivers.sort_by(|a, b| b.cost_cpu_pct.unwrap_or(-1.0).total_cmp(&a.cost_cpu_pct.unwrap_or(-1.0)));
+        (Some(drivers), (self.gap.ns > 0).then_some(self.gap))
+    }
+}
+
+impl DriverSum {
+    fn add(&mut self, more: &Driver, whole: Gap) {
+        keep(&mut self.origin, more.origin.as_ref());
+        keep(&mut self.unknown, more.unknown.as_ref());
+        if more.samples.is_some() {
+            self.known.get_or_insert_default().add(more);
+            self.gap = joined(self.gap, more.gap.unwrap_or_default());
+        } else {
+            self.others.add(more);
+            self.gap = joined(self.gap, more.gap.unwrap_or(whole));
+        }
+    }
+
+    /// `time` is when drivers were known at all.
+    fn driver(&self, name: &str, whole: Gap, time: Gap) -> Driver {
+        let Self { origin, unknown, known, others, gap } = self;
+        let is_known = known.is_some();
+        let sums = known.as_ref().unwrap_or(others);
+        let time = if is_known { left(time, *gap) } else { time };
+        let share = Share::of(sums.samples, time.busy).filter(|_| is_known);
+        let sampled_est_ns = sums.sampled_est_ns.filter(|_| is_known);
+        let cost_ns = sum(sums.hardirq_ns, sampled_est_ns);
+        let counted = sums.counted;
+        let pct = |samples| Share::of(samples, time.busy).map(|share| share.pct);
+        let companion = |(name, samples): (&String, &u64)| Companion {
+            name: name.clone(),
+            samples: *samples,
+            busy_share_pct: pct(*samples),
+        };
+        Driver {
+            driver: name.to_owned(),
+            origin: *origin,
+            unknown: unknown.clone().filter(|_| !is_known),
+            samples: is_known.then_some(sums.samples),
+            busy_share_pct: share.map(|share| share.pct),
+            busy_share_ci_pct: share.map(|share| share.ci_pct),
+            hardirq_ns: sums.hardirq_ns,
+            sampled_est_ns,
+            cost_cpu_pct: cost_ns.map(|ns| pct_of(ns, time.ns)),
+            packets: counted.map(|counted| counted.packets),
+            bytes: counted.map(|counted| counted.bytes),
+            counted_est_ns: counted.map(|counted| counted.est_ns),
+            ns_per_packet: counted.and_then(|counted| ns_per(counted.est_ns, counted.packets)),
+            cpu_s_per_gb: counted.and_then(|counted| ns_per(counted.est_ns, counted.bytes)),
+            companions: sums.companions.iter().map(companion).collect(),
+            functions: sums.functions(pct),
+            gap: if is_known {
+                Some(*gap).filter(|gap| gap.ns > 0)
+            } else {
+                Some(*gap).filter(|gap| *gap != whole)
+            },
+        }
+    }
+}
+
+impl Default for Sums {
+    fn default() -> Self {
+        Self {
+            samples: 0,
+            hardirq_ns: Some(0),
+            sampled_est_ns: Some(0),
+            counted: None,
+            companions: BTreeMap::new(),
+            functions: HashMap::new(),
+        }
+    }
+}
+
+impl Sums {
+    fn add(&mut self, more: &Driver) {
+        let Driver {
+            driver: _,
+            origin: _,
+            unknown: _,
+            samples,
+            busy_share_pct: _,
+            busy_share_ci_pct: _,
+            hardirq_ns,
+            sampled_est_ns,
+            cost_cpu_pct: _,
+            packets,
+            bytes,
+            counted_est_ns,
+            ns_per_packet: _,
+            cpu_s_per_gb: _,
+            companions,
+            functions,
+            gap: _,
+        } = more;
+        self.samples = self.samples.saturating_add(samples.unwrap_or(0));
+        self.hardirq_ns = sum(self.hardirq_ns, *hardirq_ns);
+        self.sampled_est_ns = sum(self.sampled_est_ns, *sampled_est_ns);
+        if let (Some(packets), Some(bytes), Some(est_ns)) = (*packets, *bytes, *counted_est_ns) {
+            let before = self.counted.unwrap_or(Counted { packets: 0, bytes: 0, est_ns: 0 });
+            self.counted = Some(Counted {
+                packets: before.packets.saturating_add(packets),
+                bytes: before.bytes.saturating_add(bytes),
+                est_ns: before.est_ns.saturating_add(est_ns),
+            });
+        }
+        for companion in companions {
+            let samples = self.companions.entry(companion.name.clone()).or_default();
+            *samples = samples.saturating_add(companion.samples);
+        }
+        for function in functions {
+            let key = (function.symbol.clone(), function.context, function.comm.clone());
+            let samples = self.functions.entry(key).or_default();
+            *samples = samples.saturating_add(function.samples);
+        }
+    }
+
+    /// Most samples first.
+    fn functions(&self, pct: impl Fn(u64) -> Option<f64>) -> Vec<SampledFunction> {
+        let function =
+            |((symbol, context, comm), samples): (&(String, Context, String), &u64)| SampledFunction {
+                symbol: symbol.clone(),
+                context: *context,
+                comm: comm.clone(),
+                samples: *samples,
+                share_pct: pct(*samples),
+            };
+        let mut functions: Vec<SampledFunction> = self.functions.iter().map(function).collect();
+        functions.sort_by(|a, b| {
+            let names = |function: &SampledFunction| {
+                (function.symbol.clone(), function.comm.clone(), function.context)
+            };
+            b.samples.cmp(&a.samples).then_with(|| names(a).cmp(&names(b)))
+        });
+        functions
+    }
+}
+
+fn joined(one: Gap, other: Gap) -> Gap {
+    Gap { ns: one.ns.saturating_add(other.ns), busy: one.busy.saturating_add(other.busy) }
+}
+
+fn left(whole: Gap, gap: Gap) -> Gap {
+    Gap { ns: whole.ns.saturating_sub(gap.ns), busy: whole.busy.saturating_sub(gap.busy) }
+}

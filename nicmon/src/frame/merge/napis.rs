@@ -1,0 +1,98 @@
+//! `nics[].napis[]`, and the times of a NIC's polls, which are theirs.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::sum::{add_rows, sum};
+use crate::frame::{Napi, NapiCpu, NapiMode};
+
+/// A NIC's NAPIs in the order in which they came, and by id which are there of them.
+#[derive(Debug, Default)]
+pub(super) struct Napis {
+    sums: Vec<Napi>,
+    by_id: HashMap<u32, Vec<usize>>,
+}
+
+impl Napis {
+    pub(super) fn add(&mut self, napis: &[Napi]) {
+        for napi in napis {
+            let places = self.by_id.entry(napi.napi_id).or_default();
+            if let Some(at) = places.iter().find(|at| is_same(&self.sums[**at], napi)) {
+                add_rows(&mut self.sums[*at].cpus, &napi.cpus, |row| row.cpu, add_row);
+            } else {
+                places.push(self.sums.len());
+                self.sums.push(napi.clone());
+            }
+        }
+    }
+
+    pub(super) fn napis(&self) -> &[Napi] {
+        &self.sums
+    }
+}
+
+fn is_same(one: &Napi, other: &Napi) -> bool {
+    let Napi { napi_id, poll_fn, queue, kind, mode, cpus: _ } = one;
+    (*napi_id, poll_fn, *queue, *kind, *mode)
+        == (other.napi_id, &other.poll_fn, other.queue, other.kind, other.mode)
+}
+
+fn add_row(to: &mut NapiCpu, more: &NapiCpu) {
+    to.poll_ns = sum(to.poll_ns, more.poll_ns);
+    to.polls = to.polls.saturating_add(more.polls);
+    to.work = to.work.saturating_add(more.work);
+    to.repolls = to.repolls.saturating_add(more.repolls);
+}
+
+/// Time of polls. Busy polls have none: where there were no others it is unknown.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PollTime {
+    timed_ns: Option<u64>,
+    has_timed: bool,
+    has_busy: bool,
+}
+
+impl Default for PollTime {
+    fn default() -> Self {
+        Self { timed_ns: Some(0), has_timed: false, has_busy: false }
+    }
+}
+
+impl PollTime {
+    fn add(&mut self, mode: NapiMode, ns: Option<u64>) {
+        if mode == NapiMode::Busy {
+            self.has_busy = true;
+        } else {
+            self.has_timed = true;
+            self.timed_ns = sum(self.timed_ns, ns);
+        }
+    }
+
+    pub(super) fn ns(self) -> Option<u64> {
+        if self.has_busy && !self.has_timed { None } else { self.timed_ns }
+    }
+}
+
+/// Times of the polls of a NIC.
+#[derive(Debug, Default)]
+pub(super) struct PollTimes {
+    pub(super) all: PollTime,
+    /// Those in threads.
+    pub(super) threaded: PollTime,
+    pub(super) cpus: BTreeMap<u32, PollTime>,
+}
+
+impl PollTimes {
+    pub(super) fn of(napis: &[Napi]) -> Self {
+        let mut times = Self::default();
+        for napi in napis {
+            for row in &napi.cpus {
+                times.all.add(napi.mode, row.poll_ns);
+                times.cpus.entry(row.cpu).or_default().add(napi.mode, row.poll_ns);
+                if napi.mode == NapiMode::Threaded {
+                    times.threaded.add(napi.mode, row.poll_ns);
+                }
+            }
+        }
+        times
+    }
+}

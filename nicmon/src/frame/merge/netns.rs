@@ -1,0 +1,75 @@
+//! `netns[]`.
+
+use std::collections::BTreeMap;
+
+use super::sum::{gap_of, keep, sum, told_gap};
+use crate::frame::Netns;
+
+/// The namespaces by inode.
+#[derive(Debug, Default)]
+pub(super) struct Namespaces(BTreeMap<u32, Sum>);
+
+/// One namespace.
+#[derive(Debug, Default)]
+struct Sum {
+    name: Option<String>,
+    cgroup: Option<String>,
+    counters: Option<Counters>,
+    gap_ns: u64,
+}
+
+/// The counters of the intervals in which they were known.
+#[derive(Debug, Clone, Copy)]
+struct Counters {
+    udp_rcvbuf_errors: u64,
+    listen_drops: u64,
+    ip_packets: Option<u64>,
+    /// Packets as they came: `gro_ratio` times `ip_packets`.
+    segments: f64,
+}
+
+impl Namespaces {
+    pub(super) fn add(&mut self, namespaces: &[Netns], interval_ns: u64) {
+        for namespace in namespaces {
+            let Netns { inum, name, cgroup, udp_rcvbuf_errors, listen_drops, gro_ratio, ip_packets, gap_ns } =
+                namespace;
+            let to = self.0.entry(*inum).or_default();
+            keep(&mut to.name, name.as_ref());
+            keep(&mut to.cgroup, cgroup.as_ref());
+            let more =
+                udp_rcvbuf_errors.zip(*listen_drops).map(|(udp_rcvbuf_errors, listen_drops)| Counters {
+                    udp_rcvbuf_errors,
+                    listen_drops,
+                    ip_packets: *ip_packets,
+                    segments: gro_ratio.unwrap_or(0.0) * ip_packets.unwrap_or(0) as f64,
+                });
+            to.gap_ns = to.gap_ns.saturating_add(gap_of(*gap_ns, interval_ns, more.is_some()));
+            to.counters = match (to.counters, more) {
+                (Some(one), Some(other)) => Some(Counters {
+                    udp_rcvbuf_errors: one.udp_rcvbuf_errors.saturating_add(other.udp_rcvbuf_errors),
+                    listen_drops: one.listen_drops.saturating_add(other.listen_drops),
+                    ip_packets: sum(one.ip_packets, other.ip_packets),
+                    segments: one.segments + other.segments,
+                }),
+                (one, other) => one.or(other),
+            };
+        }
+    }
+
+    pub(super) fn netns(&self, interval_ns: u64) -> Vec<Netns> {
+        let namespaces = self.0.iter().map(|(inum, sum)| Netns {
+            inum: *inum,
+            name: sum.name.clone(),
+            cgroup: sum.cgroup.clone(),
+            udp_rcvbuf_errors: sum.counters.map(|counters| counters.udp_rcvbuf_errors),
+            listen_drops: sum.counters.map(|counters| counters.listen_drops),
+            gro_ratio: sum.counters.and_then(|counters| {
+                let packets = counters.ip_packets.filter(|packets| *packets > 0)?;
+                Some(counters.segments / packets as f64)
+            }),
+            ip_packets: sum.counters.and_then(|counters| counters.ip_packets),
+            gap_ns: told_gap(sum.gap_ns, interval_ns, sum.counters.is_some()),
+        });
+        namespaces.collect()
+    }
+}

@@ -1,0 +1,219 @@
+//! `nics[]`.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, HashMap},
+};
+
+use super::{
+    napis::{Napis, PollTime, PollTimes},
+    sum::{add_rows, gap_of, keep, sum, told_gap},
+};
+use crate::frame::{Nic, NicCounters, NicCpu, NicDrops, Share, Stage, StageShare, pct_of};
+
+/// What makes a NIC the same: namespace, index and name.
+type Key = (Option<u32>, u32, String);
+
+/// All NICs that were there.
+#[derive(Debug, Default)]
+pub(super) struct Nics(HashMap<Key, NicSum>);
+
+/// One NIC.
+#[derive(Debug)]
+struct NicSum {
+    driver: Option<String>,
+    /// `None` until all of them were known in a frame.
+    counters: Option<NicCounters>,
+    counters_gap_ns: u64,
+    hardirq_ns: Option<u64>,
+    /// `None` until a frame knew.
+    sampled: Option<Sampled>,
+    sampled_gap_ns: u64,
+    /// Their `poll_ns` and `load_pct` are made at the end.
+    cpus: Vec<NicCpu>,
+    /// `None` once a frame did not know them.
+    napis: Option<Napis>,
+}
+
+/// What samples say of a NIC.
+#[derive(Debug)]
+struct Sampled {
+    driver_est_ns: Option<u64>,
+    driver_est_split: bool,
+    stack_est_ns: Option<u64>,
+    stages: BTreeMap<Stage, u64>,
+}
+
+impl Nics {
+    pub(super) fn add(&mut self, nics: &[Nic], interval_ns: u64) {
+        for nic in nics {
+            let key = (nic.netns, nic.ifindex, nic.name.clone());
+            self.0.entry(key).or_default().add(nic, interval_ns);
+        }
+    }
+
+    /// Worst load first.
+    pub(super) fn nics(&self, interval_ns: u64) -> Vec<Nic> {
+        let mut nics: Vec<Nic> = self.0.iter().map(|(key, sum)| sum.nic(key, interval_ns)).collect();
+        nics.sort_by_cached_key(|nic| {
+            let ns = nic.poll_ns.unwrap_or(0).saturating_add(nic.hardirq_ns.unwrap_or(0));
+            (Reverse(ns), nic.name.clone(), nic.netns, nic.ifindex)
+        });
+        nics
+    }
+}
+
+impl Default for NicSum {
+    fn default() -> Self {
+        Self {
+            driver: None,
+            counters: None,
+            counters_gap_ns: 0,
+            hardirq_ns: Some(0),
+            sampled: None,
+            sampled_gap_ns: 0,
+            cpus: Vec::new(),
+            napis: Some(Napis::default()),
+        }
+    }
+}
+
+impl NicSum {
+    fn add(&mut self, nic: &Nic, interval_ns: u64) {
+        let Nic {
+            name: _,
+            ifindex: _,
+            netns: _,
+            driver,
+            counters,
+            counters_gap_ns,
+            // These are the sums of the NAPIs' times.
+            poll_ns: _,
+            threaded_est_ns: _,
+            hardirq_ns,
+            driver_est_ns,
+            driver_est_split,
+            stack_est_ns,
+            stages,
+            sampled_gap_ns,
+            cpus,
+            napis,
+        } = nic;
+        keep(&mut self.driver, driver.as_ref());
+        let counted = is_known(counters);
+        if counted {
+            self.counters = Some(match self.counters.take() {
+                Some(sums) => add_counters(&sums, counters),
+                None => counters.clone(),
+            });
+        }
+        self.counters_gap_ns =
+            self.counters_gap_ns.saturating_add(gap_of(*counters_gap_ns, interval_ns, counted));
+        self.hardirq_ns = sum(self.hardirq_ns, *hardirq_ns);
+        // What has no driver has no time of it either.
+        let known = stages.as_ref().filter(|_| driver.is_none() || driver_est_ns.is_some());
+        if let Some(stages) = known {
+            let more = Sampled {
+                driver_est_ns: *driver_est_ns,
+                driver_est_split: *driver_est_split,
+                stack_est_ns: *stack_est_ns,
+                stages: stages.iter().map(|share| (share.stage, share.samples)).collect(),
+            };
+            match &mut self.sampled {
+                Some(sums) => sums.add(more),
+                None => self.sampled = Some(more),
+            }
+        }
+        self.sampled_gap_ns =
+            self.sampled_gap_ns.saturating_add(gap_of(*sampled_gap_ns, interval_ns, known.is_some()));
+        add_rows(&mut self.cpus, cpus, |row| row.cpu, add_row);
+        match (&mut self.napis, napis) {
+            (Some(sums), Some(napis)) => sums.add(napis),
+            _ => self.napis = None,
+        }
+    }
+
+    fn nic(&self, key: &Key, interval_ns: u64) -> Nic {
+        let (netns, ifindex, name) = key.clone();
+        let napis = self.napis.as_ref().map(Napis::napis);
+        let times = napis.map(PollTimes::of);
+        let cpus = self.cpus.iter().map(|row| {
+            let time = times.as_ref().map(|times| times.cpus.get(&row.cpu).copied().unwrap_or_default());
+            let poll_ns = time.and_then(PollTime::ns);
+            let load_ns = poll_ns.map(|ns| ns.saturating_add(row.hardirq_ns.unwrap_or(0)));
+            NicCpu { poll_ns, load_pct: load_ns.map(|ns| pct_of(ns, interval_ns)), ..row.clone() }
+        });
+        Nic {
+            name,
+            ifindex,
+            netns,
+            driver: self.driver.clone(),
+            counters: self.counters.clone().unwrap_or_default(),
+            counters_gap_ns: told_gap(self.counters_gap_ns, interval_ns, self.counters.is_some()),
+            poll_ns: times.as_ref().and_then(|times| times.all.ns()),
+            threaded_est_ns: times.as_ref().and_then(|times| times.threaded.ns()),
+            hardirq_ns: self.hardirq_ns,
+            driver_est_ns: self.sampled.as_ref().and_then(|sampled| sampled.driver_est_ns),
+            driver_est_split: self.sampled.as_ref().is_some_and(|sampled| sampled.driver_est_split),
+            stack_est_ns: self.sampled.as_ref().and_then(|sampled| sampled.stack_est_ns),
+            stages: self.sampled.as_ref().map(Sampled::shares),
+            sampled_gap_ns: told_gap(self.sampled_gap_ns, interval_ns, self.sampled.is_some()),
+            cpus: cpus.collect(),
+            napis: napis.map(<[_]>::to_vec),
+        }
+    }
+}
+
+impl Sampled {
+    fn add(&mut self, more: Self) {
+        self.driver_est_ns = sum(self.driver_est_ns, more.driver_est_ns);
+        self.driver_est_split |= more.driver_est_split;
+        self.stack_est_ns = sum(self.stack_est_ns, more.stack_est_ns);
+        for (stage, samples) in more.stages {
+            let sum = self.stages.entry(stage).or_default();
+            *sum = sum.saturating_add(samples);
+        }
+    }
+
+    /// Most first.
+    fn shares(&self) -> Vec<StageShare> {
+        let all = self.stages.values().fold(0_u64, |all, samples| all.saturating_add(*samples));
+        let shares = self.stages.iter().filter_map(|(stage, samples)| {
+            let Share { pct, ci_pct } = Share::of(*samples, all)?;
+            Some(StageShare { stage: *stage, samples: *samples, share_pct: pct, ci_pct })
+        });
+        let mut shares: Vec<StageShare> = shares.collect();
+        shares.sort_by_key(|share| Reverse(share.samples));
+        shares
+    }
+}
+
+/// Whether all counters are known: one that was reset tells nothing, and its neighbours were at the same moment.
+fn is_known(counters: &NicCounters) -> bool {
+    let NicCounters { rx_packets, rx_bytes, tx_packets, tx_bytes, drops } = counters;
+    [rx_packets, rx_bytes, tx_packets, tx_bytes].iter().all(|counter| counter.is_some()) && drops.is_some()
+}
+
+fn add_counters(one: &NicCounters, other: &NicCounters) -> NicCounters {
+    NicCounters {
+        rx_packets: sum(one.rx_packets, other.rx_packets),
+        rx_bytes: sum(one.rx_bytes, other.rx_bytes),
+        tx_packets: sum(one.tx_packets, other.tx_packets),
+        tx_bytes: sum(one.tx_bytes, other.tx_bytes),
+        drops: one.drops.zip(other.drops).map(|(one, other)| NicDrops {
+            rx_dropped: one.rx_dropped.saturating_add(other.rx_dropped),
+            rx_missed: one.rx_missed.saturating_add(other.rx_missed),
+            rx_fifo: one.rx_fifo.saturating_add(other.rx_fifo),
+            rx_crc: one.rx_crc.saturating_add(other.rx_crc),
+            rx_nohandler: one.rx_nohandler.saturating_add(other.rx_nohandler),
+            tx_dropped: one.tx_dropped.saturating_add(other.tx_dropped),
+        }),
+    }
+}
+
+fn add_row(to: &mut NicCpu, more: &NicCpu) {
+    to.hardirq_ns = sum(to.hardirq_ns, more.hardirq_ns);
+    to.polls = sum(to.polls, more.polls);
+    to.work = sum(to.work, more.work);
+    to.repolls = sum(to.repolls, more.repolls);
+}

@@ -1,0 +1,42 @@
+//! `self`.
+
+use super::sum::{gap_of, sum, told_gap};
+use crate::frame::{OwnCost, pct_of};
+
+/// What nicmon itself cost; `None` before the first frame.
+#[derive(Debug, Default)]
+pub(super) struct OwnSum {
+    own: Option<OwnCost>,
+    bpf_gap_ns: u64,
+}
+
+impl OwnSum {
+    pub(super) fn add(&mut self, more: &OwnCost, interval_ns: u64) {
+        let OwnCost { bpf_est_ns, bpf_runs, cpu_ns, rss_bytes, lost, overhead_pct: _, bpf_gap_ns } = more;
+        let gap_ns = gap_of(*bpf_gap_ns, interval_ns, bpf_est_ns.is_some());
+        self.bpf_gap_ns = self.bpf_gap_ns.saturating_add(gap_ns);
+        let Some(to) = &mut self.own else {
+            self.own = Some(more.clone());
+            return;
+        };
+        to.bpf_est_ns = match (to.bpf_est_ns, *bpf_est_ns) {
+            (Some(one), Some(other)) => Some(one.saturating_add(other)),
+            (one, other) => one.or(other),
+        };
+        to.bpf_runs = sum(to.bpf_runs, *bpf_runs);
+        to.cpu_ns = to.cpu_ns.saturating_add(*cpu_ns);
+        to.rss_bytes = *rss_bytes;
+        to.lost = sum(to.lost, *lost);
+    }
+
+    pub(super) fn own(&self, interval_ns: u64) -> Option<OwnCost> {
+        let own = self.own.clone()?;
+        let known_ns = interval_ns.saturating_sub(self.bpf_gap_ns);
+        let pct = |bpf_ns| pct_of(bpf_ns, known_ns) + pct_of(own.cpu_ns, interval_ns);
+        Some(OwnCost {
+            overhead_pct: own.bpf_est_ns.map(pct),
+            bpf_gap_ns: told_gap(self.bpf_gap_ns, interval_ns, own.bpf_est_ns.is_some()),
+            ..own
+        })
+    }
+}

@@ -1,0 +1,19 @@
+//! Call stacks of the kernel, as flame graphs show them.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Context;
+
+/// A call stack of the kernel in which network code ran.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SampledStack {
+    /// Where its innermost function ran.
+    pub context: Context,
+    /// Name of the thread; `null` in interrupts, which are no thread's.
+    pub comm: Option<String>,
+    /// Its functions, the outermost first; `[unknown]` where kallsyms has none.
+    pub functions: Vec<String>,
+    /// Samples with this stack.
+    pub samples: u64,
+}

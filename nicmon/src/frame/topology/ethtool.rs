@@ -1,0 +1,152 @@
+//! What `ethtool` shows of an interface: channels, rings, RSS, coalescing.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Channels, each an interrupt and the queues it serves; `null` of a kind the driver does not have.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct Channels {
+    /// Receive channels.
+    pub rx: Option<u32>,
+    /// Receive channels, at most.
+    pub rx_max: Option<u32>,
+    /// Transmit channels.
+    pub tx: Option<u32>,
+    /// Transmit channels, at most.
+    pub tx_max: Option<u32>,
+    /// Other channels.
+    pub other: Option<u32>,
+    /// Other channels, at most.
+    pub other_max: Option<u32>,
+    /// Combined channels.
+    pub combined: Option<u32>,
+    /// Combined channels, at most.
+    pub combined_max: Option<u32>,
+}
+
+/// Descriptors of each ring; `null` of a kind the driver does not have.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct Rings {
+    /// Descriptors of a receive ring.
+    pub rx: Option<u32>,
+    /// Descriptors of a receive ring, at most.
+    pub rx_max: Option<u32>,
+    /// Descriptors of a ring for small packets.
+    pub rx_mini: Option<u32>,
+    /// Descriptors of a ring for small packets, at most.
+    pub rx_mini_max: Option<u32>,
+    /// Descriptors of a ring for jumbo packets.
+    pub rx_jumbo: Option<u32>,
+    /// Descriptors of a ring for jumbo packets, at most.
+    pub rx_jumbo_max: Option<u32>,
+    /// Descriptors of a transmit ring.
+    pub tx: Option<u32>,
+    /// Descriptors of a transmit ring, at most.
+    pub tx_max: Option<u32>,
+    /// Length of a receive buffer.
+    pub rx_buf_len_bytes: Option<u32>,
+    /// Size of a completion queue event.
+    pub cqe_size_bytes: Option<u32>,
+    /// Whether headers and data of TCP are split into buffers of their own.
+    pub tcp_data_split: Option<bool>,
+    /// Whether descriptors are pushed to the device when sending.
+    pub tx_push: Option<bool>,
+}
+
+/// How received packets are spread over queues: the default context (0) of RSS.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct Rss {
+    /// Receive queues that packets may be spread over.
+    pub rx_queues: Option<u32>,
+    /// Hash function: `toeplitz`, `xor` or `crc32`.
+    pub function: Option<String>,
+    /// Key of the hash in hexadecimal digits.
+    pub key_hex: Option<String>,
+    /// Indirection table: the queue of each hash bucket.
+    pub table: Option<Vec<u32>>,
+    /// What is hashed, by kind of packet.
+    pub hash_fields: HashFields,
+}
+
+/// The fields hashed of each kind of packet, as `ethtool -n DEV rx-flow-hash` tells them; an empty list is a kind that
+/// is not hashed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct HashFields {
+    /// TCP over IPv4.
+    pub tcp4: Option<Vec<HashField>>,
+    /// UDP over IPv4.
+    pub udp4: Option<Vec<HashField>>,
+    /// TCP over IPv6.
+    pub tcp6: Option<Vec<HashField>>,
+    /// UDP over IPv6.
+    pub udp6: Option<Vec<HashField>>,
+}
+
+/// A part of a packet that RSS hashes (`RXH_*`, `include/uapi/linux/ethtool.h`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the names are the field's; l4 are ports")]
+pub enum HashField {
+    L2Dst,
+    Vlan,
+    L3Proto,
+    IpSrc,
+    IpDst,
+    L4Src,
+    L4Dst,
+    /// Packets of the kind are dropped.
+    Discard,
+}
+
+/// How a device holds interrupts back; `null` of what the driver does not support.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct Coalesce {
+    /// Whether the device or driver adapts the delay of receiving by itself.
+    pub adaptive_rx: Option<bool>,
+    /// Whether the device or driver adapts the delay of sending by itself.
+    pub adaptive_tx: Option<bool>,
+    /// Microseconds after which receiving raises an interrupt.
+    pub rx_usecs: Option<u32>,
+    /// Packets after which receiving raises an interrupt.
+    pub rx_frames: Option<u32>,
+    /// Microseconds after which receiving raises an interrupt, while one is being handled.
+    pub rx_usecs_irq: Option<u32>,
+    /// Packets after which receiving raises an interrupt, while one is being handled.
+    pub rx_frames_irq: Option<u32>,
+    /// Microseconds after which sending raises an interrupt.
+    pub tx_usecs: Option<u32>,
+    /// Packets after which sending raises an interrupt.
+    pub tx_frames: Option<u32>,
+    /// Microseconds after which sending raises an interrupt, while one is being handled.
+    pub tx_usecs_irq: Option<u32>,
+    /// Packets after which sending raises an interrupt, while one is being handled.
+    pub tx_frames_irq: Option<u32>,
+    /// Microseconds between updates of the statistics in memory.
+    pub stats_block_usecs: Option<u32>,
+    /// Seconds between samples of the packet rate, for adaptive coalescing.
+    pub sample_interval_secs: Option<u32>,
+    /// Packet rate below which the values for low rates hold.
+    pub pkt_rate_low_per_s: Option<u32>,
+    /// Packet rate above which the values for high rates hold.
+    pub pkt_rate_high_per_s: Option<u32>,
+    /// Microseconds after which receiving raises an interrupt, at a low packet rate.
+    pub rx_usecs_low: Option<u32>,
+    /// Packets after which receiving raises an interrupt, at a low packet rate.
+    pub rx_frames_low: Option<u32>,
+    /// Microseconds after which sending raises an interrupt, at a low packet rate.
+    pub tx_usecs_low: Option<u32>,
+    /// Packets after which sending raises an interrupt, at a low packet rate.
+    pub tx_frames_low: Option<u32>,
+    /// Microseconds after which receiving raises an interrupt, at a high packet rate.
+    pub rx_usecs_high: Option<u32>,
+    /// Packets after which receiving raises an interrupt, at a high packet rate.
+    pub rx_frames_high: Option<u32>,
+    /// Microseconds after which sending raises an interrupt, at a high packet rate.
+    pub tx_usecs_high: Option<u32>,
+    /// Packets after which sending raises an interrupt, at a high packet rate.
+    pub tx_frames_high: Option<u32>,
+    /// Whether the delay of receiving starts anew with each completion.
+    pub cqe_mode_rx: Option<bool>,
+    /// Whether the delay of sending starts anew with each completion.
+    pub cqe_mode_tx: Option<bool>,
+}
