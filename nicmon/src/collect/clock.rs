@@ -6,20 +6,40 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 /// Deadlines at start + k x delay: they do not drift, and one that was missed is skipped, so that a late frame covers a
 /// longer interval and the next is on time again.
-pub struct Clock(tokio::time::Interval);
+pub struct Clock {
+    interval: tokio::time::Interval,
+    /// The last deadline that passed.
+    last: Instant,
+}
 
 impl Clock {
     /// The first deadline is one delay from now.
     pub fn start(delay: Duration) -> Self {
-        let mut interval = interval_at(Instant::now() + delay, delay);
-        interval.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        Self(interval)
+        let now = Instant::now();
+        Self { interval: deadlines(now + delay, delay), last: now }
+    }
+
+    /// From now on with another delay, counted from the last deadline: at once, if that is past.
+    pub fn change(&mut self, delay: Duration) {
+        self.interval = deadlines((self.last + delay).max(Instant::now()), delay);
+    }
+
+    /// The next deadline is one delay from now.
+    pub fn restart(&mut self) {
+        self.last = Instant::now();
+        self.interval.reset();
     }
 
     /// Waits for the next deadline.
     pub async fn tick(&mut self) {
-        self.0.tick().await;
+        self.last = self.interval.tick().await;
     }
+}
+
+fn deadlines(first: Instant, delay: Duration) -> tokio::time::Interval {
+    let mut interval = interval_at(first, delay);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    interval
 }
 
 #[cfg(test)]
@@ -36,5 +56,22 @@ mod tests {
         assert_eq!(start.elapsed(), Duration::from_millis(3300), "the late one comes at once");
         clock.tick().await;
         assert_eq!(start.elapsed(), Duration::from_secs(4), "the next is on the grid");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_delay_counts_from_the_last_deadline() {
+        let start = Instant::now();
+        let mut clock = Clock::start(Duration::from_mins(1));
+        tokio::time::advance(Duration::from_millis(700)).await;
+        clock.change(Duration::from_secs(1));
+        clock.tick().await;
+        assert_eq!(start.elapsed(), Duration::from_secs(1), "the long one is not waited for");
+        tokio::time::advance(Duration::from_millis(300)).await;
+        clock.change(Duration::from_millis(100));
+        clock.tick().await;
+        assert_eq!(start.elapsed(), Duration::from_millis(1300), "what is due comes at once");
+        clock.change(Duration::from_secs(2));
+        clock.tick().await;
+        assert_eq!(start.elapsed(), Duration::from_millis(3300));
     }
 }

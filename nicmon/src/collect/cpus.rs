@@ -7,7 +7,7 @@ use crate::{
         softnet::SoftnetRow,
         stat::{CpuTicks, ticks_per_second},
     },
-    probe::{CpuActivity, Reading, Runs},
+    reading::{CpuActivity, Reading, Runs},
 };
 
 /// Every online CPU that the filter shows.
@@ -30,7 +30,8 @@ pub(super) fn cpus(
             Cpu {
                 cpu,
                 stat: before.map(|before| stat(ticks, before, interval_ns)),
-                hardirq_ns: activity.map(|activity| activity.hardirq_ns),
+                stat_gap_ns: None,
+                hardirq_ns: activity.and_then(|activity| activity.hardirq_ns),
                 softirq: activity.map(|activity| softirqs(activity, latency)),
                 ksoftirqd_ns: ksoftirqd_ns(facts, cpu),
                 softnet: softnet(facts, cpu),
@@ -65,8 +66,9 @@ fn softirqs(activity: &CpuActivity, latency: bool) -> Softirqs {
     let vector = |at: usize| {
         let Runs { count, ns, max_ns } = activity.vectors[at];
         let delays = activity.latency[at];
-        let delays = Latency { count: delays.count, ns: delays.ns, max_ns: delays.max_ns };
-        Vector { count, ns, max_ns, latency: latency.then_some(delays) }
+        let delays =
+            delays.ns.zip(delays.max_ns).map(|(ns, max_ns)| Latency { count: delays.count, ns, max_ns });
+        Vector { count, ns, max_ns, latency: delays.filter(|_| latency) }
     };
     // The kernel's order: include/linux/interrupt.h.
     Softirqs {

@@ -7,6 +7,7 @@ use std::{
 
 use nicmon_common::NapiKey;
 
+use super::source::Source;
 use crate::{
     host::{
         self, Roots, cpus,
@@ -17,7 +18,7 @@ use crate::{
         stat::{CpuTicks, Stat},
         threads,
     },
-    probe::{Probe, Reading},
+    reading::Reading,
 };
 
 /// The shortest time between two looks at which interrupts belong to which NIC.
@@ -51,6 +52,8 @@ pub(super) struct Facts {
     pub(super) machine: Machine,
     pub(super) possible_cpus: Vec<u32>,
     pub(super) has_nohz_full: bool,
+    /// CPUs that are kept free of ticks or other work, which samples would disturb.
+    quiet_cpus: Vec<u32>,
     stat_reader: Stat,
     pub(super) stat: Pair<Vec<CpuTicks>>,
     softnet_reader: Option<Softnet>,
@@ -83,6 +86,7 @@ impl Facts {
             machine,
             possible_cpus,
             has_nohz_full,
+            quiet_cpus: cpus::quiet(&roots.sys),
             stat_reader: Stat::open(&roots.proc)?,
             stat: Pair::default(),
             softnet_reader: Softnet::open(&roots.proc).ok(),
@@ -104,9 +108,38 @@ impl Facts {
         Ok(facts)
     }
 
+    /// CPUs to sample: those online, but quiet ones only if they were asked for.
+    pub(super) fn cpus_to_sample(&self, filter: &super::Filter) -> Vec<u32> {
+        let cpus = self.stat.now.iter().map(|ticks| ticks.cpu);
+        let is_asked_for = |cpu| filter.names_cpu(cpu) || !self.quiet_cpus.contains(&cpu);
+        cpus.filter(|cpu| filter.shows_cpu(*cpu) && is_asked_for(*cpu)).collect()
+    }
+
     /// Inode of nicmon's own network namespace.
     pub(super) fn own_netns(&self) -> u32 {
         self.namespaces.own()
+    }
+
+    /// Network namespaces that are read, besides nicmon's own.
+    pub(super) fn namespaces(&self) -> BTreeSet<u32> {
+        self.watched.keys().copied().filter(|&inum| inum != self.own_netns()).collect()
+    }
+
+    /// True if interfaces came, went, were renamed or enslaved, or went up or down since the reading before.
+    pub(super) fn links_changed(&self) -> bool {
+        let same_link = |(one, other): (&LinkFacts, &LinkFacts)| {
+            let (one, other) = (&one.link, &other.link);
+            (one.ifindex, one.up, one.master) == (other.ifindex, other.up, other.master)
+                && one.name == other.name
+        };
+        let same =
+            |((inum, one), (other_inum, other)): ((&u32, &NamespaceFacts), (&u32, &NamespaceFacts))| {
+                inum == other_inum
+                    && one.links.len() == other.links.len()
+                    && one.links.iter().zip(&other.links).all(same_link)
+            };
+        let Pair { now, before } = &self.links;
+        now.len() != before.len() || !now.iter().zip(before).all(same)
     }
 
     /// Names of all interfaces in all namespaces that can be entered.
@@ -121,10 +154,10 @@ impl Facts {
     }
 
     /// Reads everything that frames need.
-    pub(super) fn read(&mut self, probe: &Probe) -> Result<(), host::Error> {
+    pub(super) fn read(&mut self, source: &Source) -> Result<(), host::Error> {
         self.readings += 1;
         let mut napis = 0;
-        for (key, _) in probe.known_napis() {
+        for (key, _) in source.known_napis() {
             self.watched.insert(key.netns, self.readings);
             napis += 1;
         }
@@ -195,10 +228,10 @@ impl Facts {
 
     /// NAPIs whose device is gone for sure, or silent in a namespace that cannot be entered, which may be gone. A NAPI
     /// that lives on only gets another slot when it is polled next.
-    pub(super) fn gone_napis(&self, probe: &Probe, reading: &Reading) -> Vec<NapiKey> {
+    pub(super) fn gone_napis(&self, source: &Source, reading: &Reading) -> Vec<NapiKey> {
         let polled: std::collections::HashSet<&NapiKey> =
-            reading.napis.iter().map(|napi| &napi.key).collect();
-        probe
+            reading.napis.iter().flatten().map(|napi| &napi.key).collect();
+        source
             .known_napis()
             .map(|(key, _)| key)
             // Devices of index 0 are drivers' own dummies, in no namespace's list.

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
+use crate::frame::cpu_list;
+
 /// Something was asked for that does not exist.
 #[derive(Debug, thiserror::Error)]
 pub enum FilterError {
@@ -76,6 +78,11 @@ impl Filter {
         self.cpus.as_ref().is_none_or(|cpus| cpus.contains(&cpu))
     }
 
+    /// True if the CPU was asked for by its number.
+    pub(super) fn names_cpu(&self, cpu: u32) -> bool {
+        self.cpus.as_ref().is_some_and(|cpus| cpus.contains(&cpu))
+    }
+
     /// Fails if a pattern matches none of the names.
     pub(super) fn check_interfaces(&self, names: BTreeSet<String>) -> Result<(), FilterError> {
         for pattern in &self.patterns {
@@ -94,22 +101,10 @@ impl Filter {
     /// Fails if a CPU is not among the possible ones.
     pub(super) fn check_cpus(&self, possible: &[u32]) -> Result<(), FilterError> {
         match self.cpus.iter().flatten().find(|cpu| !possible.contains(cpu)) {
-            Some(cpu) => Err(FilterError::Cpu { cpu: *cpu, possible: ranges(possible) }),
+            Some(cpu) => Err(FilterError::Cpu { cpu: *cpu, possible: cpu_list(possible) }),
             None => Ok(()),
         }
     }
-}
-
-/// Ascending numbers as the kernel writes them: `0-3,8`.
-fn ranges(numbers: &[u32]) -> String {
-    numbers
-        .chunk_by(|one, next| one + 1 == *next)
-        .map(|run| match run {
-            [one] => one.to_string(),
-            run => format!("{}-{}", run[0], run[run.len() - 1]),
-        })
-        .collect::<Vec<_>>()
-        .join(",")
 }
 
 #[cfg(test)]

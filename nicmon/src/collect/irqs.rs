@@ -4,10 +4,10 @@ use super::{facts::Facts, filter::Filter};
 use crate::{
     frame::{Irq, IrqCpu},
     host::irqs::queue_of,
-    probe::Reading,
+    reading::Reading,
 };
 
-/// Those that fired on a CPU that is shown, most time first.
+/// Those that fired on a CPU that is shown, most time (or, where times are unknown, most often) first.
 pub(super) fn irqs(reading: &Reading, facts: &Facts, filter: &Filter) -> Vec<Irq> {
     let mut irqs: Vec<Irq> = reading
         .irqs
@@ -36,8 +36,9 @@ pub(super) fn irqs(reading: &Reading, facts: &Facts, filter: &Filter) -> Vec<Irq
         .filter(|irq| !irq.cpus.is_empty())
         .collect();
     irqs.sort_by_cached_key(|irq| {
-        let ns: u64 = irq.cpus.iter().map(|cpu| cpu.ns).sum();
-        (std::cmp::Reverse(ns), irq.irq, irq.action.clone())
+        let ns: u64 = irq.cpus.iter().filter_map(|cpu| cpu.ns).sum();
+        let count: u64 = irq.cpus.iter().map(|cpu| cpu.count).sum();
+        (std::cmp::Reverse((ns, count)), irq.irq, irq.action.clone())
     });
     irqs
 }

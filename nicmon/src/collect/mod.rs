@@ -1,25 +1,43 @@
 //! Joins what the kernel programs counted with facts of the host and names of symbols: a [`Frame`] per call.
 
 mod clock;
+mod counts;
 mod cpus;
+mod drivers;
 mod facts;
 mod filter;
 mod irqs;
 mod napis;
+mod netns;
 mod nics;
+mod softirq_loop;
+mod source;
+mod stacks;
 mod threads;
+mod topology;
 
 use std::{path::Path, time::SystemTime};
 
 pub use self::{
     clock::Clock,
     filter::{Filter, FilterError},
+    topology::read_topology,
 };
-use self::{facts::Facts, threads::ThreadTimes};
+use self::{
+    facts::Facts,
+    softirq_loop::SoftirqLoop,
+    source::{Chosen, Source},
+    threads::ThreadTimes,
+};
+#[cfg(feature = "bpf")]
+use crate::probe::{Probe, ProbeError};
 use crate::{
-    frame::{Accounting, Drop, DropLocation, Frame, Host, OwnCost, SCHEMA, pct_of},
-    host::{self, Roots},
-    probe::{self, Probe, ProbeError, ProgramId, Reading, btf::KernelBtf},
+    frame::{self, Accounting, Drop, DropLocation, Frame, Host, OwnCost, SCHEMA, Sampling, pct_of},
+    host::{
+        self, Roots,
+        btf::{KERNEL_BTF, KernelBtf},
+    },
+    reading::{self, HowToSample, Reading, SampleKind, Samples},
     symbols::Symbols,
 };
 
@@ -27,8 +45,16 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub enum CollectError {
     /// The kernel programs.
+    #[cfg(feature = "bpf")]
     #[error(transparent)]
     Probe(#[from] ProbeError),
+    /// There are none in this nicmon.
+    #[cfg(not(feature = "bpf"))]
+    #[error(
+        "this nicmon was built without its kernel programs\nRun it without --source bpf, which shows counts, or \
+         install one that was built with the feature \"bpf\"."
+    )]
+    NoPrograms,
     /// A fact without which there is no frame.
     #[error(transparent)]
     Host(#[from] host::Error),
@@ -37,28 +63,54 @@ pub enum CollectError {
     Filter(#[from] FilterError),
 }
 
+/// Who is to count.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum SourceChoice {
+    /// The kernel programs, or where they may not run, the kernel's files.
+    #[default]
+    Auto,
+    /// The kernel programs.
+    Bpf,
+    /// The kernel's files: counts only.
+    Proc,
+}
+
 /// What to collect.
 #[derive(Debug, Default)]
 pub struct Options {
     /// Where procfs and sysfs are.
     pub roots: Roots,
+    /// Who counts.
+    pub source: SourceChoice,
     /// What to show.
     pub filter: Filter,
     /// Also measure raise-to-run delays.
     pub latency: bool,
+    /// How to sample the CPUs; `None` for not at all.
+    pub sampling: Option<HowToSample>,
+    /// The time between frames that is intended.
+    pub interval: std::time::Duration,
     /// Let the kernel side log.
     pub kernel_log: bool,
+    /// Begin only when the kernel's symbols are read (or cannot be), lest the first frame lack names.
+    pub wait_for_symbols: bool,
 }
 
 /// Everything that makes frames, and what the frame before left.
 pub struct Collector {
-    probe: Probe,
+    source: Source,
+    source_reason: Option<String>,
+    sampling_problem: Option<String>,
+    driver_code: drivers::DriverCode,
     facts: Facts,
     threads: ThreadTimes,
+    topology: topology::Feed,
     symbols: Symbols,
+    softirq_loop: SoftirqLoop,
     filter: Filter,
     latency: bool,
-    accounting: Accounting,
+    stacks: bool,
+    accounting: Option<Accounting>,
     last_mono_ns: u64,
     last_own_cpu_ns: u64,
     seq: u64,
@@ -70,46 +122,63 @@ impl Collector {
     /// # Errors
     /// The programs cannot be attached, a fact cannot be read, or the filter names something that does not exist.
     pub fn start(options: Options) -> Result<Self, CollectError> {
-        let Options { roots, filter, latency, kernel_log } = options;
-        let mut facts = Facts::open(roots)?;
-        filter.check_cpus(&facts.possible_cpus)?;
-        filter.check_interfaces(facts.interface_names())?;
-        let kernel = KernelBtf::read(Path::new(probe::btf::KERNEL_BTF)).map_err(ProbeError::from)?;
-        let highest = facts.possible_cpus.iter().max().copied().unwrap_or(0);
-        let options = probe::Options {
-            cpus: highest + 1,
-            preempt_rt: facts.machine.preempt_rt,
-            latency,
-            log: kernel_log,
-        };
-        let mut probe = Probe::attach(options, &kernel)?;
-        let accounting = accounting(&facts, &kernel);
-        drop(kernel);
+        let mut facts = Facts::open(options.roots.clone())?;
+        options.filter.check_cpus(&facts.possible_cpus)?;
+        options.filter.check_interfaces(facts.interface_names())?;
+        let topology = topology::Feed::start(facts.roots.clone(), facts.namespaces())?;
+        let kernel = KernelBtf::read(Path::new(KERNEL_BTF));
+        let accounting = kernel.as_ref().ok().map(|kernel| accounting(&facts, kernel));
+        let Chosen { mut source, reason } = source::choose(&options, &facts, kernel)?;
         give_back_memory();
         let mut symbols = Symbols::new(facts.roots.proc.clone());
-        symbols.read_in_background();
+        if !matches!(source, Source::Proc(_)) {
+            symbols.read_in_background();
+            if options.wait_for_symbols {
+                symbols.wait();
+            }
+        }
         let mut threads = ThreadTimes::new(&facts.roots.proc);
 
-        let reading = probe.read()?;
-        facts.read(&probe)?;
+        let reading = source.read(&facts)?;
+        facts.read(&source)?;
         threads.read(&facts.roots.proc, &reading);
+        let sampled = source.sample_cpus(&facts.cpus_to_sample(&options.filter));
+        // What was sampled before is of no frame, nor is what the start took.
+        let last_own_cpu_ns = host::own::cpu_ns();
+        let reading = source.read(&facts)?;
+        let Options { filter, latency, sampling, .. } = options;
         Ok(Self {
-            probe,
+            source,
+            source_reason: reason,
+            sampling_problem: sampled.err().map(|error| first_line(&error)),
+            driver_code: drivers::DriverCode::new(&facts.machine.kernel),
             facts,
             threads,
+            topology,
             symbols,
+            softirq_loop: SoftirqLoop::default(),
             filter,
             latency,
+            stacks: sampling.is_some_and(|how| how.stacks),
             accounting,
             last_mono_ns: reading.mono_ns,
-            last_own_cpu_ns: host::own::cpu_ns(),
+            last_own_cpu_ns,
             seq: 0,
         })
     }
 
-    /// The attached programs.
-    pub fn probe(&mut self) -> &mut Probe {
-        &mut self.probe
+    /// The attached programs; `None` where the kernel's files count.
+    #[cfg(feature = "bpf")]
+    pub fn probe(&mut self) -> Option<&mut Probe> {
+        match &mut self.source {
+            Source::Bpf(probe) => Some(probe),
+            Source::Proc(_) => None,
+        }
+    }
+
+    /// Why only counts are to be had, if nobody asked for that.
+    pub fn source_reason(&self) -> Option<&str> {
+        self.source_reason.as_deref()
     }
 
     /// What happened since the frame before, or since the start.
@@ -118,21 +187,43 @@ impl Collector {
     /// The programs' counters or an indispensable fact cannot be read.
     pub fn frame(&mut self) -> Result<Frame, CollectError> {
         let time = SystemTime::now();
-        let reading = self.probe.read()?;
-        self.facts.read(&self.probe)?;
+        // Here ends the interval: what this frame takes to be made is of the next.
+        let own_cpu_ns = host::own::cpu_ns();
+        let mut reading = self.source.read(&self.facts)?;
+        if let Some(samples) = &mut reading.samples {
+            self.softirq_loop.find(&self.symbols, samples);
+        }
+        self.facts.read(&self.source)?;
         let thread_ns = self.threads.read(&self.facts.roots.proc, &reading);
         let interval_ns = reading.mono_ns.saturating_sub(self.last_mono_ns);
         self.last_mono_ns = reading.mono_ns;
 
         let irqs = irqs::irqs(&reading, &self.facts, &self.filter);
-        let nics = nics::Nics {
+        let mut nics = nics::Nics {
             reading: &reading,
             facts: &self.facts,
             thread_ns: &thread_ns,
             filter: &self.filter,
             interval_ns,
         }
-        .assemble(&self.probe, &irqs, &mut self.symbols);
+        .assemble(&self.source, &irqs, &mut self.symbols);
+        let mut costs = reading.samples.as_ref().and_then(|samples| {
+            let (code, symbols) = (&mut self.driver_code, &mut self.symbols);
+            let mut costs =
+                drivers::drivers(code, symbols, &self.source, samples, &self.filter, &mut nics, interval_ns)?;
+            // Else there would be packets that CPUs handled which are not sampled.
+            if samples.cpus as usize == self.facts.stat.now.len() {
+                drivers::count_traffic(&mut costs, &nics);
+            }
+            Some(costs)
+        });
+        // Not before: what a driver cost is of all its NICs.
+        nics.retain(|nic| self.filter.shows_interface(&nic.name));
+        if let Some(costs) = &mut costs {
+            costs.retain(|cost| nics.iter().any(|nic| nic.driver.as_ref() == Some(&cost.driver)));
+        }
+        let samples = reading.samples.as_ref().filter(|_| self.stacks);
+        let stacks = samples.and_then(|samples| self.driver_code.stacks(samples, &self.filter));
         let cpus = cpus::cpus(&reading, &self.facts, &self.filter, interval_ns, self.latency);
         let frame = Frame {
             schema: SCHEMA.to_owned(),
@@ -141,54 +232,95 @@ impl Collector {
             mono_ns: reading.mono_ns,
             boot_id: self.facts.machine.boot_id.clone(),
             interval_ns,
-            host: self.host(&reading),
+            host: self.host(&reading, interval_ns),
             cpus,
             nics,
+            drivers: costs,
+            stacks,
             irqs,
-            own: self.own_cost(&reading, interval_ns),
+            netns: netns::netns(&self.facts),
+            topology: self.topology.next(
+                self.facts.links_changed(),
+                || self.facts.namespaces(),
+                &self.filter,
+            ),
+            own: self.own_cost(&reading, own_cpu_ns, interval_ns),
         };
-        let gone = self.facts.gone_napis(&self.probe, &reading);
-        self.probe.forget_napis(&gone, reading.mono_ns);
-        self.calibrate_again(&reading);
+        let gone = self.facts.gone_napis(&self.source, &reading);
+        self.source.tidy(&gone, reading.mono_ns);
+        if !gone.is_empty() {
+            give_back_memory();
+        }
+        self.symbols.follow_modules();
+        if let Err(error) = self.source.sample_cpus(&self.facts.cpus_to_sample(&self.filter)) {
+            self.sampling_problem = Some(first_line(&error));
+        }
         self.seq += 1;
         Ok(frame)
     }
 
-    fn host(&mut self, reading: &Reading) -> Host {
+    fn host(&mut self, reading: &Reading, interval_ns: u64) -> Host {
         let machine = &self.facts.machine;
         Host {
             hostname: machine.hostname.clone(),
             kernel: machine.kernel.clone(),
             cpus_online: u32::try_from(self.facts.stat.now.len()).unwrap_or(u32::MAX),
+            source: match self.source {
+                Source::Proc(_) => frame::Source::Proc,
+                #[cfg(feature = "bpf")]
+                Source::Bpf(_) => frame::Source::Bpf,
+            },
+            source_reason: self.source_reason.clone(),
+            sample_event: reading.samples.as_ref().map(|samples| match samples.event {
+                reading::SampleEvent::Cycles => frame::SampleEvent::Cycles,
+                reading::SampleEvent::CpuClock => frame::SampleEvent::CpuClock,
+            }),
+            drivers_reason: self.sampling_problem.clone().or_else(|| {
+                reading.samples.as_ref()?;
+                self.symbols.problem()
+            }),
+            drivers_gap: None,
+            sampling: reading.samples.as_ref().map(|samples| sampling(samples, interval_ns)),
             accounting: self.accounting,
             preempt_rt: machine.preempt_rt,
             drops: reading.drops.as_ref().map(|_| drops(reading, &mut self.symbols)),
         }
     }
 
-    fn own_cost(&mut self, reading: &Reading, interval_ns: u64) -> OwnCost {
-        let cpu_total = host::own::cpu_ns();
-        let cpu_ns = cpu_total.saturating_sub(self.last_own_cpu_ns);
-        self.last_own_cpu_ns = cpu_total;
+    fn own_cost(&mut self, reading: &Reading, own_cpu_ns: u64, interval_ns: u64) -> OwnCost {
+        let cpu_ns = own_cpu_ns.saturating_sub(self.last_own_cpu_ns);
+        self.last_own_cpu_ns = own_cpu_ns;
         OwnCost {
             bpf_est_ns: reading.bpf_est_ns,
-            bpf_runs: Some(reading.runs.iter().map(|(_, count)| count).sum()),
+            bpf_runs: reading.bpf_runs,
             cpu_ns,
             rss_bytes: host::own::resident_bytes(&self.facts.roots.proc).unwrap_or(0),
             lost: reading.lost,
             overhead_pct: reading.bpf_est_ns.map(|bpf_ns| pct_of(bpf_ns + cpu_ns, interval_ns)),
+            bpf_gap_ns: None,
         }
     }
+}
 
-    /// A program that did not run in the window at the start has no cost; once it runs often, measure again.
-    fn calibrate_again(&mut self, reading: &Reading) {
-        // Often enough for the window to see some.
-        const OFTEN: u64 = 2000;
-        let Some(costs) = self.probe.costs() else { return };
-        let unknown = |(program, count): &(ProgramId, u64)| *count >= OFTEN && costs.get(*program).is_none();
-        if reading.runs.iter().any(unknown) {
-            self.probe.calibrate();
-        }
+/// What errors say beyond their first line stands in `nicmon doctor`.
+fn first_line(error: &CollectError) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
+}
+
+fn sampling(samples: &Samples, interval_ns: u64) -> Sampling {
+    let count = |kind| samples.taken.iter().filter(|sample| sample.kind == kind).count() as u64;
+    let (taken, idle) = (samples.taken.len() as u64, count(SampleKind::Idle));
+    let in_interval = u128::from(samples.frequency) * u128::from(samples.cpus) * u128::from(interval_ns);
+    let is_timer = samples.event == reading::SampleEvent::CpuClock;
+    Sampling {
+        frequency_per_s: Some(samples.frequency),
+        cpus: samples.cpus,
+        samples: taken,
+        idle,
+        user: count(SampleKind::User),
+        busy: taken - idle,
+        expected: is_timer.then(|| u64::try_from(in_interval / 1_000_000_000).unwrap_or(u64::MAX)),
+        lost: samples.lost,
     }
 }
 
@@ -225,7 +357,7 @@ fn accounting(facts: &Facts, kernel: &KernelBtf) -> Accounting {
     }
 }
 
-/// Reading BTF takes some 30 MB for a moment: glibc would keep much of it.
+/// Reading BTF takes some 30 MB for a moment, a large topology some: glibc would keep much of it.
 #[expect(unsafe_code, reason = "the one way to tell the allocator")]
 fn give_back_memory() {
     #[cfg(target_env = "gnu")]

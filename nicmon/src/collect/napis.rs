@@ -8,7 +8,7 @@ use super::filter::Filter;
 use crate::{
     frame::{Napi, NapiCpu, NapiKind, NapiMode},
     host::queues::{Direction, QueueNapi},
-    probe::PollActivity,
+    reading::PollActivity,
 };
 
 /// What is the same for all modes of a NAPI.

@@ -6,11 +6,12 @@ use super::{
     facts::{Facts, NicKey},
     filter::Filter,
     napis::{self, NapiFacts},
+    source::Source,
 };
 use crate::{
     frame::{Irq, Napi, NapiCpu, NapiKind, NapiMode, Nic, NicCounters, NicCpu, NicDrops, gained, pct_of},
     host::links::LinkStats,
-    probe::{NapiActivity, PollActivity, Probe, Reading},
+    reading::{NapiActivity, PollActivity, Reading},
     symbols::Symbols,
 };
 
@@ -33,14 +34,14 @@ pub(super) struct Nics<'a> {
 impl Nics<'_> {
     /// All interfaces of the own namespace, those of others that have a NAPI, and the backlog if it was polled; worst
     /// load first.
-    pub(super) fn assemble(&self, probe: &Probe, irqs: &[Irq], symbols: &mut Symbols) -> Vec<Nic> {
+    pub(super) fn assemble(&self, source: &Source, irqs: &[Irq], symbols: &mut Symbols) -> Vec<Nic> {
         // The name that the kernel program saw stands in where the interface cannot be looked up.
         let mut names: BTreeMap<NicKey, String> = BTreeMap::new();
-        for (key, name) in probe.known_napis() {
+        for (key, name) in source.known_napis() {
             names.insert((key.netns, key.ifindex), name);
         }
         let mut napis: HashMap<NicKey, Vec<&NapiActivity>> = HashMap::new();
-        for napi in &self.reading.napis {
+        for napi in self.reading.napis.iter().flatten() {
             let key = (napi.key.netns, napi.key.ifindex);
             napis.entry(key).or_default().push(napi);
             names.entry(key).or_insert_with(|| napi.name.clone());
@@ -60,10 +61,9 @@ impl Nics<'_> {
                     return None;
                 }
                 let name = link.map_or(kernel_name, |link| link.link.name.to_string_lossy().into_owned());
-                if !self.filter.shows_interface(&name) {
-                    return None;
-                }
-                let napis = polled.iter().flat_map(|napi| self.napi(napi, symbols)).collect();
+                let counted = self.reading.napis.is_some();
+                let napis =
+                    counted.then(|| polled.iter().flat_map(|napi| self.napi(napi, symbols)).collect());
                 let irqs = if key.0 == own { irqs } else { &[] };
                 Some(self.nic(key, name, napis, irqs))
             })
@@ -109,32 +109,55 @@ impl Nics<'_> {
             kind: Some(NapiKind::Backlog),
         };
         let napis = napis::by_mode(&facts, &cpus, self.thread_ns, self.filter);
-        if napis.is_empty() || !self.filter.shows_interface(BACKLOG) {
-            return None;
-        }
-        Some(Nic { netns: None, ..self.nic(BACKLOG_KEY, BACKLOG.to_owned(), napis, &[]) })
+        (!napis.is_empty())
+            .then(|| Nic { netns: None, ..self.nic(BACKLOG_KEY, BACKLOG.to_owned(), Some(napis), &[]) })
     }
 
-    fn nic(&self, key: NicKey, name: String, napis: Vec<Napi>, irqs: &[Irq]) -> Nic {
-        let cpus = self.cpus(key, &name, &napis, irqs);
-        let threaded: Option<u64> = napis
-            .iter()
-            .filter(|napi| napi.mode == NapiMode::Threaded)
-            .flat_map(|napi| &napi.cpus)
-            .map(|cpu| cpu.poll_ns)
-            .sum();
+    fn nic(&self, key: NicKey, name: String, napis: Option<Vec<Napi>>, irqs: &[Irq]) -> Nic {
+        let cpus = match &napis {
+            Some(napis) => self.cpus(key, &name, napis, irqs),
+            None => self.unknown_cpus(),
+        };
+        let threaded = |napis: &[Napi]| -> Option<u64> {
+            let threaded = napis.iter().filter(|napi| napi.mode == NapiMode::Threaded);
+            threaded.flat_map(|napi| &napi.cpus).map(|cpu| cpu.poll_ns).sum()
+        };
+        let timed = napis.is_some();
         Nic {
             name,
             ifindex: key.1,
             netns: Some(key.0),
             driver: self.facts.link(key).and_then(|link| link.driver.as_deref().map(str::to_owned)),
             counters: self.counters(key),
-            poll_ns: poll_ns(&napis, |_| true),
-            threaded_est_ns: threaded,
-            hardirq_ns: self.knows_irqs(key).then(|| cpus.iter().filter_map(|cpu| cpu.hardirq_ns).sum()),
+            counters_gap_ns: None,
+            poll_ns: napis.as_deref().and_then(|napis| poll_ns(napis, |_| true)),
+            threaded_est_ns: napis.as_deref().and_then(threaded),
+            hardirq_ns: (timed && self.knows_irqs(key))
+                .then(|| cpus.iter().filter_map(|cpu| cpu.hardirq_ns).sum()),
+            driver_est_ns: None,
+            driver_est_split: false,
+            stack_est_ns: None,
+            stages: None,
+            sampled_gap_ns: None,
             cpus,
             napis,
         }
+    }
+
+    /// Every online CPU that is shown, where polls are not counted.
+    fn unknown_cpus(&self) -> Vec<NicCpu> {
+        let shown =
+            self.facts.stat.now.iter().map(|ticks| ticks.cpu).filter(|cpu| self.filter.shows_cpu(*cpu));
+        let unknown = |cpu| NicCpu {
+            cpu,
+            poll_ns: None,
+            hardirq_ns: None,
+            polls: None,
+            work: None,
+            repolls: None,
+            load_pct: None,
+        };
+        shown.map(unknown).collect()
     }
 
     /// What the NIC did on each CPU where it did anything.
@@ -145,17 +168,19 @@ impl Nics<'_> {
             cpu,
             poll_ns: Some(0),
             hardirq_ns,
-            polls: 0,
-            work: 0,
-            repolls: 0,
+            polls: Some(0),
+            work: Some(0),
+            repolls: Some(0),
             load_pct: None,
         };
         for napi in napis {
             for row in &napi.cpus {
                 let cpu = cpus.entry(row.cpu).or_insert_with(|| entry(row.cpu));
-                cpu.polls += row.polls;
-                cpu.work += row.work;
-                cpu.repolls += row.repolls;
+                for (sum, more) in
+                    [(&mut cpu.polls, row.polls), (&mut cpu.work, row.work), (&mut cpu.repolls, row.repolls)]
+                {
+                    *sum = sum.map(|sum| sum + more);
+                }
             }
         }
         for cpu in cpus.values_mut() {
@@ -164,7 +189,7 @@ impl Nics<'_> {
         for irq in irqs.iter().filter(|irq| irq.nic.as_deref() == Some(name)) {
             for row in &irq.cpus {
                 let sum = &mut cpus.entry(row.cpu).or_insert_with(|| entry(row.cpu)).hardirq_ns;
-                *sum = sum.map(|ns| ns + row.ns);
+                *sum = sum.zip(row.ns).map(|(sum, ns)| sum + ns);
             }
         }
         let mut cpus: Vec<NicCpu> = cpus.into_values().collect();

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, path::Path};
 
-use crate::{host::threads, probe::Reading};
+use crate::{host::threads, reading::Reading};
 
 /// How such threads are called: `napi/<dev>-<id>` (net/core/dev.c: `napi_kthread_create`), and `backlog_napi/<cpu>`.
 const COMMS: [&str; 2] = ["napi/", "backlog_napi/"];
@@ -22,6 +22,7 @@ impl ThreadTimes {
         let polled = reading
             .napis
             .iter()
+            .flatten()
             .flat_map(|napi| &napi.cpus)
             .map(|(_, polls)| polls)
             .chain(reading.cpus.iter().map(|cpu| &cpu.backlog))

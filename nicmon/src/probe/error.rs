@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::btf::BtfError;
+use crate::host::btf::BtfError;
 
 /// A failure to load, attach or read the kernel programs.
 #[derive(Debug, thiserror::Error)]

@@ -1,16 +1,16 @@
 //! The kernel side as seen from user space: loads the programs, attaches them, reads what they counted.
 //!
-//! With `host`, the only code that touches the kernel. A [`Probe`] gives a [`Reading`] per call: what happened
+//! With `host`, the only code that touches the kernel. A [`Probe`] gives a [`crate::reading::Reading`] per call: what happened
 //! since the call before.
 
 mod activity;
-pub mod btf;
 mod cost;
 mod error;
 mod mapped;
 mod object;
 mod programs;
 mod reading;
+mod sampling;
 mod slots;
 
 use std::{mem::offset_of, path::Path};
@@ -25,12 +25,15 @@ use nicmon_common::{
 };
 
 pub use self::{
-    activity::{CpuActivity, DropActivity, IrqActivity, NapiActivity, PollActivity, Reading, Runs},
     cost::{RunCosts, WINDOW as CALIBRATION_WINDOW},
     error::ProbeError,
     programs::{AttachKind, ProgramId},
 };
-use self::{btf::KernelBtf, mapped::MappedArray, object::Setup, reading::Before, slots::Slots};
+use self::{mapped::MappedArray, object::Setup, reading::Before, sampling::Sampler, slots::Slots};
+use crate::{
+    host::btf::{KERNEL_BTF, KernelBtf},
+    reading::{DriverFunctions, HowToSample},
+};
 
 /// How the programs are loaded.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +44,10 @@ pub struct Options {
     pub preempt_rt: bool,
     /// Also measure raise-to-run delays.
     pub latency: bool,
+    /// How to sample the CPUs; `None` for not at all.
+    pub sampling: Option<HowToSample>,
+    /// The time between readings, by which the rings of samples are sized.
+    pub interval: std::time::Duration,
     /// Log rare kernel-side events through [`Probe::take_logger`].
     pub log: bool,
 }
@@ -62,6 +69,9 @@ pub struct Probe {
     drops: PerCpuHashMap<MapData, DropKey, u64>,
     reasons: Option<std::collections::HashMap<u32, String>>,
     before: Before,
+    sampler: Option<Sampler>,
+    /// Runs of each program between the last two readings.
+    runs: Vec<(ProgramId, u64)>,
 }
 
 impl Probe {
@@ -82,9 +92,12 @@ impl Probe {
     /// As [`Probe::attach`].
     pub fn attach_as(kind: AttachKind, options: Options, kernel: &KernelBtf) -> Result<Self, ProbeError> {
         allow_locked_memory();
-        let btf = Btf::parse_file(Path::new(btf::KERNEL_BTF), aya::Endianness::default())
+        let btf = Btf::parse_file(Path::new(KERNEL_BTF), aya::Endianness::default())
             .map_err(|error| ProbeError::map("BTF", error))?;
-        let setup = Setup { cpus: options.cpus, log: options.log };
+        let sample_slots =
+            options.sampling.map_or(1, |how| sampling::slots(how, options.interval, options.cpus));
+        let stacks = options.sampling.is_some_and(|how| how.stacks);
+        let setup = Setup { cpus: options.cpus, sample_slots, stacks, log: options.log };
         let (mut ebpf, config) = object::load(&setup, kernel, &btf)?;
         let reasons = kernel.enum_values("skb_drop_reason");
 
@@ -109,6 +122,13 @@ impl Probe {
             programs::load(&mut ebpf, kind, program.name(), program.name(), &btf)?;
         }
         programs::load(&mut ebpf, kind, "empty", "softirq_entry", &btf)?;
+        let ring = mapped(&mut ebpf, "SAMPLES", possible * sample_slots as usize)?;
+        let stacks = stacks
+            .then(|| mapped(&mut ebpf, "SAMPLE_STACKS", possible * sample_slots as usize))
+            .transpose()?;
+        if options.sampling.is_some() {
+            sampling::load(&mut ebpf)?;
+        }
         drop(btf);
 
         let mut probe = Self {
@@ -126,6 +146,8 @@ impl Probe {
             drops,
             reasons,
             before: Before::new(possible, &config),
+            sampler: None,
+            runs: Vec::new(),
         };
         let flag = |set, flag| if set { flag } else { 0 };
         let flags = flag(options.preempt_rt, PREEMPT_RT) | flag(options.latency, LATENCY);
@@ -136,6 +158,8 @@ impl Probe {
             let loaded = program_mut(&mut probe.ebpf, kind, program.name())?;
             programs::attach(loaded, program.name(), program.name())?;
         }
+        probe.sampler =
+            options.sampling.map(|how| Sampler::new(how.frequency, ring, stacks, sample_slots, possible));
         probe.calibrate();
         Ok(probe)
     }
@@ -179,9 +203,25 @@ impl Probe {
         }
     }
 
+    /// A program that did not run in the window at the start has no cost; once it runs often, this measures again.
+    pub fn calibrate_again(&mut self) {
+        // Often enough for the window to see some.
+        const OFTEN: u64 = 2000;
+        let Some(costs) = &self.costs else { return };
+        let unknown = |(program, count): &(ProgramId, u64)| *count >= OFTEN && costs.get(*program).is_none();
+        if self.runs.iter().any(unknown) {
+            self.calibrate();
+        }
+    }
+
     /// All NAPIs that have a slot, whether or not they were polled lately, and their device's name at first sight.
     pub fn known_napis(&self) -> impl Iterator<Item = (&NapiKey, String)> {
         self.napis.iter().map(|(key, info)| (key, reading::text(&info.name)))
+    }
+
+    /// What each of them has of its driver.
+    pub fn driver_functions(&self) -> impl Iterator<Item = (&NapiKey, DriverFunctions)> {
+        self.napis.iter().map(|(key, info)| (key, DriverFunctions { poll: info.poll_fn, ops: info.ops }))
     }
 
     /// Events that programs missed because they were already running on that CPU.

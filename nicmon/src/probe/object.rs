@@ -3,7 +3,8 @@
 use aya::{Btf, Ebpf, EbpfLoader};
 use nicmon_common::{Config, NO_MEMBER, NapiStats, Offsets, RunStats};
 
-use super::{ProbeError, btf::KernelBtf};
+use super::ProbeError;
+use crate::host::btf::KernelBtf;
 
 /// Built by `cargo xtask build-ebpf`; one object an architecture, since the programs read registers' arguments.
 #[cfg(target_arch = "x86_64")]
@@ -18,6 +19,10 @@ const SLOT_BYTES: usize = 32 << 20;
 pub(super) struct Setup {
     /// Number of possible CPUs.
     pub(super) cpus: u32,
+    /// Elements of a CPU's ring of samples.
+    pub(super) sample_slots: u32,
+    /// Keep the call stack of each sample.
+    pub(super) stacks: bool,
     pub(super) log: bool,
 }
 
@@ -25,13 +30,22 @@ pub(super) struct Setup {
 pub(super) fn load(setup: &Setup, kernel: &KernelBtf, btf: &Btf) -> Result<(Ebpf, Config), ProbeError> {
     let napi_slots = slots(setup.cpus, size_of::<NapiStats>(), 4096);
     let irq_slots = slots(setup.cpus, size_of::<RunStats>(), 2048);
-    let config = Config { offsets: offsets(kernel)?, napi_slots, irq_slots, log: u32::from(setup.log) };
+    let config = Config {
+        offsets: offsets(kernel)?,
+        napi_slots,
+        irq_slots,
+        sample_slots: setup.sample_slots,
+        stacks: u32::from(setup.stacks),
+        log: u32::from(setup.log),
+    };
     let ebpf = EbpfLoader::new()
         .btf(Some(btf))
         .override_global("CONFIG", &config, true)
         .map_max_entries("CPUS", setup.cpus)
         .map_max_entries("NAPI_STATS", setup.cpus * napi_slots)
         .map_max_entries("IRQ_STATS", setup.cpus * irq_slots)
+        .map_max_entries("SAMPLES", setup.cpus * setup.sample_slots)
+        .map_max_entries("SAMPLE_STACKS", if setup.stacks { setup.cpus * setup.sample_slots } else { 1 })
         .map_max_entries("NAPIS", napi_slots)
         .map_max_entries("IRQS", irq_slots)
         .map_max_entries("FREE_NAPI_SLOTS", napi_slots)
@@ -59,6 +73,11 @@ fn offsets(kernel: &KernelBtf) -> Result<Offsets, ProbeError> {
         dev_ifindex: need("net_device", &["ifindex"], "net_device.ifindex")?,
         dev_name: need("net_device", &["name"], "net_device.name")?,
         dev_net: need("net_device", &["nd_net", "net"], "net_device.nd_net")?,
+        dev_ops: may("net_device", &["netdev_ops"]),
+        ops_open: may("net_device_ops", &["ndo_open"]),
+        ops_stop: may("net_device_ops", &["ndo_stop"]),
+        ops_start_xmit: may("net_device_ops", &["ndo_start_xmit"]),
+        ops_get_stats64: may("net_device_ops", &["ndo_get_stats64"]),
         net_inum: need("net", &["ns", "inum"], "net.ns.inum")?,
         action_name: need("irqaction", &["name"], "irqaction.name")?,
         action_thread_fn: may("irqaction", &["thread_fn"]),

@@ -6,8 +6,12 @@ use nicmon_common::{Config, CpuState, DropKey, IrqKey, NapiKey, NapiStats, RunSt
 
 use super::{
     Probe, ProbeError, ProgramId,
-    activity::{CpuActivity, DropActivity, IrqActivity, NapiActivity, PollActivity, Reading, Runs},
+    activity::{cpu_between, polls_between, runs_between},
     mapped::MappedArray,
+};
+use crate::{
+    host::monotonic_ns,
+    reading::{CpuActivity, DropActivity, IrqActivity, NapiActivity, Reading, Samples},
 };
 
 /// How often a reading is repeated while what it reads moves.
@@ -56,21 +60,31 @@ impl Probe {
         let irqs = self.read_irqs(mono_ns);
         let drops = self.read_drops(&states)?;
 
-        let cpus: Vec<CpuActivity> = states
-            .iter()
-            .zip(&self.before.cpus)
-            .map(|(now, before)| CpuActivity::between(now, before))
-            .collect();
+        let cpus: Vec<CpuActivity> =
+            states.iter().zip(&self.before.cpus).map(|(now, before)| cpu_between(now, before)).collect();
         let runs = self.count_runs(&states, &cpus, &napis);
         let misses = self.recursion_misses();
         let lost =
             lost(&states) - lost(&self.before.cpus) + misses.saturating_sub(self.before.recursion_misses);
+        let samples = self.read_samples();
         self.before.recursion_misses = misses;
         self.before.cpus = states;
         self.forget_idle(mono_ns)?;
 
         let bpf_est_ns = self.costs.as_ref().and_then(|costs| costs.estimate(&runs));
-        Ok(Reading { mono_ns, cpus, napis, irqs, drops, runs, bpf_est_ns, lost })
+        let bpf_runs = runs.iter().map(|(_, count)| count).sum();
+        self.runs = runs;
+        Ok(Reading {
+            mono_ns,
+            cpus,
+            napis: Some(napis),
+            irqs,
+            drops,
+            samples,
+            bpf_runs: Some(bpf_runs),
+            bpf_est_ns,
+            lost: Some(lost),
+        })
     }
 
     /// The state of each CPU, and for each known NAPI (in the order of [`Slots::iter`]) its counters on that CPU. The
@@ -99,7 +113,7 @@ impl Probe {
                         slots.iter().map(|slot| self.napi_stats.get(first + slot).unwrap_or_default()),
                     );
                     maxima[cpu].take(&self.cpus, cpu);
-                    if self.cpus.get(cpu).is_none_or(|now| !runs_between(cpu_state, &now)) {
+                    if self.cpus.get(cpu).is_none_or(|now| !moved_between(cpu_state, &now)) {
                         break;
                     }
                 }
@@ -125,7 +139,7 @@ impl Probe {
             let mut cpus = Vec::new();
             for (cpu, cpu_before) in slot_before.iter_mut().enumerate() {
                 let now = stats[cpu][at];
-                let activity = PollActivity::between(&now, cpu_before);
+                let activity = polls_between(&now, cpu_before);
                 *cpu_before = now;
                 if !activity.is_nothing() {
                     cpus.push((number(cpu), activity));
@@ -153,7 +167,7 @@ impl Probe {
             for (cpu, cpu_before) in slot_before.iter_mut().enumerate() {
                 let index = cpu * config.irq_slots as usize + info.slot as usize;
                 let Some(now) = read_runs(irq_stats, index) else { continue };
-                let runs = Runs::between(&now, cpu_before);
+                let runs = runs_between(&now, cpu_before);
                 *cpu_before = now;
                 if runs.count > 0 {
                     cpus.push((number(cpu), runs));
@@ -166,12 +180,18 @@ impl Probe {
                 active.push(IrqActivity {
                     irq: key.irq,
                     action: text(&info.name),
-                    threaded: info.threaded != 0,
+                    threaded: Some(info.threaded != 0),
                     cpus,
                 });
             }
         }
         active
+    }
+
+    fn read_samples(&mut self) -> Option<Samples> {
+        let Self { sampler, napis, cpus, .. } = self;
+        let napi_of = napis.iter().map(|(key, info)| (info.slot, *key)).collect();
+        sampler.as_mut().map(|sampler| sampler.read(cpus, &napi_of))
     }
 
     fn read_drops(&mut self, states: &[CpuState]) -> Result<Option<Vec<DropActivity>>, ProbeError> {
@@ -294,7 +314,7 @@ impl Maxima {
 }
 
 /// True if anything that a reading compares has moved between two states of a CPU.
-fn runs_between(first: &CpuState, second: &CpuState) -> bool {
+fn moved_between(first: &CpuState, second: &CpuState) -> bool {
     let moved = |first: &[RunStats], second: &[RunStats]| {
         first.iter().zip(second).any(|(first, second)| first.count != second.count)
     };
@@ -321,11 +341,6 @@ fn read_runs(stats: &MappedArray<RunStats>, index: usize) -> Option<RunStats> {
 
 fn lost(states: &[CpuState]) -> u64 {
     states.iter().map(|state| state.softirq_lost + state.irq.lost + state.drops_lost).sum()
-}
-
-fn monotonic_ns() -> u64 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
 }
 
 fn number(cpu: usize) -> u32 {

@@ -1,0 +1,128 @@
+//! Who counts: the kernel programs, or where they may not run, the kernel's own files.
+
+use nicmon_common::NapiKey;
+
+use super::{CollectError, Options, SourceChoice, counts::Counts, facts::Facts};
+#[cfg(feature = "bpf")]
+use crate::probe::{self, Probe, ProbeError};
+use crate::{
+    host::btf::{BtfError, KernelBtf},
+    reading::{DriverFunctions, Reading},
+};
+
+/// What gives a [`Reading`] a call.
+pub(super) enum Source {
+    /// Counts and times.
+    #[cfg(feature = "bpf")]
+    Bpf(Box<Probe>),
+    /// Counts alone.
+    Proc(Box<Counts>),
+}
+
+/// A source, and if it is not the one that is better, why.
+pub(super) struct Chosen {
+    pub(super) source: Source,
+    pub(super) reason: Option<String>,
+}
+
+#[cfg(feature = "bpf")]
+pub(super) fn choose(
+    options: &Options,
+    facts: &Facts,
+    kernel: Result<KernelBtf, BtfError>,
+) -> Result<Chosen, CollectError> {
+    if options.source == SourceChoice::Proc {
+        return proc(facts, None);
+    }
+    let highest = facts.possible_cpus.iter().max().copied().unwrap_or(0);
+    let how = probe::Options {
+        cpus: highest + 1,
+        preempt_rt: facts.machine.preempt_rt,
+        latency: options.latency,
+        sampling: options.sampling,
+        interval: options.interval,
+        log: options.kernel_log,
+    };
+    let attached = kernel.map_err(ProbeError::from).and_then(|kernel| Probe::attach(how, &kernel));
+    match attached {
+        Ok(probe) => Ok(Chosen { source: Source::Bpf(Box::new(probe)), reason: None }),
+        Err(error) if options.source == SourceChoice::Bpf => Err(error.into()),
+        Err(error) => {
+            let why = error.to_string().lines().next().unwrap_or_default().to_owned();
+            proc(facts, Some(format!("run as root, or see `nicmon doctor`: {why}")))
+        }
+    }
+}
+
+#[cfg(not(feature = "bpf"))]
+pub(super) fn choose(
+    options: &Options,
+    facts: &Facts,
+    _kernel: Result<KernelBtf, BtfError>,
+) -> Result<Chosen, CollectError> {
+    match options.source {
+        SourceChoice::Proc => proc(facts, None),
+        SourceChoice::Auto => {
+            proc(facts, Some("this nicmon was built without its kernel programs".to_owned()))
+        }
+        SourceChoice::Bpf => Err(CollectError::NoPrograms),
+    }
+}
+
+fn proc(facts: &Facts, reason: Option<String>) -> Result<Chosen, CollectError> {
+    Ok(Chosen { source: Source::Proc(Box::new(Counts::open(&facts.roots)?)), reason })
+}
+
+impl Source {
+    pub(super) fn read(&mut self, facts: &Facts) -> Result<Reading, CollectError> {
+        match self {
+            #[cfg(feature = "bpf")]
+            Self::Bpf(probe) => Ok(probe.read()?),
+            Self::Proc(counts) => Ok(counts.read(&facts.roots)?),
+        }
+    }
+
+    /// All NAPIs that are known, whether or not they were polled lately, and their device's name at first sight.
+    pub(super) fn known_napis(&self) -> Box<dyn Iterator<Item = (&NapiKey, String)> + '_> {
+        match self {
+            #[cfg(feature = "bpf")]
+            Self::Bpf(probe) => Box::new(probe.known_napis()),
+            Self::Proc(_) => Box::new(std::iter::empty()),
+        }
+    }
+
+    /// What each NAPI that is known has of its driver.
+    pub(super) fn driver_functions(&self) -> Box<dyn Iterator<Item = (&NapiKey, DriverFunctions)> + '_> {
+        match self {
+            #[cfg(feature = "bpf")]
+            Self::Bpf(probe) => Box::new(probe.driver_functions()),
+            Self::Proc(_) => Box::new(std::iter::empty()),
+        }
+    }
+
+    /// Samples these CPUs and no others.
+    #[cfg_attr(
+        not(feature = "bpf"),
+        expect(unused_variables, clippy::unnecessary_wraps, reason = "files sample nothing")
+    )]
+    pub(super) fn sample_cpus(&mut self, cpus: &[u32]) -> Result<(), CollectError> {
+        match self {
+            #[cfg(feature = "bpf")]
+            Self::Bpf(probe) => Ok(probe.sample_cpus(cpus)?),
+            Self::Proc(_) => Ok(()),
+        }
+    }
+
+    /// What is to do between two readings: forget NAPIs that are gone, measure the programs' cost where it is unknown.
+    #[cfg_attr(not(feature = "bpf"), expect(unused_variables, reason = "files need nothing"))]
+    pub(super) fn tidy(&mut self, gone: &[NapiKey], mono_ns: u64) {
+        match self {
+            #[cfg(feature = "bpf")]
+            Self::Bpf(probe) => {
+                probe.forget_napis(gone, mono_ns);
+                probe.calibrate_again();
+            }
+            Self::Proc(_) => {}
+        }
+    }
+}

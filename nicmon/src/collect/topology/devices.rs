@@ -1,0 +1,259 @@
+//! What the kernel and the drivers tell of NICs, and what files add to it.
+
+use std::{collections::HashMap, io};
+
+use crate::{
+    frame::topology::{Irq, Nic, Queue, QueueKind},
+    host::{
+        Roots,
+        drivers::Drivers,
+        ethtool::Ethtool,
+        irq_lines::{IrqLine, affinity, effective_affinity, irq_lines},
+        irqs::{NicIrqs, direction_of, queue_of},
+        link_details::{LinkDetails, link_details},
+        nic_files::NicFiles,
+        queues::{Direction, QueueNapi, napi_irqs, queues},
+        rss::RssReader,
+    },
+};
+
+/// The NICs of one namespace, as netlink and ioctl tell of them.
+pub(super) struct Devices {
+    nics: Vec<(LinkDetails, Nic)>,
+    queues: Vec<QueueNapi>,
+    /// Interrupts by NAPI id.
+    napi_irqs: HashMap<u32, u32>,
+}
+
+impl Devices {
+    /// Asks in the namespace of the calling thread, whose inode is `netns`. Each question takes the kernel's RTNL lock.
+    pub(super) fn ask(netns: u32) -> io::Result<Self> {
+        let links = link_details()?;
+        let (drivers, rss) = (Drivers::open()?, RssReader::open()?);
+        // A kernel without the family: what it tells is unknown.
+        let mut ethtool = Ethtool::open().ok();
+        let name = |link: &LinkDetails| link.name.to_string_lossy().into_owned();
+        let names: HashMap<u32, String> = links.iter().map(|link| (link.ifindex, name(link))).collect();
+        let nic = |link: &LinkDetails| {
+            let driver = drivers.facts(&link.name);
+            let mut nic = Nic {
+                name: name(link),
+                ifindex: link.ifindex,
+                netns,
+                kind: link.kind.clone(),
+                driver: driver.driver,
+                driver_version: driver.version,
+                firmware: driver.firmware,
+                bus: driver.bus,
+                master: link.master.and_then(|index| names.get(&index).cloned()),
+                mtu_bytes: link.mtu_bytes,
+                up: link.up,
+                xdp: link.xdp.clone(),
+                rss: rss.rss(&link.name),
+                tx_queue_len: link.tx_queue_len,
+                ..Nic::default()
+            };
+            if let Some(ethtool) = &mut ethtool {
+                nic.speed_mbps = ethtool.speed_mbps(link.ifindex);
+                nic.channels = ethtool.channels(link.ifindex);
+                nic.rings = ethtool.rings(link.ifindex);
+                nic.coalesce = ethtool.coalesce(link.ifindex);
+                nic.offloads = ethtool.offloads(link.ifindex);
+            }
+            nic
+        };
+        let nics: Vec<Nic> = links.iter().map(nic).collect();
+        Ok(Self {
+            nics: links.into_iter().zip(nics).collect(),
+            queues: queues().ok().flatten().unwrap_or_default(),
+            napi_irqs: napi_irqs().ok().flatten().unwrap_or_default().into_iter().collect(),
+        })
+    }
+
+    /// The NICs with what files tell of them now, or without, for another namespace than that of sysfs.
+    pub(super) fn nics(&self, files: Option<&Files>) -> Vec<Nic> {
+        self.nics
+            .iter()
+            .map(|(link, nic)| {
+                let mut nic = nic.clone();
+                if let Some((files, found)) = files.and_then(|files| Some((files, files.of(link)?))) {
+                    nic.numa_node = found.numa_node();
+                    (nic.upper, nic.lower) = (found.upper(), found.lower());
+                    nic.threaded_napi = found.threaded();
+                    nic.gro_flush_timeout_ns = found.gro_flush_timeout_ns();
+                    nic.napi_defer_hard_irqs = found.napi_defer_hard_irqs();
+                    nic.queues = found.queues();
+                    nic.irqs = files.irqs(&nic.name, found.has_device());
+                }
+                self.join_queues(&mut nic);
+                nic
+            })
+            .collect()
+    }
+
+    /// Adds the NAPI and the interrupt of each queue, and queues that only netlink tells of.
+    fn join_queues(&self, nic: &mut Nic) {
+        for told in self.queues.iter().filter(|told| told.ifindex == nic.ifindex) {
+            let kind = kind_of(told.direction);
+            let known = nic.queues.iter().position(|queue| (queue.kind, queue.index) == (kind, told.queue));
+            let at = known.unwrap_or_else(|| {
+                nic.queues.push(Queue::new(kind, told.queue));
+                nic.queues.len() - 1
+            });
+            nic.queues[at].napi_id = Some(told.napi_id);
+        }
+        nic.queues.sort_by_key(|queue| (queue.kind, queue.index));
+        for queue in &mut nic.queues {
+            let named = |says: fn(Option<QueueKind>, QueueKind) -> bool| {
+                let mut irqs = nic.irqs.iter().flatten();
+                let kind = |irq: &Irq| direction_of(&irq.action, Some(&nic.name)).map(kind_of);
+                irqs.find(|irq| irq.queue == Some(queue.index) && says(kind(irq), queue.kind))
+                    .map(|irq| irq.irq)
+            };
+            // A name that tells number and direction comes first: a NAPI has one interrupt by netlink, and e1000e's,
+            // which serves both queues, has two (`eth0-rx-0`, `eth0-tx-0`).
+            queue.irq = named(|told, kind| told == Some(kind))
+                .or_else(|| self.napi_irqs.get(&queue.napi_id?).copied())
+                .or_else(|| named(|told, _| told.is_none()));
+        }
+    }
+}
+
+fn kind_of(direction: Direction) -> QueueKind {
+    match direction {
+        Direction::Rx => QueueKind::Rx,
+        Direction::Tx => QueueKind::Tx,
+    }
+}
+
+/// Files that tell of all NICs of the namespace of sysfs.
+pub(super) struct Files<'a> {
+    roots: &'a Roots,
+    nic_irqs: NicIrqs,
+    /// `None` where they cannot be read.
+    lines: Option<Vec<IrqLine>>,
+}
+
+impl<'a> Files<'a> {
+    pub(super) fn read(roots: &'a Roots) -> Self {
+        let nic_irqs = NicIrqs::read(&roots.sys).unwrap_or_default();
+        Self { roots, nic_irqs, lines: irq_lines(&roots.sys).ok() }
+    }
+
+    fn of(&self, link: &LinkDetails) -> Option<NicFiles> {
+        NicFiles::find(&self.roots.sys, &link.name, link.ifindex, &link.address)
+    }
+
+    /// The interrupts of a NIC. A device without any (it is down, or its driver polls) cannot be told from one whose
+    /// interrupts are not found: unknown.
+    fn irqs(&self, nic: &str, has_device: bool) -> Option<Vec<Irq>> {
+        let lines = self.lines.as_ref()?;
+        let actions = lines.iter().flat_map(|line| line.actions.iter().map(|action| (line.irq, action)));
+        let irqs: Vec<Irq> = actions
+            .filter(|(irq, action)| self.nic_irqs.nic_of(*irq, action) == Some(nic))
+            .map(|(irq, action)| Irq {
+                irq,
+                action: action.clone(),
+                queue: queue_of(action, Some(nic)),
+                affinity: affinity(&self.roots.proc, irq),
+                affinity_effective: effective_affinity(&self.roots.proc, irq),
+            })
+            .collect();
+        (!has_device || !irqs.is_empty()).then_some(irqs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{ffi::OsString, path::PathBuf};
+
+    use super::*;
+
+    fn devices() -> Devices {
+        let link = LinkDetails {
+            ifindex: 4,
+            name: OsString::from("eth0"),
+            address: vec![0x02, 0xfc, 0, 0, 0, 1],
+            ..LinkDetails::default()
+        };
+        let nic = Nic { name: "eth0".into(), ifindex: 4, ..Nic::default() };
+        let queue = |direction, napi_id| QueueNapi { ifindex: 4, queue: 0, direction, napi_id };
+        Devices {
+            nics: vec![(link, nic)],
+            queues: vec![queue(Direction::Rx, 8193), QueueNapi { ifindex: 5, ..queue(Direction::Tx, 7) }],
+            napi_irqs: HashMap::from([(7, 77)]),
+        }
+    }
+
+    #[test]
+    fn without_files() {
+        let nics = devices().nics(None);
+        assert_eq!(nics[0].irqs, None);
+        assert_eq!(nics[0].queues, [Queue { napi_id: Some(8193), ..Queue::new(QueueKind::Rx, 0) }]);
+        let mut devices = devices();
+        devices.napi_irqs = HashMap::from([(8193, 40)]);
+        assert_eq!(devices.nics(None)[0].queues[0].irq, Some(40));
+    }
+
+    /// As e1000e does it on 7.3: one NAPI serves both queues and tells the interrupt of one.
+    #[test]
+    fn names_before_napis() {
+        let irq = |irq, action: &str| Irq {
+            irq,
+            action: action.to_owned(),
+            queue: queue_of(action, Some("eth0")),
+            affinity: None,
+            affinity_effective: None,
+        };
+        let mut devices = devices();
+        devices.queues[1] = QueueNapi { direction: Direction::Tx, ..devices.queues[0] };
+        devices.napi_irqs = HashMap::from([(8193, 35)]);
+        let irqs_of = |actions: &[(u32, &str)]| {
+            let mut nic = devices.nics[0].1.clone();
+            nic.irqs = Some(actions.iter().map(|(line, action)| irq(*line, action)).collect());
+            devices.join_queues(&mut nic);
+            nic.queues.iter().map(|queue| (queue.kind, queue.irq)).collect::<Vec<_>>()
+        };
+        let expected = [(QueueKind::Rx, Some(35)), (QueueKind::Tx, Some(36))];
+        assert_eq!(irqs_of(&[(35, "eth0-rx-0"), (36, "eth0-tx-0"), (37, "eth0")]), expected);
+        // A name without direction tells less than netlink.
+        assert_eq!(irqs_of(&[(36, "eth0-TxRx-0")]), [(QueueKind::Rx, Some(35)), (QueueKind::Tx, Some(35))]);
+    }
+
+    #[test]
+    fn with_the_files_of_this_machine() {
+        let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/host/this-machine");
+        let roots = Roots { proc: root.join("proc"), sys: root.join("sys") };
+        // The fixtures have no links: as it is there, the vectors of eth0 are its PCI device's.
+        let sys = tempfile::tempdir().unwrap();
+        let pci = sys.path().join("devices/pci0000:00/0000:00:03.0");
+        for irq in [37, 38, 39] {
+            std::fs::create_dir_all(pci.join("msi_irqs")).unwrap();
+            std::fs::write(pci.join(format!("msi_irqs/{irq}")), "msix\n").unwrap();
+        }
+        std::fs::create_dir_all(pci.join("virtio2")).unwrap();
+        std::fs::create_dir_all(sys.path().join("class/net/eth0")).unwrap();
+        std::os::unix::fs::symlink(pci.join("virtio2"), sys.path().join("class/net/eth0/device")).unwrap();
+        let mut files = Files::read(&roots);
+        files.nic_irqs = NicIrqs::read(sys.path()).unwrap();
+
+        let nics = devices().nics(Some(&files));
+        let irq = |irq, action: &str, queue, effective| Irq {
+            irq,
+            action: action.to_owned(),
+            queue,
+            affinity: Some(vec![0, 1]),
+            affinity_effective: Some(vec![effective]),
+        };
+        let expected = vec![
+            irq(37, "virtio2-config", None, 0),
+            irq(38, "virtio2-input.0", Some(0), 1),
+            irq(39, "virtio2-output.0", Some(0), 0),
+        ];
+        assert_eq!(nics[0].irqs, Some(expected));
+        let queues: Vec<_> =
+            nics[0].queues.iter().map(|queue| (queue.kind, queue.napi_id, queue.irq)).collect();
+        assert_eq!(queues, [(QueueKind::Rx, Some(8193), Some(38)), (QueueKind::Tx, None, Some(39))]);
+        assert_eq!(nics[0].threaded_napi, Some(false));
+    }
+}

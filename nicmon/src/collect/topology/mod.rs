@@ -1,0 +1,32 @@
+//! `topology`: how the network is set up, and when frames tell it.
+
+mod devices;
+mod feed;
+mod thread;
+
+pub(super) use self::feed::Feed;
+use self::thread::{Depth, Thread};
+use super::{CollectError, Filter};
+use crate::{
+    frame::topology::Topology,
+    host::{Roots, netns},
+};
+
+/// Reads the topology once: of all namespaces that can be entered, and of the NICs that the filter shows.
+///
+/// # Errors
+/// The namespace of this process or the online CPUs cannot be read, no thread be started, or the filter names something
+/// that does not exist.
+pub fn read_topology(roots: &Roots, filter: &Filter) -> Result<Topology, CollectError> {
+    let thread = Thread::start(roots.clone())?;
+    thread.ask(Depth::Devices, netns::existing(&roots.proc));
+    let mut topology = thread.wait()?;
+    filter.check_interfaces(topology.nics.iter().map(|nic| nic.name.clone()).collect())?;
+    show(&mut topology, filter);
+    Ok(topology)
+}
+
+/// Leaves the NICs that are to be shown.
+fn show(topology: &mut Topology, filter: &Filter) {
+    topology.nics.retain(|nic| filter.shows_interface(&nic.name));
+}

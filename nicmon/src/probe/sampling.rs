@@ -1,0 +1,218 @@
+//! Samples: a perf event on each CPU runs the program `sample`, which writes into the CPU's ring.
+
+use std::collections::HashMap;
+
+use aya::programs::{
+    PerfEvent, Program,
+    perf_event::{
+        HardwareEvent, PerfEventConfig, PerfEventLinkId, PerfEventScope, SamplePolicy, SoftwareEvent,
+    },
+};
+use nicmon_common::{
+    BACKLOG_SLOT, CpuState, NO_SLOT, NapiKey, SAMPLE_HARDIRQ, SAMPLE_IDLE, SAMPLE_SOFTIRQ, SAMPLE_TASK,
+    SAMPLE_USER, STACK_DEPTH, Sample, SampleStack, UNFILED,
+};
+
+use super::{Probe, ProbeError, mapped::MappedArray, reading::text};
+use crate::reading::{HowToSample, SampleEvent, SampleKind, SamplePoll, Samples, TakenSample};
+
+/// Name of the program.
+pub(super) const PROGRAM: &str = "sample";
+/// Memory that all rings together may take.
+const RING_BYTES: usize = 64 << 20;
+/// Even for short intervals the rings hold so many seconds, lest a reader that is late loses any.
+const LEAST_SECONDS: u64 = 5;
+
+/// Elements of a CPU's ring: a power of two, as the program asks.
+pub(super) fn slots(how: HowToSample, interval: std::time::Duration, cpus: u32) -> u32 {
+    let bytes = size_of::<Sample>() + if how.stacks { size_of::<SampleStack>() } else { 0 };
+    let seconds = interval.as_secs().saturating_add(1).max(LEAST_SECONDS);
+    let wanted = u64::from(how.frequency).saturating_mul(seconds).next_power_of_two();
+    let most = RING_BYTES / (cpus.max(1) as usize * bytes);
+    // The greatest power of two that is no more than what there is room for.
+    let most = (most as u64 / 2 + 1).next_power_of_two();
+    u32::try_from(wanted.min(most)).unwrap_or(1)
+}
+
+/// The perf events, and what was read of the rings.
+pub(super) struct Sampler {
+    frequency: u32,
+    event: SampleEvent,
+    ring: MappedArray<Sample>,
+    /// Call stacks by the same index, where they are kept.
+    stacks: Option<MappedArray<SampleStack>>,
+    slots: u32,
+    links: HashMap<u32, PerfEventLinkId>,
+    /// By CPU: samples taken when its ring was read last.
+    read: Vec<u32>,
+}
+
+impl Sampler {
+    pub(super) fn new(
+        frequency: u32,
+        ring: MappedArray<Sample>,
+        stacks: Option<MappedArray<SampleStack>>,
+        slots: u32,
+        cpus: usize,
+    ) -> Self {
+        let (links, read) = (HashMap::new(), vec![0; cpus]);
+        Self { frequency, event: SampleEvent::Cycles, ring, stacks, slots, links, read }
+    }
+
+    /// What was sampled since the last call.
+    pub(super) fn read(&mut self, cpus: &MappedArray<CpuState>, napi_of: &HashMap<u32, NapiKey>) -> Samples {
+        let mut samples = Samples {
+            event: self.event,
+            frequency: self.frequency,
+            cpus: u32::try_from(self.links.len()).unwrap_or(u32::MAX),
+            taken: Vec::new(),
+            lost: 0,
+        };
+        for (cpu, read) in self.read.iter_mut().enumerate() {
+            let taken = || cpus.get(cpu).map_or(0, |state| state.softirq.samples);
+            let now = taken();
+            let new = now.wrapping_sub(*read);
+            let first = now.wrapping_sub(new.min(self.slots));
+            *read = now;
+            let begin = samples.taken.len();
+            for back in 0..now.wrapping_sub(first) {
+                let number = first.wrapping_add(back);
+                let at = cpu * self.slots as usize + (number & (self.slots - 1)) as usize;
+                if let Some(sample) = self.ring.get(at) {
+                    let mut taken = taken_sample(cpu, &sample, napi_of);
+                    if let Some(stack) = self.stacks.as_ref().and_then(|stacks| stacks.get(at)) {
+                        let length = STACK_DEPTH.min(sample.stack_len as usize);
+                        taken.stack = stack.addresses[..length].to_vec();
+                    }
+                    samples.taken.push(taken);
+                }
+            }
+            // What the sampler has written over while it was read is nobody's.
+            let over =
+                usize::try_from(taken().wrapping_sub(first).saturating_sub(self.slots)).unwrap_or(usize::MAX);
+            let kept = samples.taken.len() - begin;
+            samples.taken.drain(begin..begin + over.min(kept));
+            samples.lost += u64::from(new) - (kept - over.min(kept)) as u64;
+        }
+        samples
+    }
+}
+
+fn taken_sample(cpu: usize, sample: &Sample, napi_of: &HashMap<u32, NapiKey>) -> TakenSample {
+    let kind = match sample.kind {
+        SAMPLE_IDLE => SampleKind::Idle,
+        SAMPLE_USER => SampleKind::User,
+        SAMPLE_HARDIRQ => SampleKind::HardIrq,
+        SAMPLE_TASK => SampleKind::Task,
+        kind => SampleKind::Softirq(kind.saturating_sub(SAMPLE_SOFTIRQ)),
+    };
+    let poll = match sample.napi {
+        UNFILED | NO_SLOT => None,
+        BACKLOG_SLOT => Some(SamplePoll::Backlog),
+        slot => napi_of.get(&slot).copied().map(SamplePoll::Napi),
+    };
+    TakenSample {
+        cpu: u32::try_from(cpu).unwrap_or(u32::MAX),
+        address: sample.address,
+        kind,
+        poll,
+        comm: text(&sample.comm),
+        stack: Vec::new(),
+    }
+}
+
+impl Probe {
+    /// Samples these CPUs and no others. Those that are new begin to be sampled now; a CPU that cannot be is left out.
+    ///
+    /// # Errors
+    /// None can be sampled.
+    pub fn sample_cpus(&mut self, wanted: &[u32]) -> Result<(), ProbeError> {
+        let Some(mut sampler) = self.sampler.take() else { return Ok(()) };
+        let result = self.attach_samplers(&mut sampler, wanted);
+        self.sampler = Some(sampler);
+        result
+    }
+
+    fn attach_samplers(&mut self, sampler: &mut Sampler, wanted: &[u32]) -> Result<(), ProbeError> {
+        let Some(Program::PerfEvent(program)) = self.ebpf.program_mut(PROGRAM) else {
+            return Err(ProbeError::Object { what: PROGRAM });
+        };
+        let gone: Vec<u32> = sampler.links.keys().filter(|cpu| !wanted.contains(cpu)).copied().collect();
+        for cpu in gone {
+            if let Some(link) = sampler.links.remove(&cpu) {
+                // The event of a CPU that went offline is dead already.
+                let _ = program.detach(link);
+            }
+        }
+        let mut failed = None;
+        for cpu in wanted {
+            if sampler.links.contains_key(cpu) {
+                continue;
+            }
+            if sampler.links.is_empty() {
+                sampler.event = SampleEvent::Cycles;
+            }
+            let mut attached = attach(program, sampler.event, sampler.frequency, *cpu);
+            if attached.is_err() && sampler.event == SampleEvent::Cycles && sampler.links.is_empty() {
+                // No PMU: ENOENT, ENXIO, ENODEV or EOPNOTSUPP, as the machine has it.
+                sampler.event = SampleEvent::CpuClock;
+                attached = attach(program, sampler.event, sampler.frequency, *cpu);
+            }
+            match attached {
+                Ok(link) => {
+                    sampler.links.insert(*cpu, link);
+                }
+                Err(source) => failed = Some(source),
+            }
+        }
+        match failed {
+            Some(source) if sampler.links.is_empty() => Err(ProbeError::program("attach", PROGRAM, source)),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn attach(
+    program: &mut PerfEvent,
+    event: SampleEvent,
+    frequency: u32,
+    cpu: u32,
+) -> Result<PerfEventLinkId, aya::programs::ProgramError> {
+    let config = match event {
+        SampleEvent::Cycles => PerfEventConfig::Hardware(HardwareEvent::CpuCycles),
+        SampleEvent::CpuClock => PerfEventConfig::Software(SoftwareEvent::CpuClock),
+    };
+    let policy = SamplePolicy::Frequency(u64::from(frequency));
+    program.attach(config, PerfEventScope::AllProcessesOneCpu { cpu }, policy, false)
+}
+
+/// Loads the program.
+pub(super) fn load(ebpf: &mut aya::Ebpf) -> Result<(), ProbeError> {
+    match ebpf.program_mut(PROGRAM) {
+        Some(Program::PerfEvent(program)) => {
+            program.load().map_err(|source| ProbeError::program("load", PROGRAM, source))
+        }
+        _ => Err(ProbeError::Object { what: PROGRAM }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn rings_hold_an_interval_and_stay_small() {
+        let how = |frequency, stacks| HowToSample { frequency, stacks };
+        assert_eq!(slots(how(99, true), Duration::from_secs(1), 2), 512);
+        assert_eq!(slots(how(4999, false), Duration::from_secs(10), 2), 65_536);
+        for (frequency, seconds, cpus) in [(1, 0, 1), (4999, 86_400, 8192), (4999, 60, 256), (99, 1, 8192)] {
+            for (stacks, bytes) in [(false, 48), (true, 48 + 127 * 8)] {
+                let slots = slots(how(frequency, stacks), Duration::from_secs(seconds), cpus);
+                assert!(slots.is_power_of_two());
+                assert!(slots as usize * cpus as usize * bytes <= RING_BYTES, "{slots}");
+            }
+        }
+    }
+}
