@@ -1,0 +1,168 @@
+//! Lines out of a stream, plain or compressed.
+
+use std::{
+    io::{self, Read},
+    mem,
+};
+
+use super::{
+    summary::SUMMARY_MAGIC,
+    unpack::{Input, MAGIC, Step, Unpacker},
+};
+
+/// What stands next in a stream.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Piece {
+    /// A line, with its end. Of a compressed stream, one that its checksum or text after it vouches for.
+    Line(Vec<u8>),
+    /// Bytes that cannot be read and were skipped.
+    Damage {
+        /// How many they are.
+        bytes: u64,
+    },
+    /// The stream ends within a line, or within the zstd frame that holds it.
+    Cut {
+        /// As much of the line as can be trusted: all of it, should only its end be missing.
+        line: Vec<u8>,
+        /// What the stream has of it, in bytes.
+        bytes: u64,
+    },
+    /// A line of more bytes than the limit.
+    TooLong,
+    /// The stream ends.
+    End,
+}
+
+/// Lines of a stream.
+pub(super) struct Lines {
+    stream: Stream,
+    /// What was read, and not given yet.
+    text: Vec<u8>,
+    /// As much of `text` holds no line end.
+    searched: usize,
+    /// Whether all of `text` can be trusted.
+    is_sure: bool,
+    /// Whether the present zstd frame gave a line.
+    has_given: bool,
+    limit: usize,
+}
+
+enum Stream {
+    /// Nobody has looked.
+    Unknown(Option<Input>),
+    Plain(Input),
+    Packed(Box<Unpacker>),
+}
+
+impl Lines {
+    pub(super) fn new(source: Box<dyn Read + Send>, limit: usize) -> Self {
+        Self {
+            stream: Stream::Unknown(Some(Input::new(source))),
+            text: Vec::new(),
+            searched: 0,
+            is_sure: true,
+            has_given: false,
+            limit,
+        }
+    }
+
+    /// Of zstd, whatever the first bytes are.
+    pub(super) fn of_packed(source: Box<dyn Read + Send>, limit: usize) -> io::Result<Self> {
+        let unpacker = Box::new(Unpacker::new(Input::new(source))?);
+        Ok(Self { stream: Stream::Packed(unpacker), ..Self::new(Box::new(io::empty()), limit) })
+    }
+
+    /// The next piece. After a cut, a line too long or the end there is none.
+    pub(super) fn next(&mut self) -> io::Result<Piece> {
+        loop {
+            match self.text[self.searched..].iter().position(|byte| *byte == b'\n') {
+                Some(at) => {
+                    let end = self.searched + at + 1;
+                    if self.is_sure || end < self.text.len() {
+                        return Ok(Piece::Line(self.give(end)));
+                    }
+                    self.searched = end - 1;
+                }
+                None => self.searched = self.text.len(),
+            }
+            if self.text.len() > self.limit {
+                return Ok(Piece::TooLong);
+            }
+            if let Some(piece) = self.read_on()? {
+                return Ok(piece);
+            }
+        }
+    }
+
+    /// The longest line that is given.
+    pub(super) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    fn give(&mut self, end: usize) -> Vec<u8> {
+        let rest = self.text.split_off(end);
+        self.searched = 0;
+        // What is sure is of zstd frames that have ended.
+        self.has_given = !self.is_sure;
+        mem::replace(&mut self.text, rest)
+    }
+
+    /// Adds to the text; returns what ends it.
+    fn read_on(&mut self) -> io::Result<Option<Piece>> {
+        match &mut self.stream {
+            Stream::Unknown(input) => {
+                // It is taken here only, and the stream is another at once.
+                let Some(input) = input.take() else { return Ok(Some(Piece::End)) };
+                self.stream = recognise(input)?;
+                Ok(None)
+            }
+            Stream::Plain(input) => {
+                if !input.bytes.is_empty() || input.more()? {
+                    self.text.append(&mut input.bytes);
+                    return Ok(None);
+                }
+                Ok(Some(self.end()))
+            }
+            Stream::Packed(unpacker) => match unpacker.step(&mut self.text)? {
+                Step::Text => {
+                    self.is_sure = false;
+                    Ok(None)
+                }
+                Step::FrameEnd => {
+                    self.is_sure = true;
+                    self.has_given = false;
+                    Ok(None)
+                }
+                Step::Damage { bytes } => {
+                    self.text.clear();
+                    self.searched = 0;
+                    self.is_sure = true;
+                    self.has_given = false;
+                    Ok(Some(Piece::Damage { bytes }))
+                }
+                Step::Cut { bytes } => {
+                    let bytes = if self.has_given { self.text.len() as u64 } else { bytes };
+                    Ok(Some(Piece::Cut { line: Vec::new(), bytes }))
+                }
+                Step::End => Ok(Some(self.end())),
+            },
+        }
+    }
+
+    fn end(&mut self) -> Piece {
+        self.searched = 0;
+        let line = mem::take(&mut self.text);
+        if line.is_empty() { Piece::End } else { Piece::Cut { bytes: line.len() as u64, line } }
+    }
+}
+
+/// Tells by its first bytes what a stream is.
+fn recognise(mut input: Input) -> io::Result<Stream> {
+    while input.bytes.len() < MAGIC.len() && input.more()? {}
+    let begin = &input.bytes[..input.bytes.len().min(MAGIC.len())];
+    // A recording may be cut in its first bytes, and begin with a summary if what is before was cut off.
+    if !begin.is_empty() && (MAGIC.starts_with(begin) || SUMMARY_MAGIC.starts_with(begin)) {
+        return Ok(Stream::Packed(Box::new(Unpacker::new(input)?)));
+    }
+    Ok(Stream::Plain(input))
+}

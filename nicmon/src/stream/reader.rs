@@ -1,0 +1,229 @@
+//! Reads frames from a file or a pipe.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
+
+use serde::Deserialize;
+
+use super::{
+    error::ReadError,
+    lines::{Lines, Piece},
+};
+use crate::frame::{Frame, SCHEMA};
+
+/// The longest line that is read. A frame of 256 CPUs and 16 NICs with a queue on each CPU takes 2 MB.
+const LINE_LIMIT: usize = 64 * 1024 * 1024;
+/// What the schemas of all versions begin with.
+const FAMILY: &str = "nicmon.frame/";
+
+/// Reads frames one by one, from a recording or from JSON lines: it is the content that tells which.
+///
+/// What cannot be read is skipped, and [`Self::warning`] tells of it.
+pub struct Reader {
+    name: String,
+    lines: Lines,
+    frames: u64,
+    damage: Option<Damage>,
+    cut_bytes: Option<u64>,
+    is_done: bool,
+}
+
+/// What was skipped.
+#[derive(Default)]
+struct Damage {
+    places: u64,
+    bytes: u64,
+    /// Frames before the first place.
+    frames_before: u64,
+}
+
+impl Reader {
+    /// Opens a file; `-` is standard input.
+    ///
+    /// # Errors
+    /// The file cannot be opened.
+    pub fn open(path: &Path) -> Result<Self, ReadError> {
+        if path.as_os_str() == "-" {
+            return Ok(Self::new("standard input".to_owned(), Box::new(io::stdin()), LINE_LIMIT));
+        }
+        let name = path.display().to_string();
+        match File::open(path) {
+            Ok(file) => Ok(Self::new(name, Box::new(file), LINE_LIMIT)),
+            Err(source) => Err(ReadError::Open { name, source }),
+        }
+    }
+
+    /// Reads from anything; messages call it "the stream".
+    pub fn from_read(source: Box<dyn Read + Send>) -> Self {
+        Self::new("the stream".to_owned(), source, LINE_LIMIT)
+    }
+
+    /// Reads a part of a recording, before which so many frames were read.
+    pub(super) fn of_rest(name: String, source: Box<dyn Read + Send>, frames: u64) -> io::Result<Self> {
+        let lines = Lines::of_packed(source, LINE_LIMIT)?;
+        Ok(Self { name, lines, frames, damage: None, cut_bytes: None, is_done: false })
+    }
+
+    pub(super) fn new(name: String, source: Box<dyn Read + Send>, limit: usize) -> Self {
+        let lines = Lines::new(source, limit);
+        Self { name, lines, frames: 0, damage: None, cut_bytes: None, is_done: false }
+    }
+
+    /// The next frame; `None` at the end. Waits where the stream does.
+    ///
+    /// # Errors
+    /// It is no stream of frames, or one of a newer schema; nothing in it can be read; or the system fails to read.
+    /// After an error there are no more frames.
+    #[expect(clippy::should_implement_trait, reason = "an iterator of results would go on after an error")]
+    pub fn next(&mut self) -> Result<Option<Frame>, ReadError> {
+        if self.is_done {
+            return Ok(None);
+        }
+        let next = self.read_on();
+        self.is_done = !matches!(next, Ok(Some(_)));
+        self.frames += u64::from(!self.is_done);
+        next
+    }
+
+    /// What was cut off or skipped, as a sentence; complete after the end. `None`: all of it was read.
+    pub fn warning(&self) -> Option<String> {
+        let name = &self.name;
+        let damage = self.damage.as_ref().map(|Damage { places, bytes, frames_before }| {
+            let (before, bytes) = (counted(*frames_before, "frame"), counted(*bytes, "byte"));
+            match places {
+                1 => format!("{name} is damaged after {before}: {bytes} left out"),
+                _ => format!(
+                    "{name} is damaged in {places} places, the first after {before}: {bytes} left out"
+                ),
+            }
+        });
+        let cut = self.cut_bytes.map(|bytes| {
+            let (frames, bytes) = (counted(self.frames, "frame"), counted(bytes, "byte"));
+            format!("{name} is cut off after {frames}: {bytes} of one that is not whole left out")
+        });
+        match (damage, cut) {
+            (Some(damage), Some(cut)) => Some(format!("{damage}; {cut}")),
+            (damage, cut) => damage.or(cut),
+        }
+    }
+
+    fn read_on(&mut self) -> Result<Option<Frame>, ReadError> {
+        loop {
+            let piece = self.lines.next();
+            let piece = piece.map_err(|source| ReadError::Read { name: self.name.clone(), source })?;
+            match piece {
+                // An empty line is nothing.
+                Piece::Line(line) if line.trim_ascii().is_empty() => {}
+                Piece::Line(line) => match parse(&line) {
+                    Ok(frame) => return Ok(Some(frame)),
+                    Err(Unfit::Newer { schema }) => return Err(self.newer(schema)),
+                    Err(Unfit::NoFrame { why }) if self.is_untouched() => return Err(self.foreign(why)),
+                    Err(Unfit::NoFrame { .. }) => self.skipped(line.len() as u64),
+                },
+                Piece::Damage { bytes } => self.skipped(bytes),
+                // The end of the last line may be all that is missing.
+                Piece::Cut { line, bytes } => match parse(&line) {
+                    Ok(frame) => return Ok(Some(frame)),
+                    Err(Unfit::Newer { schema }) => return Err(self.newer(schema)),
+                    Err(Unfit::NoFrame { why }) if self.is_untouched() && !begins_as_frame(&line) => {
+                        return Err(self.foreign(why));
+                    }
+                    Err(Unfit::NoFrame { .. }) => {
+                        self.cut_bytes = Some(bytes);
+                        return self.end();
+                    }
+                },
+                Piece::TooLong => {
+                    let (name, limit) = (self.name.clone(), self.lines.limit());
+                    return Err(ReadError::LongLine { name, limit, frames: self.frames });
+                }
+                Piece::End => return self.end(),
+            }
+        }
+    }
+
+    /// Whether nothing of nicmon's was seen yet.
+    fn is_untouched(&self) -> bool {
+        self.frames == 0 && self.damage.is_none()
+    }
+
+    fn newer(&self, schema: String) -> ReadError {
+        ReadError::Newer { name: self.name.clone(), schema }
+    }
+
+    fn foreign(&self, why: String) -> ReadError {
+        ReadError::Foreign { name: self.name.clone(), why }
+    }
+
+    fn skipped(&mut self, bytes: u64) {
+        let frames_before = self.frames;
+        let damage = self.damage.get_or_insert_with(|| Damage { frames_before, ..Damage::default() });
+        damage.places += 1;
+        damage.bytes += bytes;
+    }
+
+    fn end(&self) -> Result<Option<Frame>, ReadError> {
+        let name = self.name.clone();
+        match (self.frames, &self.damage, self.cut_bytes) {
+            (1.., _, _) => Ok(None),
+            (0, Some(_), _) => Err(ReadError::Damaged { name }),
+            (0, None, Some(_)) => Err(ReadError::NoWholeFrame { name }),
+            (0, None, None) => Err(ReadError::Empty { name }),
+        }
+    }
+}
+
+/// Why a line gives no frame.
+enum Unfit {
+    /// It is of another version of the schema.
+    Newer { schema: String },
+    /// It is none.
+    NoFrame { why: String },
+}
+
+fn parse(line: &[u8]) -> Result<Frame, Unfit> {
+    #[derive(Deserialize)]
+    struct Header {
+        schema: String,
+    }
+    let (schema, parsed) = match serde_json::from_slice::<Frame>(line) {
+        Ok(frame) => (frame.schema.clone(), Ok(frame)),
+        // What is no frame of ours may be one of a newer nicmon.
+        Err(error) => match serde_json::from_slice::<Header>(line) {
+            Ok(header) => (header.schema, Err(error)),
+            Err(_) => return Err(Unfit::NoFrame { why: format!("its first line is no frame ({error})") }),
+        },
+    };
+    if schema != SCHEMA {
+        return Err(if schema.starts_with(FAMILY) {
+            Unfit::Newer { schema }
+        } else {
+            Unfit::NoFrame { why: format!("its first line is of the schema {schema:?}") }
+        });
+    }
+    parsed.map_err(|error| Unfit::NoFrame { why: format!("its first line is no whole frame ({error})") })
+}
+
+/// Whether a line that was cut may have been a frame.
+fn begins_as_frame(line: &[u8]) -> bool {
+    let begin = format!("{{\"schema\":\"{FAMILY}");
+    let shorter = line.len().min(begin.len());
+    line[..shorter] == begin.as_bytes()[..shorter]
+}
+
+/// `1 frame`, `1,734 bytes`.
+pub(super) fn counted(number: u64, what: &str) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{text} {what}{plural}")
+}

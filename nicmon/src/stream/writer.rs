@@ -1,0 +1,119 @@
+//! Writes recordings.
+
+use std::io::{self, Write};
+
+use zstd::{bulk::Compressor, zstd_safe::CParameter};
+
+use super::{span::Span, summary::Summary};
+use crate::frame::{Frame, Merged};
+
+/// The fastest of the usual levels: higher ones save 5 % on small frames, nothing on large ones.
+const LEVEL: i32 = 1;
+/// After so long a time frames are summed up: a report of an hour reads 60 sums, and the frames of a minute if the end
+/// is cut off.
+const SUMMARY_AFTER_NS: u64 = 60_000_000_000;
+/// Fewer frames than these are read as quickly as their sum.
+const SUMMARY_FRAMES: u64 = 10;
+
+/// A frame as one line of JSON, with its line end.
+pub fn json_line(frame: &Frame) -> String {
+    // A frame is numbers, strings and lists of them: there is nothing in it that JSON cannot say.
+    let mut line = serde_json::to_string(frame).unwrap_or_default();
+    line.push('\n');
+    line
+}
+
+/// Writes a recording. Each frame is handed on whole at once: nothing waits here. Every minute their sum is written, too.
+pub struct Writer<W> {
+    inner: W,
+    compressor: Compressor<'static>,
+    frames: u64,
+    bytes: u64,
+    unsummed: Unsummed,
+}
+
+/// Frames that no summary holds.
+#[derive(Default)]
+struct Unsummed {
+    merged: Merged,
+    frames: u64,
+    bytes: u64,
+    span: Option<Span>,
+    /// Whether the time of one cannot be read.
+    lacks_time: bool,
+}
+
+impl<W: Write> Writer<W> {
+    /// A recording into `inner`, from its present position.
+    ///
+    /// # Errors
+    /// The compressor's memory cannot be had.
+    pub fn new(inner: W) -> io::Result<Self> {
+        let mut compressor = Compressor::new(LEVEL)?;
+        compressor.set_parameter(CParameter::ChecksumFlag(true))?;
+        Ok(Self { inner, compressor, frames: 0, bytes: 0, unsummed: Unsummed::default() })
+    }
+
+    /// Adds a frame.
+    ///
+    /// # Errors
+    /// It cannot be written, or in part only: a reader then says that the recording is cut.
+    pub fn write(&mut self, frame: &Frame) -> io::Result<()> {
+        let packed = self.compressor.compress(json_line(frame).as_bytes())?;
+        self.inner.write_all(&packed)?;
+        self.inner.flush()?;
+        self.frames += 1;
+        self.bytes += packed.len() as u64;
+        self.unsummed.add(frame, packed.len() as u64);
+        if self.unsummed.merged.interval_ns() >= SUMMARY_AFTER_NS {
+            self.sum_up()?;
+        }
+        Ok(())
+    }
+
+    /// Sums up the frames that no sum holds yet: the last thing to do.
+    ///
+    /// # Errors
+    /// The sum cannot be written. All frames are there without it, too.
+    pub fn finish(&mut self) -> io::Result<()> {
+        self.sum_up()
+    }
+
+    fn sum_up(&mut self) -> io::Result<()> {
+        if self.unsummed.frames < SUMMARY_FRAMES {
+            return Ok(());
+        }
+        let Unsummed { merged, frames, bytes, span, lacks_time } = std::mem::take(&mut self.unsummed);
+        let Some(frame) = merged.frame() else { return Ok(()) };
+        let span = span.filter(|_| !lacks_time);
+        let packed = Summary { frames, span, frame }.pack(bytes, &mut self.compressor)?;
+        self.inner.write_all(&packed)?;
+        self.inner.flush()?;
+        self.bytes += packed.len() as u64;
+        Ok(())
+    }
+
+    /// Frames written.
+    pub fn frames(&self) -> u64 {
+        self.frames
+    }
+
+    /// Bytes they take, with their sums.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+impl Unsummed {
+    fn add(&mut self, frame: &Frame, bytes: u64) {
+        let span = Span::of(frame);
+        self.merged.add(frame);
+        self.frames += 1;
+        self.bytes += bytes;
+        self.lacks_time |= span.is_none();
+        self.span = match (self.span, span) {
+            (Some(before), Some(span)) => Some(before.with(span)),
+            (before, span) => before.or(span),
+        };
+    }
+}
