@@ -1,0 +1,156 @@
+//! What the screen makes of a frame's counters.
+
+use std::cmp::Reverse;
+
+use super::{Sort, text::Figure};
+use crate::frame::{Cpu, Frame, NapiMode, Nic, pct_of};
+
+/// A time in percent of the interval; unknown if the interval is.
+pub(super) fn share(ns: Option<u64>, interval_ns: u64) -> Option<f64> {
+    ns.filter(|_| interval_ns > 0).map(|ns| pct_of(ns, interval_ns))
+}
+
+/// A count a second.
+pub(super) fn per_s(count: Option<u64>, interval_ns: u64) -> Option<f64> {
+    count.filter(|_| interval_ns > 0).map(|count| count as f64 * 1e9 / interval_ns as f64)
+}
+
+/// Polls and, as far as known, interrupts of a NIC on all CPUs, in percent of one.
+pub(super) fn load_pct(nic: &Nic, interval_ns: u64) -> Option<f64> {
+    let polls = share(nic.poll_ns, interval_ns)?;
+    Some(polls + share(nic.hardirq_ns, interval_ns).unwrap_or(0.0))
+}
+
+/// Where a NIC loads a CPU most.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Worst {
+    /// This CPU, in percent of it; of those whose load is known.
+    Cpu(u32, f64),
+    /// It did something somewhere, but no load is known.
+    Unknown,
+    /// It did nothing anywhere.
+    Nowhere,
+}
+
+/// The CPU that a NIC loads most.
+pub(super) fn worst_cpu(nic: &Nic) -> Worst {
+    let known = nic.cpus.iter().filter_map(|on| Some((on.cpu, on.load_pct?)));
+    match known.max_by(|a, b| a.1.total_cmp(&b.1)) {
+        Some((cpu, load)) => Worst::Cpu(cpu, load),
+        None if nic.cpus.is_empty() && nic.poll_ns.is_some() => Worst::Nowhere,
+        None => Worst::Unknown,
+    }
+}
+
+/// A NIC's load on one CPU.
+pub(super) fn load_on(nic: &Nic, cpu: u32) -> Figure {
+    match nic.cpus.iter().find(|on| on.cpu == cpu) {
+        Some(on) => on.load_pct.into(),
+        None if nic.poll_ns.is_none() => Figure::Unknown,
+        None => Figure::Nothing,
+    }
+}
+
+/// Packets that were dropped for want of room or takers. Not those that were damaged (`rx_crc`) or came on a standby
+/// link (`rx_nohandler`); and not `rx_fifo`, which need not count packets (`struct rtnl_link_stats64` in `include/uapi/linux/if_link.h`).
+pub(super) fn dropped(nic: &Nic) -> Option<u64> {
+    let drops = nic.counters.drops?;
+    Some(drops.rx_dropped.saturating_add(drops.rx_missed).saturating_add(drops.tx_dropped))
+}
+
+/// Time of polls and interrupts for each packet received or sent.
+///
+/// Unknown where part of it is: busy polls have no time, and CPUs that are not shown handle packets, too.
+pub(super) fn ns_per_packet(frame: &Frame, nic: &Nic) -> Figure {
+    let counters = &nic.counters;
+    let known = || {
+        let packets = counters.rx_packets?.saturating_add(counters.tx_packets?);
+        let ns = nic.poll_ns?.saturating_add(nic.hardirq_ns?);
+        let is_timed = nic.napis.iter().flatten().all(|napi| napi.mode != NapiMode::Busy);
+        let is_whole = frame.cpus.len() == frame.host.cpus_online as usize;
+        (is_timed && is_whole).then_some((ns, packets))
+    };
+    match known() {
+        None => Figure::Unknown,
+        Some((_, 0)) => Figure::Nothing,
+        Some((ns, packets)) => Figure::Known(ns as f64 / packets as f64),
+    }
+}
+
+/// NICs in the order asked for; unknown figures come last.
+pub(super) fn in_order(frame: &Frame, sort: Sort) -> Vec<&Nic> {
+    let mut nics: Vec<&Nic> = frame.nics.iter().collect();
+    let descending = |a: Option<f64>, b: Option<f64>| b.unwrap_or(-1.0).total_cmp(&a.unwrap_or(-1.0));
+    match sort {
+        Sort::Load => nics.sort_by(|a, b| {
+            let load = |nic| load_pct(nic, frame.interval_ns);
+            descending(load(a), load(b)).then_with(|| traffic(b).cmp(&traffic(a)))
+        }),
+        Sort::Received => nics.sort_by_key(|nic| Reverse(nic.counters.rx_packets)),
+        Sort::Drops => nics.sort_by_key(|nic| Reverse(dropped(nic))),
+        Sort::Name => nics.sort_by(|a, b| a.name.cmp(&b.name)),
+    }
+    nics
+}
+
+fn traffic(nic: &Nic) -> u64 {
+    nic.counters.rx_packets.unwrap_or(0).saturating_add(nic.counters.tx_packets.unwrap_or(0))
+}
+
+/// How much network work a CPU has, to put the worst first: by softirqs and interrupts, by its NICs (whose threads are
+/// no softirq), or where no time is known by the kernel's own accounting.
+pub(super) fn network_pct(frame: &Frame, cpu: &Cpu) -> f64 {
+    let of = |ns: u64| pct_of(ns, frame.interval_ns);
+    let exact = cpu.softirq.and_then(|softirq| {
+        let net = of(softirq.net_rx.vector.ns?) + of(softirq.net_tx.ns?);
+        Some(net + of(cpu.hardirq_ns.unwrap_or(0)))
+    });
+    let on = |nic: &Nic| nic.cpus.iter().find(|on| on.cpu == cpu.cpu).and_then(|on| on.load_pct);
+    let nics: f64 = frame.nics.iter().filter_map(on).sum();
+    match exact {
+        Some(exact) => exact.max(nics),
+        None => nics.max(cpu.stat.map_or(0.0, |stat| stat.softirq_pct + stat.irq_pct)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame() -> Frame {
+        const RECORDING: &str = include_str!("../../tests/fixtures/frames/demo-rps.ndjson");
+        let line = RECORDING.lines().last().expect("the recording has frames");
+        serde_json::from_str(line).expect("the recording's lines are frames")
+    }
+
+    #[test]
+    fn unknown_parts_make_the_whole_unknown() {
+        let mut frame = frame();
+        let mut nic = frame.nics.swap_remove(0);
+        assert!(matches!(ns_per_packet(&frame, &nic), Figure::Known(ns) if ns > 100.0));
+        let hidden = frame.cpus.pop();
+        assert_eq!(ns_per_packet(&frame, &nic), Figure::Unknown, "a CPU is not shown");
+        frame.cpus.extend(hidden);
+        nic.napis.as_mut().expect("polls are counted")[0].mode = NapiMode::Busy;
+        assert_eq!(ns_per_packet(&frame, &nic), Figure::Unknown, "busy polls have no time");
+        nic.cpus[0].load_pct = None;
+        assert_eq!(worst_cpu(&nic), Worst::Unknown);
+        assert_eq!(load_on(&nic, nic.cpus[0].cpu), Figure::Unknown);
+        nic.cpus.clear();
+        assert_eq!((worst_cpu(&nic), load_on(&nic, 0)), (Worst::Nowhere, Figure::Nothing));
+        nic.poll_ns = None;
+        assert_eq!((worst_cpu(&nic), load_on(&nic, 0)), (Worst::Unknown, Figure::Unknown));
+        assert_eq!(load_pct(&nic, 1), None);
+        assert_eq!((share(Some(5), 0), per_s(Some(5), 0)), (None, None), "an interval of nothing");
+    }
+
+    #[test]
+    fn orders() {
+        let mut frame = frame();
+        frame.nics[0].poll_ns = None;
+        let names = |sort| in_order(&frame, sort).iter().map(|nic| nic.name.as_str()).collect::<Vec<_>>();
+        assert_eq!(names(Sort::Load), ["(backlog)", "eth0", "ifb0", "ifb1", "lo", "demo-rx"]);
+        assert_eq!(names(Sort::Received)[0], "demo-rx");
+        assert_eq!(names(Sort::Name), ["(backlog)", "demo-rx", "eth0", "ifb0", "ifb1", "lo"]);
+    }
+}

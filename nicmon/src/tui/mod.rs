@@ -1,0 +1,32 @@
+//! The screen: what is known ([`State`]), what happens to it ([`update()`]), how it looks ([`view`]), and the
+//! terminal it is drawn on ([`Screen`]). It sees frames alone, so live and recorded ones look the same.
+
+mod costs;
+mod figures;
+mod paint;
+mod screen;
+mod state;
+mod terminal;
+mod text;
+mod theme;
+mod update;
+pub mod view;
+mod window;
+
+use ratatui::{buffer::Buffer, layout::Rect};
+
+pub use self::{
+    costs::Subject,
+    screen::{Screen, Told},
+    state::{Drivers, Sort, Source, State, View},
+    theme::Theme,
+    update::{Event, Wish, update},
+    window::{Span, Window},
+};
+
+/// The screen of this state on a terminal of this size, as it would be drawn.
+pub fn draw_to_buffer(state: &State, width: u16, height: u16) -> Buffer {
+    let mut buffer = Buffer::empty(Rect::new(0, 0, width, height));
+    view::render(state, &mut buffer);
+    buffer
+}

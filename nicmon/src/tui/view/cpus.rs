@@ -1,0 +1,216 @@
+//! The table of NICs and CPUs: is one CPU the bottleneck?
+
+use std::cmp::Ordering;
+
+use ratatui::{buffer::Buffer, layout::Rect, style::Style};
+
+use super::nics::{NAME_WIDTH, first_row};
+use crate::{
+    frame::{Cpu, Frame, Nic, Softirqs},
+    tui::{
+        State, Theme, figures,
+        paint::{left, right},
+        text::{Figure, pct, printable, scaled, short_pct},
+    },
+};
+
+/// Widths of a CPU's column, a space included, the widest that lets all fit is taken.
+const WIDTHS: [u16; 3] = [7, 6, 5];
+/// With a column this narrow a percentage has 3 characters.
+const NARROWEST: u16 = 4;
+/// Rows below the NICs.
+pub(super) const TOTALS: u16 = 12;
+
+/// How a total's cell is shown.
+enum Kind {
+    /// Percent of the CPU, the more the worse.
+    Load,
+    /// Percent, as it is.
+    Share,
+    /// A count: a second.
+    Count,
+}
+
+/// A row about the CPU as a whole.
+struct Total {
+    label: &'static str,
+    kind: Kind,
+    /// Where not all rows fit those of the lowest ranks stay.
+    rank: u16,
+    value: fn(&Frame, &Cpu) -> Option<f64>,
+}
+
+const ROWS: [Total; TOTALS as usize] = [
+    Total { label: "all softirqs", kind: Kind::Load, rank: 3, value: |f, cpu| share(f, all_softirqs(cpu)) },
+    Total { label: "NET_RX", kind: Kind::Load, rank: 0, value: |f, cpu| share(f, net_rx(cpu)) },
+    Total { label: "NET_TX", kind: Kind::Load, rank: 8, value: |f, cpu| share(f, net_tx(cpu)) },
+    Total { label: "hard irqs", kind: Kind::Load, rank: 1, value: |f, cpu| share(f, cpu.hardirq_ns) },
+    Total { label: "ksoftirqd", kind: Kind::Load, rank: 4, value: |f, cpu| share(f, cpu.ksoftirqd_ns) },
+    Total { label: "kernel's soft", kind: Kind::Share, rank: 5, value: |_, cpu| Some(cpu.stat?.softirq_pct) },
+    Total { label: "kernel's idle", kind: Kind::Share, rank: 2, value: |_, cpu| Some(cpu.stat?.idle_pct) },
+    Total { label: "squeezed/s", kind: Kind::Count, rank: 6, value: squeezed },
+    Total { label: "dropped/s", kind: Kind::Count, rank: 7, value: dropped },
+    Total { label: "packets/s", kind: Kind::Count, rank: 9, value: processed },
+    Total { label: "NET_RX runs/s", kind: Kind::Count, rank: 10, value: net_rx_runs },
+    Total { label: "hard irqs/s", kind: Kind::Count, rank: 11, value: hard_irqs },
+];
+
+/// Draws the NICs that fit and the rows of the CPUs.
+pub(super) fn render(state: &State, frame: &Frame, nics: &[&Nic], area: Rect, buffer: &mut Buffer) {
+    let columns = Columns::of(state, frame, area.width.saturating_sub(NAME_WIDTH));
+    let mut table = Table { state, columns: &columns, area, y: area.y, buffer };
+    if let Some(note) = columns.note(frame.cpus.len()) {
+        table.note(&note);
+    }
+    table.head();
+
+    // At least a third of the room is the NICs'.
+    let room = area.bottom().saturating_sub(table.y);
+    let totals = TOTALS.min(room - room / 3);
+    let shown = usize::from(room - totals).min(nics.len());
+    let first = first_row(state.row, nics.len(), shown);
+    for nic in nics.iter().skip(first).take(shown) {
+        table.row(&printable(&nic.name), Theme::name(), |cpu| (figures::load_on(nic, cpu.cpu), &Kind::Load));
+    }
+    // NICs that are few leave their room to the rows. What nobody knows of any CPU leaves it to the others.
+    let room = area.bottom().saturating_sub(table.y);
+    let is_unknown = |total: &Total| frame.cpus.iter().all(|cpu| (total.value)(frame, cpu).is_none());
+    let mut ranks: Vec<_> = ROWS.iter().map(|total| (is_unknown(total), total.rank)).collect();
+    ranks.sort_unstable();
+    ranks.truncate(room.into());
+    for total in ROWS.iter().filter(|total| ranks.iter().any(|(_, rank)| *rank == total.rank)) {
+        table.row(total.label, state.theme.head(), |cpu| ((total.value)(frame, cpu).into(), &total.kind));
+    }
+}
+
+/// The CPUs that are shown.
+struct Columns<'a> {
+    cpus: Vec<&'a Cpu>,
+    width: u16,
+    /// The first that is shown, if not all are: then the worst CPU is first.
+    first: Option<usize>,
+}
+
+impl<'a> Columns<'a> {
+    fn of(state: &State, frame: &'a Frame, room: u16) -> Self {
+        let mut cpus: Vec<&Cpu> = frame.cpus.iter().collect();
+        let fits = |width: &u16| cpus.len() <= usize::from(room / width);
+        if let Some(width) = WIDTHS.into_iter().find(fits) {
+            return Self { cpus, width, first: None };
+        }
+        if fits(&NARROWEST) {
+            return Self { cpus, width: NARROWEST, first: None };
+        }
+        let mut ranked: Vec<_> = cpus.iter().map(|cpu| (figures::network_pct(frame, cpu), *cpu)).collect();
+        ranked.sort_by(|a, b| match b.0.total_cmp(&a.0) {
+            Ordering::Equal => a.1.cpu.cmp(&b.1.cpu),
+            unequal => unequal,
+        });
+        let shown = usize::from(room / NARROWEST);
+        let first = first_row(state.column, cpus.len(), shown);
+        cpus = ranked.into_iter().map(|(_, cpu)| cpu).skip(first).take(shown).collect();
+        Self { cpus, width: NARROWEST, first: Some(first) }
+    }
+
+    fn note(&self, all: usize) -> Option<String> {
+        let first = self.first?;
+        let last = first + self.cpus.len();
+        Some(match first {
+            0 => format!("CPUs worst first, +{} with less", all - last),
+            _ => format!("CPUs worst first, {}-{last} of {all}", first + 1),
+        })
+    }
+}
+
+/// Draws line by line.
+struct Table<'a> {
+    state: &'a State,
+    columns: &'a Columns<'a>,
+    area: Rect,
+    y: u16,
+    buffer: &'a mut Buffer,
+}
+
+impl Table<'_> {
+    fn note(&mut self, text: &str) {
+        if self.y < self.area.bottom() {
+            left(self.buffer, (self.area.x, self.y), self.area.width, text, self.state.theme.quiet());
+            self.y += 1;
+        }
+    }
+
+    fn head(&mut self) {
+        let prefix = if self.columns.width > NARROWEST + 2 { "CPU " } else { "" };
+        self.line("% OF EACH CPU", self.state.theme.head(), |state, cpu| {
+            (format!("{prefix}{}", cpu.cpu), state.theme.head())
+        });
+    }
+
+    fn row<'k>(&mut self, label: &str, style: Style, figure: impl Fn(&Cpu) -> (Figure, &'k Kind)) {
+        let form = if self.columns.width > NARROWEST { pct } else { short_pct };
+        self.line(label, style, |state, cpu| {
+            let (figure, kind) = figure(cpu);
+            let text = figure.text(if matches!(kind, Kind::Count) { scaled } else { form });
+            let style = match (figure, kind) {
+                (Figure::Known(value), Kind::Load) => state.theme.load(value),
+                (Figure::Known(value), _) if value > 0.0 => Style::new(),
+                _ => state.theme.quiet(),
+            };
+            (text, style)
+        });
+    }
+
+    fn line(&mut self, label: &str, style: Style, cell: impl Fn(&State, &Cpu) -> (String, Style)) {
+        if self.y >= self.area.bottom() {
+            return;
+        }
+        left(self.buffer, (self.area.x, self.y), NAME_WIDTH, label, style);
+        let mut x = self.area.x + NAME_WIDTH;
+        for cpu in &self.columns.cpus {
+            let (text, style) = cell(self.state, cpu);
+            // The space before it is free of colour, so that neighbours stay apart.
+            right(self.buffer, (x + 1, self.y), self.columns.width - 1, &text, style);
+            x += self.columns.width;
+        }
+        self.y += 1;
+    }
+}
+
+fn share(frame: &Frame, ns: Option<u64>) -> Option<f64> {
+    figures::share(ns, frame.interval_ns)
+}
+
+fn net_rx(cpu: &Cpu) -> Option<u64> {
+    cpu.softirq?.net_rx.vector.ns
+}
+
+fn net_tx(cpu: &Cpu) -> Option<u64> {
+    cpu.softirq?.net_tx.ns
+}
+
+fn all_softirqs(cpu: &Cpu) -> Option<u64> {
+    let Softirqs { hi, timer, net_tx, net_rx, block, irq_poll, tasklet, sched, hrtimer, rcu } = cpu.softirq?;
+    let vectors = [hi, timer, net_tx, net_rx.vector, block, irq_poll, tasklet, sched, hrtimer, rcu];
+    vectors.iter().try_fold(0_u64, |sum, vector| Some(vector.ns?.saturating_add(sum)))
+}
+
+fn net_rx_runs(frame: &Frame, cpu: &Cpu) -> Option<f64> {
+    figures::per_s(Some(cpu.softirq?.net_rx.vector.count), frame.interval_ns)
+}
+
+fn hard_irqs(frame: &Frame, cpu: &Cpu) -> Option<f64> {
+    let on = frame.irqs.iter().flat_map(|irq| &irq.cpus).filter(|on| on.cpu == cpu.cpu);
+    figures::per_s(Some(on.fold(0, |sum, on| on.count.saturating_add(sum))), frame.interval_ns)
+}
+
+fn squeezed(frame: &Frame, cpu: &Cpu) -> Option<f64> {
+    figures::per_s(Some(cpu.softnet?.time_squeeze), frame.interval_ns)
+}
+
+fn dropped(frame: &Frame, cpu: &Cpu) -> Option<f64> {
+    figures::per_s(Some(cpu.softnet?.dropped), frame.interval_ns)
+}
+
+fn processed(frame: &Frame, cpu: &Cpu) -> Option<f64> {
+    figures::per_s(Some(cpu.softnet?.processed), frame.interval_ns)
+}

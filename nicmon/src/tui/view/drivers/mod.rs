@@ -1,0 +1,185 @@
+//! What drivers cost, by samples: the drivers, and what the chosen one's samples fell into.
+
+mod list;
+mod parts;
+mod stages;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use ratatui::{
+    buffer::Buffer,
+    layout::{Constraint, Layout, Rect},
+    style::Style,
+};
+
+use crate::{
+    frame::{self, Frame, SampleEvent},
+    tui::{
+        State,
+        costs::{self, Cost, Details},
+        paint::{left, text_width},
+        text::printable,
+        window::Excerpt,
+    },
+};
+
+/// From this width on functions and the rest stand side by side.
+const WIDE: u16 = 140;
+/// What the rest takes of it.
+const REST: u16 = 56;
+/// From this width on the stages stand beside processes and companions.
+const TWO: u16 = 80;
+/// What they take of it.
+const STAGES: u16 = 42;
+/// Columns between two tables.
+const GAP: u16 = 2;
+/// A table lower than this, its head included, gives way to others.
+const LEAST: u16 = 3;
+/// From this height on a free line stands between tables.
+const TALL: u16 = 30;
+
+/// Draws the whole view.
+pub(super) fn render(state: &State, frame: &Frame, area: Rect, buffer: &mut Buffer) {
+    let recent = state.drivers.window.until(frame, state.drivers.span);
+    let [first, body] = Layout::vertical([Constraint::Length(1), Constraint::Fill(1)]).areas(area);
+    let Some(newest) = recent.first() else {
+        let text = printable(&format!("driver costs are unknown: {}", reason(frame)));
+        left(buffer, (first.x, first.y), first.width, &text, state.theme.loud());
+        return;
+    };
+    note(state, newest, &recent, first, buffer);
+    let rows = costs::rows(&recent);
+    let chosen = costs::chosen(&rows, state.drivers.chosen.as_ref());
+    let Some(row) = rows.get(chosen) else {
+        left(buffer, (body.x, body.y), body.width, "no NIC that is shown has a driver", state.theme.quiet());
+        return;
+    };
+    let list_height = height(rows.len()).min((body.height / 3).max(2));
+    let [list, below] = stack(body, [list_height, body.height]);
+    list::render(state, &rows, chosen, list, buffer);
+    let caveat = row.cost.as_ref().and_then(|cost| caveat(cost, &recent));
+    let [first, below] =
+        Layout::vertical([Constraint::Length(u16::from(caveat.is_some())), Constraint::Fill(1)]).areas(below);
+    if let Some(text) = caveat.filter(|_| !first.is_empty()) {
+        let text = printable(&format!("{}: {text}", row.name));
+        left(buffer, (first.x, first.y), first.width, &text, Style::new());
+    }
+    let details = costs::details(&recent, &row.subject);
+    if row.cost.is_some() {
+        of_driver(state, row.name, &details, below, buffer);
+    } else {
+        stages::render(state, &details, below, buffer);
+    }
+}
+
+/// Why there is nothing to show.
+fn reason(frame: &Frame) -> &str {
+    let host = &frame.host;
+    match &host.drivers_reason {
+        Some(reason) => reason,
+        None if host.source == frame::Source::Proc => "only the kernel's counts are there",
+        None if host.sampling.is_none() => "the CPUs were not sampled",
+        None => "the kernel's symbols were not read yet",
+    }
+}
+
+/// What the shares are of.
+fn note(state: &State, newest: &Excerpt, recent: &[&Excerpt], area: Rect, buffer: &mut Buffer) {
+    let sum =
+        |of: fn(&Excerpt) -> u64| recent.iter().fold(0_u64, |sum, excerpt| sum.saturating_add(of(excerpt)));
+    let by = match newest.event {
+        Some(SampleEvent::Cycles) => "cycles",
+        Some(SampleEvent::CpuClock) => "cpu-clock",
+        None => "?",
+    };
+    let text = format!(
+        "over {:.1} s: {} busy of {} samples ({by}, {} a second on {} CPUs)",
+        sum(|excerpt| excerpt.interval_ns) as f64 / 1e9,
+        sum(|excerpt| excerpt.sampling.busy),
+        sum(|excerpt| excerpt.sampling.samples),
+        newest.sampling.frequency_per_s.map_or_else(|| "?".to_owned(), |rate| rate.to_string()),
+        newest.sampling.cpus,
+    );
+    left(buffer, (area.x, area.y), area.width, &text, Style::new());
+    let lost = sum(|excerpt| excerpt.sampling.lost);
+    if lost > 0 {
+        let x = text_width(&text).saturating_add(2);
+        let room = area.width.saturating_sub(x);
+        let at = (area.x.saturating_add(x), area.y);
+        left(buffer, at, room, &format!("lost {lost}"), state.theme.loud());
+    }
+}
+
+/// Where a driver's figures are not of all these frames, or not known.
+fn caveat(cost: &Cost, recent: &[&Excerpt]) -> Option<String> {
+    if let Some(reason) = cost.unknown {
+        return Some(format!("its code is not known: {reason}"));
+    }
+    let all = recent.iter().fold(0_u64, |sum, excerpt| sum.saturating_add(excerpt.interval_ns));
+    let part = cost.interval_ns as f64 / 1e9;
+    (cost.interval_ns < all).then(|| format!("figures are of its last {part:.1} s"))
+}
+
+fn of_driver(state: &State, name: &str, details: &Details, area: Rect, buffer: &mut Buffer) {
+    let unlisted = usize::from(details.unlisted.is_some());
+    let functions = height(details.functions.len() + unlisted);
+    let processes = height(details.processes.len() + unlisted);
+    let companions = if details.companions.is_empty() { 0 } else { height(details.companions.len()) };
+    let stages = height(details.stages.as_ref().map_or(1, Vec::len));
+    let (upper, rest) = if area.width >= WIDE {
+        let [upper, _, rest] =
+            Layout::horizontal([Constraint::Fill(1), Constraint::Length(GAP), Constraint::Length(REST)])
+                .areas(area);
+        (upper, stack(rest, [processes, companions, stages]))
+    } else if area.width >= TWO {
+        let below = processes.saturating_add(companions).max(stages);
+        let [upper, below] = stack(area, [functions, below]);
+        let [first, _, stages] =
+            Layout::horizontal([Constraint::Fill(1), Constraint::Length(GAP), Constraint::Length(STAGES)])
+                .areas(below);
+        let [processes, companions] = stack(first, [processes, companions]);
+        (upper, [processes, companions, stages])
+    } else {
+        let [upper, stages, processes, companions] = stack(area, [functions, stages, processes, companions]);
+        (upper, [processes, companions, stages])
+    };
+    parts::functions(state, name, details, upper, buffer);
+    parts::processes(state, details, rest[0], buffer);
+    parts::companions(state, details, rest[1], buffer);
+    stages::render(state, details, rest[2], buffer);
+}
+
+/// Of a table with its head.
+fn height(rows: usize) -> u16 {
+    u16::try_from(rows).unwrap_or(u16::MAX).saturating_add(1)
+}
+
+/// Places below each other, as high as wanted. Where there is too little room the highest give way, then the last have
+/// none. Free lines stand between them if the area is high.
+fn stack<const N: usize>(area: Rect, wanted: [u16; N]) -> [Rect; N] {
+    let gap = u16::from(area.height >= TALL);
+    let tables = wanted.iter().filter(|height| **height > 0).count();
+    let room = area.height.saturating_sub(gap * u16::try_from(tables.saturating_sub(1)).unwrap_or(0));
+    let sum = |heights: &[u16; N], most: u16| {
+        heights.iter().map(|height| u32::from(*height.min(&most))).sum::<u32>()
+    };
+    let mut heights = wanted.map(|height| height.min(room));
+    while sum(&heights, LEAST) > room.into() {
+        let Some(last) = heights.iter_mut().rev().find(|height| **height > 0) else { break };
+        *last = 0;
+    }
+    while sum(&heights, u16::MAX) > room.into() {
+        // Of equals the last, so that what stands first is cut last.
+        let Some(highest) = heights.iter_mut().max_by_key(|height| **height) else { break };
+        *highest -= 1;
+    }
+    let mut y = area.y;
+    heights.map(|height| {
+        let place = Rect { y, height, ..area }.intersection(area);
+        if height > 0 {
+            y = y.saturating_add(height).saturating_add(gap);
+        }
+        place
+    })
+}

@@ -1,0 +1,91 @@
+//! Where the polls of the chosen driver's NICs spent their time.
+
+use ratatui::{buffer::Buffer, layout::Rect};
+
+use super::{
+    parts,
+    table::{Column, Row, Side, Table},
+};
+use crate::{
+    frame::{Share, Stage},
+    tui::{State, costs::Details, text::printable},
+};
+
+/// The longest bar.
+const BAR: u16 = 10;
+const COLUMNS: [Column; 3] = [
+    Column { head: "", width: BAR + 1, rank: 2, side: Side::Left },
+    Column { head: "~POLL%", width: 7, rank: 0, side: Side::Right },
+    Column { head: "95% INTERVAL", width: 14, rank: 1, side: Side::Right },
+];
+
+/// Draws a row a stage.
+pub(super) fn render(state: &State, details: &Details, area: Rect, buffer: &mut Buffer) {
+    let title = format!("STAGE OF {}", nics(details));
+    let table = Table { theme: state.theme, title: &title, names: (10, 12), columns: &COLUMNS };
+    let rows: Vec<Row> = match &details.stages {
+        Some(stages) => stages
+            .iter()
+            .map(|counted| {
+                let [share, interval] = parts::figures(counted.share);
+                Row::new(name(counted.what).to_owned(), vec![bar(counted.share), share, interval])
+            })
+            .collect(),
+        None => vec![Row::new("?".to_owned(), Vec::new())],
+    };
+    table.render(&rows, 0, area, buffer);
+}
+
+/// Whose polls they are.
+fn nics(details: &Details) -> String {
+    match details.nics.as_slice() {
+        [only] => printable(only),
+        many => format!("{} NICs", many.len()),
+    }
+}
+
+/// To the lower bound of the interval, and on to the upper.
+fn bar(share: Option<Share>) -> String {
+    let Some(Share { ci_pct: [low, high], .. }) = share else { return String::new() };
+    (0..BAR)
+        .map(|at| f64::from(at) * 100.0 / f64::from(BAR))
+        .map_while(|from| match () {
+            () if from + 50.0 / f64::from(BAR) <= low => Some('|'),
+            () if from < high => Some(':'),
+            () => None,
+        })
+        .collect()
+}
+
+fn name(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Driver => "driver",
+        Stage::Alloc => "alloc",
+        Stage::Bpf => "bpf",
+        Stage::Gro => "gro",
+        Stage::Tap => "tap",
+        Stage::Netfilter => "netfilter",
+        Stage::Conntrack => "conntrack",
+        Stage::Bridge => "bridge",
+        Stage::Ip => "ip",
+        Stage::Tcp => "tcp",
+        Stage::Udp => "udp",
+        Stage::Other => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bars_reach_to_the_bounds() {
+        let of = |low, high| bar(Some(Share { pct: low, ci_pct: [low, high] }));
+        assert_eq!(of(83.9, 87.5), "||||||||:");
+        assert_eq!(of(0.0, 100.0), "::::::::::");
+        assert_eq!(of(100.0, 100.0), "||||||||||");
+        assert_eq!(of(0.0, 0.3), ":");
+        assert_eq!(of(0.0, 0.0), "");
+        assert_eq!(bar(None), "");
+    }
+}

@@ -1,0 +1,116 @@
+//! A table of named rows: the columns that fit, the rows that fit.
+
+use ratatui::{buffer::Buffer, layout::Rect, style::Style};
+
+use crate::tui::{
+    Theme,
+    paint::{left, right},
+};
+
+/// A column after the name.
+#[derive(Debug)]
+pub(super) struct Column {
+    pub(super) head: &'static str,
+    /// With a space before it.
+    pub(super) width: u16,
+    /// Of two columns that do not fit both, the one with the lower rank stays.
+    pub(super) rank: u8,
+    pub(super) side: Side,
+}
+
+/// Where the text of a cell stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    /// Words.
+    Left,
+    /// Figures.
+    Right,
+}
+
+/// A row; a cell for each column.
+pub(super) struct Row {
+    pub(super) name: (String, Style),
+    pub(super) cells: Vec<(String, Style)>,
+}
+
+impl Row {
+    pub(super) fn new(name: String, cells: Vec<String>) -> Self {
+        let cells = cells.into_iter().map(|cell| (cell, Style::new())).collect();
+        Self { name: (name, Style::new()), cells }
+    }
+}
+
+/// What is the same for all rows.
+pub(super) struct Table<'a> {
+    pub(super) theme: Theme,
+    /// Head of the names.
+    pub(super) title: &'a str,
+    /// Columns of the terminal that names have at least and at most.
+    pub(super) names: (u16, u16),
+    pub(super) columns: &'a [Column],
+}
+
+impl Table<'_> {
+    /// Draws the head and the rows from the first on.
+    pub(super) fn render(&self, rows: &[Row], first: usize, area: Rect, buffer: &mut Buffer) {
+        if area.is_empty() {
+            return;
+        }
+        let shown = self.that_fit(area.width);
+        let figures: u16 = shown.iter().map(|at| self.columns[*at].width).sum();
+        let name_width = area.width.saturating_sub(figures).min(self.names.1.max(self.names.0));
+        let room = usize::from(area.height - 1);
+        let first = first.min(rows.len().saturating_sub(room));
+        let title = if room == 0 || rows.len() <= room {
+            self.title.to_owned()
+        } else {
+            format!("{} {}-{}/{}", self.title, first + 1, first + room, rows.len())
+        };
+        // A title may go on over columns that need no head.
+        let free = shown.iter().map(|at| &self.columns[*at]).take_while(|column| column.head.is_empty());
+        let title_width = name_width + free.map(|column| column.width).sum::<u16>();
+        left(buffer, (area.x, area.y), title_width, &title, self.theme.head());
+        self.cells(&shown, area.x + name_width, area.y, buffer, |column, _| {
+            (self.columns[column].head.to_owned(), self.theme.head())
+        });
+        for (row, y) in rows.iter().skip(first).zip(area.y + 1..area.bottom()) {
+            left(buffer, (area.x, y), name_width, &row.name.0, row.name.1);
+            self.cells(&shown, area.x + name_width, y, buffer, |column, theme| {
+                let (text, style) = row.cells.get(column).cloned().unwrap_or_default();
+                let style = if matches!(text.as_str(), "0" | "?" | ".") { theme.quiet() } else { style };
+                (text, style)
+            });
+        }
+    }
+
+    fn cells(
+        &self,
+        shown: &[usize],
+        mut x: u16,
+        y: u16,
+        buffer: &mut Buffer,
+        cell: impl Fn(usize, Theme) -> (String, Style),
+    ) {
+        for at in shown {
+            let column = &self.columns[*at];
+            let (text, style) = cell(*at, self.theme);
+            let place = (x.saturating_add(1), y);
+            match column.side {
+                Side::Left => left(buffer, place, column.width - 1, &text, style),
+                Side::Right => right(buffer, place, column.width - 1, &text, style),
+            }
+            x = x.saturating_add(column.width);
+        }
+    }
+
+    /// Which columns fit beside the shortest names.
+    fn that_fit(&self, width: u16) -> Vec<usize> {
+        let mut shown: Vec<usize> = (0..self.columns.len()).collect();
+        let room = width.saturating_sub(self.names.0);
+        while shown.iter().map(|at| self.columns[*at].width).sum::<u16>() > room {
+            let Some(last) = shown.iter().map(|at| self.columns[*at].rank).max() else { break };
+            shown.retain(|at| self.columns[*at].rank != last);
+        }
+        shown
+    }
+}

@@ -1,0 +1,154 @@
+//! The NICs: load, rates, drops.
+
+use ratatui::{buffer::Buffer, layout::Rect, style::Style};
+
+use crate::{
+    frame::{Frame, Nic},
+    tui::{
+        State, Theme,
+        figures::{self, Worst},
+        paint::{left, right},
+        text::{Figure, pct, printable, scaled, whole},
+    },
+};
+
+/// `IFNAMSIZ` less its final 0 byte.
+pub(super) const NAME_WIDTH: u16 = 15;
+/// What a driver's name takes; longer ones are cut.
+const DRIVER_WIDTH: u16 = 9;
+
+/// A column of figures.
+struct Column {
+    head: &'static str,
+    width: u16,
+    /// Of two columns that do not fit both, the one with the lower rank stays.
+    rank: u8,
+    cell: fn(&State, &Frame, &Nic) -> (String, Style),
+}
+
+const COLUMNS: [Column; 8] = [
+    Column { head: "LOAD%", width: 6, rank: 0, cell: |_, frame, nic| load(frame, nic) },
+    Column { head: "WORST CPU", width: 10, rank: 1, cell: |state, _, nic| worst(state, nic) },
+    Column { head: "RXPKT/s", width: 8, rank: 2, cell: |_, f, nic| rate(f, nic.counters.rx_packets) },
+    Column { head: "TXPKT/s", width: 8, rank: 4, cell: |_, f, nic| rate(f, nic.counters.tx_packets) },
+    Column { head: "RXbit/s", width: 8, rank: 5, cell: |_, f, nic| bits(f, nic.counters.rx_bytes) },
+    Column { head: "TXbit/s", width: 8, rank: 6, cell: |_, f, nic| bits(f, nic.counters.tx_bytes) },
+    Column { head: "DROP/s", width: 7, rank: 3, cell: drops },
+    Column { head: "ns/PKT", width: 7, rank: 7, cell: |_, frame, nic| per_packet(frame, nic) },
+];
+
+/// Draws the rows that fit, the figures that fit in each.
+pub(super) fn render(state: &State, frame: &Frame, nics: &[&Nic], area: Rect, buffer: &mut Buffer) {
+    if area.is_empty() {
+        return;
+    }
+    let figures: u16 = COLUMNS.iter().map(|column| column.width).sum();
+    // The load is worth more than the end of a name.
+    let name_width = NAME_WIDTH.min(area.width.saturating_sub(COLUMNS[0].width).max(4));
+    let has_driver = area.width > NAME_WIDTH + figures + DRIVER_WIDTH;
+    let driver_width = if has_driver { DRIVER_WIDTH + 1 } else { 0 };
+    let columns = that_fit(area.width.saturating_sub(name_width + driver_width));
+    let (x, y) = (area.x, area.y);
+    let shown = usize::from(area.height - 1);
+    let first = first_row(state.row, nics.len(), shown);
+    let theme = state.theme;
+
+    let head = head(first, shown, nics.len());
+    left(buffer, (x, y), name_width, &head, theme.head());
+    if has_driver {
+        left(buffer, (x + name_width + 1, y), DRIVER_WIDTH, "DRIVER", theme.head());
+    }
+    let begin = x + name_width + driver_width;
+    let mut at = begin;
+    for column in &columns {
+        right(buffer, (at, y), column.width, column.head, theme.head());
+        at += column.width;
+    }
+    for (nic, y) in nics.iter().skip(first).zip(y + 1..area.bottom()) {
+        left(buffer, (x, y), name_width, &printable(&nic.name), Theme::name());
+        if has_driver {
+            let driver = printable(nic.driver.as_deref().unwrap_or("-"));
+            left(buffer, (x + name_width + 1, y), DRIVER_WIDTH, &driver, Style::new());
+        }
+        let mut at = begin;
+        for column in &columns {
+            let (text, style) = (column.cell)(state, frame, nic);
+            let style = if matches!(text.as_str(), "0" | "?" | ".") { theme.quiet() } else { style };
+            right(buffer, (at, y), column.width, &text, style);
+            at += column.width;
+        }
+    }
+}
+
+/// The first row to show, so that no room is left free below the last.
+pub(super) fn first_row(wanted: usize, rows: usize, shown: usize) -> usize {
+    wanted.min(rows.saturating_sub(shown))
+}
+
+fn head(first: usize, shown: usize, rows: usize) -> String {
+    if shown == 0 || rows <= shown {
+        "NIC".to_owned()
+    } else {
+        format!("NIC {}-{}/{rows}", first + 1, rows.min(first + shown))
+    }
+}
+
+fn that_fit(width: u16) -> Vec<&'static Column> {
+    let mut columns: Vec<_> = COLUMNS.iter().collect();
+    while columns.iter().map(|column| column.width).sum::<u16>() > width {
+        let Some(last) = columns.iter().map(|column| column.rank).max() else { break };
+        columns.retain(|column| column.rank != last);
+    }
+    columns
+}
+
+fn load(frame: &Frame, nic: &Nic) -> (String, Style) {
+    (Figure::from(figures::load_pct(nic, frame.interval_ns)).text(pct), Style::new())
+}
+
+fn worst(state: &State, nic: &Nic) -> (String, Style) {
+    match figures::worst_cpu(nic) {
+        Worst::Cpu(cpu, load) => (format!("{cpu}: {}", pct(load)), state.theme.load(load)),
+        Worst::Unknown => ("?".to_owned(), Style::new()),
+        Worst::Nowhere => (".".to_owned(), Style::new()),
+    }
+}
+
+fn rate(frame: &Frame, count: Option<u64>) -> (String, Style) {
+    (Figure::from(figures::per_s(count, frame.interval_ns)).text(scaled), Style::new())
+}
+
+fn bits(frame: &Frame, bytes: Option<u64>) -> (String, Style) {
+    let bits = figures::per_s(bytes, frame.interval_ns).map(|bytes| bytes * 8.0);
+    (Figure::from(bits).text(scaled), Style::new())
+}
+
+fn drops(state: &State, frame: &Frame, nic: &Nic) -> (String, Style) {
+    (rate(frame, figures::dropped(nic)).0, state.theme.loud())
+}
+
+fn per_packet(frame: &Frame, nic: &Nic) -> (String, Style) {
+    (figures::ns_per_packet(frame, nic).text(whole), Style::new())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_leave_by_rank() {
+        let heads = |width| that_fit(width).iter().map(|column| column.head).collect::<Vec<_>>();
+        assert_eq!(heads(5), [""; 0]);
+        assert_eq!(heads(16), ["LOAD%", "WORST CPU"]);
+        assert_eq!(heads(24), ["LOAD%", "WORST CPU", "RXPKT/s"]);
+        assert_eq!(heads(31), ["LOAD%", "WORST CPU", "RXPKT/s", "DROP/s"]);
+        assert_eq!(heads(100).len(), COLUMNS.len());
+    }
+
+    #[test]
+    fn scrolling_leaves_no_room_free() {
+        assert_eq!(first_row(9, 10, 4), 6);
+        assert_eq!(first_row(2, 10, 4), 2);
+        assert_eq!(first_row(2, 3, 4), 0);
+    }
+}
