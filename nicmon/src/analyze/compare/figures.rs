@@ -1,0 +1,86 @@
+//! The figures that are compared: what is divided by what.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::series::Cell;
+
+/// Samples of a driver that are needed at the least: of fewer, even a recording without one would be no surprise.
+pub(super) const FEWEST_SAMPLES: u64 = 5;
+
+/// What is compared, in the order in which verdicts are sought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Figure {
+    /// CPU seconds for each 10^9 bytes received or sent: exact interrupt time and samples.
+    CostPerGb,
+    /// The same for each packet, in ns.
+    CostPerPacket,
+    /// The driver's part of the samples that were not idle.
+    BusyShare,
+    /// Interrupt time and samples, in percent of one CPU.
+    Cost,
+    /// Time of polls for each packet: driver and stack.
+    PollNsPerPacket,
+    /// Time of interrupt handlers for each packet.
+    IrqNsPerPacket,
+}
+
+impl Figure {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::CostPerGb,
+        Self::CostPerPacket,
+        Self::BusyShare,
+        Self::Cost,
+        Self::PollNsPerPacket,
+        Self::IrqNsPerPacket,
+    ];
+
+    /// Its name on the command line and in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::CostPerGb => "cost_per_gb",
+            Self::CostPerPacket => "cost_per_packet",
+            Self::BusyShare => "busy_share",
+            Self::Cost => "cost",
+            Self::PollNsPerPacket => "poll_ns_per_packet",
+            Self::IrqNsPerPacket => "irq_ns_per_packet",
+        }
+    }
+
+    /// Its unit.
+    pub fn unit(self) -> &'static str {
+        match self {
+            Self::CostPerGb => "s/GB",
+            Self::CostPerPacket | Self::PollNsPerPacket | Self::IrqNsPerPacket => "ns",
+            Self::BusyShare | Self::Cost => "%",
+        }
+    }
+
+    /// Whether it rests on samples.
+    pub(super) fn is_sampled(self) -> bool {
+        !matches!(self, Self::PollNsPerPacket | Self::IrqNsPerPacket)
+    }
+
+    /// What a ratio of sums is multiplied by. ns for a byte are seconds for 10^9 bytes.
+    pub(super) fn scale(self) -> f64 {
+        match self {
+            Self::BusyShare | Self::Cost => 100.0,
+            _ => 1.0,
+        }
+    }
+
+    /// What a frame adds: to what is divided, and to what by. `None` where it does not know.
+    pub(super) fn of(self, cell: &Cell) -> Option<(u64, u64)> {
+        let cost = || cell.hardirq_ns?.checked_add(cell.sampled_ns?);
+        match self {
+            Self::CostPerGb => cost().zip(cell.bytes),
+            Self::CostPerPacket => cost().zip(cell.packets),
+            Self::BusyShare => cell.samples.zip(cell.busy),
+            Self::Cost => cost().map(|cost| (cost, cell.interval_ns)),
+            Self::PollNsPerPacket => cell.poll_ns.zip(cell.packets),
+            Self::IrqNsPerPacket => cell.hardirq_ns.zip(cell.packets),
+        }
+    }
+}

@@ -1,0 +1,171 @@
+use super::*;
+
+/// Frames of a driver that costs the same per byte throughout, but for noise: cost and traffic of a frame depend on the
+/// frames before by `alike` (AR(1)), and `samples` a frame are taken of the cost (0: it is known exactly).
+struct Load {
+    frames: usize,
+    alike: f64,
+    noise: f64,
+    samples: f64,
+}
+
+fn normal(rng: &mut Rng) -> f64 {
+    // G. E. P. Box, M. E. Muller, 1958.
+    let (u, v): (f64, f64) = (1.0 - rng.f64(), rng.f64());
+    (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
+}
+
+/// D. E. Knuth's way, by products.
+fn poisson(rng: &mut Rng, mean: f64) -> f64 {
+    let (limit, mut product, mut count) = ((-mean).exp(), rng.f64(), 0.0);
+    while product > limit {
+        product *= rng.f64();
+        count += 1.0;
+    }
+    count
+}
+
+impl Load {
+    fn record(&self, rng: &mut Rng) -> Vec<Part> {
+        let fresh = (1.0 - self.alike * self.alike).sqrt();
+        let (mut cost, mut traffic) = (normal(rng), normal(rng));
+        (0..self.frames)
+            .map(|_| {
+                cost = self.alike * cost + fresh * normal(rng);
+                traffic = self.alike * traffic + fresh * normal(rng);
+                let below = 1e8 * (self.noise * traffic).exp();
+                let mean = (self.noise * cost).exp() * below / 1e8;
+                let above = if self.samples > 0.0 { poisson(rng, self.samples * mean) } else { mean };
+                Part { above, below, run: 0 }
+            })
+            .collect()
+    }
+
+    /// Of 100 pairs of recordings of the same load, how many are told apart.
+    fn told_apart(&self, pairs: u32) -> f64 {
+        let mut rng = Rng::with_seed(7);
+        let apart = (0..pairs).filter(|_| {
+            let (a, b) = (self.record(&mut rng), self.record(&mut rng));
+            let interval = of_ratio(&a, &b, Frames::Apart, 0.95);
+            interval.is_some_and(|[low, high]| low > 1.0 || high < 1.0)
+        });
+        apart.count() as f64 * 100.0 / f64::from(pairs)
+    }
+}
+
+/// Of 100 wrong claims 5 are allowed; what more there is, chance and short series explain (400 pairs: 1.1 of 100).
+#[test]
+fn recordings_of_the_same_load_are_not_told_apart() {
+    let load = |frames, alike, noise, samples| Load { frames, alike, noise, samples };
+    for (load, most) in [
+        (load(10, 0.5, 0.3, 0.0), 7.0),
+        (load(60, 0.0, 0.3, 0.0), 7.5),
+        (load(60, 0.5, 0.1, 0.2), 7.5),
+        (load(60, 0.8, 0.3, 0.0), 10.0),
+    ] {
+        let wrong = load.told_apart(400);
+        let Load { frames, alike, noise, samples } = load;
+        assert!(
+            wrong <= most,
+            "{frames} frames alike by {alike}, noise {noise}, {samples} samples each: {wrong} %"
+        );
+    }
+}
+
+#[test]
+fn a_difference_is_seen() {
+    let load = Load { frames: 30, alike: 0.3, noise: 0.2, samples: 0.0 };
+    let mut rng = Rng::with_seed(3);
+    let a = load.record(&mut rng);
+    let mut b = load.record(&mut rng);
+    for part in &mut b {
+        part.above *= 12.0;
+    }
+    let [low, high] = of_ratio(&a, &b, Frames::Apart, 0.95).expect("an interval");
+    assert!(8.0 < low && low < 12.0 && 12.0 < high && high < 17.0, "{low} to {high}");
+    assert_eq!(
+        of_ratio(&a, &b, Frames::Apart, 0.95),
+        Some([low, high]),
+        "the same frames, the same interval"
+    );
+    let wider = of_ratio(&a, &b, Frames::Apart, 0.99).expect("an interval");
+    assert!(wider[0] < low && high < wider[1]);
+}
+
+#[test]
+fn what_hits_both_at_once_does_not_blur() {
+    let load = Load { frames: 40, alike: 0.0, noise: 0.5, samples: 0.0 };
+    let a = load.record(&mut Rng::with_seed(3));
+    let b: Vec<Part> = a.iter().map(|part| Part { above: part.above * 2.0, ..*part }).collect();
+    let [low, high] = of_ratio(&a, &b, Frames::Same, 0.95).expect("an interval");
+    assert!((low - 2.0).abs() < 1e-9 && (high - 2.0).abs() < 1e-9, "{low} to {high}");
+    let [low, high] = of_ratio(&a, &b, Frames::Apart, 0.95).expect("an interval");
+    assert!(low < 1.8 && high > 2.2, "{low} to {high}");
+}
+
+#[test]
+fn frames_without_traffic_are_none() {
+    let load = Load { frames: 30, alike: 0.0, noise: 0.2, samples: 0.0 };
+    let mut rng = Rng::with_seed(5);
+    let (a, b) = (load.record(&mut rng), load.record(&mut rng));
+    let mut with_pauses = a.clone();
+    with_pauses.splice(10..10, [Part::default(); 300]);
+    assert!((effective(&a) - effective(&with_pauses)).abs() < 1e-9);
+    let before = of_ratio(&a, &b, Frames::Apart, 0.95).expect("an interval");
+    let after = of_ratio(&with_pauses, &b, Frames::Apart, 0.95).expect("an interval");
+    for (before, after) in before.iter().zip(after) {
+        assert!((before.ln() - after.ln()).abs() < 0.1, "{before} and {after}");
+    }
+    assert_eq!(of_ratio(&a[..4], &b, Frames::Apart, 0.95), None, "too few");
+    assert_eq!(of_ratio(&[], &b, Frames::Apart, 0.95), None);
+    assert_eq!(of_ratio(&[Part::default(); 50], &b, Frames::Apart, 0.95), None);
+}
+
+/// Recordings that differ by 20 % each, while their frames hardly do.
+#[test]
+fn recordings_on_end_tell_how_recordings_differ() {
+    let mut rng = Rng::with_seed(11);
+    let load = Load { frames: 30, alike: 0.0, noise: 0.02, samples: 0.0 };
+    let mut side = || -> Vec<Part> {
+        let one = |run| {
+            let level = (0.2 * normal(&mut rng)).exp();
+            let frames = load.record(&mut rng);
+            frames.into_iter().map(move |part| Part { above: part.above * level, run, ..part })
+        };
+        (0..4).flat_map(one).collect()
+    };
+    let mut wrong = 0;
+    for _ in 0..200 {
+        let (a, b) = (side(), side());
+        let [low, high] = of_ratio(&a, &b, Frames::Apart, 0.95).expect("an interval");
+        wrong += u32::from(low > 1.0 || high < 1.0);
+        let ratio = total(&b).log() - total(&a).log();
+        assert_eq!(
+            allowing([low, high], ratio.exp(), &a, &b, 0.15, 0.95).map(|[low, _]| low.to_bits() >> 8),
+            Some(low.to_bits() >> 8),
+            "nothing is added to what is known"
+        );
+    }
+    assert!(wrong <= 16, "{wrong} of 200");
+}
+
+#[test]
+fn an_allowance_adds_in_squares() {
+    let alone = [Part { above: 1.0, below: 1.0, run: 0 }];
+    let allowing = |interval, deviation| allowing(interval, 1.0, &alone, &alone, deviation, 0.95);
+    let [low, high] = allowing([0.5, 2.0], 0.0).expect("an interval");
+    assert!((low - 0.5).abs() < 1e-9 && (high - 2.0).abs() < 1e-9);
+    let [low, high] = allowing([1.0, 1.0], 0.15).expect("an interval");
+    assert!((high.ln() - 1.96 * 0.15 * 2_f64.sqrt()).abs() < 1e-3 && (low * high - 1.0).abs() < 1e-9);
+}
+
+/// An interrupt storm in the midst of a short recording: its frames are so much alike that they are hardly two.
+#[test]
+fn hardly_two_blocks_give_no_interval() {
+    let part = |above| Part { above, below: 1.0, run: 0 };
+    let storm: Vec<Part> =
+        (0..20).map(|frame| part(if (10..14).contains(&frame) { 9.0 } else { 1.0 })).collect();
+    let calm: Vec<Part> = (0..14).map(|frame| part(1.0 + f64::from(frame % 3) / 10.0)).collect();
+    assert_eq!(of_ratio(&calm, &storm, Frames::Apart, 0.95), None);
+    assert!(of_ratio(&calm, &calm, Frames::Apart, 0.95).is_some());
+}

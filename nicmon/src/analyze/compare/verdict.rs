@@ -1,0 +1,87 @@
+//! What may be said of a pair of drivers.
+//!
+//! Several figures are compared at once, and each has its chance to differ by chance. So they are asked in a fixed
+//! order, and after the first that shows no difference no more is claimed (W. Maurer, L. Hothorn, W. Lehmacher, 1995):
+//! then the chance of any wrong claim is that of the first, without wider intervals.
+
+use std::fmt::Write as _;
+
+use super::{
+    figures::Figure,
+    model::{Compared, Side, Verdict},
+};
+
+/// Figures that are claimed, in this order. `cost` is left out: it depends on how much traffic there was.
+const CLAIMED: [Figure; 4] =
+    [Figure::CostPerGb, Figure::CostPerPacket, Figure::BusyShare, Figure::PollNsPerPacket];
+
+/// The differences that stand.
+pub(super) fn verdicts(figures: &[Compared]) -> Vec<Verdict> {
+    let known = CLAIMED.iter().filter_map(|claimed| {
+        let compared = figures.iter().find(|compared| compared.figure == *claimed)?;
+        Some((*claimed, compared.ratio?, compared.ratio_ci?))
+    });
+    known
+        .map_while(|(figure, ratio, [low, high])| {
+            if low > 1.0 {
+                Some(Verdict { figure, dearer: Side::B, times: ratio, times_ci: [low, high] })
+            } else if high < 1.0 && low > 0.0 {
+                let times_ci = [1.0 / high, 1.0 / low];
+                Some(Verdict { figure, dearer: Side::A, times: 1.0 / ratio, times_ci })
+            } else {
+                None
+            }
+        })
+        .collect()
+}
+
+/// A verdict in words; `a` and `b` are what the drivers are called.
+pub(super) fn sentence(verdict: &Verdict, a: &str, b: &str) -> String {
+    let (dear, cheap) = match verdict.dearer {
+        Side::A => (a, b),
+        Side::B => (b, a),
+    };
+    let Verdict { times, times_ci: [low, high], .. } = verdict;
+    let times = format!("{} times [{}, {}]", digits(*times), digits(*low), digits(*high));
+    match verdict.figure {
+        Figure::BusyShare => format!("{dear} has {times} the share of busy samples of {cheap}"),
+        Figure::PollNsPerPacket => format!("polls of {dear} take {times} the time per packet of {cheap}"),
+        Figure::CostPerPacket => format!("{dear} costs {times} the CPU per packet of {cheap}"),
+        _ => format!("{dear} costs {times} the CPU per GB of {cheap}"),
+    }
+}
+
+/// All of them; without any, why.
+pub(super) fn summary(verdicts: &[Verdict], figures: &[Compared], a: &str, b: &str) -> String {
+    let mut text = String::new();
+    for verdict in verdicts {
+        let between = if text.is_empty() { "" } else { "; " };
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{between}{}", sentence(verdict, a, b));
+    }
+    if !text.is_empty() {
+        return text;
+    }
+    let claimed = || figures.iter().filter(|compared| CLAIMED.contains(&compared.figure));
+    if claimed().any(|compared| compared.ratio_ci.is_some()) {
+        let some =
+            if claimed().all(|compared| compared.ratio_ci.is_some()) { "" } else { ", of what is known" };
+        return format!("no difference that 95 % confidence supports{some}");
+    }
+    let why = figures.iter().find_map(|compared| compared.unknown.as_deref());
+    format!("no verdict: {}", why.unwrap_or("nothing is known of both"))
+}
+
+/// A number with three digits that count.
+pub fn digits(number: f64) -> String {
+    let decimals = match number.abs() {
+        0.0 => 0,
+        small if small < 0.01 => return format!("{number:.1e}"),
+        small if small < 0.1 => 4,
+        small if small < 1.0 => 3,
+        small if small < 10.0 => 2,
+        small if small < 100.0 => 1,
+        _ => 0,
+    };
+    format!("{number:.decimals$}")
+}

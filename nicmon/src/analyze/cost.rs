@@ -1,0 +1,63 @@
+//! What a driver costs, as an estimate with its 95 % interval.
+
+use crate::frame::{Driver, Frame, Gap, pct_of};
+
+/// An estimate, and its 95 % interval.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Estimate {
+    pub(super) value: f64,
+    pub(super) bounds: [f64; 2],
+}
+
+/// The three figures of a driver's cost; `None` is unknown.
+pub(super) struct Cost {
+    pub(super) cpu_pct: Option<Estimate>,
+    pub(super) ns_per_packet: Option<Estimate>,
+    pub(super) cpu_s_per_gb: Option<Estimate>,
+}
+
+/// Time and samples that a driver's figures are of.
+pub(super) fn known_time(frame: &Frame, driver: &Driver) -> Gap {
+    let busy = frame.host.sampling.map_or(0, |sampling| sampling.busy);
+    let gaps = [frame.host.drivers_gap, driver.gap.filter(|_| driver.samples.is_some())];
+    gaps.into_iter().flatten().fold(Gap { ns: frame.interval_ns, busy }, |left, gap| Gap {
+        ns: left.ns.saturating_sub(gap.ns),
+        busy: left.busy.saturating_sub(gap.busy),
+    })
+}
+
+/// Only the sampled part is uncertain: the interval of its share is that of its time.
+pub(super) fn cost(frame: &Frame, driver: &Driver) -> Cost {
+    let bounds_ns = bounds_ns(frame, driver);
+    let cost_ns =
+        driver.hardirq_ns.zip(driver.sampled_est_ns).map(|(exact, sampled)| exact.saturating_add(sampled));
+    let known_ns = known_time(frame, driver).ns;
+    let cpu_pct = driver
+        .cost_cpu_pct
+        .zip(bounds_ns)
+        .map(|(value, bounds)| Estimate { value, bounds: bounds.map(|ns| ns * pct_of(1, known_ns)) });
+    // Packets may be known of a part of the time; its samples are as uncertain as the others.
+    let part = driver
+        .counted_est_ns
+        .zip(cost_ns)
+        .map(|(counted, all)| if all > 0 { counted as f64 / all as f64 } else { 1.0 });
+    let per = |value: Option<f64>, count: Option<u64>| {
+        let ((value, count), (bounds, part)) = value.zip(count).zip(bounds_ns.zip(part))?;
+        Some(Estimate { value, bounds: bounds.map(|ns| ns * part / count as f64) })
+    };
+    Cost {
+        cpu_pct,
+        ns_per_packet: per(driver.ns_per_packet, driver.packets),
+        cpu_s_per_gb: per(driver.cpu_s_per_gb, driver.bytes),
+    }
+}
+
+/// The interval of exact and sampled time together.
+fn bounds_ns(frame: &Frame, driver: &Driver) -> Option<[f64; 2]> {
+    let exact = driver.hardirq_ns? as f64;
+    let share = driver.busy_share_ci_pct?;
+    // Samples taken at different rates do not weigh the same.
+    let frequency = frame.host.sampling?.frequency_per_s?.max(1);
+    let busy_ns = known_time(frame, driver).busy as f64 * 1e9 / f64::from(frequency);
+    Some(share.map(|pct| exact + pct / 100.0 * busy_ns))
+}

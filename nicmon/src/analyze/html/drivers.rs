@@ -1,0 +1,147 @@
+//! What drivers cost over the whole recording: bars and a table.
+
+use std::fmt::Write as _;
+
+use super::text::{escape, number};
+use crate::{
+    analyze::cost::{Estimate, cost, known_time},
+    frame::{Driver, Frame, Origin, pct_of},
+};
+
+const WIDTH: f64 = 1000.0;
+const LABEL: f64 = 180.0;
+/// Left for the figure beside a bar.
+const VALUE: f64 = 90.0;
+const HEIGHT: usize = 26;
+
+/// A driver and what it cost in all, in percent of one CPU.
+struct Row<'a> {
+    driver: &'a Driver,
+    exact: f64,
+    sampled: f64,
+    /// Of both parts: only the sampled one is uncertain.
+    both: Estimate,
+}
+
+/// `whole` is the recording as one frame.
+pub(super) fn section(whole: &Frame) -> String {
+    let mut html = "<h2>What drivers cost</h2>\n".to_owned();
+    let Some(drivers) = &whole.drivers else {
+        let why = whole.host.drivers_reason.as_deref().unwrap_or("the CPUs were not sampled");
+        let _ = writeln!(html, "<p class=\"note\">Not known: {}.</p>", escape(why));
+        return html;
+    };
+    let rows: Vec<Row> = drivers.iter().filter_map(|driver| row(whole, driver)).collect();
+    if !rows.is_empty() {
+        bars(&mut html, &rows);
+        table(&mut html, &rows);
+    }
+    let is_unknown = |driver: &&Driver| rows.iter().all(|row| row.driver.driver != driver.driver);
+    let mixed = whole.host.sampling.is_some_and(|sampling| sampling.frequency_per_s.is_none());
+    let otherwise =
+        if mixed { "samples were taken at different rates" } else { "not all of its time is known" };
+    let unknown: Vec<String> = drivers
+        .iter()
+        .filter(is_unknown)
+        .map(|driver| {
+            let why = driver.unknown.as_deref().unwrap_or(otherwise);
+            format!("{} ({})", escape(&driver.driver), escape(why))
+        })
+        .collect();
+    if !unknown.is_empty() {
+        let _ = writeln!(html, "<p class=\"note\">Not known: {}.</p>", unknown.join("; "));
+    }
+    html
+}
+
+/// `None` where its cost is not known.
+fn row<'a>(whole: &Frame, driver: &'a Driver) -> Option<Row<'a>> {
+    let ns = known_time(whole, driver).ns;
+    let (exact, sampled) = (pct_of(driver.hardirq_ns?, ns), pct_of(driver.sampled_est_ns?, ns));
+    let both = cost(whole, driver).cpu_pct?;
+    Some(Row { driver, exact, sampled, both })
+}
+
+/// Bars of both parts, with the interval of the sampled one.
+fn bars(html: &mut String, rows: &[Row<'_>]) {
+    let end = |row: &Row| row.both.bounds[1].max(row.both.value);
+    let widest = rows.iter().map(end).fold(0.0, f64::max);
+    let scale = if widest > 0.0 { (WIDTH - LABEL - VALUE) / widest } else { 0.0 };
+    html.push_str(
+        "<p class=\"legend\"><span class=\"exact\"></span> interrupt handlers, exact \
+         <span class=\"sampled\"></span> its other code, estimated from samples, with the 95 % interval; \
+         in percent of one CPU</p>\n",
+    );
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        html,
+        "<div class=\"wide\"><svg viewBox=\"0 0 {WIDTH} {}\" role=\"img\" aria-label=\"cost by driver\">",
+        rows.len() * HEIGHT
+    );
+    for (at, row) in rows.iter().enumerate() {
+        let Row { driver, exact, sampled, both } = row;
+        let (y, name) = (at * HEIGHT, escape(&driver.driver));
+        let _ = writeln!(html, "<text class=\"label\" x=\"{}\" y=\"{}\">{name}</text>", LABEL - 6.0, y + 17);
+        let mut bar = |class: &str, x: f64, width: f64, title: &str| {
+            let _ = writeln!(
+                html,
+                "<rect class=\"{class}\" x=\"{x:.2}\" y=\"{}\" width=\"{width:.2}\" height=\"16\">\
+                 <title>{name}, {title}</title></rect>",
+                y + 5
+            );
+        };
+        bar("exact", LABEL, exact * scale, &format!("interrupt handlers: {} %, exact", number(Some(*exact))));
+        bar(
+            "sampled",
+            LABEL + exact * scale,
+            sampled * scale,
+            &format!("other code: {} %, estimated", number(Some(*sampled))),
+        );
+        let [from, to] = both.bounds.map(|bound| LABEL + bound * scale);
+        let _ = writeln!(html, "<path class=\"interval\" d=\"M{from:.2} {}v8m0 -4H{to:.2}m0 -4v8\"/>", y + 9);
+        let _ = writeln!(
+            html,
+            "<text x=\"{:.2}\" y=\"{}\">{} %</text>",
+            LABEL + end(row) * scale + 8.0,
+            y + 17,
+            number(Some(both.value))
+        );
+    }
+    html.push_str("</svg></div>\n");
+}
+
+fn table(html: &mut String, rows: &[Row<'_>]) {
+    html.push_str(
+        "<div class=\"wide\"><table>\n<tr><th>driver</th><th>cost, % of a CPU</th><th>interrupts, exact</th>\
+         <th>sampled</th><th>of the busy samples, %</th><th>ns per packet</th><th>CPU s per GB</th>\
+         <th>its code</th></tr>\n",
+    );
+    for Row { driver, exact, sampled, both } in rows {
+        let share = driver.busy_share_pct.zip(driver.busy_share_ci_pct).map_or_else(
+            || "?".to_owned(),
+            |(pct, [low, high])| {
+                format!("{} [{}, {}]", number(Some(pct)), number(Some(low)), number(Some(high)))
+            },
+        );
+        let origin = match driver.origin {
+            Some(Origin::Module) => "module",
+            Some(Origin::BuiltinRanges) => "built in",
+            Some(Origin::Inferred) => "inferred",
+            None => "?",
+        };
+        let _ = writeln!(
+            html,
+            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{share}</td><td>{}</td><td>{}</td><td>{origin}</td></tr>",
+            escape(&driver.driver),
+            number(Some(both.value)),
+            number(Some(*exact)),
+            number(Some(*sampled)),
+            number(driver.ns_per_packet),
+            number(driver.cpu_s_per_gb),
+        );
+    }
+    html.push_str(
+        "</table></div>\n<p class=\"note\">Cost, ns per packet and CPU s per GB are of both parts: estimates as far as \
+         the sampled one is.</p>\n",
+    );
+}

@@ -1,0 +1,272 @@
+//! The heat map: load of each NIC on each CPU over time.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use super::text::escape;
+use crate::frame::{Frame, cpu_list, pct_of};
+
+/// Columns at most, an even number; a longer recording has more frames in each.
+const COLUMNS: usize = 200;
+/// Rows that are drawn at most, the worst.
+const ROWS: usize = 32;
+/// Percent of the CPU from which a cell is of the next colour. The last two are where the screen turns yellow and red.
+const STEPS: [f64; 6] = [0.0, 1.0, 5.0, 15.0, 30.0, 70.0];
+const LABEL: usize = 180;
+const WIDTH: usize = 1000;
+const HEIGHT: usize = 18;
+
+/// Name, index, namespace: names repeat in other namespaces.
+type NicKey = (String, u32, Option<u32>);
+
+/// Load of a cell in a column.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Load {
+    ns: u64,
+    /// True where it is not known in some frame.
+    is_unknown: bool,
+}
+
+impl Load {
+    fn plus(self, other: Self) -> Self {
+        Self { ns: self.ns.saturating_add(other.ns), is_unknown: self.is_unknown || other.is_unknown }
+    }
+}
+
+/// A column: some frames that follow each other.
+#[derive(Debug, Clone, Default)]
+struct Column {
+    from: String,
+    to: String,
+    interval_ns: u64,
+}
+
+/// A NIC on a CPU.
+struct Row<'a> {
+    name: String,
+    cpu: u32,
+    loads: &'a [Load],
+    sum: Load,
+}
+
+/// What is gathered.
+#[derive(Default)]
+pub(super) struct Heat {
+    columns: Vec<Column>,
+    /// By NIC and CPU, as many as columns or fewer: what is not there is nothing.
+    rows: BTreeMap<NicKey, BTreeMap<u32, Vec<Load>>>,
+    /// Frames of a column, and of the last one.
+    frames_each: u64,
+    frames_last: u64,
+}
+
+impl Heat {
+    pub(super) fn add(&mut self, frame: &Frame) {
+        if self.frames_last == self.frames_each {
+            if self.columns.len() == COLUMNS {
+                self.halve();
+            }
+            self.columns.push(Column { from: frame.time.clone(), ..Column::default() });
+            self.frames_each = self.frames_each.max(1);
+            self.frames_last = 0;
+        }
+        self.frames_last += 1;
+        let at = self.columns.len() - 1;
+        if let Some(column) = self.columns.last_mut() {
+            column.to.clone_from(&frame.time);
+            column.interval_ns = column.interval_ns.saturating_add(frame.interval_ns);
+        }
+        for nic in &frame.nics {
+            let rows = self.rows.entry((nic.name.clone(), nic.ifindex, nic.netns)).or_default();
+            for on in &nic.cpus {
+                let load = Load {
+                    ns: on.poll_ns.unwrap_or(0).saturating_add(on.hardirq_ns.unwrap_or(0)),
+                    is_unknown: on.poll_ns.is_none(),
+                };
+                let row = rows.entry(on.cpu).or_default();
+                row.resize(at + 1, Load::default());
+                row[at] = row[at].plus(load);
+            }
+        }
+    }
+
+    /// Two columns become one; all are full.
+    fn halve(&mut self) {
+        self.columns = self
+            .columns
+            .chunks(2)
+            .map(|pair| Column {
+                from: pair[0].from.clone(),
+                to: pair[pair.len() - 1].to.clone(),
+                interval_ns: pair.iter().fold(0, |sum, column| sum.saturating_add(column.interval_ns)),
+            })
+            .collect();
+        for row in self.rows.values_mut().flat_map(BTreeMap::values_mut) {
+            *row = row.chunks(2).map(|pair| pair.iter().copied().fold(Load::default(), Load::plus)).collect();
+        }
+        self.frames_each *= 2;
+        self.frames_last = self.frames_each;
+    }
+
+    pub(super) fn section(&self) -> String {
+        let sum = |row: &[Load]| row.iter().copied().fold(Load::default(), Load::plus);
+        let all = self.rows.iter().flat_map(|(nic, cpus)| {
+            let name = self.name(nic);
+            cpus.iter().map(move |(cpu, loads)| Row { name: name.clone(), cpu: *cpu, loads, sum: sum(loads) })
+        });
+        let (mut rows, others): (Vec<Row>, Vec<Row>) = all.partition(|row| row.sum.ns > 0);
+        let unknown = others.iter().filter(|row| row.sum.is_unknown).count();
+        rows.sort_by(|a, b| b.sum.ns.cmp(&a.sum.ns).then_with(|| (&a.name, a.cpu).cmp(&(&b.name, b.cpu))));
+        let mut html = "<h2>Load by NIC and CPU</h2>\n\
+            <p>Polls (driver and stack) and, as far as known, device interrupts, in percent of the CPU; the worst \
+            first.</p>\n"
+            .to_owned();
+        if rows.is_empty() {
+            html += "<p class=\"note\">No load was measured.</p>\n";
+        } else {
+            html += &legend();
+            self.draw(&mut html, &rows[..rows.len().min(ROWS)]);
+        }
+        if rows.len() > ROWS {
+            let mut rest: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
+            for row in &rows[ROWS..] {
+                rest.entry(&row.name).or_default().push(row.cpu);
+            }
+            let rest = rest.into_iter().map(|(name, mut cpus)| {
+                cpus.sort_unstable();
+                format!("{} on {}", escape(name), cpu_list(&cpus))
+            });
+            let _ = writeln!(
+                html,
+                "<p class=\"note\">With less load, not drawn: {}.</p>",
+                rest.collect::<Vec<_>>().join("; ")
+            );
+        }
+        if unknown > 0 {
+            let _ = writeln!(
+                html,
+                "<p class=\"note\">Of {unknown} pairs of NIC and CPU the load is not known.</p>"
+            );
+        }
+        html
+    }
+
+    /// A NIC's name; with its namespace, where another has one of that name, too.
+    fn name(&self, nic: &NicKey) -> String {
+        let (name, _, netns) = nic;
+        let namesakes = self.rows.keys().filter(|other| other.0 == *name).count();
+        match netns {
+            Some(netns) if namesakes > 1 => format!("{name} in {netns}"),
+            _ => name.clone(),
+        }
+    }
+
+    fn draw(&self, html: &mut String, rows: &[Row]) {
+        let (height, width) = (rows.len() * HEIGHT, WIDTH - LABEL);
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            html,
+            "<div class=\"wide\"><svg class=\"heat\" viewBox=\"0 0 {WIDTH} {}\" role=\"img\" \
+             aria-label=\"load by NIC and CPU over time\">",
+            height + 20
+        );
+        let _ = writeln!(
+            html,
+            "<rect class=\"h0\" x=\"{LABEL}\" y=\"0\" width=\"{width}\" height=\"{height}\"/>"
+        );
+        let x = |at: usize| LABEL as f64 + width as f64 * at as f64 / self.columns.len() as f64;
+        for (at, Row { name, cpu, loads, .. }) in rows.iter().enumerate() {
+            let y = at * HEIGHT;
+            let cell = format!("{} · CPU {cpu}", escape(name));
+            let _ = writeln!(
+                html,
+                "<text class=\"label\" x=\"{}\" y=\"{}\">{cell}</text>",
+                LABEL - 6,
+                y + HEIGHT - 5
+            );
+            for (column, load) in loads.iter().enumerate().filter(|(_, load)| **load != Load::default()) {
+                let Column { from, to, interval_ns } = &self.columns[column];
+                let pct = pct_of(load.ns, *interval_ns);
+                let (class, value) = if load.is_unknown {
+                    ("hx".to_owned(), format!("at least {pct:.1} %, some is not known"))
+                } else {
+                    (format!("h{}", step(pct)), format!("{pct:.1} %"))
+                };
+                let span =
+                    if from == to { escape(to) } else { format!("{} to {}", escape(from), escape(to)) };
+                let _ = writeln!(
+                    html,
+                    "<rect class=\"{class}\" x=\"{:.2}\" y=\"{y}\" width=\"{:.2}\" height=\"{}\">\
+                     <title>{cell}, {span}: {value}</title></rect>",
+                    x(column),
+                    x(column + 1) - x(column),
+                    HEIGHT - 1
+                );
+            }
+        }
+        let clock = |time: &str| escape(time.get(11..19).unwrap_or(time));
+        let ends = self.columns.first().zip(self.columns.last());
+        if let Some((first, last)) = ends {
+            let y = height + 14;
+            let _ = writeln!(html, "<text x=\"{LABEL}\" y=\"{y}\">{}</text>", clock(&first.from));
+            let _ =
+                writeln!(html, "<text class=\"label\" x=\"{WIDTH}\" y=\"{y}\">{}</text>", clock(&last.to));
+        }
+        html.push_str("</svg></div>\n");
+        let frames =
+            if self.frames_each == 1 { "a frame".to_owned() } else { format!("{} frames", self.frames_each) };
+        let _ = writeln!(html, "<p class=\"note\">Each column is of {frames}; times are UTC.</p>");
+    }
+}
+
+/// The colour of a load.
+fn step(pct: f64) -> usize {
+    STEPS.iter().filter(|from| pct >= **from).count()
+}
+
+fn legend() -> String {
+    let mut html = "<p class=\"legend\"><span class=\"h0\"></span> 0".to_owned();
+    for (at, from) in STEPS.iter().enumerate() {
+        let text = match STEPS.get(at + 1) {
+            Some(to) => format!("{from} to {to}"),
+            None => format!("{from} or more"),
+        };
+        let _ = write!(html, " <span class=\"h{}\"></span> {text}", at + 1);
+    }
+    html + " % <span class=\"hx\"></span> partly unknown</p>\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps() {
+        assert_eq!([0.0, 0.99, 1.0, 29.9, 70.0, 150.0].map(step), [1, 1, 2, 4, 6, 6]);
+    }
+
+    #[test]
+    fn columns_are_bounded() {
+        const RECORDING: &str = include_str!("../../../tests/fixtures/frames/demo-cpu1.ndjson");
+        let line = RECORDING.lines().next().expect("the recording has frames");
+        let mut frame: Frame = serde_json::from_str(line).expect("the recording's lines are frames");
+        let on = frame.nics[0].cpus[0].clone();
+        let mut heat = Heat::default();
+        for at in 0..1001_u64 {
+            // On this CPU only in the last frame.
+            if at == 1000 {
+                frame.nics[0].cpus = vec![crate::frame::NicCpu { cpu: 77, ..on.clone() }];
+            }
+            heat.add(&frame);
+        }
+        assert_eq!((heat.columns.len(), heat.frames_each), (126, 8));
+        let whole: u64 = heat.columns.iter().map(|column| column.interval_ns).sum();
+        assert_eq!(whole, frame.interval_ns * 1001);
+        for (cpu, row) in heat.rows.values().flatten() {
+            let times = if *cpu == 77 { 1 } else { 1000 };
+            let sum: u64 = row.iter().map(|load| load.ns).sum();
+            if *cpu == on.cpu || *cpu == 77 {
+                assert_eq!(sum, times * (on.poll_ns.unwrap_or(0) + on.hardirq_ns.unwrap_or(0)));
+            }
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Load of each CPU: exact, beside the kernel's own accounting as mpstat shows it; and the one with most network load.
+
+use std::{cmp::Reverse, collections::BTreeMap};
+
+use super::{
+    Report,
+    table::Table,
+    text::{known, name, pct, share, wrapped},
+};
+use crate::frame::{Accounting, Cpu, CpuStat, Frame, Nic, Softirqs, pct_of};
+
+/// NICs that are named for the worst CPU.
+const NAMED: usize = 3;
+
+pub(super) fn section(report: &Report<'_>) -> String {
+    let Report { frame, top, .. } = report;
+    let loads = network_loads(frame);
+    let mut cpus: Vec<&Cpu> = frame.cpus.iter().collect();
+    if cpus.len() > *top {
+        // The busiest, in their order.
+        cpus.sort_by_key(|cpu| (Reverse(loads.get(&cpu.cpu).map_or(0, Load::ns)), cpu.cpu));
+        cpus[..*top].sort_by_key(|cpu| cpu.cpu);
+    }
+    let head = [
+        "CPU", "HARDIRQ", "SOFTIRQ", "NET_RX", "NET_TX", "|", "usr", "sys", "soft", "irq", "iowait", "steal",
+        "idle",
+    ];
+    let mut table = Table::new(head, 1);
+    for cpu in cpus {
+        table.add(row(cpu, frame.interval_ns));
+    }
+    let accounting = match frame.host.accounting {
+        Some(Accounting::Tick) => "sampled once a tick",
+        Some(Accounting::IrqTime) => "interrupts measured",
+        Some(Accounting::Virt) => "measured",
+        None => "in a way that is unknown",
+    };
+    let title = format!(
+        "CPUs in percent of the time: exact to the left; right of the bar by the kernel's own accounting ({accounting}), as mpstat shows it"
+    );
+    format!("{}{}{}", wrapped(&title), table.text(*top), worst(&loads, frame.interval_ns))
+}
+
+fn row(cpu: &Cpu, interval_ns: u64) -> [String; 13] {
+    let exact = |ns| share(ns, interval_ns);
+    let stat = |of: fn(&CpuStat) -> f64| known(cpu.stat.as_ref(), |stat| format!("{:.1}", of(stat)));
+    [
+        cpu.cpu.to_string(),
+        exact(cpu.hardirq_ns),
+        exact(cpu.softirq.and_then(|softirq| all_softirqs(&softirq))),
+        exact(cpu.softirq.and_then(|softirq| softirq.net_rx.vector.ns)),
+        exact(cpu.softirq.and_then(|softirq| softirq.net_tx.ns)),
+        "|".to_owned(),
+        stat(|stat| stat.user_pct),
+        stat(|stat| stat.system_pct),
+        stat(|stat| stat.softirq_pct),
+        stat(|stat| stat.irq_pct),
+        stat(|stat| stat.iowait_pct),
+        stat(|stat| stat.steal_pct),
+        stat(|stat| stat.idle_pct),
+    ]
+}
+
+fn all_softirqs(softirqs: &Softirqs) -> Option<u64> {
+    let Softirqs { hi, timer, net_tx, net_rx, block, irq_poll, tasklet, sched, hrtimer, rcu } = softirqs;
+    [hi, timer, net_tx, &net_rx.vector, block, irq_poll, tasklet, sched, hrtimer, rcu]
+        .iter()
+        .map(|vector| vector.ns)
+        .sum()
+}
+
+/// Polls and interrupts of NICs on one CPU.
+#[derive(Default)]
+struct Load<'a> {
+    nics: Vec<(&'a Nic, u64)>,
+    /// Whether the time of some polls is unknown.
+    is_part: bool,
+}
+
+impl Load<'_> {
+    fn ns(&self) -> u64 {
+        self.nics.iter().fold(0, |sum, (_, ns)| sum.saturating_add(*ns))
+    }
+}
+
+fn network_loads(frame: &Frame) -> BTreeMap<u32, Load<'_>> {
+    let mut loads: BTreeMap<u32, Load<'_>> = BTreeMap::new();
+    for nic in &frame.nics {
+        for row in &nic.cpus {
+            let load = loads.entry(row.cpu).or_default();
+            load.is_part |= row.poll_ns.is_none();
+            let ns = row.poll_ns.unwrap_or(0).saturating_add(row.hardirq_ns.unwrap_or(0));
+            load.nics.push((nic, ns));
+        }
+    }
+    loads
+}
+
+/// The CPU with most network load, and how far the next is.
+fn worst(loads: &BTreeMap<u32, Load<'_>>, interval_ns: u64) -> String {
+    let mut by_load: Vec<_> = loads.iter().filter(|(_, load)| load.ns() > 0).collect();
+    by_load.sort_by_key(|(cpu, load)| (Reverse(load.ns()), **cpu));
+    let load_pct = |load: &Load<'_>| {
+        let least = if load.is_part { "at least " } else { "" };
+        format!("{least}{} %", pct(pct_of(load.ns(), interval_ns)))
+    };
+    let Some((cpu, load)) = by_load.first() else {
+        let is_unknown = loads.values().any(|load| load.is_part);
+        return if is_unknown {
+            "Which CPU has most network load is unknown.\n"
+        } else {
+            "No network load.\n"
+        }
+        .to_owned();
+    };
+    let mut nics = load.nics.clone();
+    nics.sort_by_key(|(_, ns)| Reverse(*ns));
+    let named: Vec<String> = nics
+        .iter()
+        .filter(|(_, ns)| *ns > 0)
+        .take(NAMED)
+        .map(|(nic, ns)| format!("{} {} %", name(&nic.name), pct(pct_of(*ns, interval_ns))))
+        .collect();
+    let next = by_load.get(1).map_or_else(
+        || "no other has any".to_owned(),
+        |(cpu, load)| format!("next is CPU {cpu} with {}", load_pct(load)),
+    );
+    wrapped(&format!(
+        "Most network load (polls and interrupts of NICs) has CPU {cpu} with {}: {}; {next}.",
+        load_pct(load),
+        named.join(", ")
+    ))
+}

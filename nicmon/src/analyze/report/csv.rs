@@ -1,0 +1,156 @@
+//! The figures of a frame, a row each.
+
+use std::collections::HashMap;
+
+use ::csv::{Error, IntoInnerError, Terminator, Writer, WriterBuilder};
+use serde_json::{Map, Value};
+
+use crate::frame::{Field, Frame, Nic, fields};
+
+/// The head of each column.
+const HEAD: [&str; 7] = ["section", "subject", "part", "cpu", "name", "value", "unit"];
+/// What names the elements of an array, by its path in docs/fields.md. `cpu` names those of others.
+const NAMES: [(&str, &[&str]); 10] = [
+    ("nics[]", &["name"]),
+    ("nics[].napis[]", &["napi_id", "poll_fn", "queue", "kind", "mode"]),
+    ("nics[].stages[]", &["stage"]),
+    ("drivers[]", &["driver"]),
+    ("drivers[].companions[]", &["name"]),
+    ("drivers[].functions[]", &["symbol", "context", "comm"]),
+    ("irqs[]", &["irq", "action"]),
+    ("netns[]", &["inum"]),
+    ("host.drops[]", &["reason"]),
+    ("host.drops[].locations[]", &["symbol"]),
+];
+
+/// All figures of a frame but its topology as CSV (RFC 4180).
+///
+/// The columns: the part of the frame; whose the figure is there; which part of that; the CPU; name and unit of the
+/// field as in docs/fields.md, without the path. Columns that say nothing are empty, and so is an unknown value. Of an
+/// interval the names end in `.low` and `.high`. NICs of one name have `@` and their namespace behind it.
+///
+/// # Errors
+/// The rows do not fit together, which no frame can cause.
+pub fn csv(frame: &Frame) -> Result<String, Error> {
+    let mut frame = frame.clone();
+    tell_apart(&mut frame.nics);
+    let value = serde_json::to_value(&frame).unwrap_or_default();
+    let mut rows = Rows {
+        writer: WriterBuilder::new().terminator(Terminator::CRLF).from_writer(Vec::new()),
+        fields: fields().iter().map(|field| (field.path.as_str(), field)).collect(),
+    };
+    rows.writer.write_record(HEAD)?;
+    for (name, value) in value.as_object().into_iter().flatten().filter(|(name, _)| *name != "topology") {
+        let section = if value.is_object() || value.is_array() { name } else { "frame" };
+        rows.value(value, &Place { section, path: name.clone(), ..Place::default() })?;
+    }
+    let bytes = rows.writer.into_inner().map_err(IntoInnerError::into_error)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn tell_apart(nics: &mut [Nic]) {
+    let mut times: HashMap<String, u32> = HashMap::new();
+    for nic in nics.iter() {
+        *times.entry(nic.name.clone()).or_default() += 1;
+    }
+    for nic in nics {
+        if let Some(netns) = nic.netns
+            && times.get(&nic.name).is_some_and(|times| *times > 1)
+        {
+            nic.name = format!("{}@{netns}", nic.name);
+        }
+    }
+}
+
+/// Where in the frame a value stands.
+#[derive(Debug, Clone, Default)]
+struct Place<'a> {
+    section: &'a str,
+    /// As in docs/fields.md.
+    path: String,
+    subject: String,
+    part: String,
+    cpu: String,
+    /// Its name within the element of the last array.
+    name: String,
+}
+
+struct Rows {
+    writer: Writer<Vec<u8>>,
+    fields: HashMap<&'static str, &'static Field>,
+}
+
+impl Rows {
+    fn value(&mut self, value: &Value, place: &Place<'_>) -> Result<(), Error> {
+        match value {
+            Value::Object(fields) => self.object(fields, place),
+            Value::Array(elements) => elements.iter().enumerate().try_for_each(|(at, element)| {
+                if let Value::Object(fields) = element {
+                    return self.object(fields, &element_place(fields, place));
+                }
+                let bound = if at == 0 { "low" } else { "high" };
+                self.figure(element, &format!("{}.{bound}", own_name(place)), place)
+            }),
+            _ => self.figure(value, own_name(place), place),
+        }
+    }
+
+    fn object(&mut self, fields: &Map<String, Value>, place: &Place<'_>) -> Result<(), Error> {
+        for (field, value) in fields {
+            let name = if place.name.is_empty() { field.clone() } else { format!("{}.{field}", place.name) };
+            let path = format!("{}.{field}", place.path);
+            if !names(&place.path).contains(&field.as_str()) {
+                self.value(value, &Place { path, name, ..place.clone() })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Texts are no figures.
+    fn figure(&mut self, value: &Value, name: &str, place: &Place<'_>) -> Result<(), Error> {
+        let field = self.fields.get(place.path.as_str());
+        // Of arrays only intervals have a unit.
+        let is_figure = field.is_some_and(|field| match field.kind.as_str() {
+            "integer" | "number" => true,
+            kind => kind == "array" && field.unit.is_some(),
+        });
+        let value = match value {
+            Value::Number(number) => number.to_string(),
+            Value::Null if is_figure => String::new(),
+            _ => return Ok(()),
+        };
+        let unit = field.and_then(|field| field.unit).unwrap_or_default();
+        let Place { section, subject, part, cpu, .. } = place;
+        self.writer.write_record([*section, subject, part, cpu, name, &value, unit])
+    }
+}
+
+/// What names the elements of an array.
+fn names(path: &str) -> &'static [&'static str] {
+    let named = NAMES.iter().find(|(array, _)| *array == path).map(|(_, names)| *names);
+    named.unwrap_or(if path.ends_with("[]") { &["cpu"] } else { &[] })
+}
+
+fn own_name<'a>(place: &'a Place<'_>) -> &'a str {
+    if place.name.is_empty() { &place.path } else { &place.name }
+}
+
+fn element_place<'a>(fields: &Map<String, Value>, array: &Place<'a>) -> Place<'a> {
+    let path = format!("{}[]", array.path);
+    let text = |name: &&str| match &fields[*name] {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    };
+    let names = names(&path);
+    let label = names.iter().filter_map(text).collect::<Vec<_>>().join(" ");
+    let mut place = Place { path, name: String::new(), ..array.clone() };
+    if names == ["cpu"] {
+        place.cpu = label;
+    } else if place.subject.is_empty() {
+        place.subject = label;
+    } else {
+        place.part = label;
+    }
+    place
+}

@@ -1,0 +1,54 @@
+//! Functions of drivers by process, as perf tells them.
+
+use super::{
+    Report,
+    table::Table,
+    text::{counted, interval, name, pct, wrapped},
+};
+use crate::{
+    analyze::cost::known_time,
+    frame::{Context, Driver, Share},
+};
+
+pub(super) fn section(report: &Report<'_>) -> String {
+    let drivers = report.frame.drivers.iter().flatten();
+    let tables: String = drivers.map(|driver| one(report, driver)).collect();
+    if tables.is_empty() {
+        return tables;
+    }
+    let title = "Functions of drivers, estimated: share of the busy samples with its 95 % interval";
+    format!("{}{tables}", wrapped(title))
+}
+
+fn one(report: &Report<'_>, driver: &Driver) -> String {
+    let busy = known_time(report.frame, driver).busy;
+    let mut table = Table::new(["SYMBOL", "PROCESS", "CONTEXT", "SAMPLES", "SHARE%", "95 % interval"], 3);
+    for function in &driver.functions {
+        let context = match function.context {
+            Context::Hardirq => "hardirq",
+            Context::Softirq => "softirq",
+            Context::Task => "task",
+        };
+        let share = Share::of(function.samples, busy);
+        table.add([
+            name(&function.symbol),
+            name(&function.comm),
+            context.to_owned(),
+            function.samples.to_string(),
+            share.map_or_else(|| "?".to_owned(), |share| pct(share.pct)),
+            share.map_or_else(|| "?".to_owned(), |share| interval(share.ci_pct, pct)),
+        ]);
+    }
+    let text = table.text(report.top);
+    if text.is_empty() {
+        return text;
+    }
+    // Interrupt handlers are in the list, but not in the driver's samples.
+    let listed = driver.functions.iter().filter(|function| function.context != Context::Hardirq);
+    let listed = listed.fold(0_u64, |sum, function| sum.saturating_add(function.samples));
+    let rest = match driver.samples.unwrap_or(0).saturating_sub(listed) {
+        0 => String::new(),
+        rest => format!("  and {} in functions that no frame lists\n", counted(rest, "sample")),
+    };
+    format!("{}:\n{text}{rest}", name(&driver.driver))
+}

@@ -1,0 +1,86 @@
+//! Which recording it is, of which machine, and how it was made.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use super::{
+    Report,
+    text::{counted, known, ms, name, pct, printable, s, wrapped},
+};
+use crate::frame::{Frame, Host, OwnCost, SampleEvent, Sampling, Source};
+
+pub(super) fn section(report: &Report<'_>) -> String {
+    let frame = report.frame;
+    let host = &frame.host;
+    let rt = if host.preempt_rt { ", PREEMPT_RT: softirq times include preemption" } else { "" };
+    let begin = report.start_ns.map(|ns| {
+        let time = UNIX_EPOCH + Duration::from_nanos(ns);
+        humantime::format_rfc3339_seconds(time).to_string().replace('T', " ").replace('Z', " UTC")
+    });
+    let lines = [
+        format!("Recording {}", printable(report.name)),
+        format!(
+            "{}, Linux {}, {}{rt}",
+            name(&host.hostname),
+            name(&host.kernel),
+            counted(host.cpus_online.into(), "CPU")
+        ),
+        format!(
+            "{}{} s in {}",
+            begin.map_or(String::new(), |begin| format!("from {begin}, ")),
+            s(frame.interval_ns),
+            counted(report.frames, "frame")
+        ),
+        source(host),
+        samples(host),
+        own(frame),
+    ];
+    let mut text: String = lines.iter().map(|line| wrapped(line)).collect();
+    if let [_, _, ..] = report.machines {
+        let machines = report.machines.iter().map(|machine| {
+            format!("{} (boot {})", name(&machine.hostname), machine.boot_id.as_deref().unwrap_or("unknown"))
+        });
+        text.push_str(&wrapped(&format!(
+            "It spans {} machines or boots, whose figures are added up here: {}",
+            report.machines.len(),
+            machines.collect::<Vec<_>>().join(", ")
+        )));
+    }
+    text
+}
+
+/// What nicmon took: of less than a second no percentage, since most of it is what it does but once, at the begin.
+fn own(frame: &Frame) -> String {
+    let OwnCost { bpf_est_ns, cpu_ns, overhead_pct, lost, .. } = frame.own;
+    let took = if frame.interval_ns < 1_000_000_000 {
+        format!("{} ms of CPU time", known(bpf_est_ns, |bpf_ns| ms(bpf_ns.saturating_add(cpu_ns))))
+    } else {
+        format!("{} of a CPU", known(overhead_pct, |value| format!("{} %", pct(value))))
+    };
+    format!("nicmon itself: {took}, estimated; events lost: {}", known(lost, |lost| lost.to_string()))
+}
+
+fn source(host: &Host) -> String {
+    match (host.source, &host.source_reason) {
+        (Source::Bpf, _) => "times of softirqs, polls and interrupts are exact".to_owned(),
+        (Source::Proc, None) => "counts only: every exact time is unknown".to_owned(),
+        (Source::Proc, Some(reason)) => {
+            format!("counts only, every exact time is unknown: {}", printable(reason))
+        }
+    }
+}
+
+fn samples(host: &Host) -> String {
+    let Some(Sampling { frequency_per_s, cpus, samples, busy, lost, .. }) = host.sampling else {
+        return "no samples".to_owned();
+    };
+    let event = match host.sample_event {
+        Some(SampleEvent::Cycles) => "cycles",
+        Some(SampleEvent::CpuClock) => "cpu-clock, blind with interrupts off",
+        None => "an unknown event",
+    };
+    let rate = known(frequency_per_s, |rate| rate.to_string());
+    format!(
+        "samples: {rate} a second on {} by {event}; {samples} taken, {busy} busy, {lost} lost",
+        counted(cpus.into(), "CPU")
+    )
+}

@@ -1,0 +1,46 @@
+//! Where the time of polls went.
+
+use std::fmt::Write as _;
+
+use super::{
+    Report,
+    table::Table,
+    text::{interval, name, pct, s, wrapped},
+};
+
+pub(super) fn section(report: &Report<'_>) -> String {
+    let mut tables = String::new();
+    let polled =
+        report.frame.nics.iter().filter(|nic| nic.stages.as_ref().is_some_and(|stages| !stages.is_empty()));
+    for nic in polled.take(report.top) {
+        let mut table = Table::new(["STAGE", "SAMPLES", "SHARE%", "95 % interval"], 1);
+        for share in nic.stages.iter().flatten() {
+            table.add([
+                stage_name(share.stage),
+                share.samples.to_string(),
+                pct(share.share_pct),
+                interval(share.ci_pct, pct),
+            ]);
+        }
+        let gap = nic.sampled_gap_ns.map(|ns| {
+            let all_ns = report.frame.interval_ns;
+            format!(" (of the {} of {} s that could be told)", s(all_ns.saturating_sub(ns)), s(all_ns))
+        });
+        let table = table.text(report.top);
+        // Writing to a String cannot fail.
+        let _ = write!(tables, "{}{}:\n{table}", name(&nic.name), gap.unwrap_or_default());
+    }
+    if tables.is_empty() {
+        return tables;
+    }
+    format!(
+        "{}{tables}",
+        wrapped("Stages of the stack in the polls of each NIC, estimated: share of its samples")
+    )
+}
+
+/// As frames have it.
+fn stage_name(stage: crate::frame::Stage) -> String {
+    let value = serde_json::to_value(stage).unwrap_or_default();
+    value.as_str().unwrap_or_default().to_owned()
+}

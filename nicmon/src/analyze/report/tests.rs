@@ -1,0 +1,199 @@
+//! Reports of real recordings, and of odd and large ones.
+
+use std::fmt::Write as _;
+
+use unicode_width::UnicodeWidthStr as _;
+
+use super::{Report, csv};
+use crate::frame::{Cpu, Frame, Gap, Machine, Merged, NicCpu};
+
+const SAMPLED: &str = include_str!("../../../tests/fixtures/frames/sampled.ndjson");
+const RPS: &str = include_str!("../../../tests/fixtures/frames/demo-rps.ndjson");
+const COUNTS: &str = include_str!("../../../tests/fixtures/frames/counts.ndjson");
+
+fn frames(capture: &str) -> Vec<Frame> {
+    capture.lines().map(|line| serde_json::from_str(line).expect("a frame")).collect()
+}
+
+fn merged(frames: &[Frame]) -> Merged {
+    let mut merged = Merged::default();
+    for frame in frames {
+        merged.add(frame);
+    }
+    merged
+}
+
+fn text_of(frames: &[Frame], top: usize) -> String {
+    let merged = merged(frames);
+    let frame = merged.frame().expect("frames");
+    let (frames, machines) = (frames.len() as u64, merged.machines());
+    Report { name: "a.rec", frame: &frame, frames, start_ns: Some(1_795_415_590_000_000_000), machines, top }
+        .text()
+}
+
+fn assert_fits(text: &str) {
+    for line in text.lines() {
+        assert!(line.width() <= 80, "{} columns: {line}", line.width());
+        assert_eq!(line, line.trim_end());
+    }
+}
+
+#[test]
+fn real_recordings() {
+    for (name, capture) in [("sampled", SAMPLED), ("rps", RPS), ("counts", COUNTS)] {
+        let text = text_of(&frames(capture), 20);
+        assert_fits(&text);
+        insta::assert_snapshot!(name, text);
+    }
+}
+
+#[test]
+fn what_is_cut_away_is_told() {
+    let mut all = frames(SAMPLED);
+    all[1].boot_id = Some("another".to_owned());
+    all[2].drivers = None;
+    for driver in all[3].drivers.iter_mut().flatten() {
+        driver.functions.truncate(1);
+    }
+    all[0].nics.iter_mut().for_each(|nic| nic.counters.rx_bytes = None);
+    let text = text_of(&all, 2);
+    assert_fits(&text);
+    insta::assert_snapshot!("cut_away", text);
+}
+
+#[test]
+fn a_large_machine_and_odd_names() {
+    let mut frame = frames(SAMPLED).swap_remove(3);
+    let cpu = frame.cpus[0].clone();
+    frame.cpus = (0..256).map(|number| Cpu { cpu: number, ..cpu.clone() }).collect();
+    let nic = frame.nics[0].clone();
+    frame.nics = (0..16)
+        .map(|number| {
+            let mut nic = nic.clone();
+            nic.ifindex += number;
+            nic.name = format!("a\u{1b}[31m{}\u{202e}{number}", "long".repeat(20));
+            nic.driver = Some("a-driver-with-a-very-long-name".repeat(2));
+            nic.cpus = (0..256).map(|cpu| NicCpu { cpu, ..nic.cpus[0].clone() }).collect();
+            nic.counters.rx_bytes = Some(u64::MAX);
+            nic
+        })
+        .collect();
+    for driver in frame.drivers.iter_mut().flatten() {
+        driver.driver = "long-driver".repeat(10);
+        driver.hardirq_ns = Some(200_000_000_000);
+        driver.gap = Some(Gap { ns: 5, busy: 1 });
+    }
+    let text = text_of(&[frame.clone()], 20);
+    assert_fits(&text);
+    assert!(!text.contains('\u{1b}') && !text.contains('\u{202e}'));
+    assert!(text.contains("  236 more; --top 256 shows them\n"), "{text}");
+    let text = text_of(&[frame], 256);
+    assert!(!text.contains("more; --top"), "{text}");
+}
+
+#[test]
+fn a_moment_is_told_in_milliseconds() {
+    let mut frame = frames(SAMPLED).swap_remove(3);
+    (frame.own.bpf_est_ns, frame.own.cpu_ns, frame.interval_ns) = (Some(150_000), 650_000, 2_248_699);
+    let text = text_of(&[frame], 20);
+    assert!(text.contains(", 0.002 s in 1 frame\n"), "{text}");
+    assert!(text.contains("nicmon itself: 0.8 ms of CPU time, estimated;"), "{text}");
+}
+
+/// Recordings of different -F, joined with cat.
+#[test]
+fn samples_at_different_rates() {
+    let mut frames = frames(SAMPLED);
+    assert!(text_of(&frames, 20).contains("samples: 997 a second"));
+    frames[3].host.sampling.as_mut().expect("it was sampled").frequency_per_s = Some(99);
+    let text = text_of(&frames, 20);
+    assert!(text.contains("samples: ? a second") && text.contains("\nveth      ?    ?"), "{text}");
+    assert!(text.contains("\nThese are unknown where samples were taken at different rates"), "{text}");
+}
+
+#[test]
+fn idle_drivers_are_named_and_others_have_rows() {
+    let mut frame = frames(SAMPLED).swap_remove(3);
+    let drivers = |frame: &Frame| text_of(std::slice::from_ref(frame), 20);
+    assert!(drivers(&frame).contains("\nIdle: ifb, virtio_net: not measured"));
+    // One that has traffic, or may have, is not idle: its cost is unknown.
+    for counters in [Some(1), None] {
+        let mut known = frame.clone();
+        let eth0 = known.nics.iter_mut().find(|nic| nic.name == "eth0").expect("eth0");
+        eth0.counters.rx_packets = counters;
+        let text = drivers(&known);
+        assert!(text.contains("\nvirtio_net ?") && text.contains("\nIdle: ifb: not measured"), "{text}");
+    }
+    frame.drivers.as_mut().expect("drivers").retain(|driver| driver.driver != "veth");
+    assert!(drivers(&frame).contains("Drivers: none was at work\nIdle: ifb, virtio_net: not"));
+}
+
+#[test]
+fn nothing_at_all() {
+    let mut frame = frames(COUNTS).swap_remove(0);
+    frame.interval_ns = 0;
+    frame.cpus.clear();
+    frame.nics.clear();
+    frame.irqs.clear();
+    frame.drivers = Some(Vec::new());
+    let text = text_of(&[frame], 1);
+    assert_fits(&text);
+    assert!(text.contains("No network load."), "{text}");
+}
+
+#[test]
+fn machines_are_named() {
+    let merged = merged(&frames(RPS));
+    let frame = merged.frame().expect("frames");
+    let machine = |boot: &str| Machine { hostname: "vm".to_owned(), boot_id: Some(boot.to_owned()) };
+    let machines = [machine("one"), machine("two")];
+    let report = Report { name: "a", frame: &frame, frames: 3, start_ns: None, machines: &machines, top: 20 };
+    assert!(report.text().contains("It spans 2 machines or boots"));
+}
+
+#[test]
+fn rows_of_csv() {
+    let mut frame = merged(&frames(SAMPLED)).frame().expect("frames");
+    frame.nics[0].name = "a,\"b\"\n".to_owned();
+    let mut twin = frame.nics[0].clone();
+    twin.netns = Some(7);
+    frame.nics.push(twin);
+    let text = csv(&frame).expect("rows");
+    assert_eq!(text.lines().next(), Some("section,subject,part,cpu,name,value,unit"));
+    assert!(text.contains("\"a,\"\"b\"\"\n@7\""), "{text}");
+    let mut reader = ::csv::Reader::from_reader(text.as_bytes());
+    let rows: Vec<Vec<String>> =
+        reader.records().map(|row| row.expect("a row").iter().map(str::to_owned).collect()).collect();
+    let value = |wanted: [&str; 5]| {
+        let mut found = rows.iter().filter(|row| row[..5] == wanted);
+        let row = found.next().unwrap_or_else(|| panic!("no row {wanted:?}"));
+        assert!(found.next().is_none(), "two rows {wanted:?}");
+        (row[5].clone(), row[6].clone())
+    };
+    let pair = |value: &dyn ToString, unit: &str| (value.to_string(), unit.to_owned());
+    assert_eq!(value(["frame", "", "", "", "interval_ns"]), pair(&frame.interval_ns, "ns"));
+    let net_rx = frame.cpus[1].softirq.unwrap().net_rx.vector.ns.unwrap();
+    assert_eq!(value(["cpus", "", "", "1", "softirq.net_rx.ns"]), pair(&net_rx, "ns"));
+    let veth = &frame.drivers.as_ref().unwrap()[0];
+    assert_eq!(value(["drivers", "veth", "", "", "samples"]), pair(&veth.samples.unwrap(), ""));
+    let low = veth.busy_share_ci_pct.unwrap()[0];
+    assert_eq!(value(["drivers", "veth", "", "", "busy_share_ci_pct.low"]), pair(&low, "%"));
+    assert_eq!(value(["drivers", "ifb", "", "", "samples"]), pair(&"", ""), "unknown");
+    let function = &veth.functions[0];
+    let part = format!("{} softirq {}", function.symbol, function.comm);
+    assert_eq!(value(["drivers", "veth", &part, "", "samples"]), pair(&function.samples, ""));
+    // An unknown part has no row; an unknown interval has one.
+    assert_eq!(value(["drivers", "ifb", "", "", "busy_share_ci_pct"]), pair(&"", "%"));
+    assert!(!rows.iter().any(|row| ["stages", "napis", "stat"].contains(&row[4].as_str())));
+    // Every figure has one row of its own.
+    let mut keys: Vec<String> = rows.iter().fold(Vec::new(), |mut keys, row| {
+        let mut key = String::new();
+        let _ = write!(key, "{:?}", &row[..5]);
+        keys.push(key);
+        keys
+    });
+    keys.sort();
+    let all = keys.len();
+    keys.dedup();
+    assert_eq!(keys.len(), all);
+}
