@@ -1,12 +1,17 @@
 //! nicmon: what network drivers cost a Linux machine, by NIC, CPU and queue.
 //!
-//! Data flows one way: [`probe`] (kernel programs) and [`host`] (facts) and [`symbols`] (names) are joined by
+//! Data flows one way: `probe` (kernel programs) and [`host`] (facts) and [`symbols`] (names) are joined by
 //! [`collect`] to [`frame`]s, which everything else is made from.
 
+pub mod analyze;
 pub mod cli;
 pub mod collect;
 pub mod commands;
 pub mod frame;
 pub mod host;
+#[cfg(feature = "bpf")]
 pub mod probe;
+pub mod reading;
+pub mod stream;
 pub mod symbols;
+pub mod tui;

@@ -1,15 +1,19 @@
 //! The `nicmon` command.
 
-use std::process::ExitCode;
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
 
 use clap::Parser as _;
 use nicmon::{cli::Cli, commands};
 
 fn main() -> ExitCode {
     match commands::run(Cli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(failure) => {
-            eprintln!("nicmon: {failure}");
+            // Where nobody can be told, the exit code says it.
+            let _ = writeln!(io::stderr(), "nicmon: {failure}");
             ExitCode::from(failure.exit_code())
         }
     }

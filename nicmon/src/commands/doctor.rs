@@ -1,15 +1,20 @@
 //! `nicmon doctor`: what this kernel and these permissions allow, one line a capability, with the mend.
 
-use std::{fs, path::Path};
+use std::{fmt::Write as _, fs, path::Path};
 
 use rustix::thread::{CapabilitySet, capabilities};
 
-use super::Failure;
+use super::{Failure, output::print};
+#[cfg(feature = "bpf")]
 use crate::{
-    host::{Roots, cpus, machine, queues, threads},
-    probe::{
-        AttachKind, Options, Probe, ProbeError,
+    host::cpus,
+    probe::{AttachKind, Options, Probe, ProbeError},
+};
+use crate::{
+    host::{
+        Roots,
         btf::{KERNEL_BTF, KernelBtf},
+        machine, queues, threads,
     },
     symbols::Kallsyms,
 };
@@ -34,6 +39,7 @@ struct Line {
 
 pub(super) fn run() -> Result<(), Failure> {
     let lines = examine(&Roots::default());
+    let mut text = String::new();
     for Line { state, what, found } in &lines {
         let state = match state {
             State::Ok => "ok",
@@ -41,8 +47,10 @@ pub(super) fn run() -> Result<(), Failure> {
             State::No => "no",
         };
         // Continuation lines stand under the first.
-        println!("{state:<4} {what:<20} {}", found.replace('\n', "\n                          "));
+        let found = found.replace('\n', "\n                          ");
+        let _ = writeln!(text, "{state:<4} {what:<20} {found}");
     }
+    print(text.as_bytes())?;
     if lines.iter().any(|line| line.state == State::No) { Err(Failure::Unfit) } else { Ok(()) }
 }
 
@@ -85,7 +93,7 @@ fn examine(roots: &Roots) -> Vec<Line> {
             };
             add(state, "threaded NAPI", found.to_owned());
         }
-        Err(error) => add(State::No, "kernel BTF", ProbeError::from(error).to_string()),
+        Err(error) => add(State::No, "kernel BTF", error.to_string()),
     }
     let (state, found) = match Kallsyms::read(&roots.proc) {
         Ok(_) => (State::Ok, "poll functions and drop locations have names".to_owned()),
@@ -175,10 +183,27 @@ fn capability_lines() -> Vec<(State, &'static str, String)> {
     ]
 }
 
+#[cfg(not(feature = "bpf"))]
+fn program_lines(_: &Roots, _: bool, _: &KernelBtf) -> Vec<(State, &'static str, String)> {
+    vec![(
+        State::No,
+        "kernel programs",
+        "not in this nicmon: it was built without the feature \"bpf\"".to_owned(),
+    )]
+}
+
 /// Attaches the programs in both ways, for a moment each.
+#[cfg(feature = "bpf")]
 fn program_lines(roots: &Roots, preempt_rt: bool, kernel: &KernelBtf) -> Vec<(State, &'static str, String)> {
     let highest = cpus::possible(&roots.sys).ok().and_then(|cpus| cpus.iter().max().copied()).unwrap_or(0);
-    let options = Options { cpus: highest + 1, preempt_rt, latency: true, log: false };
+    let options = Options {
+        cpus: highest + 1,
+        preempt_rt,
+        latency: true,
+        sampling: None,
+        interval: std::time::Duration::ZERO,
+        log: false,
+    };
     let mut lines = Vec::new();
     let mut works = false;
     for (kind, what) in [(AttachKind::TpBtf, "BTF tracepoints"), (AttachKind::RawTp, "raw tracepoints")] {
@@ -201,6 +226,7 @@ fn program_lines(roots: &Roots, preempt_rt: bool, kernel: &KernelBtf) -> Vec<(St
 }
 
 /// What failed and why; what to do stands in the lines of the capabilities.
+#[cfg(feature = "bpf")]
 fn first_line(error: &ProbeError) -> String {
     error.to_string().lines().next().unwrap_or_default().to_owned()
 }

@@ -1,14 +1,47 @@
-//! Standard output on a thread of its own, so that a reader that stalls never keeps a signal from ending the process.
+//! What commands write and say: frames on a thread of its own, so that a reader that stalls never keeps a signal from
+//! ending the process.
 
 use std::{
-    io::{self, Write as _},
+    io::{self, ErrorKind, Write as _},
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use tokio::sync::mpsc;
 
+use super::{Failure, signals::EndSignals, table};
+use crate::frame::Frame;
+
 /// Texts that may wait for a slow reader; after that frames become longer instead.
 const WAITING: usize = 4;
+
+/// How long a reader may take for the last text after a signal.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// A frame as a line of JSON, or as a table.
+pub(super) fn text(frame: &Frame, json: bool) -> String {
+    if !json {
+        return table::render(frame);
+    }
+    // A frame is numbers, strings and lists of them: there is nothing in it that JSON cannot say.
+    let mut line = serde_json::to_string(frame).unwrap_or_default();
+    line.push('\n');
+    line
+}
+
+/// Writes a text that is at hand. A closed pipe is a normal end.
+pub(super) fn print(text: &[u8]) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::Output(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Says something beside the output. Where nobody can be told, output and exit code stand without it.
+pub(super) fn tell(what: &str) {
+    let _ = writeln!(io::stderr(), "nicmon: {what}");
+}
 
 /// Where frames go.
 pub(super) struct Output {
@@ -35,8 +68,21 @@ impl Output {
         self.texts.send(text).await.is_ok()
     }
 
+    /// Waits until all is written, or a signal comes. After a signal, what was handed over is written if somebody
+    /// reads; nobody waits for a reader that stalls.
+    pub(super) async fn end(self, told_to_end: bool, end: &mut EndSignals) -> io::Result<()> {
+        let mut result = Ok(());
+        let finish = async { result = self.finish().await };
+        if told_to_end {
+            let _ = tokio::time::timeout(PATIENCE, finish).await;
+        } else {
+            end.comes_before(finish).await;
+        }
+        result
+    }
+
     /// Waits until all is written, or writing has failed. A closed pipe is a normal end.
-    pub(super) async fn finish(self) -> io::Result<()> {
+    async fn finish(self) -> io::Result<()> {
         drop(self.texts);
         let written = tokio::task::spawn_blocking(move || self.writer.join()).await;
         match written {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::frame::{Cpu, Frame, Nic, pct_of};
+use crate::frame::{Cpu, Driver, Frame, Nic, Origin, pct_of};
 
 /// The whole frame, ending in an empty line.
 pub(super) fn render(frame: &Frame) -> String {
@@ -33,6 +33,7 @@ pub(super) fn render(frame: &Frame) -> String {
     for cpu in &frame.cpus {
         cpu_row(&mut text, cpu, frame.interval_ns);
     }
+    drivers(&mut text, frame);
     text.push('\n');
     text
 }
@@ -44,8 +45,8 @@ fn nic_rows(text: &mut String, nic: &Nic, interval_ns: u64) {
     };
     let pct =
         |ns: Option<u64>| ns.map_or_else(|| "?".to_owned(), |ns| format!("{:.2}", pct_of(ns, interval_ns)));
-    let name: String = nic.name.chars().map(|c| if c.is_control() { '?' } else { c }).take(15).collect();
-    let driver: String = nic.driver.as_deref().unwrap_or("-").chars().take(10).collect();
+    let name = printable(&nic.name, 15);
+    let driver = printable(nic.driver.as_deref().unwrap_or("-"), 10);
     let (rx, tx) = (per_s(nic.counters.rx_packets), per_s(nic.counters.tx_packets));
     if nic.cpus.is_empty() {
         let _ = writeln!(
@@ -63,7 +64,7 @@ fn nic_rows(text: &mut String, nic: &Nic, interval_ns: u64) {
             cpu.cpu,
             pct(cpu.poll_ns),
             pct(cpu.hardirq_ns),
-            per_s(Some(cpu.polls)),
+            per_s(cpu.polls),
         );
     }
 }
@@ -77,8 +78,8 @@ fn cpu_row(text: &mut String, cpu: &Cpu, interval_ns: u64) {
         text,
         "{:<5}{:>9}{:>9}{:>9}{:>11}{:>9}{:>9}{:>9}{:>9}",
         cpu.cpu,
-        pct(cpu.softirq.map(|softirq| softirq.net_rx.vector.ns)),
-        pct(cpu.softirq.map(|softirq| softirq.net_tx.ns)),
+        pct(cpu.softirq.and_then(|softirq| softirq.net_rx.vector.ns)),
+        pct(cpu.softirq.and_then(|softirq| softirq.net_tx.ns)),
         pct(cpu.hardirq_ns),
         pct(cpu.ksoftirqd_ns),
         tick(cpu.stat.map(|stat| stat.softirq_pct)),
@@ -86,6 +87,51 @@ fn cpu_row(text: &mut String, cpu: &Cpu, interval_ns: u64) {
         count(cpu.softnet.map(|softnet| softnet.time_squeeze)),
         count(cpu.softnet.map(|softnet| softnet.dropped)),
     );
+}
+
+/// What drivers cost; what is estimated from samples bears a `~`.
+fn drivers(text: &mut String, frame: &Frame) {
+    let (drivers, reason) = (frame.drivers.as_deref(), frame.host.drivers_reason.as_deref());
+    if let (None, Some(reason)) = (drivers, reason) {
+        let _ = writeln!(text, "What drivers cost is unknown: {reason}");
+    }
+    let Some(drivers) = drivers.filter(|drivers| !drivers.is_empty()) else { return };
+    let _ = writeln!(
+        text,
+        "{:<13}{:<9}{:>6}{:>7}{:>7}{:>16}{:>9}{:>10}",
+        "DRIVER", "ORIGIN", "IRQ%", "~CODE%", "~BUSY%", "95% INTERVAL", "SAMPLES", "~ns/PKT"
+    );
+    for driver in drivers {
+        driver_row(text, driver, frame.interval_ns);
+    }
+}
+
+fn driver_row(text: &mut String, driver: &Driver, interval_ns: u64) {
+    let origin = match driver.origin {
+        Some(Origin::Module) => "module",
+        Some(Origin::BuiltinRanges) => "builtin",
+        Some(Origin::Inferred) => "inferred",
+        None => "?",
+    };
+    let known = |value: Option<String>| value.unwrap_or_else(|| "?".to_owned());
+    let pct = |pct: Option<f64>| known(pct.map(|pct| format!("{pct:.2}")));
+    let cpu_pct = |ns: Option<u64>| pct(ns.map(|ns| pct_of(ns, interval_ns)));
+    let _ = writeln!(
+        text,
+        "{:<13}{origin:<9}{:>6}{:>7}{:>7}{:>16}{:>9}{:>10}",
+        printable(&driver.driver, 12),
+        cpu_pct(driver.hardirq_ns),
+        cpu_pct(driver.sampled_est_ns),
+        pct(driver.busy_share_pct),
+        known(driver.busy_share_ci_pct.map(|[low, high]| format!("[{low:.2}, {high:.2}]"))),
+        known(driver.samples.map(|samples| samples.to_string())),
+        known(driver.ns_per_packet.map(|ns| format!("{ns:.0}"))),
+    );
+}
+
+/// A name without control characters, so many characters of it.
+fn printable(name: &str, most: usize) -> String {
+    name.chars().map(|c| if c.is_control() { '?' } else { c }).take(most).collect()
 }
 
 fn rate(count: u64, interval_ns: u64) -> f64 {

@@ -1,0 +1,65 @@
+//! `nicmon compare`: two recordings side by side.
+
+mod text;
+
+use std::{path::Path, process::ExitCode};
+
+use super::{
+    Failure,
+    output::{print, tell},
+};
+use crate::{
+    analyze::compare::{Judgement, Recording, compare},
+    cli::Compare,
+    stream::Reader,
+};
+
+/// A claim of `--fail-if` holds.
+const CLAIM_HOLDS: u8 = 3;
+
+pub(super) fn run(args: &Compare) -> Result<ExitCode, Failure> {
+    let is_stdin = |path: &Path| path.as_os_str() == "-";
+    if is_stdin(&args.a) && args.b.as_deref().is_some_and(is_stdin) {
+        return Err(Failure::StandardInputTwice);
+    }
+    let a = read(&args.a)?;
+    let b = args.b.as_deref().map(read).transpose()?;
+    let comparison = compare(&a, b.as_ref(), &args.drivers, args.run_to_run / 100.0)?;
+    if args.json {
+        // Numbers, strings and lists of them: there is nothing in it that JSON cannot say.
+        print(format!("{}\n", serde_json::to_string(&comparison).unwrap_or_default()).as_bytes())?;
+    } else {
+        print(text::render(&comparison, b.is_none()).as_bytes())?;
+    }
+
+    let mut code = ExitCode::SUCCESS;
+    let mut unknown = None;
+    for claim in &args.fail_if {
+        match claim.judge(&comparison) {
+            Judgement::Holds(how) => {
+                tell(&how);
+                code = ExitCode::from(CLAIM_HOLDS);
+            }
+            Judgement::No => {}
+            Judgement::Unknown(why) => unknown = Some((claim.text().to_owned(), why)),
+        }
+    }
+    match unknown {
+        Some((claim, why)) if code == ExitCode::SUCCESS => Err(Failure::Claim { claim, why }),
+        _ => Ok(code),
+    }
+}
+
+/// All frames of a file, each forgotten but for what comparing needs.
+fn read(path: &Path) -> Result<Recording, Failure> {
+    let name = if path.as_os_str() == "-" { "standard input".into() } else { path.to_string_lossy() };
+    let mut recording = Recording::new(name.into_owned());
+    let mut reader = Reader::open(path)?;
+    while let Some(frame) = reader.next()? {
+        recording.add(&frame);
+    }
+    if let Some(warning) = reader.warning() {
+        tell(&warning);
+    }
+    Ok(recording)
+}

@@ -1,0 +1,122 @@
+//! A comparison as text, at most 80 columns wide but for names and sentences.
+
+use std::fmt::Write as _;
+
+use crate::analyze::compare::{About, Compared, Comparison, Figure, Pair, digits};
+
+/// With fewer frames an interval is unsure itself.
+const FEW_FRAMES: u64 = 20;
+
+pub(super) fn render(comparison: &Comparison, is_one: bool) -> String {
+    let mut text = String::new();
+    about(&mut text, "A", &comparison.a);
+    if is_one {
+        text.push_str("B  the same recording\n");
+    } else {
+        about(&mut text, "B", &comparison.b);
+    }
+    for difference in &comparison.differences {
+        line(&mut text, &format!("   {difference}"));
+    }
+    for pair in &comparison.drivers {
+        text.push('\n');
+        table(&mut text, pair);
+    }
+    text.push('\n');
+    if !comparison.left_out.is_empty() {
+        line(&mut text, &format!("Not compared (--driver A=B does): {}", comparison.left_out.join(", ")));
+    }
+    text.push_str("est.: of exact interrupt time and samples; polls of NAPI threads. exact: measured.\nPolls are driver and stack.\n");
+    text.push_str(&between_runs(comparison));
+    text
+}
+
+fn about(text: &mut String, side: &str, about: &About) {
+    let setting = about.settings.first();
+    let host = setting.map_or_else(String::new, |one| format!("  {}  Linux {}", one.hostname, one.kernel));
+    let runs = if about.runs > 1 { format!(" in {} recordings", about.runs) } else { String::new() };
+    let seconds = about.interval_ns as f64 / 1e9;
+    let plural = if about.frames == 1 { "" } else { "s" };
+    line(
+        text,
+        &format!("{side}  {}{host}  {seconds:.1} s, {} frame{plural}{runs}", about.name, about.frames),
+    );
+}
+
+fn table(text: &mut String, pair: &Pair) {
+    line(text, &format!("A: {}   B: {}", pair.a, pair.b));
+    line(text, &format!("{:<26}{:>6}{:>10}{:>10}{:>9}  95 % interval", "", "", "A", "B", "B/A"));
+    for compared in &pair.figures {
+        let kind = if compared.is_estimate { "est." } else { "exact" };
+        let number = |value: Option<f64>| value.map_or_else(|| "?".to_owned(), digits);
+        let interval = match compared.ratio_ci {
+            Some([low, high]) => format!("[{}, {}]", digits(low), digits(high)),
+            None => "?".to_owned(),
+        };
+        line(
+            text,
+            &format!(
+                "{:<26}{kind:>6}{:>10}{:>10}{:>9}  {interval}",
+                label(compared.figure),
+                number(compared.a),
+                number(compared.b),
+                number(compared.ratio)
+            ),
+        );
+    }
+    for (at, why) in reasons(&pair.figures) {
+        line(text, &format!("?  {at}: {why}"));
+    }
+    let fewest =
+        pair.figures.iter().filter(|compared| compared.ratio_ci.is_some()).filter_map(|one| one.frames).min();
+    if let Some(frames) = fewest.filter(|frames| *frames < FEW_FRAMES) {
+        line(text, &format!("Only {frames} frames with traffic: the intervals themselves are unsure."));
+    }
+    for sentence in pair.summary.split("; ") {
+        line(text, &format!("=> {sentence}"));
+    }
+}
+
+/// Why there are question marks, each reason once, with the figures that it is of.
+fn reasons(figures: &[Compared]) -> Vec<(String, &str)> {
+    let mut reasons: Vec<(String, &str)> = Vec::new();
+    for compared in figures {
+        let Some(why) = &compared.unknown else { continue };
+        match reasons.iter_mut().find(|(_, known)| known == why) {
+            Some((figures, _)) => {
+                let _ = write!(figures, ", {}", compared.figure.name());
+            }
+            None => reasons.push((compared.figure.name().to_owned(), why)),
+        }
+    }
+    reasons
+}
+
+fn between_runs(comparison: &Comparison) -> String {
+    let Comparison { a, b, run_to_run_pct, .. } = comparison;
+    if a.runs >= 3 && b.runs >= 3 {
+        return "Intervals are of how the recordings on each side differ.\n".to_owned();
+    }
+    format!(
+        "Intervals are of how frames differ, and allow for recordings of the same work\n\
+         that differ by {run_to_run_pct} % (--run-to-run). Three or more recordings on each side, joined\n\
+         with cat, tell it themselves.\n"
+    )
+}
+
+fn label(figure: Figure) -> &'static str {
+    match figure {
+        Figure::CostPerGb => "CPU per GB, s",
+        Figure::CostPerPacket => "CPU per packet, ns",
+        Figure::BusyShare => "of the busy samples, %",
+        Figure::Cost => "of one CPU, %",
+        Figure::PollNsPerPacket => "polls per packet, ns",
+        Figure::IrqNsPerPacket => "interrupts per packet, ns",
+    }
+}
+
+/// Names come from elsewhere: a terminal must not obey them.
+fn line(text: &mut String, line: &str) {
+    text.extend(line.trim_end().chars().map(|c| if c.is_control() { '?' } else { c }));
+    text.push('\n');
+}

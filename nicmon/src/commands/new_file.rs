@@ -1,0 +1,159 @@
+//! A file that takes its place only when all else has worked, and keeps the one before it as `.old`.
+
+use std::{
+    ffi::{OsStr, OsString},
+    fs::{self, File, OpenOptions},
+    io,
+    path::{Path, PathBuf},
+    process,
+};
+
+/// A file on its way to its name. Dropped before, it leaves no trace.
+pub(super) struct NewFile {
+    file: Option<File>,
+    path: PathBuf,
+    /// The name it has until then; `None` for what is no regular file (a device, a pipe), which is written as it is.
+    draft: Option<PathBuf>,
+    /// The name for a file that has its name now; `None` if that may be overwritten.
+    old: Option<PathBuf>,
+}
+
+impl NewFile {
+    /// Makes it, in the directory where it is to be. A file of its name is kept, unless it may be overwritten.
+    pub(super) fn create(path: &Path, overwrite: bool) -> io::Result<Self> {
+        if is_of_the_kernel(path) || fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+            // A shell's >> may have led it to a file, which is not to be written over.
+            let file = OpenOptions::new().append(true).open(path)?;
+            return Ok(Self { file: Some(file), path: path.to_owned(), draft: None, old: None });
+        }
+        let Some(name) = path.file_name() else { return Err(io::ErrorKind::InvalidFilename.into()) };
+        let old = path.with_file_name(OsString::from_iter([name, OsStr::new(".old")]));
+        if !overwrite && path.exists() && old.is_dir() {
+            let why = format!("the file there would become {}, which is a directory", old.display());
+            return Err(io::Error::new(io::ErrorKind::IsADirectory, why));
+        }
+        let number = format!(".{}", process::id());
+        let draft =
+            path.with_file_name(OsString::from_iter([OsStr::new("."), name, OsStr::new(number.as_str())]));
+        let file = OpenOptions::new().write(true).create_new(true).open(&draft)?;
+        Ok(Self {
+            file: Some(file),
+            path: path.to_owned(),
+            draft: Some(draft),
+            old: Some(old).filter(|_| !overwrite),
+        })
+    }
+
+    /// Gives it its name. Returns under which a file of that name is kept.
+    pub(super) fn take_place(mut self) -> io::Result<(File, Option<PathBuf>)> {
+        let mut kept = None;
+        if let Some(draft) = &self.draft {
+            if let Some(old) = self.old.take().filter(|_| self.path.exists()) {
+                fs::rename(&self.path, &old)?;
+                kept = Some(old);
+            }
+            fs::rename(draft, &self.path)?;
+            self.draft = None;
+        }
+        let file = self.file.take().ok_or(io::ErrorKind::NotFound)?;
+        Ok((file, kept))
+    }
+}
+
+/// Whether the kernel gives the name, as /dev/stdout, which may lead to a regular file: no other file may take its place.
+fn is_of_the_kernel(path: &Path) -> bool {
+    let directory = match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => fs::canonicalize("."),
+        Some(parent) => fs::canonicalize(parent),
+        None => return false,
+    };
+    directory.is_ok_and(|directory| directory == Path::new("/dev") || directory.starts_with("/proc"))
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        if let Some(draft) = &self.draft {
+            // Nothing depends on it.
+            let _ = fs::remove_file(draft);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Write as _, os::fd::AsRawFd as _};
+
+    use super::*;
+
+    fn names(directory: &Path) -> Vec<String> {
+        let entries = fs::read_dir(directory).expect("a directory").flatten();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    fn write(path: &Path, text: &str, overwrite: bool) -> Option<PathBuf> {
+        let (mut file, kept) =
+            NewFile::create(path, overwrite).and_then(NewFile::take_place).expect("a new file");
+        file.write_all(text.as_bytes()).expect("written");
+        kept
+    }
+
+    #[test]
+    fn the_file_before_is_kept_unless_told() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("a.rec");
+        assert_eq!(write(&path, "1", false), None);
+        assert_eq!(write(&path, "2", false), Some(directory.path().join("a.rec.old")));
+        assert_eq!(write(&path, "3", true), None);
+        assert_eq!(names(directory.path()), ["a.rec", "a.rec.old"]);
+        assert_eq!(fs::read_to_string(&path).expect("read"), "3");
+        assert_eq!(fs::read_to_string(directory.path().join("a.rec.old")).expect("read"), "1");
+    }
+
+    #[test]
+    fn one_that_is_given_up_changes_nothing() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("a.rec");
+        write(&path, "1", false);
+        drop(NewFile::create(&path, false).expect("a new file"));
+        assert_eq!(names(directory.path()), ["a.rec"]);
+        assert_eq!(fs::read_to_string(&path).expect("read"), "1");
+    }
+
+    #[test]
+    fn places_where_no_file_can_be() {
+        assert!(NewFile::create(Path::new("/nosuch/a.rec"), false).is_err());
+        assert!(NewFile::create(Path::new("/"), false).is_err());
+        assert!(NewFile::create(Path::new(""), false).is_err());
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_kept() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("a.rec");
+        fs::create_dir(directory.path().join("a.rec.old")).expect("a directory");
+        write(&path, "1", false);
+        let refused = NewFile::create(&path, false).err().expect("the file before cannot be kept");
+        assert!(refused.to_string().contains("a.rec.old, which is a directory"), "{refused}");
+        assert_eq!(names(directory.path()), ["a.rec", "a.rec.old"]);
+        assert_eq!(write(&path, "2", true), None);
+    }
+
+    /// As /dev/stdout is a link to /proc/self/fd/1, which may be a regular file.
+    #[test]
+    fn names_of_the_kernel_stay() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("redirected");
+        let file = File::options().append(true).create(true).open(&path).expect("a file");
+        let descriptor = Path::new("/proc/self/fd").join(file.as_raw_fd().to_string());
+        for text in ["1", "2"] {
+            assert_eq!(write(&descriptor, text, false), None);
+        }
+        assert_eq!(fs::read_to_string(&path).expect("read"), "12");
+        assert_eq!(names(directory.path()), ["redirected"]);
+        assert!(is_of_the_kernel(Path::new("/dev/stdout")) && !is_of_the_kernel(Path::new("/dev/shm/a.rec")));
+        assert!(NewFile::create(Path::new("/dev/nosuch"), false).is_err());
+    }
+}

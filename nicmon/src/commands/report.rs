@@ -1,0 +1,177 @@
+//! `nicmon report`: a recording as one frame.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read as _, Write as _},
+    path::Path,
+    time::{Duration, UNIX_EPOCH},
+};
+
+use super::{
+    Failure,
+    output::{print, tell},
+};
+use crate::{
+    analyze::{
+        html::Page,
+        report::{Report, csv},
+    },
+    cli::{self, Moment},
+    frame::{Frame, Merged},
+    stream::{Part, Parts, Span, Take, json_line},
+};
+
+/// How pages begin.
+const PAGE: &[u8] = b"<!DOCTYPE html>";
+
+pub(super) fn run(args: &cli::Report) -> Result<(), Failure> {
+    if let Some(path) = args.html.as_ref().filter(|path| is_no_page(path)) {
+        return Err(Failure::NoPage { path: path.clone() });
+    }
+    let mut parts = Parts::open(&args.file)?;
+    let name =
+        if args.file == Path::new("-") { "standard input".into() } else { args.file.to_string_lossy() };
+    let mut range = Range { from: args.from, to: args.to, all: None };
+    let mut sum = Sum::default();
+    let mut page = args.html.as_ref().map(|_| Page::default());
+    while let Some(part) = parts.next(|span| match range.take(span) {
+        // A sum has no course of time that could be drawn.
+        Take::Sum if args.html.is_some() => Take::Frames,
+        take => take,
+    })? {
+        match part {
+            Part::Summary(summary) => sum.add(&summary.frame, summary.span, summary.frames),
+            Part::Frame(frame) => {
+                let span = Span::of(&frame);
+                if range.take(span) == Take::Sum {
+                    sum.add(&frame, span, 1);
+                    if let Some(page) = &mut page {
+                        page.add(&frame);
+                    }
+                }
+            }
+        }
+    }
+    for warning in parts.warnings() {
+        tell(warning);
+    }
+    let Some(frame) = sum.merged.frame() else { return Err(range.holds_none(&name)) };
+    if let (Some(path), Some(page)) = (&args.html, page) {
+        let page = page.render();
+        if path.as_os_str() == "-" {
+            return print(page.as_bytes());
+        }
+        let written = File::create(path).and_then(|mut file| file.write_all(page.as_bytes()));
+        return written.map_err(|source| Failure::Page { path: path.clone(), source });
+    }
+    let text = if args.json {
+        json_line(&frame)
+    } else if args.csv {
+        csv(&frame).map_err(|error| Failure::Output(io::Error::other(error)))?
+    } else {
+        sum.text(&name, &frame, usize::try_from(args.top).unwrap_or(usize::MAX))
+    };
+    print(text.as_bytes())
+}
+
+/// Whether there is a file that is no page: a recording most likely, named in the wrong place.
+fn is_no_page(path: &Path) -> bool {
+    if !fs::metadata(path).is_ok_and(|there| there.is_file() && there.len() > 0) {
+        return false;
+    }
+    let mut begin = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(PAGE.len() as u64).read_to_end(&mut begin));
+    read.is_err() || !begin.eq_ignore_ascii_case(PAGE)
+}
+
+/// Frames added up, for a report.
+#[derive(Default)]
+pub(super) struct Sum {
+    merged: Merged,
+    frames: u64,
+    /// When the first of them was.
+    span: Option<Span>,
+}
+
+impl Sum {
+    /// Adds a frame that so many were merged to.
+    pub(super) fn add(&mut self, frame: &Frame, span: Option<Span>, frames: u64) {
+        self.merged.add(frame);
+        self.frames += frames;
+        self.span = self.span.or(span);
+    }
+
+    /// The report; `None` without frames.
+    pub(super) fn report(&self, name: &str, top: usize) -> Option<String> {
+        let frame = self.merged.frame()?;
+        Some(self.text(name, &frame, top))
+    }
+
+    fn text(&self, name: &str, frame: &Frame, top: usize) -> String {
+        let start_ns = self.span.map(|span| span.start_ns);
+        let machines = self.merged.machines();
+        Report { name, frame, frames: self.frames, start_ns, machines, top }.text()
+    }
+}
+
+/// What is asked for of a recording.
+struct Range {
+    from: Option<Moment>,
+    to: Option<Moment>,
+    /// When all frames so far were, in the range or not.
+    all: Option<Span>,
+}
+
+impl Range {
+    /// What of these frames is in the range.
+    fn take(&mut self, span: Option<Span>) -> Take {
+        self.all = match (self.all, span) {
+            (Some(all), Some(span)) => Some(all.with(span)),
+            (all, span) => all.or(span),
+        };
+        let (from, to) = (self.from.map(|from| self.at(from)), self.to.map(|to| self.at(to)));
+        let Some(span) = span else {
+            // Without a time it is in no range, and a sum without one may hold frames with times.
+            return if from.is_none() && to.is_none() { Take::Sum } else { Take::Frames };
+        };
+        let is_in =
+            |middle_ns: u64| from.is_none_or(|from| middle_ns >= from) && to.is_none_or(|to| middle_ns < to);
+        let Span { first_middle_ns: first, last_middle_ns: last, .. } = span;
+        if is_in(first) && is_in(last) {
+            Take::Sum
+        } else if from.is_some_and(|from| last < from) || to.is_some_and(|to| first >= to) {
+            Take::Nothing
+        } else {
+            Take::Frames
+        }
+    }
+
+    fn at(&self, moment: Moment) -> u64 {
+        match moment {
+            Moment::At(ns) => ns,
+            Moment::After(after) => {
+                let after = u64::try_from(after.as_nanos()).unwrap_or(u64::MAX);
+                self.all.map_or(0, |all| all.start_ns).saturating_add(after)
+            }
+        }
+    }
+
+    fn holds_none(&self, name: &str) -> Failure {
+        let time = |ns: u64| {
+            let time = UNIX_EPOCH + Duration::from_nanos(ns);
+            humantime::format_rfc3339_seconds(time).to_string()
+        };
+        let moment = |moment: Option<Moment>, otherwise: &str| {
+            moment.map_or_else(|| otherwise.to_owned(), |moment| time(self.at(moment)))
+        };
+        Failure::EmptyRange {
+            name: name.to_owned(),
+            from: moment(self.from, "the begin"),
+            to: moment(self.to, "the end"),
+            there: self.all.map_or_else(
+                || "of unknown times".to_owned(),
+                |all| format!("from {} to {}", time(all.start_ns), time(all.last_middle_ns)),
+            ),
+        }
+    }
+}
