@@ -123,7 +123,27 @@ fn compile(toolchain: &Toolchain, arch: &str, target_dir: &Path) -> Result<PathB
     let object = target_dir.join("nicmon.bpf.o");
     // Without DWARF, with BTF: what the kernel and aya read.
     run(Command::new(&toolchain.strip).arg("-g").arg(&built).arg("-o").arg(&object))?;
+    refuse_mangled_names(&object)?;
     Ok(object)
+}
+
+/// A function that is not inlined leaves its mangled name, and that carries a hash of where the checkout lies: the
+/// object would be another one from another folder.
+fn refuse_mangled_names(object: &Path) -> Result<()> {
+    let bytes = fs::read(object).with_context(|| format!("cannot read {}", object.display()))?;
+    let names = bytes.split(|&byte| byte == 0);
+    let mangled: Vec<_> = names
+        .filter(|name| name.starts_with(b"_R") || name.starts_with(b"_ZN"))
+        .map(String::from_utf8_lossy)
+        .collect();
+    if !mangled.is_empty() {
+        bail!(
+            "functions of their own in the object, whose names differ from checkout to checkout: {}. Mark them \
+             #[inline(always)]",
+            mangled.join(", ")
+        );
+    }
+    Ok(())
 }
 
 /// The flags that mean something for the object, as the provenance shows them. The third version of the instruction

@@ -7,7 +7,10 @@ use clap::{Parser, Subcommand};
 mod bench;
 mod build_ebpf;
 mod demo;
+mod dist;
+mod lab;
 mod run;
+mod screenshots;
 mod test;
 mod toolchain;
 mod workspace;
@@ -31,8 +34,14 @@ enum Command {
     Test(test::Args),
     /// Run nicmon on a small network of its own, with traffic on a CPU of choice
     Demo(demo::Args),
+    /// Draw the pictures of README from recorded frames
+    Screenshots(screenshots::Args),
     /// Measure what nicmon costs, beside other tools
     Bench(bench::Args),
+    /// Build the Debian package into target/dist (needs cargo-deb)
+    Dist,
+    /// Run nicmon beside perf on real drivers, in a QEMU guest
+    Lab(lab::Args),
 }
 
 fn main() -> ExitCode {
@@ -42,7 +51,10 @@ fn main() -> ExitCode {
         Command::Run(args) => run::main(&args),
         Command::Test(args) => test::main(&args),
         Command::Demo(args) => demo::main(&args),
+        Command::Screenshots(args) => screenshots::main(&args),
         Command::Bench(args) => bench::main(&args),
+        Command::Dist => dist::main(),
+        Command::Lab(args) => lab::main(&args),
     };
     done.unwrap_or_else(|error| {
         eprintln!("xtask: {error:#}");

@@ -25,6 +25,8 @@ fn debian_package(program: &str) -> Option<&'static str> {
         "bpftrace" => "bpftrace",
         "perf" => "linux-perf",
         "sudo" => "sudo",
+        "tmux" => "tmux",
+        "xtables-legacy-multi" => "iptables",
         _ => return None,
     })
 }

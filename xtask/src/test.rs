@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow};
-use xtask::process;
+use xtask::{not_run, process};
 
 use crate::workspace;
 
@@ -52,7 +52,7 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     if !outcome.not_run.is_empty() {
         println!("\n======== {} TESTS DID NOT RUN ========", outcome.not_run.len());
         for (name, reason) in &outcome.not_run {
-            println!("DID NOT RUN: {name}: {reason}");
+            println!("{name}: {reason}");
         }
         println!("======================================");
     }
@@ -94,7 +94,7 @@ struct Tally {
     ok: BTreeSet<String>,
     /// Names and reasons of `test NAME ... ignored`.
     ignored: Vec<(String, String)>,
-    /// Name and reason of each line `DID NOT RUN: NAME: REASON`.
+    /// Name and reason of each test that said it did not run.
     told: BTreeMap<String, String>,
 }
 
@@ -107,8 +107,7 @@ struct Outcome {
 impl Tally {
     fn add(&mut self, output: &str) {
         for line in output.lines().map(str::trim) {
-            if let Some(told) = line.strip_prefix("DID NOT RUN:") {
-                let (name, reason) = told.trim().split_once(": ").unwrap_or((told.trim(), "no reason given"));
+            if let Some((name, reason)) = not_run::read(line) {
                 self.told.insert(name.to_owned(), reason.to_owned());
             } else if let Some(counts) = line.strip_prefix("test result: ") {
                 self.passed += count(counts, "passed");

@@ -30,7 +30,7 @@ pub(crate) fn cargo() -> OsString {
 /// Builds nicmon (release) and returns the binary; cargo's progress goes to standard error.
 pub(crate) fn build_nicmon() -> Result<PathBuf> {
     let mut build = Command::new(cargo());
-    build.current_dir(root()).args(["build", "--release", "--package", "nicmon"]);
+    build.current_dir(root()).args(["build", "--release", "--locked", "--package", "nicmon"]);
     process::run(&mut build).context("nicmon does not build")?;
     let binary = target_dir().join("release/nicmon");
     binary

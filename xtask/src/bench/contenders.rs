@@ -112,9 +112,14 @@ fn find(program: &str) -> Option<PathBuf> {
 
 /// Starts `nicmon --json -d 1s`; returns at its first frame, with the time that took.
 pub(super) fn start_nicmon(nicmon: &Path) -> Result<(Running, Duration)> {
+    start_nicmon_with(nicmon, &[])
+}
+
+/// The same with more options.
+pub(super) fn start_nicmon_with(nicmon: &Path, options: &[&str]) -> Result<(Running, Duration)> {
     let started = Instant::now();
     let mut command = Command::new(nicmon);
-    command.args(["--json", "-d", "1s"]).stdin(Stdio::null()).stdout(Stdio::piped());
+    command.args(["--json", "-d", "1s"]).args(options).stdin(Stdio::null()).stdout(Stdio::piped());
     let mut tool = Running::start(&mut command)?;
     let stdout = tool.stdout().context("nicmon has no output")?;
     let (first, frame) = mpsc::channel();

@@ -5,6 +5,7 @@ mod contenders;
 mod figures;
 mod loopback;
 mod programs;
+mod sampler;
 mod tcp;
 mod user_side;
 
@@ -61,6 +62,8 @@ enum Part {
     Start,
     /// ns a run of each kernel program
     Programs,
+    /// CPU time of the samples at 99 and 999 Hz, beside perf's
+    Sampler,
 }
 
 /// What every part needs.
@@ -82,6 +85,7 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
             Part::User => user_side::measure(&setup, &mut verdicts)?,
             Part::Start => user_side::measure_start(&setup, &mut verdicts)?,
             Part::Programs => programs::measure(&setup)?,
+            Part::Sampler => sampler::measure(&setup, &mut verdicts)?,
         }
         println!();
     }

@@ -15,9 +15,9 @@ use super::{Setup, contenders::start_nicmon, loopback};
 
 const WINDOW: Duration = Duration::from_secs(3);
 
-struct Program {
-    name: String,
-    time: Duration,
+pub(super) struct Program {
+    pub(super) name: String,
+    pub(super) time: Duration,
     runs: u64,
 }
 
@@ -50,7 +50,7 @@ pub(super) fn measure(setup: &Setup<'_>) -> Result<()> {
 }
 
 /// All loaded programs by id; one that goes while we read is left out.
-fn programs() -> BTreeMap<u32, Program> {
+pub(super) fn programs() -> BTreeMap<u32, Program> {
     let infos = loaded_programs().filter_map(Result::ok);
     let entry = |info: aya::programs::ProgramInfo| {
         let name = info.name_as_str().unwrap_or("?").to_owned();

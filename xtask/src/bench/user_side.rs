@@ -57,7 +57,7 @@ fn watch(pid: u32) -> Result<Usage> {
 }
 
 /// CPU time of all threads. From schedstat, in ns: 0.3 % of ten seconds is three ticks of /proc/PID/stat.
-fn cpu_time(pid: u32) -> Result<Duration> {
+pub(super) fn cpu_time(pid: u32) -> Result<Duration> {
     let folder = format!("/proc/{pid}/task");
     let mut ns = 0;
     for thread in fs::read_dir(&folder).with_context(|| format!("nicmon is gone: cannot read {folder}"))? {

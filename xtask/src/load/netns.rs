@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     os::fd::AsFd as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
     thread,
 };
@@ -39,6 +39,23 @@ impl Namespace {
             Ok::<_, anyhow::Error>(())
         })??;
         Ok(namespace)
+    }
+
+    /// Removes namespaces `<prefix>-<pid>-...` whose maker, the process of that id, no longer runs.
+    pub fn remove_leftovers(prefix: &str) {
+        let Ok(entries) = fs::read_dir("/run/netns") else { return };
+        for name in entries.flatten().filter_map(|e| e.file_name().into_string().ok()) {
+            let Some((pid, _)) = name.strip_prefix(prefix).and_then(|r| r.strip_prefix('-')?.split_once('-'))
+            else {
+                continue;
+            };
+            if pid.parse::<u32>().is_ok() && !Path::new("/proc").join(pid).exists() {
+                eprintln!("xtask: removing {name}, left by a run that was killed");
+                if let Err(error) = output(Command::new("ip").args(["netns", "del", &name])) {
+                    eprintln!("xtask: {error:#}");
+                }
+            }
+        }
     }
 
     /// Its name, as `ip netns` knows it.

@@ -1,10 +1,6 @@
 //! Two namespaces joined by a veth pair whose receiving end polls by NAPI.
 
-use std::{
-    fs,
-    path::Path,
-    process::{self, Command},
-};
+use std::process::{self, Command};
 
 use anyhow::{Context as _, Result};
 
@@ -45,6 +41,8 @@ impl VethPair {
     pub const TX_ADDRESS: &str = "192.0.2.1";
     /// The name of the receiving end.
     pub const RX_NAME: &str = RX;
+    /// The name of the sending end.
+    pub const TX_NAME: &str = TX;
 
     /// Makes namespaces `<prefix>-<pid>-tx` and `-rx` with a pair that polls by NAPI, after removing
     /// those that a killed run with the same prefix left behind.
@@ -52,7 +50,7 @@ impl VethPair {
     /// # Errors
     /// Without root, iproute2, ethtool or the kernel's veth.
     pub fn create(prefix: &str) -> Result<Self> {
-        remove_leftovers(prefix);
+        Namespace::remove_leftovers(prefix);
         let pid = process::id();
         let tx = Namespace::create(&format!("{prefix}-{pid}-tx"))?;
         let rx = Namespace::create(&format!("{prefix}-{pid}-rx"))?;
@@ -120,23 +118,6 @@ fn cpu_mask(cpu: usize) -> String {
 
 fn ip(arguments: &str) -> Result<()> {
     output(Command::new("ip").args(arguments.split(' '))).map(drop)
-}
-
-/// Removes namespaces whose maker (the pid in the name) no longer runs.
-fn remove_leftovers(prefix: &str) {
-    let Ok(entries) = fs::read_dir("/run/netns") else { return };
-    for name in entries.flatten().filter_map(|e| e.file_name().into_string().ok()) {
-        let Some((pid, _)) = name.strip_prefix(prefix).and_then(|r| r.strip_prefix('-')?.split_once('-'))
-        else {
-            continue;
-        };
-        if pid.parse::<u32>().is_ok() && !Path::new("/proc").join(pid).exists() {
-            eprintln!("xtask: removing {name}, left by a run that was killed");
-            if let Err(error) = output(Command::new("ip").args(["netns", "del", &name])) {
-                eprintln!("xtask: {error:#}");
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,100 @@
+//! The wires: a tap for each NIC, an HTTP server and a sink, in a network namespace that nothing leaves.
+
+use std::{
+    fs::File,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context as _, Result};
+use xtask::{
+    load::Namespace,
+    process::{Running, output},
+};
+
+use super::device::Device;
+
+/// The namespace with its taps. Dropping it ends the server and removes the namespace.
+#[derive(Debug)]
+pub(super) struct Network {
+    // Dropped in this order: the servers first.
+    _server: Running,
+    _sink: Running,
+    namespace: Namespace,
+}
+
+impl Network {
+    /// The file that the server offers.
+    pub(super) const FILE: &str = "file";
+
+    /// Makes namespace, taps (`tap0` for the first NIC, and so on) and the server of a file of `bytes` zeros.
+    pub(super) fn create(
+        devices: &[Device],
+        queues: u32,
+        bytes: u64,
+        busybox: &Path,
+        folder: &Path,
+    ) -> Result<Self> {
+        const PREFIX: &str = "nicmon-lab";
+        Namespace::remove_leftovers(PREFIX);
+        let namespace = Namespace::create(&format!("{PREFIX}-{}-net", std::process::id()))?;
+        for (index, device) in devices.iter().enumerate() {
+            add_tap(&namespace, index, *device == Device::Virtio, queues)
+                .with_context(|| format!("cannot make a tap for {}", device.model()))?;
+        }
+        // A file of holes: it costs no disk.
+        File::create(folder.join(Self::FILE))?.set_len(bytes)?;
+        let mut server = namespace.command(&busybox.display().to_string());
+        server.args(["httpd", "-f", "-p", "80", "-h"]).arg(folder).stdin(Stdio::null());
+        // Takes uploads, and throws them away.
+        let mut sink = namespace.command(&busybox.display().to_string());
+        sink.args(["nc", "-ll", "-p", "81", "-e"]).arg(busybox).args(["sh", "-c", "exec cat >/dev/null"]);
+        sink.stdin(Stdio::null());
+        Ok(Self { _server: Running::start(&mut server)?, _sink: Running::start(&mut sink)?, namespace })
+    }
+
+    /// A command to run in the namespace.
+    pub(super) fn command(&self, program: &str) -> Command {
+        self.namespace.command(program)
+    }
+}
+
+/// The host's address on the wire of a NIC (TEST-NET-1, cut into wires: never on a real network).
+pub(super) fn host_address(index: usize) -> String {
+    format!("192.0.2.{}", index * 4 + 1)
+}
+
+/// The guest's address on the wire of a NIC.
+pub(super) fn guest_address(index: usize) -> String {
+    format!("192.0.2.{}", index * 4 + 2)
+}
+
+/// The bits of the network's part in these addresses.
+pub(super) const PREFIX_BITS: u32 = 30;
+
+/// The MAC address of a NIC (locally administered).
+pub(super) fn mac(index: usize) -> String {
+    format!("02:00:00:00:03:{index:02x}")
+}
+
+/// The tap of a NIC.
+pub(super) fn tap(index: usize) -> String {
+    format!("tap{index}")
+}
+
+fn add_tap(namespace: &Namespace, index: usize, virtio: bool, queues: u32) -> Result<()> {
+    let tap = tap(index);
+    let mut add = namespace.command("ip");
+    add.args(["tuntap", "add", "dev", &tap, "mode", "tap"]);
+    if virtio {
+        add.arg("vnet_hdr");
+        if queues > 1 {
+            add.arg("multi_queue");
+        }
+    }
+    output(&mut add)?;
+    let address = format!("{}/{PREFIX_BITS}", host_address(index));
+    output(namespace.command("ip").args(["address", "add", &address, "dev", &tap]))?;
+    output(namespace.command("ip").args(["link", "set", &tap, "up"]))?;
+    Ok(())
+}

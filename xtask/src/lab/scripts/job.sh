@@ -1,0 +1,75 @@
+# What the jobs of all cases share. Results go to /out/FOLDER, written to memory first: the shared folder's own
+# interrupts would be measured as well.
+
+interface() {
+    for device in /sys/class/net/*; do
+        [ "$(cat "$device/address")" = "$1" ] && basename "$device" && return
+    done
+    echo "no interface has the address $1" >&2
+    return 1
+}
+
+# The numbers of an interface's interrupt lines. With MSI the device's plain line is unused and may be another's;
+# virtio devices have a PCI device as parent, which has the lines.
+lines() {
+    for device in "/sys/class/net/$1/device" "/sys/class/net/$1/device/.."; do
+        if [ -d "$device/msi_irqs" ]; then
+            ls "$device/msi_irqs"
+        elif [ -f "$device/irq" ]; then
+            cat "$device/irq"
+        fi
+    done
+}
+
+# The command that downloads so many times: `downloads URL NUMBER`.
+downloads() {
+    echo "for i in $(seq "$2" | xargs); do wget -q -O /dev/null $1 || exit; done"
+}
+
+start_nicmon() {
+    # Short frames, so that few lie partly outside a transfer; as many samples as perf takes, but not at the same
+    # moments.
+    nicmon --json -d 250ms -F 997 >"$1/frames" 2>"$1/nicmon.err" &
+    nicmon=$!
+    tries=600
+    while [ ! -s "$1/frames" ] && kill -0 $nicmon 2>/dev/null && [ $((tries -= 1)) -gt 0 ]; do sleep 0.1; done
+    cp /proc/interrupts "$1/interrupts.first"
+}
+
+# Two more frames, so that the last packets are in one, and with them the interrupts up to the reading between.
+stop_nicmon() {
+    sleep 1.1
+    cp /proc/interrupts "$1/interrupts.last"
+    sleep 1.2
+    kill -INT $nicmon
+    wait $nicmon
+    echo "nicmon $?" >>"$1/status"
+}
+
+counters() {
+    for counter in rx_packets tx_packets; do
+        echo "$counter $(cat "/sys/class/net/$2/statistics/$counter")"
+    done >"$1/counters.$3"
+    cp /proc/interrupts "$1/interrupts.$3"
+}
+
+# Leaves the interface's name in $name.
+begin() {
+    mkdir -p "$1"
+    name=$(interface "$2") || return
+    ip address add "$3" dev "$name"
+    ip link set "$name" up
+    echo "$name" >"$1/interface"
+    lines "$name" >"$1/lines"
+    sleep 1
+    counters "$1" "$name" before
+}
+
+end() {
+    counters "$1" "$name" after
+    ip link set "$name" down
+    ip address flush dev "$name"
+    cp -r "$1" /out/
+    rm -r "$1"
+}
+

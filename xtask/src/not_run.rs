@@ -1,0 +1,35 @@
+//! How a test says that it did not run, and how `cargo xtask test` reads that.
+
+use std::{
+    io::{self, Write as _},
+    thread,
+};
+
+const MARK: &str = "DID NOT RUN: ";
+
+/// Says that the test `name` cannot run. Not by `eprintln!`, which the test harness keeps of a test that passes.
+pub fn say(name: &str, reason: &str) {
+    // Where nobody can be told, nobody is misled either.
+    let _ = writeln!(io::stderr(), "{MARK}{name}: {reason}");
+}
+
+/// Says that the test of this thread cannot run: its harness named the thread by it.
+pub fn say_of_this_thread(reason: &str) {
+    say(thread::current().name().unwrap_or("a test"), reason);
+}
+
+/// Name and reason, if the line says that a test did not run.
+pub fn read(line: &str) -> Option<(&str, &str)> {
+    let said = line.strip_prefix(MARK)?;
+    Some(said.split_once(": ").unwrap_or((said, "no reason given")))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn lines_are_read() {
+        assert_eq!(super::read("DID NOT RUN: a::b: needs root: sudo"), Some(("a::b", "needs root: sudo")));
+        assert_eq!(super::read("DID NOT RUN: a"), Some(("a", "no reason given")));
+        assert_eq!(super::read("test a ... ok"), None);
+    }
+}
