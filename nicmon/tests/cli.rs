@@ -1,15 +1,16 @@
 //! Bad input and bad surroundings: message and exit code of each, as snapshots.
 
+mod privileges;
+
 use std::{
     fs,
     io::{self, Write as _},
-    os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
     process::{Command, Output, Stdio},
 };
 
+use privileges::is_root;
+
 const NICMON: &str = env!("CARGO_BIN_EXE_nicmon");
-/// `nobody`: any user without privileges does.
-const NOBODY: u32 = 65534;
 
 fn nicmon(arguments: &[&str]) -> Command {
     let mut command = Command::new(NICMON);
@@ -44,19 +45,24 @@ fn snapshot(name: &str, arguments: &[&str], machine: &[&str]) {
     insta::assert_snapshot!(name, seen(&output, machine), &format!("nicmon {}", arguments.join(" ")));
 }
 
-/// Says aloud that a test needs root; true if it can run. Not by `eprintln!`, which the test harness keeps.
-fn can_run(name: &str) -> bool {
-    let is_root = xtask::process::is_root();
-    if !is_root {
-        writeln!(io::stderr(), "DID NOT RUN: {name}: needs root: run the tests with sudo")
-            .expect("stderr is open");
-    }
-    is_root
-}
-
 #[test]
 fn unknown_interface() {
     snapshot("unknown_interface", &["--json", "-i", "nosuch0"], &["There are: "]);
+}
+
+#[test]
+fn topology_of_an_unknown_interface() {
+    snapshot("topology_unknown_interface", &["topology", "-i", "nosuch0"], &["There are: "]);
+}
+
+#[test]
+fn topology_of_loopback() {
+    let output = output(&mut nicmon(&["topology", "--json", "-i", "lo"]));
+    assert_eq!(output.status.code(), Some(0));
+    let topology: nicmon::frame::topology::Topology =
+        serde_json::from_slice(&output.stdout).expect("a topology");
+    assert!(topology.nics.iter().all(|nic| nic.name == "lo" && nic.ifindex == 1));
+    assert!(!topology.nics.is_empty() && !topology.cpus.is_empty());
 }
 
 #[test]
@@ -107,55 +113,293 @@ fn unknown_option() {
 }
 
 #[test]
+fn json_and_table_at_once() {
+    snapshot("json_and_table_at_once", &["--json", "--plain"], &[]);
+}
+
+#[test]
+fn replay_of_nothing() {
+    snapshot("replay_of_nothing", &["replay", "/nonexistent/frames"], &[]);
+    snapshot("replay_without_file", &["replay"], &[]);
+    snapshot("replay_at_no_speed", &["replay", "--speed", "0", "-"], &[]);
+}
+
+#[test]
+fn replay_of_something_else() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    let output = output(&mut nicmon(&["replay", file]));
+    let seen = seen(&output, &[]).replace(file, "Cargo.toml");
+    insta::assert_snapshot!("replay_of_something_else", seen, "nicmon replay Cargo.toml");
+}
+
+/// What is no terminal gets a table, and `--json` gives back what was read.
+#[test]
+fn replay_into_a_pipe() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/frames/demo-rps.ndjson");
+    let table = seen(&output(&mut nicmon(&["replay", file])), &[]);
+    insta::assert_snapshot!("replay_into_a_pipe", table, "nicmon replay demo-rps.ndjson");
+    let again = output(&mut nicmon(&["replay", "--json", file]));
+    let recorded = fs::read_to_string(file).expect("the recording is there");
+    assert!(again.stdout == recorded.as_bytes(), "frames change by being read and written");
+    let cut = tempfile::NamedTempFile::new().expect("a file");
+    fs::write(cut.path(), &recorded[..recorded.len() - 100]).expect("it can be written");
+    let output = output(nicmon(&["replay", "--json"]).arg(cut.path()));
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!((output.status.code(), text.lines().count()), (Some(0), 2));
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("is cut off after 2 frames: ") && told.lines().count() == 1, "{told}");
+}
+
+/// Recordings of a demo and of another, told to be longer by repeating their frames.
+fn two_recordings() -> [tempfile::NamedTempFile; 2] {
+    ["demo-cpu1", "demo-rps"].map(|name| {
+        let path = format!("{}/tests/fixtures/frames/{name}.ndjson", env!("CARGO_MANIFEST_DIR"));
+        let frames = fs::read_to_string(path).expect("the recording is there");
+        let mut file = tempfile::NamedTempFile::new().expect("a file");
+        for (seq, line) in (0..12).zip(frames.lines().cycle()) {
+            let mut frame: nicmon::frame::Frame = serde_json::from_str(line).expect("a frame");
+            frame.seq = seq;
+            writeln!(file, "{}", serde_json::to_string(&frame).expect("JSON")).expect("it can be written");
+        }
+        file
+    })
+}
+
+/// What was seen, with the files' names instead of their paths.
+fn compared(files: &[tempfile::NamedTempFile; 2], arguments: &[&str]) -> String {
+    let [a, b] = files.each_ref().map(|file| file.path().to_str().expect("UTF-8").to_owned());
+    let output = output(nicmon(&["compare"]).args([&a, &b]).args(arguments));
+    seen(&output, &[]).replace(&a, "a.rec").replace(&b, "b.rec")
+}
+
+#[test]
+fn compare() {
+    let files = two_recordings();
+    insta::assert_snapshot!("compare", compared(&files, &[]), "nicmon compare a.rec b.rec");
+    let json =
+        output(nicmon(&["compare", "--json"]).args(files.each_ref().map(tempfile::NamedTempFile::path)));
+    let value: serde_json::Value = serde_json::from_slice(&json.stdout).expect("one object");
+    assert_eq!((&value["schema"], json.status.code()), (&"nicmon.compare/1".into(), Some(0)));
+    // Of 0.8 the ratio of poll times per packet is not far, but no recordings of 12 frames tell so much.
+    let claims: [(&str, i32); 4] = [
+        ("poll_ns_per_packet < 2", 3),
+        ("poll_ns_per_packet > 1.1", 0),
+        ("poll_ns_per_packet >= 0.01", 3),
+        ("cost_per_gb > 1.1", 1),
+    ];
+    for (claim, code) in claims {
+        let seen = compared(&files, &["--fail-if", claim]);
+        assert!(seen.starts_with(&format!("exit code: {code}\n")), "{claim}: {seen}");
+    }
+    let output = output(nicmon(&["compare"]).arg(files[0].path()).arg("/nonexistent/b.rec"));
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn compare_what_cannot_be() {
+    let files = two_recordings();
+    insta::assert_snapshot!("compare_unknown_driver", compared(&files, &["--driver", "e1000=veth"]));
+    snapshot("compare_standard_input_twice", &["compare", "-", "-"], &[]);
+    snapshot("compare_by_what", &["compare", "--fail-if", "speed > 1.1", "a", "b"], &[]);
+    snapshot("compare_no_claim", &["compare", "--fail-if", "cost_per_gb = 1.1", "a", "b"], &[]);
+    snapshot("compare_half_a_pair", &["compare", "--driver", "8139cp=", "a", "b"], &[]);
+}
+
+#[test]
+fn a_table_of_drivers() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/frames/drivers.ndjson");
+    let line = fs::read_to_string(file).expect("the recording is there").lines().next().map(str::to_owned);
+    let frame = tempfile::NamedTempFile::new().expect("a file");
+    fs::write(frame.path(), line.expect("it has frames")).expect("it can be written");
+    let table = seen(&output(nicmon(&["replay"]).arg(frame.path())), &[]);
+    insta::assert_snapshot!("table_of_drivers", table, "nicmon replay of a frame of drivers.ndjson");
+}
+
+#[test]
+fn report_of_nothing() {
+    snapshot("report_of_nothing", &["report", "/nonexistent/frames"], &[]);
+    snapshot("report_in_two_forms", &["report", "--json", "--csv", "-"], &[]);
+    snapshot("report_of_no_time", &["report", "--from", "soon", "-"], &[]);
+    snapshot("report_from_before", &["report", "--from", "-5", "-"], &[]);
+    snapshot("report_of_no_rows", &["report", "--top", "0", "-"], &[]);
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    let output = output(&mut nicmon(&["report", file]));
+    let seen = seen(&output, &[]).replace(file, "Cargo.toml");
+    insta::assert_snapshot!("report_of_something_else", seen, "nicmon report Cargo.toml");
+}
+
+#[test]
+fn report_of_a_part() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/frames/sampled.ndjson");
+    let report = |arguments: &[&str]| output(nicmon(&["report", "--json", file]).args(arguments));
+    let frame = |arguments: &[&str]| -> nicmon::frame::Frame {
+        let output = report(arguments);
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        assert_eq!((output.status.code(), text.lines().count()), (Some(0), 1), "{arguments:?}");
+        serde_json::from_str(&text).expect("a frame")
+    };
+    let recorded = fs::read_to_string(file).expect("the recording is there");
+    let recorded: Vec<nicmon::frame::Frame> =
+        recorded.lines().map(|line| serde_json::from_str(line).expect("a frame")).collect();
+    let ns = |frames: &[nicmon::frame::Frame]| frames.iter().map(|frame| frame.interval_ns).sum::<u64>();
+    assert_eq!(frame(&[]).interval_ns, ns(&recorded));
+    assert_eq!(frame(&["--from", "1s"]).interval_ns, ns(&recorded[1..]));
+    assert_eq!(frame(&["--from", "1", "--to", "3000ms"]).interval_ns, ns(&recorded[1..3]));
+    // The end of the second is the begin of the third.
+    let time = &recorded[1].time;
+    assert_eq!(frame(&["--to", time]).interval_ns, ns(&recorded[..2]));
+    assert_eq!(frame(&["--from", time]).interval_ns, ns(&recorded[2..]));
+    let nothing = report(&["--from", "1h"]);
+    let seen = seen(&nothing, &[]).replace(file, "sampled.ndjson");
+    insta::assert_snapshot!("report_of_an_empty_range", seen, "nicmon report --from 1h sampled.ndjson");
+}
+
+#[test]
+fn report_of_a_cut_recording() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/frames/demo-rps.ndjson");
+    let recorded = fs::read_to_string(file).expect("the recording is there");
+    let cut = tempfile::NamedTempFile::new().expect("a file");
+    fs::write(cut.path(), &recorded[..recorded.len() - 100]).expect("it can be written");
+    for from_pipe in [false, true] {
+        let mut command = nicmon(&["report"]);
+        let output = if from_pipe {
+            let input = fs::File::open(cut.path()).expect("the recording");
+            command.arg("-").stdin(input).output().expect("nicmon starts")
+        } else {
+            output(command.arg(cut.path()))
+        };
+        let (text, told) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success() && text.contains(" in 2 frames"), "{text}");
+        assert!(told.contains("is cut off after 2 frames: ") && told.lines().count() == 1, "{told}");
+    }
+}
+
+/// `nicmon report --html a.rec` means another than it says.
+#[test]
+fn a_page_takes_no_recordings_place() {
+    let recorded = fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/frames/demo-rps.ndjson"))
+        .expect("there");
+    let directory = tempfile::tempdir().expect("a directory");
+    let [recording, page] = ["a.rec", "a.html"].map(|name| directory.path().join(name));
+    fs::write(&recording, &recorded).expect("it can be written");
+    let report = |html: &std::path::Path| {
+        output(nicmon(&["report", "--html"]).args([html, &recording]).current_dir(directory.path()))
+    };
+    let refused = report("a.rec".as_ref());
+    insta::assert_snapshot!("page_over_a_recording", seen(&refused, &[]), "nicmon report --html a.rec a.rec");
+    assert!(fs::read(&recording).expect("there") == recorded, "the recording is overwritten");
+    for _ in 0..2 {
+        assert_eq!(report(&page).status.code(), Some(0), "a page before is overwritten");
+    }
+    assert_eq!(report("-".as_ref()).stdout, fs::read(&page).expect("there"));
+    let [full, nowhere] = ["/dev/full", "/nosuch/a.html"].map(|place| report(place.as_ref()));
+    assert_eq!([full.status.code(), nowhere.status.code()], [Some(1), Some(2)]);
+    assert!(String::from_utf8_lossy(&full.stderr).starts_with("nicmon: cannot write /dev/full: No space"));
+}
+
+#[test]
 fn help_fits_a_screen() {
-    let output = output(&mut nicmon(&["--help"]));
-    let text = String::from_utf8(output.stdout).expect("nicmon writes UTF-8");
-    assert_eq!(output.status.code(), Some(0));
-    assert!(text.contains("Examples:"), "no examples: {text}");
-    let lines = text.lines().count();
-    assert!(lines <= 40, "{lines} lines");
-    let widest = text.lines().map(|line| line.chars().count()).max();
-    assert!(widest <= Some(80), "{widest:?} columns at COLUMNS=80:\n{text}");
+    for arguments in
+        ["--help", "-h", "record --help", "report --help", "compare --help", "schema --help", "doctor --help"]
+    {
+        let arguments: &[&str] = &arguments.split(' ').collect::<Vec<_>>();
+        let output = output(&mut nicmon(arguments));
+        let text = String::from_utf8(output.stdout).expect("nicmon writes UTF-8");
+        assert_eq!(output.status.code(), Some(0));
+        let lines = text.lines().count();
+        assert!(lines <= 24, "{arguments:?}: {lines} lines");
+        let widest = text.lines().map(|line| line.chars().count()).max();
+        assert!(widest <= Some(80), "{arguments:?}: {widest:?} columns at COLUMNS=80:\n{text}");
+    }
+}
+
+#[test]
+fn help() {
+    snapshot("help", &["--help"], &[]);
+    snapshot("help_record", &["record", "--help"], &[]);
+    snapshot("help_report", &["report", "--help"], &[]);
+    snapshot("help_compare", &["compare", "--help"], &[]);
+}
+
+#[test]
+fn schema() {
+    snapshot("schema", &["schema"], &[]);
+    snapshot("schema_comparison", &["schema", "comparison", "--markdown"], &[]);
+    let json = output(&mut nicmon(&["schema", "comparison"]));
+    assert!(serde_json::from_slice::<serde_json::Value>(&json.stdout).is_ok_and(|schema| schema.is_object()));
+}
+
+#[test]
+fn the_field_table_is_up_to_date() {
+    let committed = include_str!("../../docs/fields.md");
+    let made = output(&mut nicmon(&["schema", "--markdown"])).stdout;
+    let is_same = made == committed.as_bytes();
+    assert!(is_same, "run: cargo run --package nicmon -- schema --markdown >docs/fields.md");
+}
+
+#[test]
+fn papers() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let pages = directory.path().join("man");
+    assert!(output(nicmon(&["man"]).arg(&pages)).status.success());
+    let record = fs::read_to_string(pages.join("nicmon-record.1")).expect("a page for each command");
+    assert!(record.contains("\\fB\\-\\-output"), "{record}");
+    let main = fs::read(pages.join("nicmon.1")).expect("the main page");
+    assert_eq!(output(&mut nicmon(&["man"])).stdout, main);
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let output = output(&mut nicmon(&["completions", shell]));
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        assert!(output.status.success() && text.contains("kernel-log"), "{shell}: {text}");
+    }
+}
+
+#[test]
+fn places_without_papers() {
+    snapshot("unknown_shell", &["completions", "csh"], &[]);
+    snapshot("man_into_a_file", &["man", "/dev/null"], &[]);
+}
+
+#[test]
+fn record_without_a_place() {
+    if is_root("record_without_a_place") {
+        snapshot("record_without_a_place", &["record", "-o", "/nosuch/a.rec", "--", "true"], &[]);
+        snapshot("record_into_a_directory", &["record", "-o", "/", "--", "true"], &[]);
+    }
+}
+
+#[test]
+fn record_without_an_end_of_options() {
+    snapshot("record_into_standard_output", &["record", "-o", "-", "--", "true"], &[]);
+    snapshot("record_without_an_end_of_options", &["record", "true"], &[]);
+    snapshot("record_too_often", &["record", "-d", "1ms", "--", "true"], &[]);
 }
 
 #[test]
 fn no_root() {
-    // Where nobody is root the program runs as we do; else as a user without privileges, who needs a copy to run.
-    let directory = tempfile::tempdir().expect("a directory for the copy");
-    let mut command = if xtask::process::is_root() {
-        let copy = directory.path().join("nicmon");
-        fs::copy(NICMON, &copy).expect("a copy of nicmon");
-        for path in [directory.path(), &copy] {
-            fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("all may run the copy");
-        }
-        let mut command = Command::new(copy);
-        command.uid(NOBODY).gid(NOBODY).current_dir("/");
-        command
-    } else {
-        Command::new(NICMON)
-    };
-    let output = output(command.args(["--json", "-n", "1"]));
-    insta::assert_snapshot!("no_root", seen(&output, &[]), "nicmon --json -n 1, as an ordinary user");
+    let (_directory, mut command) = privileges::as_nobody(NICMON);
+    let output = output(command.args(["--source", "bpf", "--json", "-n", "1"]));
+    let what = "nicmon --source bpf --json -n 1, as an ordinary user";
+    insta::assert_snapshot!("no_root", seen(&output, &[]), what);
 }
 
 #[test]
 fn no_btf() {
-    if !can_run("no_btf") {
+    if !is_root("no_btf") {
         return;
     }
     // For this process alone.
-    let script = "mount -t tmpfs tmpfs /sys/kernel/btf && exec \"$0\" --json -n 1";
+    let script = "mount -t tmpfs tmpfs /sys/kernel/btf && exec \"$0\" --source bpf --json -n 1";
     let output = output(Command::new("unshare").args(["--mount", "sh", "-c", script, NICMON]));
     insta::assert_snapshot!(
         "no_btf",
         seen(&output, &[]),
-        "nicmon --json -n 1, without /sys/kernel/btf/vmlinux"
+        "nicmon --source bpf --json -n 1, without /sys/kernel/btf/vmlinux"
     );
 }
 
 #[test]
 fn closed_pipe() {
-    if !can_run("closed_pipe") {
+    if !is_root("closed_pipe") {
         return;
     }
     let (reader, writer) = io::pipe().expect("a pipe");
@@ -172,7 +416,7 @@ fn closed_pipe() {
 
 #[test]
 fn full_disk() {
-    if !can_run("full_disk") {
+    if !is_root("full_disk") {
         return;
     }
     let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("/dev/full");

@@ -140,7 +140,7 @@ fn compare(name: &str, namespace: &Namespace, sender: usize, what: Loop, first: 
     for cpu in inside.iter().flat_map(|arrived| &arrived.frame.cpus).filter(|cpu| cpu.cpu == LOADED) {
         let net_rx = cpu.softirq.context("no softirq times")?.net_rx.vector;
         nicmon.count += net_rx.count;
-        nicmon.ns += net_rx.ns;
+        nicmon.ns += net_rx.ns.context("no softirq times")?;
     }
     let bpftrace = bpftrace_sum(&lines, begin, end)?;
     let is_backlog = |napi: &nicmon::frame::Napi| napi.mode == NapiMode::Backlog;
@@ -157,7 +157,7 @@ fn compare(name: &str, namespace: &Namespace, sender: usize, what: Loop, first: 
             compared.packets_a_run
         ),
     );
-    ensure!(nicmon.count > 10_000, "{} runs: the load did not run", nicmon.count);
+    ensure!(nicmon.count > 2_000, "{} runs: the load did not run", nicmon.count);
     // Neither window ends just with the load: what else polled in half a second may differ.
     let background = 30;
     ensure!(

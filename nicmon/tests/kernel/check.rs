@@ -1,7 +1,7 @@
 //! What must hold in every frame, and sums over frames.
 
 use anyhow::{Context as _, Result, anyhow, ensure};
-use nicmon::frame::{Frame, Napi, NapiMode, Nic, SCHEMA, Softirqs, Vector};
+use nicmon::frame::{Frame, Napi, NapiMode, Nic, SCHEMA, Softirqs, Source, Vector};
 use serde_json::Value;
 
 use crate::child::Arrived;
@@ -54,7 +54,9 @@ pub(crate) fn vectors(softirqs: &Softirqs) -> [Vector; 10] {
 fn sane(frame: &Frame) -> Result<()> {
     ensure!(frame.schema == SCHEMA, "schema {}", frame.schema);
     ensure!(frame.interval_ns > 0, "an empty interval");
-    let runs = |what: &str, count: u64, ns: u64, max_ns: u64| -> Result<()> {
+    ensure!(frame.host.source == Source::Bpf, "nobody times: {:?}", frame.host.source_reason);
+    let runs = |what: &str, count: u64, ns: Option<u64>, max_ns: Option<u64>| -> Result<u64> {
+        let (ns, max_ns) = ns.zip(max_ns).with_context(|| format!("{what} has no times"))?;
         ensure!(max_ns <= frame.interval_ns, "{what}: max_ns {max_ns} is above the interval");
         // A run that goes on may have a part of its time in `ns` already, and is not in `count`.
         if count > 0 {
@@ -62,14 +64,14 @@ fn sane(frame: &Frame) -> Result<()> {
             let mean_ns = ns.div_ceil(count);
             ensure!(max_ns >= mean_ns, "{what}: max_ns {max_ns} is below the mean {mean_ns} of {count} runs");
         }
-        Ok(())
+        Ok(max_ns)
     };
     let mut longest = 0;
     for cpu in &frame.cpus {
         let softirqs = cpu.softirq.context("no softirq times")?;
         for (at, vector) in vectors(&softirqs).iter().enumerate() {
-            runs(&format!("cpu {} vector {at}", cpu.cpu), vector.count, vector.ns, vector.max_ns)?;
-            longest = longest.max(vector.max_ns);
+            let what = format!("cpu {} vector {at}", cpu.cpu);
+            longest = longest.max(runs(&what, vector.count, vector.ns, vector.max_ns)?);
         }
     }
     for irq in &frame.irqs {
@@ -100,7 +102,7 @@ pub(crate) fn busy_ns(frame: &Frame, cpu: u32) -> u64 {
         .iter()
         .filter(|row| row.cpu == cpu)
         .map(|row| {
-            let softirq: u64 = row.softirq.iter().flat_map(vectors).map(|vector| vector.ns).sum();
+            let softirq: u64 = row.softirq.iter().flat_map(vectors).filter_map(|vector| vector.ns).sum();
             row.hardirq_ns.unwrap_or(0) + softirq
         })
         .sum()
@@ -109,6 +111,11 @@ pub(crate) fn busy_ns(frame: &Frame, cpu: u32) -> u64 {
 /// The NIC of this name in this namespace; the backlog has none.
 pub(crate) fn nic<'a>(frame: &'a Frame, netns: Option<u32>, name: &str) -> Option<&'a Nic> {
     frame.nics.iter().find(|nic| nic.name == name && nic.netns == netns)
+}
+
+/// A NIC's NAPIs.
+pub(crate) fn napis(nic: &Nic) -> impl Iterator<Item = &Napi> {
+    nic.napis.iter().flatten()
 }
 
 /// What the backlog is called.
@@ -133,7 +140,7 @@ pub(crate) fn polled<'a>(
 ) -> Polled {
     let mut sum = Polled::default();
     let nics = frames.into_iter().filter_map(|arrived| nic(&arrived.frame, netns, name));
-    for row in nics.flat_map(|nic| &nic.napis).filter(|napi| is_wanted(napi)).flat_map(|napi| &napi.cpus) {
+    for row in nics.flat_map(napis).filter(|napi| is_wanted(napi)).flat_map(|napi| &napi.cpus) {
         if cpu.is_none_or(|cpu| row.cpu == cpu) {
             sum.polls += row.polls;
             sum.work += row.work;
@@ -149,7 +156,7 @@ pub(crate) fn filed_ns(frame: &Frame, cpu: u32) -> u64 {
     let polls: u64 = frame
         .nics
         .iter()
-        .flat_map(|nic| &nic.napis)
+        .flat_map(napis)
         .filter(|napi| matches!(napi.mode, NapiMode::Softirq | NapiMode::Backlog))
         .flat_map(|napi| &napi.cpus)
         .filter(|row| row.cpu == cpu)
@@ -160,7 +167,7 @@ pub(crate) fn filed_ns(frame: &Frame, cpu: u32) -> u64 {
         .iter()
         .filter(|row| row.cpu == cpu)
         .filter_map(|row| row.softirq)
-        .map(|softirq| softirq.net_rx.other_ns)
+        .filter_map(|softirq| softirq.net_rx.other_ns)
         .sum();
     polls + other
 }

@@ -45,7 +45,8 @@ pub(crate) fn churn() -> Result<()> {
         .iter()
         .flat_map(|arrived| &arrived.frame.nics)
         .filter(|nic| {
-            nic.netns.is_some_and(|netns| inodes.contains(&netns)) && nic.cpus.iter().any(|cpu| cpu.work > 0)
+            nic.netns.is_some_and(|netns| inodes.contains(&netns))
+                && nic.cpus.iter().any(|cpu| cpu.work > Some(0))
         })
         .map(|nic| (nic.netns, nic.ifindex, nic.name.clone()))
         .collect();
@@ -61,7 +62,7 @@ pub(crate) fn churn() -> Result<()> {
     nicmon.catch_up()?;
     nicmon.more(2)?;
     let after = resident_bytes(nicmon.pid())?;
-    let lost: u64 = nicmon.frames.iter().map(|arrived| arrived.frame.own.lost).sum();
+    let lost: u64 = nicmon.frames.iter().filter_map(|arrived| arrived.frame.own.lost).sum();
     let shown = nicmon
         .more(1)?
         .frame

@@ -43,7 +43,7 @@ fn conserved(name: &str, frames: &[Arrived]) -> Result<()> {
     for Arrived { frame, .. } in frames {
         for cpu in &frame.cpus {
             let net_rx = cpu.softirq.context("no softirq times")?.net_rx;
-            let (ns, count) = (net_rx.vector.ns, net_rx.vector.count);
+            let (ns, count) = (net_rx.vector.ns.context("no softirq times")?, net_rx.vector.count);
             let filed = filed_ns(frame, cpu.cpu);
             let off = filed.abs_diff(ns);
             // One event may fall between the readings of the two, which counts where there are few.

@@ -126,8 +126,6 @@ fn compared(frames: &[Arrived], samples: &[Sample]) -> Result<bool> {
     // The counters are read just after the clock; a reader that loses its CPU there may be later. The
     // writes lie farther from both ends than this.
     const LATE_NS: u64 = 50_000_000;
-    /// Fewer interrupts than this were not raised by the writes.
-    const PROVOKED: u64 = 20;
     let (head, tail) = frames.first().zip(frames.last()).context("no frames")?;
     let begin = head.frame.mono_ns - head.frame.interval_ns;
     let end = tail.frame.mono_ns;
@@ -152,18 +150,18 @@ fn compared(frames: &[Arrived], samples: &[Sample]) -> Result<bool> {
         let least = at(least_end).saturating_sub(at(least_begin));
         let none = BTreeMap::from([("(no action)", 0)]);
         for (action, count) in actions.get(key).unwrap_or(&none) {
-            let agrees = (least..=most).contains(count);
-            let what = format!(
-                "irq {} cpu {}: {action} has {count}, /proc/interrupts {least} to {most}",
-                key.0, key.1
+            let missed = least.saturating_sub(*count);
+            ensure!(
+                *count <= most && missed <= most_missed(least),
+                "irq {} cpu {}: {action} has {count}, /proc/interrupts {least} to {most}; it rose {}",
+                key.0,
+                key.1,
+                rises(*key, samples, frames)
             );
-            // Open question: a line that fires every few seconds by itself was once missed. Only what the test
-            // provoked decides; anything else is told.
-            if !agrees && most < PROVOKED {
-                tell("irqs, DISAGREES", &what);
-                continue;
+            if missed > 0 {
+                let what = format!("irq {} cpu {} {action}: {missed} of {least} interrupts", key.0, key.1);
+                tell("irqs, MISSED by the kernel's raw tracepoints", &what);
             }
-            ensure!(agrees, "{what}");
             if most > busiest.2 {
                 busiest = (*count, least, most, format!("irq {} {action}", key.0));
             }
@@ -183,6 +181,31 @@ fn compared(frames: &[Arrived], samples: &[Sample]) -> Result<bool> {
         ),
     );
     Ok(least >= 200 && pct(most - least, most) <= 5.0)
+}
+
+/// Some kernels run no raw tracepoint program for a few interrupts, often some in a row: of 10,000 about 2, of one
+/// run's 1,500 up to 18 (docs/kernel-notes.md, "Interrupts that no program sees"). No more than that passes.
+fn most_missed(interrupts: u64) -> u64 {
+    (interrupts / 50).max(3)
+}
+
+/// When `/proc/interrupts` saw a line rise, against the begin and end of each frame, for whoever reads a failure.
+fn rises(key: (u32, u32), samples: &[Sample], frames: &[Arrived]) -> String {
+    let begin = frames.first().map_or(0, |arrived| arrived.frame.mono_ns - arrived.frame.interval_ns);
+    let ms = |moment: u64| (i128::from(moment) - i128::from(begin)) / 1_000_000;
+    let rises: Vec<String> = samples
+        .windows(2)
+        .filter(|pair| pair[0].counts.get(&key) != pair[1].counts.get(&key))
+        .map(|pair| format!("between {} and {} ms", ms(pair[0].before), ms(pair[1].after)))
+        .take(20)
+        .collect();
+    let ends: Vec<String> = frames
+        .iter()
+        .map(|arrived| {
+            format!("{} ms (lost {})", ms(arrived.frame.mono_ns), arrived.frame.own.lost.unwrap_or(0))
+        })
+        .collect();
+    format!("{}; frames ended at {}", rises.join(", "), ends.join(", "))
 }
 
 pub(crate) fn hammer() -> Result<()> {
@@ -219,7 +242,7 @@ pub(crate) fn hammer() -> Result<()> {
         for row in frame.cpus.iter().filter(|row| row.cpu == cpu) {
             let net_rx = row.softirq.context("no softirq times")?.net_rx.vector;
             runs += net_rx.count;
-            longest = longest.max(net_rx.max_ns);
+            longest = longest.max(net_rx.max_ns.context("no softirq times")?);
         }
         busy += crate::check::busy_ns(frame, cpu);
         interval += frame.interval_ns;

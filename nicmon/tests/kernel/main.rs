@@ -8,12 +8,27 @@ mod check;
 mod child;
 mod churn;
 mod clean;
+mod comms;
 mod conservation;
+mod drivers;
+mod html;
 mod irqs;
 mod loads;
 mod modes;
 mod namespaces;
+mod netns_counters;
+mod perf;
+mod record;
+mod record_perf;
+mod sampling;
+mod screen;
+mod stacks;
 mod start;
+mod tmux;
+mod topology;
+#[path = "../topology_compare/mod.rs"]
+mod topology_compare;
+mod tunnel;
 mod veth;
 
 use std::{
@@ -27,6 +42,7 @@ use anyhow::Result;
 use libtest_mimic::{Arguments, Failed, Trial};
 use xtask::{
     load::online_cpus,
+    not_run,
     process::{is_root, output},
 };
 
@@ -42,7 +58,12 @@ const IP: (&str, &str) = ("ip", "iproute2");
 const ETHTOOL: (&str, &str) = ("ethtool", "ethtool");
 const BPFTOOL: (&str, &str) = ("bpftool", "bpftool");
 const BPFTRACE: (&str, &str) = ("bpftrace", "bpftrace");
+const MOUNT: (&str, &str) = ("mount", "mount");
+const NOHUP: (&str, &str) = ("nohup", "coreutils");
+const PERF: (&str, &str) = ("perf", "linux-perf");
 const UNSHARE: (&str, &str) = ("unshare", "util-linux");
+const TMUX: (&str, &str) = ("tmux", "tmux");
+const CHROMIUM: (&str, &str) = ("chromium", "chromium");
 /// What a veth pair takes.
 const NET: &[(&str, &str)] = &[IP, ETHTOOL];
 
@@ -63,6 +84,16 @@ const TESTS: &[Test] = &[
         programs: &[IP, BPFTRACE, UNSHARE],
         run: bpftrace::many_packets,
     },
+    Test { name: "drivers::veth_as_perf", programs: &[IP, ETHTOOL, PERF], run: drivers::veth_as_perf },
+    Test {
+        name: "sampling::exact_time_and_perf_agree",
+        programs: &[IP, ETHTOOL, PERF],
+        run: sampling::agree,
+    },
+    Test { name: "tunnel::as_perf", programs: &[IP, ETHTOOL, PERF], run: tunnel::as_perf },
+    Test { name: "comms::ten_thousand", programs: &[IP, ETHTOOL], run: comms::ten_thousand },
+    Test { name: "stacks::as_perf", programs: &[IP, ETHTOOL, PERF], run: stacks::as_perf },
+    Test { name: "html::in_chromium", programs: &[IP, ETHTOOL, CHROMIUM], run: html::in_chromium },
     Test { name: "irqs::counts_are_the_kernels", programs: &[], run: irqs::counts },
     Test { name: "irqs::hammered_into_softirqs", programs: &[IP], run: irqs::hammer },
     Test { name: "modes::threaded", programs: NET, run: modes::threaded },
@@ -71,6 +102,11 @@ const TESTS: &[Test] = &[
     Test { name: "namespaces::twins_stay_two", programs: NET, run: namespaces::twins },
     Test { name: "namespaces::deleted_is_gone", programs: NET, run: namespaces::deleted },
     Test { name: "namespaces::odd_names", programs: &[IP], run: namespaces::odd_names },
+    Test { name: "netns::full_sockets", programs: &[IP], run: netns_counters::full_sockets },
+    Test { name: "netns::merged_packets", programs: NET, run: netns_counters::merged },
+    Test { name: "topology::here_as_ethtool_says", programs: &[ETHTOOL], run: topology::here },
+    Test { name: "topology::veth_as_ethtool_says", programs: NET, run: topology::veth },
+    Test { name: "topology::in_frames", programs: NET, run: topology::in_frames },
     Test { name: "churn::a_thousand_pairs", programs: &[IP, ETHTOOL, BPFTOOL], run: churn::churn },
     Test { name: "clean::after_sigint", programs: &[BPFTOOL], run: clean::after_sigint },
     Test { name: "clean::after_sigterm", programs: &[BPFTOOL], run: clean::after_sigterm },
@@ -80,6 +116,32 @@ const TESTS: &[Test] = &[
     Test { name: "clean::after_a_closed_pipe", programs: &[BPFTOOL], run: clean::after_a_closed_pipe },
     Test { name: "clean::after_a_stalled_reader", programs: &[BPFTOOL], run: clean::after_a_stalled_reader },
     Test { name: "clean::statistics_are_off_while_it_runs", programs: &[BPFTOOL], run: clean::statistics },
+    Test { name: "record::a_short_command_gives_one_frame", programs: &[], run: record::short_command },
+    Test { name: "record::exit_codes_are_passed_on", programs: &[], run: record::exit_codes },
+    Test { name: "record::a_missing_command_leaves_nothing", programs: &[], run: record::missing_command },
+    Test { name: "record::signals_reach_the_command", programs: &[], run: record::signals },
+    Test { name: "record::sigint_is_the_terminals", programs: &[], run: record::interrupt },
+    Test { name: "record::without_a_command_until_a_signal", programs: &[], run: record::until_a_signal },
+    Test { name: "record::nohup_is_heeded", programs: &[NOHUP], run: record::nohup },
+    Test { name: "record::killed_and_still_readable", programs: &[], run: record::killed },
+    Test { name: "record::a_full_disk", programs: &[MOUNT], run: record::full_disk },
+    Test { name: "record::no_place_no_command", programs: &[MOUNT], run: record::no_place },
+    Test { name: "record::the_file_before_is_kept", programs: &[], run: record::old_file },
+    Test { name: "record::as_perf", programs: &[IP, ETHTOOL, PERF], run: record_perf::as_perf },
+    Test { name: "screen::pinned_to_cpu_0", programs: &[IP, ETHTOOL, TMUX], run: screen::pinned_to_cpu_0 },
+    Test { name: "screen::pinned_to_cpu_1", programs: &[IP, ETHTOOL, TMUX], run: screen::pinned_to_cpu_1 },
+    Test {
+        name: "screen::what_drivers_cost",
+        programs: &[IP, ETHTOOL, TMUX],
+        run: screen::what_drivers_cost,
+    },
+    Test { name: "screen::odd_names", programs: &[IP, TMUX], run: screen::odd_names },
+    Test { name: "screen::terminal_after_q", programs: &[TMUX], run: screen::after_q },
+    Test { name: "screen::terminal_after_sigint", programs: &[TMUX], run: screen::after_sigint },
+    Test { name: "screen::terminal_after_sigterm", programs: &[TMUX], run: screen::after_sigterm },
+    Test { name: "screen::terminal_after_a_panic", programs: &[TMUX], run: screen::after_a_panic },
+    Test { name: "screen::terminal_while_stopped", programs: &[TMUX], run: screen::while_stopped },
+    Test { name: "screen::replay_from_a_pipe", programs: &[TMUX], run: screen::replay_from_a_pipe },
     Test { name: "start::first_frame", programs: &[], run: start::first_frame },
     Test { name: "start::the_clock_does_not_drift", programs: &[], run: start::clock },
 ];
@@ -87,6 +149,9 @@ const TESTS: &[Test] = &[
 fn main() -> ExitCode {
     if env::args().nth(1).as_deref() == Some(clean::PANIC) {
         clean::panic_with_programs_attached();
+    }
+    if env::args().nth(1).as_deref() == Some(screen::PANIC) {
+        screen::panic_on_the_screen();
     }
     remove_leftovers();
     let mut arguments = Arguments::from_args();
@@ -100,7 +165,7 @@ fn trial(test: &'static Test, arguments: &Arguments) -> Trial {
     if let Some(missing) = &missing
         && is_asked_for(test, arguments)
     {
-        eprintln!("DID NOT RUN: {}: {missing}", test.name);
+        not_run::say(test.name, missing);
     }
     let run = || (test.run)().map_err(|error| Failed::from(format!("{error:#}")));
     Trial::test(test.name, run).with_ignored_flag(missing.is_some())

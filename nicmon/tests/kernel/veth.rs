@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, ensure};
 use xtask::load::{Receive, UdpLoad, VethPair};
 
 use crate::{
-    check::{nic, pct, within},
+    check::{napis, nic, pct, within},
     child::Nicmon,
     loads::{inode, plan},
     tell,
@@ -35,12 +35,12 @@ fn on_cpu(cpu: u32) -> Result<()> {
         rx_packets += nic.counters.rx_packets.with_context(|| format!("frame {at}: rx_packets is null"))?;
         ensure!(nic.counters.drops.is_some(), "frame {at}: drops is null");
         for row in &nic.cpus {
-            work += row.work;
+            work += row.work.with_context(|| format!("frame {at}: work is null"))?;
             let ns = row.poll_ns.with_context(|| format!("frame {at}: poll_ns is null"))?;
             all_ns += ns;
             here_ns += if row.cpu == cpu { ns } else { 0 };
         }
-        let sum: Option<u64> = nic.napis.iter().flat_map(|napi| &napi.cpus).map(|row| row.poll_ns).sum();
+        let sum: Option<u64> = napis(nic).flat_map(|napi| &napi.cpus).map(|row| row.poll_ns).sum();
         ensure!(nic.poll_ns == sum, "frame {at}: poll_ns {:?} is not the NAPIs' {sum:?}", nic.poll_ns);
     }
     tell(

@@ -1,0 +1,174 @@
+//! Counts only: where the kernel programs are refused, nicmon says so in one line and shows what the kernel counts.
+
+mod privileges;
+
+use std::{
+    fs, io,
+    net::UdpSocket,
+    os::unix::process::CommandExt as _,
+    process::{Command, Output, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
+
+use nicmon::frame::{Frame, Source};
+use privileges::is_root;
+use serde_json::Value;
+use xtask::not_run;
+
+const NICMON: &str = env!("CARGO_BIN_EXE_nicmon");
+
+/// Runs a command that is nicmon or starts it, and checks that it counts and says why it does not time.
+fn counts(command: &mut Command, why: &str) -> Vec<Frame> {
+    let output = command
+        .args(["--json", "-n", "3", "-d", "200ms"])
+        .stdin(Stdio::null())
+        .output()
+        .expect("the command starts");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "one line, not: {stderr}");
+    assert!(stderr.starts_with("nicmon: counts only, every time is unknown: "), "{stderr}");
+    assert!(stderr.contains(why), "{stderr} does not say {why}");
+    frames(&output)
+}
+
+fn frames(output: &Output) -> Vec<Frame> {
+    let text = String::from_utf8(output.stdout.clone()).expect("JSON is UTF-8");
+    assert_eq!(text.lines().count(), 3, "{text}");
+    for line in text.lines() {
+        assert_untimed("", &serde_json::from_str(line).expect("a line is JSON"));
+    }
+    let frames: Vec<Frame> = text.lines().map(|line| serde_json::from_str(line).expect("a frame")).collect();
+    for frame in &frames {
+        assert_eq!(frame.host.source, Source::Proc);
+        assert!(!frame.cpus.is_empty() && !frame.nics.is_empty(), "{text}");
+        assert!(frame.cpus.iter().all(|cpu| cpu.stat.is_some() && cpu.softirq.is_some()), "{text}");
+    }
+    frames
+}
+
+/// No time that only the kernel programs know has a value.
+fn assert_untimed(path: &str, value: &Value) {
+    // The interval, nicmon's own CPU time and ksoftirqd's schedstat are known without them.
+    const KNOWN: [&str; 4] = [".mono_ns", ".interval_ns", ".self.cpu_ns", ".cpus.ksoftirqd_ns"];
+    // What the network is set to is not what happened.
+    if path == ".topology" {
+        return;
+    }
+    match value {
+        Value::Object(fields) => {
+            fields.iter().for_each(|(name, value)| assert_untimed(&format!("{path}.{name}"), value));
+        }
+        Value::Array(elements) => elements.iter().for_each(|element| assert_untimed(path, element)),
+        value => {
+            let timed = ["_ns", ".ns", "load_pct", "overhead_pct"].iter().any(|end| path.ends_with(end));
+            assert!(!timed || value.is_null() || KNOWN.contains(&path), "{path} is {value}");
+        }
+    }
+}
+
+#[test]
+fn as_an_ordinary_user() {
+    let (_directory, mut command) = privileges::as_nobody(NICMON);
+    counts(&mut command, "the kernel refuses to create BPF maps: Operation not permitted");
+}
+
+#[test]
+fn in_a_container() {
+    if !is_root("in_a_container") {
+        return;
+    }
+    let namespaces = ["--user", "--map-root-user", "--net", "--pid", "--fork", "--mount-proc"];
+    if !Command::new("unshare").args(namespaces).arg("true").status().is_ok_and(|status| status.success()) {
+        return not_run::say("in_a_container", "this kernel makes no user namespaces");
+    }
+    let frames = counts(Command::new("unshare").args(namespaces).arg(NICMON), "Operation not permitted");
+    assert!(frames[0].nics.iter().all(|nic| nic.name == "lo"), "the interfaces of its own namespace");
+}
+
+#[test]
+fn without_the_capabilities() {
+    if !is_root("without_the_capabilities") {
+        return;
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--bounding-set=-all", "--inh-caps=-all", NICMON]);
+    counts(&mut command, "Operation not permitted");
+}
+
+#[test]
+#[expect(unsafe_code, reason = "a filter of system calls is set between fork and exec")]
+fn with_bpf_refused_by_seccomp() {
+    if !is_root("with_bpf_refused_by_seccomp") {
+        return;
+    }
+    let mut command = Command::new(NICMON);
+    // SAFETY: two system calls and nothing that allocates or locks.
+    unsafe { command.pre_exec(refuse_bpf) };
+    counts(&mut command, "Operation not permitted");
+}
+
+/// As container engines do it by default: `bpf` gives EPERM, all else works.
+#[expect(unsafe_code, reason = "prctl")]
+fn refuse_bpf() -> io::Result<()> {
+    const ALLOW: u32 = 0x7fff_0000;
+    const ERRNO: u32 = 0x0005_0000;
+    let statement = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
+    let number = u32::try_from(libc::SYS_bpf).map_err(io::Error::other)?;
+    let mut filter = [
+        // Load the number of the system call; if it is bpf's, EPERM.
+        statement(0x20, 0, 0, 0),
+        statement(0x15, 0, 1, number),
+        statement(0x06, 0, 0, ERRNO | libc::EPERM.unsigned_abs()),
+        statement(0x06, 0, 0, ALLOW),
+    ];
+    let program = libc::sock_fprog { len: 4, filter: filter.as_mut_ptr() };
+    // SAFETY: both calls take what they point to by copy, and it lives until they return.
+    let set = unsafe {
+        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
+            && libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) == 0
+    };
+    if set { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+#[test]
+fn asked_for_counts_are_the_kernels() {
+    let net_rx = || -> u64 {
+        let text = fs::read_to_string("/proc/softirqs").expect("/proc/softirqs");
+        let line = text.lines().find_map(|line| line.trim().strip_prefix("NET_RX:")).expect("NET_RX");
+        line.split_ascii_whitespace().map(|count| count.parse::<u64>().expect("a count")).sum()
+    };
+    let stop = AtomicBool::new(false);
+    let (output, before, after) = thread::scope(|scope| {
+        scope.spawn(|| {
+            let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+            let to = socket.local_addr().expect("its address");
+            // Bounded also if nobody stops it.
+            for _ in 0..20_000_000 {
+                if stop.load(Ordering::Relaxed) {
+                    break;
+                }
+                let _ = socket.send_to(b"x", to);
+            }
+        });
+        let before = net_rx();
+        let arguments = ["--source", "proc", "--json", "-n", "3", "-d", "1s"];
+        let output = Command::new(NICMON).args(arguments).output().expect("nicmon starts");
+        let after = net_rx();
+        stop.store(true, Ordering::Relaxed);
+        (output, before, after)
+    });
+    assert!(output.stderr.is_empty(), "it was asked for: {}", String::from_utf8_lossy(&output.stderr));
+    let frames = frames(&output);
+    assert!(frames.iter().all(|frame| frame.host.source_reason.is_none()));
+    let counted: u64 = frames
+        .iter()
+        .flat_map(|frame| &frame.cpus)
+        .filter_map(|cpu| cpu.softirq)
+        .map(|softirq| softirq.net_rx.vector.count)
+        .sum();
+    assert!(counted >= 1000 && counted <= after - before, "{counted} of {}", after - before);
+    // The three frames are most of the program's time, also where it starts slowly.
+    assert!(counted * 2 >= after - before, "{counted} of {}", after - before);
+}

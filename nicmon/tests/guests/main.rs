@@ -1,0 +1,195 @@
+//! nicmon in guests with real drivers, from what the lab recorded there (`fixtures/guests`): `nicmon topology` against
+//! ethtool, sysfs and procfs of the same moment, and today's readers on the files of that moment.
+
+mod capture;
+#[path = "../topology_compare/mod.rs"]
+mod topology_compare;
+
+use std::ffi::OsStr;
+
+use anyhow::{Context as _, Result, ensure};
+use nicmon::{
+    frame::topology::{Irq, Nic, Queue, Topology},
+    host::{
+        cpu_topology::cpu_topology,
+        irq_lines::{affinity, effective_affinity, irq_lines},
+        irqs::{NicIrqs, queue_of},
+        nic_files::NicFiles,
+        packet_types::packet_types,
+        sysctls::sysctls,
+    },
+};
+use serde_json::Value;
+
+use self::capture::Capture;
+use crate::topology_compare::{Told as _, compare};
+
+/// The drivers that each capture has, and how many queues a NIC of theirs has there at least.
+const DRIVERS: [(&str, usize); 3] = [("virtio_net", 8), ("e1000e", 2), ("igb", 8)];
+
+fn topology(capture: &Capture) -> Result<Topology> {
+    let text = capture.printed("nicmon topology --json")?.context("nicmon failed in the guest")?;
+    serde_json::from_str(&text).context("the guest's topology is none of today's")
+}
+
+fn with_each(test: impl Fn(&str, &Capture, &Topology) -> Result<()>) {
+    let names = capture::names();
+    assert!(names.len() >= 2, "captures of two kernels at least, not {names:?}");
+    for name in names {
+        let done = Capture::unpack(&name).and_then(|capture| test(&name, &capture, &topology(&capture)?));
+        done.unwrap_or_else(|error| panic!("{name}: {error:#}"));
+    }
+}
+
+#[test]
+fn topology_is_as_ethtool_and_files_say() {
+    with_each(|name, capture, topology| {
+        for (driver, queues) in DRIVERS {
+            let has = |nic: &Nic| nic.driver.as_deref() == Some(driver) && nic.queues.len() >= queues;
+            ensure!(topology.nics.iter().any(has), "no {driver} with {queues} queues");
+        }
+        for nic in &topology.nics {
+            let compared = compare(nic, capture)?;
+            println!(
+                "{name}: {} ({}): {compared} values agree",
+                nic.name,
+                nic.driver.as_deref().unwrap_or("-")
+            );
+        }
+        Ok(())
+    });
+}
+
+/// What no tool and no file of the capture tells: the comparison cannot notice a wrong value of these.
+const NOT_COMPARED: [&str; 6] = ["netns", "up", "xdp", "upper", "lower", "name"];
+
+/// The comparison is able to fail: each value of a NIC is made wrong in turn.
+#[test]
+fn a_wrong_value_is_noticed() -> Result<()> {
+    let capture = Capture::unpack("linux-6.1.txtar")?;
+    let nics = topology(&capture)?.nics;
+    let igb = nics.iter().find(|nic| nic.driver.as_deref() == Some("igb")).context("no igb")?;
+    let right = serde_json::to_value(igb)?;
+    let mut leaves = Vec::new();
+    list_leaves(&right, String::new(), &mut leaves);
+    let mut noticed = 0;
+    for leaf in
+        leaves.iter().filter(|leaf| !NOT_COMPARED.contains(&leaf.split('/').nth(1).unwrap_or_default()))
+    {
+        let mut wrong = right.clone();
+        make_wrong(wrong.pointer_mut(leaf).context("no such value")?);
+        // What is no topology any more cannot be printed as one.
+        let Ok(wrong) = serde_json::from_value(wrong) else { continue };
+        ensure!(compare(&wrong, &capture).is_err(), "a wrong {leaf} was not noticed");
+        noticed += 1;
+    }
+    ensure!(noticed >= 300, "only {noticed} values");
+    println!("{noticed} wrong values of igb were noticed, one at a time");
+    Ok(())
+}
+
+fn list_leaves(value: &Value, at: String, leaves: &mut Vec<String>) {
+    match value {
+        Value::Array(items) if !items.is_empty() => {
+            for (index, item) in items.iter().enumerate() {
+                list_leaves(item, format!("{at}/{index}"), leaves);
+            }
+        }
+        Value::Object(items) if !items.is_empty() => {
+            for (key, item) in items {
+                list_leaves(item, format!("{at}/{key}"), leaves);
+            }
+        }
+        // `null` would need to know what it could be.
+        Value::Null => {}
+        _ => leaves.push(at),
+    }
+}
+
+fn make_wrong(value: &mut Value) {
+    *value = match value {
+        Value::Bool(on) => Value::Bool(!*on),
+        Value::Number(number) => (number.as_u64().unwrap_or(0) + 1).into(),
+        Value::String(text) => format!("{text}x").into(),
+        _ => vec![7].into(),
+    };
+}
+
+/// Each queue has a NAPI of its own, if not that of the other direction too, where the drivers tell (not in 6.12 yet,
+/// whose kernel would).
+#[test]
+fn queues_have_napis() {
+    with_each(|name, _, topology| {
+        let mut told = 0;
+        for nic in &topology.nics {
+            let mut ids: Vec<_> =
+                nic.queues.iter().filter_map(|queue| Some((queue.kind, queue.napi_id?))).collect();
+            told += ids.len();
+            ids.sort_unstable();
+            ensure!(ids.windows(2).all(|two| two[0] != two[1]), "{}: {:?}", nic.name, nic.queues);
+        }
+        ensure!(told > 0 || name != "linux-7.3.txtar", "netlink told no NAPI of a queue");
+        println!("{name}: netlink told the NAPIs of {told} queues");
+        Ok(())
+    });
+}
+
+#[test]
+fn todays_readers_read_the_captured_files() {
+    with_each(|name, capture, topology| {
+        let (sys, proc) = (capture.root().join("sys"), capture.root().join("proc"));
+        ensure!(cpu_topology(&sys)? == topology.cpus, "other CPUs than {:?}", topology.cpus);
+        ensure!(sysctls(&proc) == topology.sysctls, "other sysctls than {:?}", topology.sysctls);
+        ensure!(packet_types(&proc).ok() == topology.packet_types, "other handlers of packets");
+        let lines = irq_lines(&sys)?;
+        let nic_irqs = NicIrqs::read(&sys)?;
+        for nic in &topology.nics {
+            let from_files = read(nic, capture)?;
+            ensure!(from_files == without_netlink(nic), "from files {from_files:?}, in the guest {nic:?}");
+            let mut irqs = Vec::new();
+            for line in &lines {
+                for action in
+                    line.actions.iter().filter(|action| nic_irqs.nic_of(line.irq, action) == Some(&nic.name))
+                {
+                    irqs.push(Irq {
+                        irq: line.irq,
+                        action: action.clone(),
+                        queue: queue_of(action, Some(&nic.name)),
+                        affinity: affinity(&proc, line.irq),
+                        affinity_effective: effective_affinity(&proc, line.irq),
+                    });
+                }
+            }
+            ensure!(
+                nic.irqs.as_ref() == Some(&irqs),
+                "{name}: {}: from files {irqs:?}, in the guest {:?}",
+                nic.name,
+                nic.irqs
+            );
+        }
+        Ok(())
+    });
+}
+
+/// What sysfs tells of a NIC, the rest as it was.
+fn read(nic: &Nic, capture: &Capture) -> Result<Nic> {
+    let address = capture.file(&format!("/sys/class/net/{}/address", nic.name)).context("no address")?;
+    let bytes: Result<Vec<u8>, _> = address.split(':').map(|byte| u8::from_str_radix(byte, 16)).collect();
+    let files = NicFiles::find(&capture.root().join("sys"), OsStr::new(&nic.name), nic.ifindex, &bytes?);
+    let files = files.context("its directory is not found")?;
+    Ok(Nic {
+        numa_node: files.numa_node(),
+        upper: files.upper(),
+        lower: files.lower(),
+        threaded_napi: files.threaded(),
+        gro_flush_timeout_ns: files.gro_flush_timeout_ns(),
+        napi_defer_hard_irqs: files.napi_defer_hard_irqs(),
+        queues: files.queues(),
+        ..nic.clone()
+    })
+}
+
+fn without_netlink(nic: &Nic) -> Nic {
+    let queues = nic.queues.iter().map(|queue| Queue { napi_id: None, irq: None, ..queue.clone() });
+    Nic { queues: queues.collect(), ..nic.clone() }
+}

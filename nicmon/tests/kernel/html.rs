@@ -1,0 +1,49 @@
+//! The HTML page of a recording, opened in a browser.
+
+use std::{fs, process::Command};
+
+use anyhow::{Context as _, Result, ensure};
+use xtask::{
+    load::{Receive, UdpLoad, VethPair},
+    process::output,
+};
+
+use crate::{loads::plan, tell};
+
+/// The page is XML as well: Chromium draws no more of it than up to a fault.
+pub(crate) fn in_chromium() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let (recording, page) = (folder.path().join("a.rec"), folder.path().join("page.xhtml"));
+    let picture = folder.path().join("page.png");
+    let pair = VethPair::create("nicmon-t-html")?;
+    pair.receive_by(Receive::Napi, 0)?;
+    let load = UdpLoad::start(&pair, plan(0))?;
+    let nicmon = || Command::new(env!("CARGO_BIN_EXE_nicmon"));
+    let mut record = nicmon();
+    record.args(["record", "-q", "-F", "999", "--stacks", "-d", "500ms", "-o"]).arg(&recording);
+    output(record.args(["--", "sleep", "3"]))?;
+    load.stop()?;
+    output(nicmon().args(["report", "--html"]).arg(&page).arg(&recording))?;
+
+    let chromium = || {
+        let mut command = Command::new("chromium");
+        command.args(["--headless", "--no-sandbox", "--disable-gpu", "--window-size=1200,2000"]);
+        // What it keeps of itself goes with the folder.
+        command.arg(format!("--user-data-dir={}", folder.path().join("chromium").display()));
+        command
+    };
+    let url = format!("file://{}", page.display());
+    let shown = output(chromium().args(["--dump-dom", &url]))?;
+    ensure!(!shown.contains("parsererror"), "Chromium cannot read the page: {shown}");
+    let has =
+        |text: &str| shown.contains(text).then_some(()).with_context(|| format!("the page has no {text}"));
+    for text in ["demo-rx · CPU 0", "What drivers cost", "Call stacks of network code", "veth_poll: "] {
+        has(text)?;
+    }
+    output(chromium().arg(format!("--screenshot={}", picture.display())).arg(&url))?;
+    let bytes = fs::metadata(&picture).context("Chromium drew nothing")?.len();
+    tell("HTML", &format!("{} bytes, drawn in {bytes}", fs::metadata(&page)?.len()));
+    // A blank picture of this size has some 10 kB.
+    ensure!(bytes > 30_000, "the picture is nearly blank: {bytes} bytes");
+    Ok(())
+}

@@ -1,0 +1,78 @@
+//! Call stacks: against perf's of the same load at the same time.
+
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+use nicmon::frame::Share;
+use xtask::{
+    load::{Receive, UdpLoad, VethPair},
+    process::output,
+};
+
+use crate::{child::Nicmon, loads::plan, tell};
+
+/// Seconds that both look at the load.
+const SECONDS: u64 = 6;
+/// The way to a veth's poll, the outermost first; `handle_softirqs` was `__do_softirq` before 6.11.
+const WAY: [&[&str]; 4] =
+    [&["handle_softirqs", "__do_softirq"], &["net_rx_action"], &["__napi_poll", "napi_poll"], &["veth_poll"]];
+/// What is called in a part of the polls.
+const PART: &str = "udp_queue_rcv_one_skb";
+
+pub(crate) fn as_perf() -> Result<()> {
+    let pair = VethPair::create("nicmon-t-stacks")?;
+    pair.receive_by(Receive::Napi, 0)?;
+    let load = UdpLoad::start(&pair, plan(0))?;
+    let folder = tempfile::tempdir()?;
+    let data = folder.path().join("perf.data");
+    let seconds = SECONDS.to_string();
+    let nicmon = Nicmon::start(&["-F", "999", "--stacks", "-d", "1s", "-n", &seconds])?;
+    let record = ["record", "-a", "-g", "-e", "cpu-clock", "-F", "999", "-o"];
+    output(Command::new("perf").args(record).arg(&data).args(["--", "sleep", &seconds]))?;
+    let frames = nicmon.finish()?;
+    load.stop()?;
+
+    let (mut polls, mut whole, mut ours) = (0, 0, 0);
+    // The first frame has none where kernel symbols were not read in time.
+    for stack in frames.iter().flat_map(|arrived| &arrived.frame.stacks).flatten() {
+        let functions: Vec<&str> = stack.functions.iter().map(String::as_str).collect();
+        if functions.contains(&"veth_poll") {
+            polls += stack.samples;
+            whole += u64::from(has_way(&functions)) * stack.samples;
+            ours += u64::from(functions.contains(&PART)) * stack.samples;
+        }
+    }
+    let script = output(Command::new("perf").args(["script", "-F", "ip,sym", "-i"]).arg(&data))?;
+    let (mut polls_of_perf, mut perfs) = (0, 0);
+    // An address and a name a line, and an empty line after each sample.
+    for sample in script.split("\n\n") {
+        let has = |name| sample.split_whitespace().any(|word| word == name);
+        if has("veth_poll") {
+            polls_of_perf += 1;
+            perfs += u64::from(has(PART));
+        }
+    }
+    // Of the polls, not of all samples: these change with what else the machine does.
+    let mine = Share::of(ours, polls).context("no samples")?;
+    let theirs = Share::of(perfs, polls_of_perf).context("no samples of perf")?;
+    tell(
+        "stacks",
+        &format!(
+            "{polls} in veth_poll, {whole} from the softirq on; {PART} in {ours} of these ({:.2} %), in perf in {perfs} of \
+             {polls_of_perf} ({:.2} %)",
+            mine.pct, theirs.pct
+        ),
+    );
+    ensure!(polls > 100 && whole == polls, "{whole} of {polls} stacks are whole");
+    let width = |share: &Share| (share.ci_pct[1] - share.ci_pct[0]) / 2.0;
+    // 1.96 standard deviations x 1.5: true samples fall outside once in 300 runs.
+    let joint = width(&mine).hypot(width(&theirs));
+    ensure!((mine.pct - theirs.pct).abs() <= joint * 1.5, "{mine:?} of the stacks, in perf {theirs:?}");
+    Ok(())
+}
+
+/// Whether the functions of [`WAY`] are called in this order.
+fn has_way(functions: &[&str]) -> bool {
+    let mut rest = functions.iter();
+    WAY.iter().all(|names| rest.any(|function| names.contains(function)))
+}

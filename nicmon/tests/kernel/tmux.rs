@@ -1,0 +1,146 @@
+//! A terminal of 80x24 with a shell in it, by tmux.
+
+use std::{
+    env, fs,
+    process::{self, Command},
+    sync::atomic::{AtomicU32, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+use tempfile::TempDir;
+use xtask::process::output;
+
+/// How long a shell may take for a command that does nothing.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A tmux server of its own, ended when dropped.
+pub(crate) struct Tmux {
+    socket: String,
+    directory: TempDir,
+}
+
+impl Tmux {
+    pub(crate) fn start() -> Result<Self> {
+        // Each with a name of its own: a server that ends holds its name for a moment.
+        static STARTED: AtomicU32 = AtomicU32::new(0);
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        let socket = format!("nicmon-test-{}-{number}", process::id());
+        let tmux = Self { socket, directory: tempfile::tempdir()? };
+        let mut command = tmux.command();
+        // No configuration, neither tmux's nor the shell's; job control comes with an interactive shell.
+        command.args(["-f", "/dev/null", "new-session", "-d", "-x", "80", "-y", "24"]);
+        command.arg("env -u NO_COLOR PS1='$ ' bash --norc --noprofile");
+        output(&mut command)?;
+        Ok(tmux)
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new("tmux");
+        command.args(["-L", &self.socket]).env_remove("TMUX");
+        command
+    }
+
+    /// Presses keys, as tmux calls them.
+    pub(crate) fn press(&self, keys: &[&str]) -> Result<()> {
+        output(self.command().arg("send-keys").args(keys)).map(drop)
+    }
+
+    /// Types a line.
+    pub(crate) fn line(&self, text: &str) -> Result<()> {
+        output(self.command().args(["send-keys", "-l", text]))?;
+        self.press(&["Enter"])
+    }
+
+    /// What stands on it.
+    pub(crate) fn screen(&self) -> Result<String> {
+        output(self.command().args(["capture-pane", "-p"]))
+    }
+
+    fn tell(&self, format: &str) -> Result<String> {
+        Ok(output(self.command().args(["display-message", "-p", format]))?.trim().to_owned())
+    }
+
+    /// Whether the cursor is seen, and whether the screen is the alternate one.
+    pub(crate) fn cursor_and_alternate(&self) -> Result<(bool, bool)> {
+        Ok((self.tell("#{cursor_flag}")? == "1", self.tell("#{alternate_on}")? == "1"))
+    }
+
+    /// Waits until the screen is as wished; returns it and the time that took.
+    pub(crate) fn wait(
+        &self,
+        patience: Duration,
+        what: &str,
+        wished: impl Fn(&str) -> bool,
+    ) -> Result<(String, Duration)> {
+        let start = Instant::now();
+        loop {
+            let screen = self.screen()?;
+            if wished(&screen) {
+                return Ok((screen, start.elapsed()));
+            }
+            if start.elapsed() > patience {
+                bail!("no {what} within {patience:?}; there is:\n{screen}");
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// The terminal's modes while the shell runs a command, which is when they are not the shell's own.
+    pub(crate) fn modes(&self) -> Result<String> {
+        let file = self.directory.path().join("modes");
+        let (part, path) = (file.with_extension("part"), file.display());
+        self.line(&format!("stty -a > {} && mv {} {path}", part.display(), part.display()))?;
+        let start = Instant::now();
+        loop {
+            if let Ok(modes) = fs::read_to_string(&file) {
+                fs::remove_file(&file)?;
+                return Ok(modes);
+            }
+            if start.elapsed() > PATIENCE {
+                bail!("the shell does not answer; there is:\n{}", self.screen()?);
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// The process that the shell has started, by its name.
+    pub(crate) fn child(&self, name: &str) -> Result<u32> {
+        let shell = format!("PPid:\t{}\n", self.tell("#{pane_pid}")?);
+        let name = format!("Name:\t{name}\n");
+        for entry in fs::read_dir("/proc")?.flatten() {
+            let Some(pid) = entry.file_name().to_str().and_then(|pid| pid.parse().ok()) else { continue };
+            let status = fs::read_to_string(entry.path().join("status")).unwrap_or_default();
+            if status.contains(&shell) && status.starts_with(&name) {
+                return Ok(pid);
+            }
+        }
+        bail!("the shell has not started {}", name.trim_end())
+    }
+
+    /// A file that lives as long as this terminal.
+    pub(crate) fn file(&self, name: &str, content: &str) -> Result<String> {
+        let path = self.directory.path().join(name);
+        fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(path.display().to_string())
+    }
+
+    /// How to call the program under test from the shell.
+    pub(crate) fn nicmon() -> String {
+        format!("'{}'", env!("CARGO_BIN_EXE_nicmon"))
+    }
+
+    /// How to call this test program from the shell.
+    pub(crate) fn this_program() -> Result<String> {
+        Ok(format!("'{}'", env::current_exe()?.display()))
+    }
+}
+
+impl Drop for Tmux {
+    fn drop(&mut self) {
+        if let Err(error) = output(self.command().arg("kill-server")) {
+            eprintln!("{error:#}; end it by hand: tmux -L {} kill-server", self.socket);
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! README's pictures are the screen of recorded frames. With `NICMON_DRAW` set they are drawn
+//! (`cargo xtask screenshots`), else compared.
+
+mod svg;
+
+use std::{env, fs, path::Path, sync::Arc, time::Duration};
+
+use nicmon::tui::{Event, Source, State, Theme, View, draw_to_buffer, update};
+
+#[test]
+fn the_screen() {
+    let frames = include_str!("../fixtures/frames/demo-rps.ndjson");
+    compare("screen.svg", View::Nics, frames);
+}
+
+#[test]
+fn what_drivers_cost() {
+    let frames = include_str!("../fixtures/frames/drivers.ndjson");
+    compare("drivers.svg", View::Drivers, frames);
+}
+
+fn compare(name: &str, view: View, frames: &str) {
+    let mut state = State::new(Source::Live { delay: Duration::from_secs(1) }, Theme::COLOUR);
+    state.view = view;
+    for line in frames.lines() {
+        let frame = serde_json::from_str(line).expect("the recording's lines are frames");
+        update(&mut state, Event::Frame(Arc::new(frame)));
+    }
+    let drawn = svg::picture(&draw_to_buffer(&state, 80, 24));
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(name);
+    if env::var_os("NICMON_DRAW").is_some() {
+        fs::write(&path, drawn).expect("docs can be written");
+        return;
+    }
+    let committed = fs::read_to_string(&path).expect("the picture is committed");
+    assert!(committed == drawn, "docs/{name} is not the screen any more: run cargo xtask screenshots");
+}
