@@ -9,7 +9,7 @@ use xtask::{
     process::output,
 };
 
-use crate::{check::pct, loads::plan, tell};
+use crate::{check::pct, loads::plan, perf, tell};
 
 /// Linked into a kernel without `modules.builtin.ranges`, veth is inferred; else the test asks the same of it.
 pub(crate) fn veth_as_perf() -> Result<()> {
@@ -18,8 +18,7 @@ pub(crate) fn veth_as_perf() -> Result<()> {
     let load = UdpLoad::start(&pair, plan(0))?;
     let folder = tempfile::tempdir()?;
     let data = folder.path().join("perf.data");
-    let record = ["record", "-a", "-e", "cpu-clock", "-F", "999", "-o"];
-    output(Command::new("perf").args(record).arg(&data).args(["--", "sleep", "12"]))?;
+    output(perf::record(&data).args(["sleep", "12"]))?;
     load.stop()?;
     let script = output(Command::new("perf").args(["script", "-F", "ip,sym", "-i"]).arg(&data))?;
 

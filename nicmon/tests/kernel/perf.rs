@@ -11,8 +11,18 @@ const PERF_HZ: &str = "999";
 
 /// `perf record` of all CPUs into this file, around what is added.
 pub(crate) fn record(data: &Path) -> Command {
+    record_with(&[], data)
+}
+
+/// The same with call stacks.
+pub(crate) fn record_stacks(data: &Path) -> Command {
+    record_with(&["-g"], data)
+}
+
+fn record_with(options: &[&str], data: &Path) -> Command {
     let mut perf = Command::new("perf");
-    perf.args(["record", "-q", "-a", "-e", "cpu-clock", "-F", PERF_HZ, "-o"]).arg(data).arg("--");
+    perf.args(["record", "-q", "-a", "-e", "cpu-clock", "-F", PERF_HZ]).args(options);
+    perf.arg("-o").arg(data).arg("--");
     perf
 }
 

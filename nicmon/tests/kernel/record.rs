@@ -41,8 +41,10 @@ impl Recorded {
 
     fn start_in(directory: TempDir, arguments: &[&str]) -> Result<Self> {
         let said = fs::File::create(directory.path().join("stderr"))?;
-        let mut command = Command::new(env!("CARGO_BIN_EXE_nicmon"));
-        command.arg("record").arg("-o").arg(directory.path().join("a.rec")).args(arguments);
+        // Whoever runs the tests by nohup, nicmon is to heed the signal.
+        let mut command = Command::new("env");
+        command.args(["--default-signal=HUP", env!("CARGO_BIN_EXE_nicmon"), "record", "-o"]);
+        command.arg(directory.path().join("a.rec")).args(arguments);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said);
         Ok(Self { running: Running::start(&mut command)?, directory })
     }

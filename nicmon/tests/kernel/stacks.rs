@@ -9,7 +9,7 @@ use xtask::{
     process::output,
 };
 
-use crate::{child::Nicmon, loads::plan, tell};
+use crate::{child::Nicmon, loads::plan, perf, tell};
 
 /// Seconds that both look at the load.
 const SECONDS: u64 = 6;
@@ -26,9 +26,8 @@ pub(crate) fn as_perf() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let data = folder.path().join("perf.data");
     let seconds = SECONDS.to_string();
-    let nicmon = Nicmon::start(&["-F", "999", "--stacks", "-d", "1s", "-n", &seconds])?;
-    let record = ["record", "-a", "-g", "-e", "cpu-clock", "-F", "999", "-o"];
-    output(Command::new("perf").args(record).arg(&data).args(["--", "sleep", &seconds]))?;
+    let nicmon = Nicmon::start(&["-F", perf::NICMON_HZ, "--stacks", "-d", "1s", "-n", &seconds])?;
+    output(perf::record_stacks(&data).args(["sleep", &seconds]))?;
     let frames = nicmon.finish()?;
     load.stop()?;
 
