@@ -23,7 +23,7 @@ const NAMES: [(&str, &[&str]); 10] = [
     ("host.drops[].locations[]", &["symbol"]),
 ];
 
-/// All figures of a frame but its topology as CSV (RFC 4180).
+/// All figures of a frame but its topology and call stacks as CSV (RFC 4180).
 ///
 /// The columns: the part of the frame; whose the figure is there; which part of that; the CPU; name and unit of the
 /// field as in docs/fields.md, without the path. Columns that say nothing are empty, and so is an unknown value. Of an
@@ -40,7 +40,8 @@ pub fn csv(frame: &Frame) -> Result<String, Error> {
         fields: fields().iter().map(|field| (field.path.as_str(), field)).collect(),
     };
     rows.writer.write_record(HEAD)?;
-    for (name, value) in value.as_object().into_iter().flatten().filter(|(name, _)| *name != "topology") {
+    let has_figures = |name: &str| !["topology", "stacks"].contains(&name);
+    for (name, value) in value.as_object().into_iter().flatten().filter(|(name, _)| has_figures(name)) {
         let section = if value.is_object() || value.is_array() { name } else { "frame" };
         rows.value(value, &Place { section, path: name.clone(), ..Place::default() })?;
     }
@@ -137,7 +138,7 @@ fn own_name<'a>(place: &'a Place<'_>) -> &'a str {
 
 fn element_place<'a>(fields: &Map<String, Value>, array: &Place<'a>) -> Place<'a> {
     let path = format!("{}[]", array.path);
-    let text = |name: &&str| match &fields[*name] {
+    let text = |name: &&str| match fields.get(*name)? {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
         _ => None,
