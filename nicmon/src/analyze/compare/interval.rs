@@ -64,8 +64,18 @@ pub(super) enum Frames {
     Same,
 }
 
+/// The interval of a ratio, and what was drawn for it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Interval {
+    pub bounds: [f64; 2],
+    /// Of how many sides frames were drawn, not whole recordings: what recordings differ by is not in it for these.
+    pub by_frames: u8,
+}
+
 /// What is drawn.
 struct Pool {
+    /// Whether parts are whole recordings.
+    is_runs: bool,
     /// Sums of the parts before each, and at the end of all.
     sums: Vec<Part>,
     /// Parts of a block.
@@ -94,7 +104,7 @@ impl Pool {
         let whole = (1.0 + alike) / (1.0 - alike);
         let blocks = (count / block as f64).min(count / whole);
         let widening = (blocks / (blocks - 1.0) * whole / seen_by_blocks(block, alike)).sqrt();
-        (blocks >= FEWEST_BLOCKS).then_some(Self { sums, block, blocks, widening })
+        (blocks >= FEWEST_BLOCKS).then_some(Self { is_runs, sums, block, blocks, widening })
     }
 
     fn len(&self) -> usize {
@@ -169,7 +179,7 @@ fn seen_by_blocks(block: usize, alike: f64) -> f64 {
 
 /// The interval of the ratio of two figures (b by a) that holds the true one with this confidence; `None` with too few
 /// frames, or where many draws have nothing of what is divided.
-pub(super) fn of_ratio(a: &[Part], b: &[Part], frames: Frames, confidence: f64) -> Option<[f64; 2]> {
+pub(super) fn of_ratio(a: &[Part], b: &[Part], frames: Frames, confidence: f64) -> Option<Interval> {
     let (a, b) = &without_pauses(a, b, frames);
     let (pool_a, pool_b) = (Pool::new(a)?, Pool::new(b)?);
     let (log_a, log_b) = (total(a).log(), total(b).log());
@@ -197,24 +207,17 @@ pub(super) fn of_ratio(a: &[Part], b: &[Part], frames: Frames, confidence: f64) 
     let student = StudentsT::new(0.0, 1.0, degrees).ok()?.inverse_cdf(0.5 + confidence / 2.0);
     let bound = |at: usize| (log_b - log_a + off[at] * student / Z).exp();
     let tail = off.len() / 40;
-    let interval = [bound(tail), bound(off.len() - 1 - tail)];
-    interval.iter().all(|bound| bound.is_finite()).then_some(interval)
+    let bounds = [bound(tail), bound(off.len() - 1 - tail)];
+    let by_frames = u8::from(!pool_a.is_runs) + u8::from(!pool_b.is_runs);
+    bounds.iter().all(|bound| bound.is_finite()).then_some(Interval { bounds, by_frames })
 }
 
 /// The interval, if a recording differs from others of the same work by this standard deviation, as a part of 1.
-/// Where several recordings were drawn, what they differ by is in the interval already.
-pub(super) fn allowing(
-    interval: [f64; 2],
-    ratio: f64,
-    a: &[Part],
-    b: &[Part],
-    deviation: f64,
-    confidence: f64,
-) -> Option<[f64; 2]> {
-    let alone = [a, b].iter().filter(|parts| runs(parts).len() < FEWEST_RUNS).count();
+/// Where whole recordings were drawn, what they differ by is in the interval already.
+pub(super) fn allowing(interval: Interval, ratio: f64, deviation: f64, confidence: f64) -> Option<[f64; 2]> {
     let quantile = Normal::standard().inverse_cdf(0.5 + confidence / 2.0);
-    let between = quantile * deviation * (alone as f64).sqrt();
-    let [low, high] = interval.map(|bound| bound.ln() - ratio.ln());
+    let between = quantile * deviation * f64::from(interval.by_frames).sqrt();
+    let [low, high] = interval.bounds.map(|bound| bound.ln() - ratio.ln());
     // What does not depend on each other adds in squares.
     let allowing = [ratio * (-low.hypot(between)).exp(), ratio * high.hypot(between).exp()];
     allowing.iter().all(|bound| bound.is_finite()).then_some(allowing)

@@ -24,7 +24,7 @@ pub struct Comparison {
     /// Confidence of all intervals in which verdicts rest, together.
     pub confidence_pct: f64,
     /// How much two recordings of the same work are taken to differ by themselves: standard deviation of one, in
-    /// percent; in `ratio_ci` unless each side is of three recordings or more.
+    /// percent; in `ratio_ci` for each side of which no three recordings or more were drawn.
     pub run_to_run_pct: f64,
     /// In what the recordings differ, and what that makes of the figures.
     pub differences: Vec<String>,
@@ -107,6 +107,9 @@ pub struct Compared {
     pub ratio_ci: Option<[f64; 2]>,
     /// The same without what recordings of the same work differ by.
     pub frames_ci: Option<[f64; 2]>,
+    /// True where whole recordings were drawn for it, three or more on each side: then what they differ by is in it, and
+    /// `ratio_ci` is `frames_ci`.
+    pub is_of_recordings: bool,
     /// Frames that count, of the recording with fewer: those with traffic.
     pub frames: Option<u64>,
     /// Why something is `null`.

@@ -67,6 +67,7 @@ impl Both<'_> {
             ratio: None,
             ratio_ci: None,
             frames_ci: None,
+            is_of_recordings: false,
             frames: None,
             unknown: None,
         };
@@ -105,7 +106,7 @@ impl Both<'_> {
             }
         }
         let drawn = if self.is_one { Frames::Same } else { Frames::Apart };
-        let frames_ci = interval::of_ratio(&a.parts, &b.parts, drawn, self.confidence).ok_or_else(|| {
+        let drawn = interval::of_ratio(&a.parts, &b.parts, drawn, self.confidence).ok_or_else(|| {
             if frames < FEWEST_FRAMES {
                 format!(
                     "only {} with traffic, {FEWEST_FRAMES} are needed: record longer, or with a shorter -d",
@@ -115,9 +116,9 @@ impl Both<'_> {
                 "its frames are too few, or too much alike: record longer, or with a higher -F".to_owned()
             }
         })?;
-        compared.frames_ci = Some(frames_ci);
-        compared.ratio_ci =
-            interval::allowing(frames_ci, ratio, &a.parts, &b.parts, self.run_to_run, self.confidence);
+        compared.frames_ci = Some(drawn.bounds);
+        compared.is_of_recordings = drawn.by_frames == 0;
+        compared.ratio_ci = interval::allowing(drawn, ratio, self.run_to_run, self.confidence);
         Ok(())
     }
 }

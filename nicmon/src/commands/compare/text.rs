@@ -93,8 +93,10 @@ fn reasons(figures: &[Compared]) -> Vec<(String, &str)> {
 }
 
 fn between_runs(comparison: &Comparison) -> String {
-    let Comparison { a, b, run_to_run_pct, .. } = comparison;
-    if a.runs >= 3 && b.runs >= 3 {
+    let Comparison { drivers, run_to_run_pct, .. } = comparison;
+    let mut intervals =
+        drivers.iter().flat_map(|pair| &pair.figures).filter(|one| one.ratio_ci.is_some()).peekable();
+    if intervals.peek().is_some() && intervals.all(|one| one.is_of_recordings) {
         return "Intervals are of how the recordings on each side differ.\n".to_owned();
     }
     format!(
