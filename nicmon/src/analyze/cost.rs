@@ -16,9 +16,11 @@ pub(super) struct Cost {
     pub(super) cpu_s_per_gb: Option<Estimate>,
 }
 
-/// Time and samples that a driver's figures are of.
+/// Time and samples that a driver's figures are of. Samples that were taken at different rates do not weigh the same: no
+/// share is of these.
 pub(super) fn known_time(frame: &Frame, driver: &Driver) -> Gap {
-    let busy = frame.host.sampling.map_or(0, |sampling| sampling.busy);
+    let alike = frame.host.sampling.filter(|sampling| sampling.frequency_per_s.is_some());
+    let busy = alike.map_or(0, |sampling| sampling.busy);
     let gaps = [frame.host.drivers_gap, driver.gap.filter(|_| driver.samples.is_some())];
     gaps.into_iter().flatten().fold(Gap { ns: frame.interval_ns, busy }, |left, gap| Gap {
         ns: left.ns.saturating_sub(gap.ns),
@@ -56,7 +58,6 @@ pub(super) fn cost(frame: &Frame, driver: &Driver) -> Cost {
 fn bounds_ns(frame: &Frame, driver: &Driver) -> Option<[f64; 2]> {
     let exact = driver.hardirq_ns? as f64;
     let share = driver.busy_share_ci_pct?;
-    // Samples taken at different rates do not weigh the same.
     let frequency = frame.host.sampling?.frequency_per_s?.max(1);
     let busy_ns = known_time(frame, driver).busy as f64 * 1e9 / f64::from(frequency);
     Some(share.map(|pct| exact + pct / 100.0 * busy_ns))

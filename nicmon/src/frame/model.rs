@@ -61,6 +61,13 @@ pub struct Frame {
     pub own: OwnCost,
 }
 
+impl Frame {
+    /// Whether it shows every CPU. Packets are of all of them: beside these no time of some CPUs may stand.
+    pub fn has_all_cpus(&self) -> bool {
+        self.cpus.len() >= self.host.cpus_online as usize
+    }
+}
+
 /// Facts of the whole machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Host {
@@ -280,7 +287,8 @@ pub struct Nic {
     pub poll_ns: Option<u64>,
     /// The part of `poll_ns` that comes from NAPI threads' schedstat, split over CPUs by work.
     pub threaded_est_ns: Option<u64>,
-    /// Time of its interrupt handlers, exact; `null` for hardware in another namespace, whose interrupts cannot be told.
+    /// Time of its interrupt handlers, exact; `null` where they cannot be told: hardware in another namespace, USB
+    /// devices, several NICs of one device.
     pub hardirq_ns: Option<u64>,
     /// Time of its driver's code in its polls and elsewhere, outside hard irqs, estimated from samples.
     #[serde(default)]
@@ -288,10 +296,12 @@ pub struct Nic {
     /// True where a part of `driver_est_ns` was split by packets between NICs of one driver.
     #[serde(default)]
     pub driver_est_split: bool,
-    /// Time of its polls outside its driver's code, estimated from samples.
+    /// Time of its polls, in softirqs and in its own threads but not of busy ones, outside its driver's code, estimated
+    /// from samples.
     #[serde(default)]
     pub stack_est_ns: Option<u64>,
-    /// Where the time of its polls went, by samples, most first; `null` where `driver_est_ns` is.
+    /// Where the time of its polls (but of busy ones) went, by samples, most first; `null` where `driver_est_ns` is, and in a
+    /// report of frames that were sampled at different rates.
     #[serde(default)]
     pub stages: Option<Vec<StageShare>>,
     /// The part of a report's interval in which one of `driver_est_ns`, `stack_est_ns` and `stages` was `null`: they
@@ -302,6 +312,13 @@ pub struct Nic {
     pub cpus: Vec<NicCpu>,
     /// What it cost by NAPI and by who polled it; `null` where polls are not counted.
     pub napis: Option<Vec<Napi>>,
+}
+
+impl Nic {
+    /// Whether all its polls have a time: busy ones have none.
+    pub fn is_timed(&self) -> bool {
+        self.napis.iter().flatten().all(|napi| napi.mode != NapiMode::Busy)
+    }
 }
 
 /// Interface counters over the interval.

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use super::{Sort, text::Figure};
-use crate::frame::{Cpu, Frame, NapiMode, Nic, pct_of};
+use crate::frame::{Cpu, Frame, Nic, pct_of};
 
 /// A time in percent of the interval; unknown if the interval is.
 pub(super) fn share(ns: Option<u64>, interval_ns: u64) -> Option<f64> {
@@ -66,9 +66,7 @@ pub(super) fn ns_per_packet(frame: &Frame, nic: &Nic) -> Figure {
     let known = || {
         let packets = counters.rx_packets?.saturating_add(counters.tx_packets?);
         let ns = nic.poll_ns?.saturating_add(nic.hardirq_ns?);
-        let is_timed = nic.napis.iter().flatten().all(|napi| napi.mode != NapiMode::Busy);
-        let is_whole = frame.cpus.len() == frame.host.cpus_online as usize;
-        (is_timed && is_whole).then_some((ns, packets))
+        (nic.is_timed() && frame.has_all_cpus()).then_some((ns, packets))
     };
     match known() {
         None => Figure::Unknown,
@@ -116,6 +114,7 @@ pub(super) fn network_pct(frame: &Frame, cpu: &Cpu) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::frame::NapiMode;
 
     fn frame() -> Frame {
         const RECORDING: &str = include_str!("../../tests/fixtures/frames/demo-rps.ndjson");

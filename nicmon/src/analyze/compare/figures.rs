@@ -77,7 +77,10 @@ impl Figure {
         match self {
             Self::CostPerGb => cost().zip(cell.bytes),
             Self::CostPerPacket => cost().zip(cell.packets),
-            Self::BusyShare => cell.samples.zip(cell.busy),
+            Self::BusyShare => {
+                let ns = |samples: u64| samples.checked_mul(cell.period_ns?);
+                ns(cell.samples?).zip(ns(cell.busy?))
+            }
             Self::Cost => cost().map(|cost| (cost, cell.interval_ns)),
             Self::PollNsPerPacket => cell.poll_ns.zip(cell.packets),
             Self::IrqNsPerPacket => cell.hardirq_ns.zip(cell.packets),

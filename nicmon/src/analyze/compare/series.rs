@@ -7,7 +7,7 @@ use super::{
     interval::Part,
     model::{About, Setting},
 };
-use crate::frame::{Frame, NapiMode, Nic};
+use crate::frame::{Frame, Nic};
 
 /// Settings that are told of a recording at most.
 const SETTINGS: usize = 8;
@@ -22,6 +22,8 @@ pub(super) struct Cell {
     pub interval_ns: u64,
     pub samples: Option<u64>,
     pub busy: Option<u64>,
+    /// What a sample stands for: recordings on end may differ in it.
+    pub period_ns: Option<u64>,
     pub hardirq_ns: Option<u64>,
     pub sampled_ns: Option<u64>,
     pub poll_ns: Option<u64>,
@@ -29,6 +31,10 @@ pub(super) struct Cell {
     pub is_threaded: bool,
     pub packets: Option<u64>,
     pub bytes: Option<u64>,
+}
+
+fn period_ns(frequency: u32) -> u64 {
+    1_000_000_000 / u64::from(frequency.max(1))
 }
 
 /// A driver over a recording.
@@ -173,9 +179,8 @@ impl Recording {
         };
         let counters = |nic: &Nic| nic.counters.clone();
         let cost = frame.drivers.iter().flatten().find(|cost| cost.driver == driver);
-        // Packets are of all CPUs: no time of some CPUs may stand beside them.
+        // As packets are of all CPUs.
         let online = frame.host.cpus_online as usize;
-        let are_shown = frame.cpus.len() == online;
         let are_sampled = frame.host.sampling.is_some_and(|sampling| sampling.cpus as usize == online);
         Cell {
             frame: self.about.frames,
@@ -183,20 +188,15 @@ impl Recording {
             interval_ns: frame.interval_ns,
             samples: cost.and_then(|cost| cost.samples),
             busy: frame.host.sampling.map(|sampling| sampling.busy),
+            period_ns: frame.host.sampling.and_then(|sampling| sampling.frequency_per_s).map(period_ns),
             hardirq_ns: sum(&|nic| nic.hardirq_ns),
             sampled_ns: cost.and_then(|cost| cost.sampled_est_ns).filter(|_| are_sampled),
-            poll_ns: sum(&poll_ns),
+            poll_ns: sum(&|nic| nic.poll_ns.filter(|_| nic.is_timed())),
             is_threaded: nics.iter().any(|nic| nic.threaded_est_ns != Some(0)),
             packets: sum(&|nic| counters(nic).rx_packets?.checked_add(counters(nic).tx_packets?))
-                .filter(|_| are_shown),
+                .filter(|_| frame.has_all_cpus()),
             bytes: sum(&|nic| counters(nic).rx_bytes?.checked_add(counters(nic).tx_bytes?))
-                .filter(|_| are_shown),
+                .filter(|_| frame.has_all_cpus()),
         }
     }
-}
-
-/// Time of a NIC's polls; unknown where some were busy polls, which have no time.
-fn poll_ns(nic: &Nic) -> Option<u64> {
-    let is_timed = nic.napis.iter().flatten().all(|napi| napi.mode != NapiMode::Busy);
-    nic.poll_ns.filter(|_| is_timed)
 }

@@ -41,6 +41,9 @@ pub(super) fn section(whole: &Frame) -> String {
     )
 }
 
+/// Functions of a stack that are drawn: the kernel keeps no more (`PERF_MAX_STACK_DEPTH`), but a file may.
+const DEEPEST: usize = 127;
+
 impl Node {
     /// What calls everything.
     fn of<'a>(stacks: impl Iterator<Item = &'a SampledStack>) -> Self {
@@ -53,7 +56,8 @@ impl Node {
             };
             root.samples = root.samples.saturating_add(stack.samples);
             let mut node = &mut root;
-            for name in std::iter::once(below).chain(stack.functions.iter().map(String::as_str)) {
+            let functions = stack.functions.iter().map(String::as_str).take(DEEPEST);
+            for name in std::iter::once(below).chain(functions) {
                 node = node.callees.entry(name.to_owned()).or_default();
                 node.samples = node.samples.saturating_add(stack.samples);
             }

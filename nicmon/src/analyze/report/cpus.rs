@@ -38,7 +38,7 @@ pub(super) fn section(report: &Report<'_>) -> String {
     let title = format!(
         "CPUs in percent of the time: exact to the left; right of the bar by the kernel's own accounting ({accounting}), as mpstat shows it"
     );
-    format!("{}{}{}", wrapped(&title), table.text(*top), worst(&loads, frame.interval_ns))
+    format!("{}{}{}", wrapped(&title), table.text(*top), worst(&loads, frame))
 }
 
 fn row(cpu: &Cpu, interval_ns: u64) -> [String; 13] {
@@ -65,8 +65,7 @@ fn all_softirqs(softirqs: &Softirqs) -> Option<u64> {
     let Softirqs { hi, timer, net_tx, net_rx, block, irq_poll, tasklet, sched, hrtimer, rcu } = softirqs;
     [hi, timer, net_tx, &net_rx.vector, block, irq_poll, tasklet, sched, hrtimer, rcu]
         .iter()
-        .map(|vector| vector.ns)
-        .sum()
+        .try_fold(0_u64, |sum, vector| Some(sum.saturating_add(vector.ns?)))
 }
 
 /// Polls and interrupts of NICs on one CPU.
@@ -97,7 +96,8 @@ fn network_loads(frame: &Frame) -> BTreeMap<u32, Load<'_>> {
 }
 
 /// The CPU with most network load, and how far the next is.
-fn worst(loads: &BTreeMap<u32, Load<'_>>, interval_ns: u64) -> String {
+fn worst(loads: &BTreeMap<u32, Load<'_>>, frame: &Frame) -> String {
+    let interval_ns = frame.interval_ns;
     let mut by_load: Vec<_> = loads.iter().filter(|(_, load)| load.ns() > 0).collect();
     by_load.sort_by_key(|(cpu, load)| (Reverse(load.ns()), **cpu));
     let load_pct = |load: &Load<'_>| {
@@ -122,7 +122,11 @@ fn worst(loads: &BTreeMap<u32, Load<'_>>, interval_ns: u64) -> String {
         .map(|(nic, ns)| format!("{} {} %", name(&nic.name), pct(pct_of(*ns, interval_ns))))
         .collect();
     let next = by_load.get(1).map_or_else(
-        || "no other has any".to_owned(),
+        || {
+            // Some may have load that nobody timed, or may not have been looked at.
+            let are_known = loads.values().all(|load| !load.is_part) && frame.has_all_cpus();
+            if are_known { "no other has any" } else { "of the others none is known" }.to_owned()
+        },
         |(cpu, load)| format!("next is CPU {cpu} with {}", load_pct(load)),
     );
     wrapped(&format!(

@@ -37,7 +37,8 @@ pub(super) fn section(report: &Report<'_>) -> String {
     let mut text: String = lines.iter().map(|line| wrapped(line)).collect();
     if let [_, _, ..] = report.machines {
         let machines = report.machines.iter().map(|machine| {
-            format!("{} (boot {})", name(&machine.hostname), machine.boot_id.as_deref().unwrap_or("unknown"))
+            let boot = name(machine.boot_id.as_deref().unwrap_or("unknown"));
+            format!("{} (boot {boot})", name(&machine.hostname))
         });
         text.push_str(&wrapped(&format!(
             "It spans {} machines or boots, whose figures are added up here: {}",

@@ -3,9 +3,9 @@
 use super::{
     Report,
     table::Table,
-    text::{known, name, names, ns, rate, s, share, wrapped},
+    text::{counted, known, name, names, ns, rate, s, share, wrapped},
 };
-use crate::frame::{Nic, NicDrops, ns_per};
+use crate::frame::{Frame, Nic, NicDrops, ns_per};
 
 pub(super) fn section(report: &Report<'_>) -> String {
     let Report { frame, top, .. } = report;
@@ -26,13 +26,19 @@ pub(super) fn section(report: &Report<'_>) -> String {
             rate(counters.tx_bytes, known_ns),
             known(counters.drops, |drops| all(drops).to_string()),
         ]);
-        costs.add(costs_row(nic, all_ns));
+        costs.add(costs_row(frame, nic));
         if known_ns < all_ns && counters.rx_packets.is_some() {
             notes.push_str(&wrapped(&format!(
                 "{}: rates are of the {} of {} s that knew its counters; what a packet cost is unknown",
                 name(&nic.name),
                 s(known_ns),
                 s(all_ns)
+            )));
+        }
+        if !nic.is_timed() {
+            notes.push_str(&wrapped(&format!(
+                "{}: some polls are of tasks (busy), which have no time; what a packet cost is unknown",
+                name(&nic.name)
             )));
         }
         if nic.threaded_est_ns.is_some_and(|ns| ns > 0) {
@@ -48,6 +54,13 @@ pub(super) fn section(report: &Report<'_>) -> String {
     } else {
         wrapped(&format!("Idle: {}", names(idle.iter().map(|nic| &*nic.name), *top)))
     };
+    if !frame.has_all_cpus() {
+        let shown = counted(frame.cpus.len() as u64, "CPU");
+        notes.push_str(&wrapped(&format!(
+            "Times are of {shown} of {}, packets of all: what a packet cost is unknown",
+            frame.host.cpus_online
+        )));
+    }
     if busy.is_empty() {
         return format!("NICs: no packets and no polls\n{idle}");
     }
@@ -62,12 +75,14 @@ pub(super) fn section(report: &Report<'_>) -> String {
     )
 }
 
-fn costs_row(nic: &Nic, interval_ns: u64) -> [String; 6] {
+fn costs_row(frame: &Frame, nic: &Nic) -> [String; 6] {
+    let interval_ns = frame.interval_ns;
     let cost_ns = nic.poll_ns.zip(nic.hardirq_ns).map(|(poll, irq)| poll.saturating_add(irq));
     let counters = &nic.counters;
-    // Cost and packets must be of the same time.
+    // Cost and packets must be of the same time, CPUs and polls.
+    let belong = nic.counters_gap_ns.is_none() && nic.is_timed() && frame.has_all_cpus();
     let both = |one: Option<u64>, other: Option<u64>| {
-        one.zip(other).filter(|_| nic.counters_gap_ns.is_none()).map(|(one, other)| one.saturating_add(other))
+        one.zip(other).filter(|_| belong).map(|(one, other)| one.saturating_add(other))
     };
     let packets = both(counters.rx_packets, counters.tx_packets);
     let bytes = both(counters.rx_bytes, counters.tx_bytes);

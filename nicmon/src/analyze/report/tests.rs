@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use unicode_width::UnicodeWidthStr as _;
 
 use super::{Report, csv};
-use crate::frame::{Cpu, Frame, Gap, Machine, Merged, NicCpu};
+use crate::frame::{Context, Cpu, Frame, Gap, Machine, Merged, NapiMode, NicCpu, SampledStack};
 
 const SAMPLED: &str = include_str!("../../../tests/fixtures/frames/sampled.ndjson");
 const RPS: &str = include_str!("../../../tests/fixtures/frames/demo-rps.ndjson");
@@ -109,6 +109,59 @@ fn samples_at_different_rates() {
     let text = text_of(&frames, 20);
     assert!(text.contains("samples: ? a second") && text.contains("\nveth      ?    ?"), "{text}");
     assert!(text.contains("\nThese are unknown where samples were taken at different rates"), "{text}");
+    // What weighs differently makes no share, wherever it stands.
+    let frame = merged(&frames).frame().expect("frames");
+    for driver in frame.drivers.iter().flatten() {
+        let functions = || driver.functions.iter().map(|function| function.share_pct);
+        let companions = driver.companions.iter().map(|companion| companion.busy_share_pct);
+        assert!(
+            driver.busy_share_pct.is_none() && functions().chain(companions).all(|share| share.is_none())
+        );
+        assert!(driver.samples.is_none_or(|samples| samples == 0) || driver.sampled_est_ns > Some(0));
+    }
+    assert!(frame.nics.iter().all(|nic| nic.stages.is_none()));
+    let function = text.lines().find(|line| line.contains("veth_poll")).expect("functions are listed");
+    assert!(function.ends_with('?') && !text.contains("Stages of the stack"), "{text}");
+}
+
+/// What is known of some CPUs or of some polls is no cost of all packets.
+#[test]
+fn parts_that_do_not_belong_together() {
+    let row = |text: &str| -> Vec<String> {
+        let costs = text.split_once("for 10^9 bytes").expect("costs").1;
+        let row = costs.lines().find(|line| line.starts_with("demo-rx")).expect("demo-rx");
+        row.split_whitespace().map(str::to_owned).collect()
+    };
+    let whole = frames(RPS);
+    assert!(row(&text_of(&whole, 20))[3..5].iter().all(|figure| figure != "?"));
+    let mut one_cpu = whole.clone();
+    for frame in &mut one_cpu {
+        frame.cpus.truncate(1);
+    }
+    let text = text_of(&one_cpu, 20);
+    assert_eq!(row(&text)[3..5], ["?", "?"]);
+    assert!(text.contains("Times are of 1 CPU of 2, packets of all"), "{text}");
+
+    let mut busy = whole.clone();
+    for frame in &mut busy {
+        let nic = frame.nics.iter_mut().find(|nic| nic.name == "demo-rx").expect("demo-rx");
+        let napis = nic.napis.as_mut().expect("polls are counted");
+        let mut other = napis[0].clone();
+        other.mode = NapiMode::Busy;
+        for row in &mut other.cpus {
+            row.poll_ns = None;
+        }
+        napis.push(other);
+        frame.nics.retain(|nic| nic.name == "demo-rx");
+        let nic = &mut frame.nics[0];
+        nic.cpus.truncate(1);
+        let unknown =
+            NicCpu { cpu: 1, poll_ns: None, load_pct: None, hardirq_ns: Some(0), ..nic.cpus[0].clone() };
+        nic.cpus.push(unknown);
+    }
+    let text = text_of(&busy, 20);
+    assert_eq!(row(&text)[3..5], ["?", "?"]);
+    assert!(text.contains("some polls are of tasks (busy)"), "{text}");
 }
 
 #[test]
@@ -154,6 +207,13 @@ fn machines_are_named() {
 #[test]
 fn rows_of_csv() {
     let mut frame = merged(&frames(SAMPLED)).frame().expect("frames");
+    // Stacks are no figures.
+    frame.stacks = Some(vec![SampledStack {
+        context: Context::Softirq,
+        comm: None,
+        functions: vec!["veth_poll".to_owned()],
+        samples: 3,
+    }]);
     frame.nics[0].name = "a,\"b\"\n".to_owned();
     let mut twin = frame.nics[0].clone();
     twin.netns = Some(7);

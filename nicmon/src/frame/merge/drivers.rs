@@ -61,15 +61,20 @@ impl Drivers {
         }
     }
 
-    /// The drivers, dearest first, and the time in which none was known.
-    pub(super) fn drivers(&self, interval_ns: u64, busy: u64) -> (Option<Vec<Driver>>, Option<Gap>) {
+    /// The drivers, dearest first, and the time in which none was known. Shares are there if all samples are alike.
+    pub(super) fn drivers(
+        &self,
+        interval_ns: u64,
+        busy: u64,
+        are_alike: bool,
+    ) -> (Option<Vec<Driver>>, Option<Gap>) {
         if !self.are_known {
             return (None, None);
         }
         let whole = Gap { ns: interval_ns, busy };
         let time = left(whole, self.gap);
         let mut drivers: Vec<Driver> =
-            self.sums.iter().map(|(name, sum)| sum.driver(name, whole, time)).collect();
+            self.sums.iter().map(|(name, sum)| sum.driver(name, whole, time, are_alike)).collect();
         drivers.sort_by(|a, b| b.cost_cpu_pct.unwrap_or(-1.0).total_cmp(&a.cost_cpu_pct.unwrap_or(-1.0)));
         (Some(drivers), (self.gap.ns > 0).then_some(self.gap))
     }
@@ -89,16 +94,17 @@ impl DriverSum {
     }
 
     /// `time` is when drivers were known at all.
-    fn driver(&self, name: &str, whole: Gap, time: Gap) -> Driver {
+    fn driver(&self, name: &str, whole: Gap, time: Gap, are_alike: bool) -> Driver {
         let Self { origin, unknown, known, others, gap } = self;
         let is_known = known.is_some();
         let sums = known.as_ref().unwrap_or(others);
         let time = if is_known { left(time, *gap) } else { time };
-        let share = Share::of(sums.samples, time.busy).filter(|_| is_known);
+        let share_of = |samples| Share::of(samples, time.busy).filter(|_| are_alike);
+        let share = share_of(sums.samples).filter(|_| is_known);
         let sampled_est_ns = sums.sampled_est_ns.filter(|_| is_known);
         let cost_ns = sum(sums.hardirq_ns, sampled_est_ns);
         let counted = sums.counted;
-        let pct = |samples| Share::of(samples, time.busy).map(|share| share.pct);
+        let pct = |samples| share_of(samples).map(|share| share.pct);
         let companion = |(name, samples): (&String, &u64)| Companion {
             name: name.clone(),
             samples: *samples,

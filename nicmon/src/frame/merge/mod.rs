@@ -123,7 +123,9 @@ impl Merged {
     pub fn frame(&self) -> Option<Frame> {
         let last = self.last.as_ref()?;
         let mut host = self.host.host()?;
-        let (drivers, gap) = self.drivers.drivers(self.interval_ns, self.host.busy());
+        // Samples that were taken at different rates do not weigh the same: there are no shares of them.
+        let are_alike = host.sampling.is_none_or(|sampling| sampling.frequency_per_s.is_some());
+        let (drivers, gap) = self.drivers.drivers(self.interval_ns, self.host.busy(), are_alike);
         host.drivers_gap = gap;
         Some(Frame {
             schema: SCHEMA.to_owned(),
@@ -134,7 +136,7 @@ impl Merged {
             interval_ns: self.interval_ns,
             host,
             cpus: self.cpus.cpus(self.interval_ns),
-            nics: self.nics.nics(self.interval_ns),
+            nics: self.nics.nics(self.interval_ns, are_alike),
             drivers,
             stacks: self.stacks.stacks(),
             irqs: self.irqs.irqs(),

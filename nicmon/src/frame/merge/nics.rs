@@ -52,9 +52,10 @@ impl Nics {
         }
     }
 
-    /// Worst load first.
-    pub(super) fn nics(&self, interval_ns: u64) -> Vec<Nic> {
-        let mut nics: Vec<Nic> = self.0.iter().map(|(key, sum)| sum.nic(key, interval_ns)).collect();
+    /// Worst load first. Stages are there if all samples are alike.
+    pub(super) fn nics(&self, interval_ns: u64, are_alike: bool) -> Vec<Nic> {
+        let mut nics: Vec<Nic> =
+            self.0.iter().map(|(key, sum)| sum.nic(key, interval_ns, are_alike)).collect();
         nics.sort_by_cached_key(|nic| {
             let ns = nic.poll_ns.unwrap_or(0).saturating_add(nic.hardirq_ns.unwrap_or(0));
             (Reverse(ns), nic.name.clone(), nic.netns, nic.ifindex)
@@ -133,7 +134,7 @@ impl NicSum {
         }
     }
 
-    fn nic(&self, key: &Key, interval_ns: u64) -> Nic {
+    fn nic(&self, key: &Key, interval_ns: u64, are_alike: bool) -> Nic {
         let (netns, ifindex, name) = key.clone();
         let napis = self.napis.as_ref().map(Napis::napis);
         let times = napis.map(PollTimes::of);
@@ -156,7 +157,7 @@ impl NicSum {
             driver_est_ns: self.sampled.as_ref().and_then(|sampled| sampled.driver_est_ns),
             driver_est_split: self.sampled.as_ref().is_some_and(|sampled| sampled.driver_est_split),
             stack_est_ns: self.sampled.as_ref().and_then(|sampled| sampled.stack_est_ns),
-            stages: self.sampled.as_ref().map(Sampled::shares),
+            stages: self.sampled.as_ref().filter(|_| are_alike).map(Sampled::shares),
             sampled_gap_ns: told_gap(self.sampled_gap_ns, interval_ns, self.sampled.is_some()),
             cpus: cpus.collect(),
             napis: napis.map(<[_]>::to_vec),
