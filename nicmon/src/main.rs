@@ -1,9 +1,6 @@
 //! The `nicmon` command.
 
-use std::{
-    io::{self, Write as _},
-    process::ExitCode,
-};
+use std::process::ExitCode;
 
 use clap::Parser as _;
 use nicmon::{cli::Cli, commands};
@@ -12,8 +9,7 @@ fn main() -> ExitCode {
     match commands::run(Cli::parse()) {
         Ok(code) => code,
         Err(failure) => {
-            // Where nobody can be told, the exit code says it.
-            let _ = writeln!(io::stderr(), "nicmon: {failure}");
+            commands::tell(&failure.to_string());
             ExitCode::from(failure.exit_code())
         }
     }

@@ -39,8 +39,15 @@ pub(super) fn print(text: &[u8]) -> Result<(), Failure> {
 }
 
 /// Says something beside the output. Where nobody can be told, output and exit code stand without it.
-pub(super) fn tell(what: &str) {
-    let _ = writeln!(io::stderr(), "nicmon: {what}");
+///
+/// What is said may hold names out of a recording that somebody else made: a terminal must not obey them.
+pub fn tell(what: &str) {
+    let _ = writeln!(io::stderr(), "nicmon: {}", harmless(what));
+}
+
+/// Text without control characters, but for the ends of lines.
+pub(super) fn harmless(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 
 /// Where frames go.

@@ -4,6 +4,9 @@ use std::fmt::Write as _;
 
 use crate::frame::{Cpu, Driver, Frame, Nic, Origin, pct_of};
 
+/// As long as a node name may be (`__NEW_UTS_LEN`).
+const HOSTNAME: usize = 64;
+
 /// The whole frame, ending in an empty line.
 pub(super) fn render(frame: &Frame) -> String {
     let mut text = String::new();
@@ -13,8 +16,8 @@ pub(super) fn render(frame: &Frame) -> String {
     let _ = writeln!(
         text,
         "{}  {}  {:.2} s  nicmon itself: {own}",
-        frame.host.hostname,
-        frame.time.get(11..19).unwrap_or(&frame.time),
+        printable(&frame.host.hostname, HOSTNAME),
+        printable(frame.time.get(11..19).unwrap_or(&frame.time), 8),
         frame.interval_ns as f64 / 1e9
     );
     let _ = writeln!(
@@ -93,7 +96,7 @@ fn cpu_row(text: &mut String, cpu: &Cpu, interval_ns: u64) {
 fn drivers(text: &mut String, frame: &Frame) {
     let (drivers, reason) = (frame.drivers.as_deref(), frame.host.drivers_reason.as_deref());
     if let (None, Some(reason)) = (drivers, reason) {
-        let _ = writeln!(text, "What drivers cost is unknown: {reason}");
+        let _ = writeln!(text, "What drivers cost is unknown: {}", printable(reason, usize::MAX));
     }
     let Some(drivers) = drivers.filter(|drivers| !drivers.is_empty()) else { return };
     let _ = writeln!(
