@@ -16,6 +16,7 @@ mod signals;
 mod table;
 mod topology;
 
+pub use self::output::tell;
 use std::{
     io::{self, ErrorKind},
     path::PathBuf,
@@ -138,7 +139,8 @@ impl Failure {
     /// failure.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Page { source, .. } if source.kind() == ErrorKind::StorageFull => 1,
+            Self::Page { source, .. } | Self::CreateRecording { source, .. } if is_no_room(source) => 1,
+            Self::Read(ReadError::Read { source, .. }) if source.kind() != ErrorKind::IsADirectory => 1,
             Self::Collect(CollectError::Filter(_))
             | Self::Read(_)
             | Self::EmptyRange { .. }
@@ -154,6 +156,12 @@ impl Failure {
             _ => 1,
         }
     }
+}
+
+/// Whether it is the disk, and not what was asked for, that is at fault.
+fn is_no_room(error: &io::Error) -> bool {
+    let no_room = [ErrorKind::StorageFull, ErrorKind::QuotaExceeded];
+    no_room.contains(&error.kind()) || error.raw_os_error() == Some(libc::EIO)
 }
 
 /// Does what the command line says.

@@ -3,7 +3,7 @@
 use std::{
     ffi::{OsStr, OsString},
     fs::{self, File, OpenOptions},
-    io,
+    io::{self, Write as _},
     path::{Path, PathBuf},
     process,
 };
@@ -44,6 +44,12 @@ impl NewFile {
         })
     }
 
+    /// Writes all that it is to hold, and gives it its name then: no half of it ever bears the name.
+    pub(super) fn write_whole(mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.as_mut().ok_or(io::ErrorKind::NotFound)?.write_all(bytes)?;
+        self.take_place().map(drop)
+    }
+
     /// Gives it its name. Returns under which a file of that name is kept.
     pub(super) fn take_place(mut self) -> io::Result<(File, Option<PathBuf>)> {
         let mut kept = None;
@@ -81,7 +87,7 @@ impl Drop for NewFile {
 
 #[cfg(test)]
 mod tests {
-    use std::{io::Write as _, os::fd::AsRawFd as _};
+    use std::os::fd::AsRawFd as _;
 
     use super::*;
 

@@ -2,13 +2,14 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Read as _, Write as _},
+    io::{self, Read as _},
     path::Path,
     time::{Duration, UNIX_EPOCH},
 };
 
 use super::{
     Failure,
+    new_file::NewFile,
     output::{print, tell},
 };
 use crate::{
@@ -61,7 +62,7 @@ pub(super) fn run(args: &cli::Report) -> Result<(), Failure> {
         if path.as_os_str() == "-" {
             return print(page.as_bytes());
         }
-        let written = File::create(path).and_then(|mut file| file.write_all(page.as_bytes()));
+        let written = NewFile::create(path, true).and_then(|file| file.write_whole(page.as_bytes()));
         return written.map_err(|source| Failure::Page { path: path.clone(), source });
     }
     let text = if args.json {
