@@ -34,6 +34,12 @@ async fn record(args: Record) -> Result<ExitCode, Failure> {
     let collector = Collector::start(Options { wait_for_symbols: true, ..args.measure.options()? })?;
     let cannot_create = |source| Failure::CreateRecording { path: args.output.clone(), source };
     let file = NewFile::create(&args.output, args.force).map_err(cannot_create)?;
+    // What came while this took its time came to us alone: there was no command yet that the terminal could tell.
+    if !args.command.is_empty()
+        && let Some(signal) = end.has_come().await
+    {
+        return Ok(killed_by(signal.as_raw()));
+    }
     // Of a command that cannot run nothing is to be left.
     let mut command = start_command(&args.command)?;
     let mut clock = Clock::start(args.measure.delay);
@@ -107,9 +113,19 @@ fn pass_on(signal: Signal, command: &Child) {
     }
 }
 
-/// As shells tell it: 128 and the signal of a command that was killed.
 fn exit_code(status: ExitStatus) -> ExitCode {
-    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
+    match (status.code(), status.signal()) {
+        (None, Some(signal)) => killed_by(signal),
+        (code, _) => byte(code),
+    }
+}
+
+/// As shells tell it: 128 and the signal of a command that was killed.
+fn killed_by(signal: i32) -> ExitCode {
+    byte(signal.checked_add(128))
+}
+
+fn byte(code: Option<i32>) -> ExitCode {
     code.and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from)
 }
 

@@ -1,6 +1,6 @@
 //! Signals that end a command, and those that its screen must know of.
 
-use std::{fs, future::Future, io};
+use std::{fs, future::Future, io, time::Duration};
 
 use rustix::process::Signal;
 use tokio::signal::unix::{self, SignalKind, signal};
@@ -34,6 +34,16 @@ impl EndSignals {
             _ = self.interrupt.recv() => Signal::INT,
             _ = self.terminate.recv() => Signal::TERM,
             () = came(&mut self.hangup) => Signal::HUP,
+        }
+    }
+
+    /// One that has come already.
+    pub(super) async fn has_come(&mut self) -> Option<Signal> {
+        tokio::select! {
+            biased;
+            signal = self.next() => Some(signal),
+            // Long enough for the runtime to look at what has come.
+            () = tokio::time::sleep(Duration::from_millis(1)) => None,
         }
     }
 
