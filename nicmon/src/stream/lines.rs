@@ -36,9 +36,10 @@ pub(super) enum Piece {
 /// Lines of a stream.
 pub(super) struct Lines {
     stream: Stream,
-    /// What was read, and not given yet.
+    /// What was read: the first `given` bytes were given, the others not yet.
     text: Vec<u8>,
-    /// As much of `text` holds no line end.
+    given: usize,
+    /// Up to here `text` holds no line end that was not given.
     searched: usize,
     /// Whether all of `text` can be trusted.
     is_sure: bool,
@@ -59,6 +60,7 @@ impl Lines {
         Self {
             stream: Stream::Unknown(Some(Input::new(source))),
             text: Vec::new(),
+            given: 0,
             searched: 0,
             is_sure: true,
             has_given: false,
@@ -85,6 +87,10 @@ impl Lines {
                 }
                 None => self.searched = self.text.len(),
             }
+            // Lines are moved away once for all that came with them.
+            self.text.drain(..self.given);
+            self.searched -= self.given;
+            self.given = 0;
             if self.text.len() > self.limit {
                 return Ok(Piece::TooLong);
             }
@@ -100,11 +106,12 @@ impl Lines {
     }
 
     fn give(&mut self, end: usize) -> Vec<u8> {
-        let rest = self.text.split_off(end);
-        self.searched = 0;
+        let line = self.text[self.given..end].to_vec();
+        self.given = end;
+        self.searched = end;
         // What is sure is of zstd frames that have ended.
         self.has_given = !self.is_sure;
-        mem::replace(&mut self.text, rest)
+        line
     }
 
     /// Adds to the text; returns what ends it.
