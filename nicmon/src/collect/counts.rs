@@ -71,12 +71,15 @@ impl Counts {
 
     fn irqs(&mut self, roots: &Roots) -> Result<Vec<IrqActivity>, host::Error> {
         let lines = self.interrupts.read(&roots.sys)?;
+        let is_first = self.interrupts_before.is_empty();
         let mut irqs = Vec::new();
         for line in lines {
             let mut cpus = Vec::new();
             for (cpu, now) in line.counts {
                 let before = self.interrupts_before.insert((line.irq, cpu), now);
-                let runs = counted(now, before.unwrap_or(now));
+                // A line that was not there before counts from 0.
+                let before = before.unwrap_or(if is_first { now } else { 0 });
+                let runs = if is_reset(now, before) { counted(now, 0) } else { counted(now, before) };
                 if runs.count > 0 {
                     cpus.push((cpu, runs));
                 }
@@ -87,6 +90,11 @@ impl Counts {
         }
         Ok(irqs)
     }
+}
+
+/// Whether a line was given up and taken anew, when it counts from 0 again: only near its end does a counter wrap.
+fn is_reset(now: u32, before: u32) -> bool {
+    before.checked_sub(now).is_some_and(|less| less > 0 && less <= u32::MAX / 2)
 }
 
 fn counted(now: u32, before: u32) -> Runs {
@@ -118,5 +126,25 @@ mod tests {
         assert_eq!(reading.irqs[0].action, "eth0-rx-0");
         assert_eq!(reading.irqs[0].cpus, [(1, Runs { count: 10, ns: None, max_ns: None })]);
         assert!(reading.napis.is_none() && reading.lost.is_none());
+    }
+
+    #[test]
+    fn lines_that_are_taken_anew() {
+        let root = tempfile::tempdir().unwrap();
+        let roots = Roots { proc: root.path().into(), sys: root.path().into() };
+        let mut counts = None;
+        let mut read = |lines: &[(u32, u32)]| -> Vec<(u32, u64)> {
+            let rows = lines.iter().map(|(irq, count)| format!(" {irq}: {count} PCI-MSIX 1-edge eth0\n"));
+            fs::write(root.path().join("softirqs"), " CPU0\n").unwrap();
+            fs::write(root.path().join("interrupts"), format!(" CPU0\n{}", rows.collect::<String>()))
+                .unwrap();
+            let counts = counts.get_or_insert_with(|| Counts::open(&roots).unwrap());
+            let irqs = counts.read(&roots).unwrap().irqs;
+            irqs.iter().map(|irq| (irq.irq, irq.cpus[0].1.count)).collect()
+        };
+        assert_eq!(read(&[(36, 100_000)]), []);
+        assert_eq!(read(&[(36, 5), (37, 9)]), [(36, 5), (37, 9)], "one was given up, one is new");
+        assert_eq!(read(&[(36, 5), (37, u32::MAX - 2)]), [(37, u64::from(u32::MAX - 11))]);
+        assert_eq!(read(&[(36, 6), (37, 7)]), [(36, 1), (37, 10)], "it wrapped");
     }
 }

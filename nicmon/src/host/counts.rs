@@ -85,7 +85,7 @@ impl InterruptCounts {
             let counts = cpus
                 .iter()
                 .zip(words.by_ref())
-                .map(|(cpu, count)| (*cpu, count.parse().unwrap_or(0)))
+                .filter_map(|(cpu, count)| Some((*cpu, count.parse().ok()?)))
                 .collect();
             let Some(last) = words.last() else {
                 self.actions.remove(&irq);
