@@ -2,8 +2,8 @@
 
 use core::hint::cold_path;
 
-use aya_ebpf::helpers::{bpf_get_smp_processor_id, bpf_ktime_get_ns};
-use nicmon_common::{CpuState, RunStats};
+use aya_ebpf::helpers::{bpf_get_current_task, bpf_get_smp_processor_id, bpf_ktime_get_ns};
+use nicmon_common::{CpuState, PREEMPT_RT, RunStats};
 
 use crate::maps::CPUS;
 
@@ -87,4 +87,11 @@ pub unsafe fn count_run(stats: *mut RunStats, run_ns: u64, unfiled_ns: u64) {
             (*stats).max_ns = run_ns;
         }
     }
+}
+
+/// On `PREEMPT_RT` a softirq is preemptible: what happens in another task is not part of it.
+#[inline(always)]
+pub fn is_other_task(state: *const CpuState) -> bool {
+    // SAFETY: this CPU's element; the helper has no preconditions.
+    unsafe { (*state).flags & PREEMPT_RT != 0 && (*state).task != bpf_get_current_task() }
 }

@@ -18,7 +18,7 @@ use nicmon_common::{
 };
 
 use crate::{
-    context::ThisCpu,
+    context::{ThisCpu, is_other_task},
     maps::{SAMPLE_STACKS, SAMPLES, config},
 };
 
@@ -82,7 +82,7 @@ unsafe fn kind(state: *const CpuState, user: bool, pid: u32) -> u32 {
     };
     if irq != 0 {
         SAMPLE_HARDIRQ
-    } else if softirq != 0 && vector_plus_one != 0 {
+    } else if softirq != 0 && vector_plus_one != 0 && !is_other_task(state) {
         SAMPLE_SOFTIRQ + u32::from(vector_plus_one) - 1
     } else if pid == 0 {
         SAMPLE_IDLE

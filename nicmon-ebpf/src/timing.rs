@@ -12,11 +12,11 @@ use aya_ebpf::{
     helpers::{bpf_get_current_pid_tgid, bpf_get_current_task},
 };
 use nicmon_common::{
-    CpuState, LATENCY, NET_RX, NO_MEMBER, NapiStats, PREEMPT_RT, PollStats, RunStats, SOFTIRQ_VECTORS,
+    LATENCY, NET_RX, NO_MEMBER, NapiStats, PREEMPT_RT, PollStats, RunStats, SOFTIRQ_VECTORS,
 };
 
 use crate::{
-    context::{Moment, ThisCpu, clock, count_run},
+    context::{Moment, ThisCpu, clock, count_run, is_other_task},
     maps::config,
     memory::Memory,
     napi::{self, Slot},
@@ -262,11 +262,4 @@ fn poll_in_task<M: Memory>(this: &ThisCpu, slot: Slot, napi: *const u8, work: u3
             count_poll(&mut (*stats).busy, work, repoll);
         }
     }
-}
-
-/// On `PREEMPT_RT` a softirq is preemptible: what happens in another task is not part of it.
-#[inline(always)]
-fn is_other_task(state: *const CpuState) -> bool {
-    // SAFETY: this CPU's element; the helper has no preconditions.
-    unsafe { (*state).flags & PREEMPT_RT != 0 && (*state).task != bpf_get_current_task() }
 }
