@@ -64,7 +64,9 @@ impl Nics<'_> {
                 let counted = self.reading.napis.is_some();
                 let napis =
                     counted.then(|| polled.iter().flat_map(|napi| self.napi(napi, symbols)).collect());
-                let irqs = if key.0 == own { irqs } else { &[] };
+                // What is virtual has none, whatever an interrupt's name may look like.
+                let has_irqs = key.0 == own && link.is_some_and(|link| link.link.kind.is_none());
+                let irqs = if has_irqs { irqs } else { &[] };
                 Some(self.nic(key, name, napis, irqs))
             })
             .collect();
@@ -203,9 +205,8 @@ impl Nics<'_> {
     /// True if all interrupts of the NIC are known: sysfs shows those of the own namespace, and virtual devices have
     /// none.
     fn knows_irqs(&self, key: NicKey) -> bool {
-        key == BACKLOG_KEY
-            || key.0 == self.facts.own_netns()
-            || self.facts.link(key).is_some_and(|link| link.link.kind.is_some())
+        let is_told = || key.0 == self.facts.own_netns() && self.facts.nic_irqs.tells_all_of(key.1);
+        key == BACKLOG_KEY || self.facts.link(key).is_some_and(|link| link.link.kind.is_some()) || is_told()
     }
 
     fn counters(&self, key: NicKey) -> NicCounters {

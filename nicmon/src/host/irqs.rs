@@ -18,6 +18,7 @@ pub struct NicIrqs(Vec<Nic>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Nic {
     name: String,
+    ifindex: u32,
     /// Name of its virtio device (`virtio1`), by which `virtio_pci` and `virtio_mmio` call its interrupts.
     virtio: Option<String>,
     irqs: Irqs,
@@ -25,6 +26,8 @@ struct Nic {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Irqs {
+    /// A virtual interface has none.
+    None,
     /// MSI vectors; no other device has them.
     Msi(Vec<u32>),
     /// A legacy line; whether somebody else uses it as well.
@@ -36,10 +39,17 @@ enum Irqs {
 impl Irqs {
     fn may_hold(&self, wanted: u32) -> bool {
         match self {
+            Self::None => false,
             Self::Msi(vectors) => vectors.contains(&wanted),
             Self::Line { irq, .. } => *irq == wanted,
             Self::Unknown => true,
         }
+    }
+}
+
+impl Nic {
+    fn has_vector(&self, irq: u32) -> bool {
+        matches!(&self.irqs, Irqs::Msi(vectors) if vectors.contains(&irq))
     }
 }
 
@@ -52,19 +62,39 @@ impl NicIrqs {
         let class = sys.join("class/net");
         let mut nics = Vec::new();
         for entry in fs::read_dir(&class).map_err(Error::read(&class))?.filter_map(Result::ok) {
+            let ifindex = read_line(&entry.path().join("ifindex")).ok().and_then(|line| number(&line));
+            // `bonding_masters` is no interface.
+            let Some(ifindex) = ifindex else { continue };
+            let name = entry.file_name().to_string_lossy().into_owned();
             let device = entry.path().join("device");
-            // Virtual interfaces have no device.
-            if let Ok(target) = fs::read_link(&device) {
-                let name = entry.file_name().to_string_lossy().into_owned();
-                let target = target.file_name().unwrap_or_default().to_string_lossy();
-                // Interrupts of a virtio device are its transport's. The parent of another device is a
-                // bridge, with interrupts of its own.
-                let virtio = is_numbered(&target, "virtio").then(|| target.into_owned());
-                let owner = if virtio.is_some() { device.join("..") } else { device };
-                nics.push(Nic { name, virtio, irqs: read_irqs(sys, &owner) });
-            }
+            let Ok(target) = fs::read_link(&device) else {
+                nics.push(Nic { name, ifindex, virtio: None, irqs: Irqs::None });
+                continue;
+            };
+            let target = target.file_name().unwrap_or_default().to_string_lossy();
+            // Interrupts of a virtio device are its transport's. The parent of another device is a
+            // bridge, with interrupts of its own.
+            let virtio = is_numbered(&target, "virtio").then(|| target.into_owned());
+            let owner = if virtio.is_some() { device.join("..") } else { device };
+            nics.push(Nic { name, ifindex, virtio, irqs: read_irqs(sys, &owner) });
         }
         Ok(Self(nics))
+    }
+
+    /// Whether all interrupts of a NIC can be told: not those of a USB device, which its host controller takes, nor
+    /// those of several NICs on one device (ports, representors) that do not say whose they are.
+    pub fn tells_all_of(&self, ifindex: u32) -> bool {
+        let Some(own) = self.0.iter().find(|nic| nic.ifindex == ifindex) else { return false };
+        match &own.irqs {
+            Irqs::None | Irqs::Line { .. } => true,
+            // Those of virtio are named by the device, whatever its transport.
+            Irqs::Unknown => own.virtio.is_some(),
+            Irqs::Msi(vectors) => {
+                let shares =
+                    |nic: &&Nic| nic.ifindex != ifindex && vectors.iter().any(|irq| nic.has_vector(*irq));
+                !self.0.iter().any(|nic| shares(&nic))
+            }
+        }
     }
 
     /// The NIC an interrupt belongs to; `None` where it is no NIC's or that cannot be told.
@@ -73,8 +103,7 @@ impl NicIrqs {
     /// its virtio device (`virtio0-input.0`), if its interrupts do not say otherwise; else the NIC whose
     /// legacy line it is, if the line is not shared.
     pub fn nic_of(&self, irq: u32, action: &str) -> Option<&str> {
-        let msi =
-            self.0.iter().filter(|nic| matches!(&nic.irqs, Irqs::Msi(vectors) if vectors.contains(&irq)));
+        let msi = self.0.iter().filter(|nic| nic.has_vector(irq));
         let lone = |nic: &&Nic| nic.irqs == Irqs::Line { irq, shared: false };
         only(msi)
             .or_else(|| self.named(irq, action))
@@ -204,6 +233,7 @@ mod tests {
         fs::create_dir_all(pci.join("net")).unwrap();
         fs::create_dir_all(sys.join("class/net").join(name)).unwrap();
         fs::write(pci.join("irq"), format!("{line}\n")).unwrap();
+        interface(sys, name);
         let device = virtio.map_or_else(|| pci.clone(), |virtio| pci.join(virtio));
         fs::create_dir_all(&device).unwrap();
         symlink(&device, sys.join("class/net").join(name).join("device")).unwrap();
@@ -213,6 +243,14 @@ mod tests {
         for irq in msi {
             fs::write(pci.join("msi_irqs").join(irq.to_string()), "msix\n").unwrap();
         }
+    }
+
+    /// Gives an interface the next index.
+    fn interface(sys: &Path, name: &str) {
+        let class = sys.join("class/net");
+        fs::create_dir_all(class.join(name)).unwrap();
+        let index = fs::read_dir(&class).unwrap().count();
+        fs::write(class.join(name).join("ifindex"), format!("{index}\n")).unwrap();
     }
 
     fn line(sys: &Path, irq: u32, actions: &str) {
@@ -225,9 +263,11 @@ mod tests {
         let sys = tempfile::tempdir().unwrap();
         // As it is there: eth0 is virtio2, with these vectors at its PCI device, whose line is 0.
         nic(sys.path(), "eth0", "0000:00:03.0", Some("virtio2"), &[37, 38, 39], 0);
-        fs::create_dir(sys.path().join("class/net/lo")).unwrap();
+        interface(sys.path(), "lo");
+        fs::write(sys.path().join("class/net/bonding_masters"), "bond0\n").unwrap();
         let irqs = NicIrqs::read(sys.path()).unwrap();
-        assert_eq!(irqs.0.len(), 1);
+        assert_eq!(irqs.0.len(), 2);
+        assert!(irqs.tells_all_of(1) && irqs.tells_all_of(2) && !irqs.tells_all_of(3));
 
         let interrupts = fs::read_to_string(this_machine().join("proc/interrupts")).unwrap();
         let named = interrupts.lines().skip(1).filter_map(|line| {
@@ -255,7 +295,12 @@ mod tests {
         // Two ports of one device.
         nic(sys, "m0", "0000:04:00.0", None, &[80, 81], 19);
         nic(sys, "m1", "0000:04:00.0", None, &[80, 81], 19);
+        nic(sys, "usb0", "0000:05:00.0", None, &[], 0);
+        // Of a USB device sysfs tells none.
+        fs::remove_file(sys.join("devices/pci0000:00/0000:05:00.0/irq")).unwrap();
         let irqs = NicIrqs::read(sys).unwrap();
+        let told: Vec<bool> = (1..=6).map(|ifindex| irqs.tells_all_of(ifindex)).collect();
+        assert_eq!(told, [true, true, true, false, false, false]);
         for (irq, action, expected) in [
             (50, "eth1-TxRx-0", Some("eth1")),
             (60, "eth10-TxRx-0", Some("eth10")),

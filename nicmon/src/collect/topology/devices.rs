@@ -233,6 +233,7 @@ mod tests {
         }
         std::fs::create_dir_all(pci.join("virtio2")).unwrap();
         std::fs::create_dir_all(sys.path().join("class/net/eth0")).unwrap();
+        std::fs::write(sys.path().join("class/net/eth0/ifindex"), "2\n").unwrap();
         std::os::unix::fs::symlink(pci.join("virtio2"), sys.path().join("class/net/eth0/device")).unwrap();
         let mut files = Files::read(&roots);
         files.nic_irqs = NicIrqs::read(sys.path()).unwrap();
