@@ -169,9 +169,11 @@ pub struct TakenSample {
     pub address: u64,
     /// In which context.
     pub kind: SampleKind,
-    /// In whose poll in `NET_RX`; `None` outside polls.
+    /// In whose poll in `NET_RX` or in a thread of NAPIs; `None` outside these.
     pub poll: Option<SamplePoll>,
-    /// Name of the current thread.
+    /// The current thread.
+    pub pid: u32,
+    /// Its name.
     pub comm: String,
     /// The kernel's call stack, innermost first; empty where stacks are not kept.
     pub stack: Vec<u64>,

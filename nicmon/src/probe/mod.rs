@@ -52,6 +52,9 @@ pub struct Options {
     pub log: bool,
 }
 
+/// How often costs are measured beyond the start.
+const CALIBRATIONS: u8 = 8;
+
 /// The attached programs. They are detached, and everything of them is gone from the kernel, when this is dropped or
 /// the process ends in any way: nothing is pinned.
 pub struct Probe {
@@ -72,6 +75,8 @@ pub struct Probe {
     sampler: Option<Sampler>,
     /// Runs of each program between the last two readings.
     runs: Vec<(ProgramId, u64)>,
+    /// How often the cost of programs may be measured anew.
+    calibrations_left: u8,
 }
 
 impl Probe {
@@ -148,6 +153,7 @@ impl Probe {
             before: Before::new(possible, &config),
             sampler: None,
             runs: Vec::new(),
+            calibrations_left: CALIBRATIONS,
         };
         let flag = |set, flag| if set { flag } else { 0 };
         let flags = flag(options.preempt_rt, PREEMPT_RT) | flag(options.latency, LATENCY);
@@ -169,7 +175,7 @@ impl Probe {
         self.costs.as_ref()
     }
 
-    /// The programs that run.
+    /// The programs that run on tracepoints.
     pub fn attached(&self) -> &[ProgramId] {
         &self.attached
     }
@@ -189,9 +195,8 @@ impl Probe {
             .and_then(|empty| programs::attach(empty, "empty", "softirq_entry"))
             .ok();
         let programs: Vec<(ProgramId, &Program)> = self
-            .attached
-            .iter()
-            .filter_map(|id| Some((*id, self.ebpf.program(&full_name(self.kind, id.name()))?)))
+            .running()
+            .filter_map(|id| Some((id, self.ebpf.program(&id.full_name(self.kind))?)))
             .collect();
         let costs = cost::calibrate(&programs, self.ebpf.program(&full_name(self.kind, "empty")));
         if let (Ok(empty), Some(link)) = (program_mut(&mut self.ebpf, self.kind, "empty"), link) {
@@ -203,13 +208,21 @@ impl Probe {
         }
     }
 
-    /// A program that did not run in the window at the start has no cost; once it runs often, this measures again.
+    /// A program that did not run in the window at the start has no cost; once it runs often, this measures again, some
+    /// times at most: statistics slow all programs of the machine.
     pub fn calibrate_again(&mut self) {
-        // Often enough for the window to see some.
+        // Often enough for the window to see some, if they come evenly as samples do or in bursts as all else.
         const OFTEN: u64 = 2000;
+        const EVENLY: u64 = 190;
         let Some(costs) = &self.costs else { return };
-        let unknown = |(program, count): &(ProgramId, u64)| *count >= OFTEN && costs.get(*program).is_none();
-        if self.runs.iter().any(unknown) {
+        let is_often = |program: ProgramId, count: u64| match program {
+            ProgramId::Sample => count >= EVENLY,
+            _ => count >= OFTEN,
+        };
+        let unknown =
+            |&(program, count): &(ProgramId, u64)| is_often(program, count) && costs.get(program).is_none();
+        if self.calibrations_left > 0 && self.runs.iter().any(unknown) {
+            self.calibrations_left -= 1;
             self.calibrate();
         }
     }
@@ -224,11 +237,15 @@ impl Probe {
         self.napis.iter().map(|(key, info)| (key, DriverFunctions { poll: info.poll_fn, ops: info.ops }))
     }
 
+    /// The programs that are attached to tracepoints, and the sampler.
+    fn running(&self) -> impl Iterator<Item = ProgramId> {
+        self.attached.iter().copied().chain(self.sampler.as_ref().map(|_| ProgramId::Sample))
+    }
+
     /// Events that programs missed because they were already running on that CPU.
     fn recursion_misses(&self) -> u64 {
-        self.attached
-            .iter()
-            .filter_map(|id| self.ebpf.program(&full_name(self.kind, id.name())))
+        self.running()
+            .filter_map(|id| self.ebpf.program(&id.full_name(self.kind)))
             .filter_map(cost::Counters::of)
             .map(|counters| counters.recursion_misses)
             .sum()

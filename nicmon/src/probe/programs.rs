@@ -19,7 +19,7 @@ pub enum AttachKind {
     RawTp,
 }
 
-/// A program of the object, named like its tracepoint.
+/// A program of the object, named like its tracepoint, but for the sampler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "each is the tracepoint of that name")]
 pub enum ProgramId {
@@ -30,6 +30,7 @@ pub enum ProgramId {
     NapiPoll,
     KfreeSkb,
     SoftirqRaise,
+    Sample,
 }
 
 impl ProgramId {
@@ -39,7 +40,7 @@ impl ProgramId {
         [Self::SoftirqExit, Self::IrqHandlerExit, Self::SoftirqEntry, Self::IrqHandlerEntry, Self::NapiPoll];
 
     /// The tracepoint, and the program's name in the object.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::SoftirqExit => "softirq_exit",
             Self::IrqHandlerExit => "irq_handler_exit",
@@ -48,6 +49,15 @@ impl ProgramId {
             Self::NapiPoll => "napi_poll",
             Self::KfreeSkb => "kfree_skb",
             Self::SoftirqRaise => "softirq_raise",
+            Self::Sample => "sample",
+        }
+    }
+
+    /// Its name in the object, where programs for raw tracepoints have their own.
+    pub(super) fn full_name(self, kind: AttachKind) -> String {
+        match self {
+            Self::Sample => self.name().to_owned(),
+            _ => super::full_name(kind, self.name()),
         }
     }
 }

@@ -62,11 +62,14 @@ impl Probe {
 
         let cpus: Vec<CpuActivity> =
             states.iter().zip(&self.before.cpus).map(|(now, before)| cpu_between(now, before)).collect();
-        let runs = self.count_runs(&states, &cpus, &napis);
+        let samples = self.read_samples(&cpus, &napis, mono_ns);
+        let mut runs = self.count_runs(&states, &cpus, &napis);
+        runs.extend(
+            samples.as_ref().map(|samples| (ProgramId::Sample, samples.taken.len() as u64 + samples.lost)),
+        );
         let misses = self.recursion_misses();
         let lost =
             lost(&states) - lost(&self.before.cpus) + misses.saturating_sub(self.before.recursion_misses);
-        let samples = self.read_samples();
         self.before.recursion_misses = misses;
         self.before.cpus = states;
         self.forget_idle(mono_ns)?;
@@ -85,6 +88,16 @@ impl Probe {
             bpf_est_ns,
             lost: Some(lost),
         })
+    }
+
+    /// Gets to know the NAPIs that were first polled since the last reading.
+    ///
+    /// # Errors
+    /// Their map cannot be read.
+    pub fn look_for_napis(&mut self) -> Result<(), ProbeError> {
+        let possible = self.before.cpus.len();
+        self.napis
+            .refresh((0..possible).filter_map(|cpu| self.cpus.get(cpu)).map(|state| state.new_napis).sum())
     }
 
     /// The state of each CPU, and for each known NAPI (in the order of [`Slots::iter`]) its counters on that CPU. The
@@ -188,10 +201,17 @@ impl Probe {
         active
     }
 
-    fn read_samples(&mut self) -> Option<Samples> {
+    fn read_samples(
+        &mut self,
+        activity: &[CpuActivity],
+        active: &[NapiActivity],
+        mono_ns: u64,
+    ) -> Option<Samples> {
         let Self { sampler, napis, cpus, .. } = self;
         let napi_of = napis.iter().map(|(key, info)| (info.slot, *key)).collect();
-        sampler.as_mut().map(|sampler| sampler.read(cpus, &napi_of))
+        let mut samples = sampler.as_mut()?.read(cpus, &napi_of, mono_ns)?;
+        samples.file_threads(activity, active);
+        Some(samples)
     }
 
     fn read_drops(&mut self, states: &[CpuState]) -> Result<Option<Vec<DropActivity>>, ProbeError> {
@@ -240,6 +260,8 @@ impl Probe {
                     ProgramId::NapiPoll => polls,
                     ProgramId::KfreeSkb => since(|state| state.drops),
                     ProgramId::SoftirqRaise => since(|state| state.raises),
+                    // Not on a tracepoint: its runs are in the samples.
+                    ProgramId::Sample => 0,
                 };
                 (*program, count)
             })

@@ -13,13 +13,21 @@ use nicmon_common::{
     SAMPLE_USER, STACK_DEPTH, Sample, SampleStack, UNFILED,
 };
 
-use super::{Probe, ProbeError, mapped::MappedArray, reading::text};
-use crate::reading::{HowToSample, SampleEvent, SampleKind, SamplePoll, Samples, TakenSample};
+use super::{Probe, ProbeError, ProgramId, mapped::MappedArray, reading::text};
+use crate::{
+    host::monotonic_ns,
+    reading::{
+        CpuActivity, HowToSample, NapiActivity, PollActivity, SampleEvent, SampleKind, SamplePoll, Samples,
+        TakenSample,
+    },
+};
 
 /// Name of the program.
-pub(super) const PROGRAM: &str = "sample";
+const PROGRAM: &str = ProgramId::Sample.name();
 /// Memory that all rings together may take.
 const RING_BYTES: usize = 64 << 20;
+/// Samples that a CPU misses in a row before its event is taken for dead.
+const DEAD_AFTER: u64 = 100;
 /// Even for short intervals the rings hold so many seconds, lest a reader that is late loses any.
 const LEAST_SECONDS: u64 = 5;
 
@@ -45,6 +53,8 @@ pub(super) struct Sampler {
     links: HashMap<u32, PerfEventLinkId>,
     /// By CPU: samples taken when its ring was read last.
     read: Vec<u32>,
+    /// By CPU: since when (`CLOCK_MONOTONIC`, ns) no sample came, as far as is known.
+    silent_since: Vec<u64>,
 }
 
 impl Sampler {
@@ -55,12 +65,20 @@ impl Sampler {
         slots: u32,
         cpus: usize,
     ) -> Self {
-        let (links, read) = (HashMap::new(), vec![0; cpus]);
-        Self { frequency, event: SampleEvent::Cycles, ring, stacks, slots, links, read }
+        let (links, read, silent_since) = (HashMap::new(), vec![0; cpus], vec![0; cpus]);
+        Self { frequency, event: SampleEvent::Cycles, ring, stacks, slots, links, read, silent_since }
     }
 
-    /// What was sampled since the last call.
-    pub(super) fn read(&mut self, cpus: &MappedArray<CpuState>, napi_of: &HashMap<u32, NapiKey>) -> Samples {
+    /// What was sampled since the last call; `None` where no CPU is sampled.
+    pub(super) fn read(
+        &mut self,
+        cpus: &MappedArray<CpuState>,
+        napi_of: &HashMap<u32, NapiKey>,
+        mono_ns: u64,
+    ) -> Option<Samples> {
+        if self.links.is_empty() {
+            return None;
+        }
         let mut samples = Samples {
             event: self.event,
             frequency: self.frequency,
@@ -74,6 +92,9 @@ impl Sampler {
             let new = now.wrapping_sub(*read);
             let first = now.wrapping_sub(new.min(self.slots));
             *read = now;
+            if new > 0 {
+                self.silent_since[cpu] = mono_ns;
+            }
             let begin = samples.taken.len();
             for back in 0..now.wrapping_sub(first) {
                 let number = first.wrapping_add(back);
@@ -94,7 +115,16 @@ impl Sampler {
             samples.taken.drain(begin..begin + over.min(kept));
             samples.lost += u64::from(new) - (kept - over.min(kept)) as u64;
         }
-        samples
+        Some(samples)
+    }
+
+    /// Whether a CPU's event is dead: the timer should have fired [`DEAD_AFTER`] times, and never did. That of a CPU
+    /// that went offline stays dead when it comes back, be it before anybody has looked.
+    fn is_dead(&self, cpu: u32, now_ns: u64) -> bool {
+        let since = self.silent_since.get(cpu as usize).copied().unwrap_or(now_ns);
+        let patience_ns = DEAD_AFTER * 1_000_000_000 / u64::from(self.frequency.max(1));
+        // An idle CPU counts no cycles.
+        self.event == SampleEvent::CpuClock && now_ns.saturating_sub(since) > patience_ns
     }
 }
 
@@ -116,8 +146,30 @@ fn taken_sample(cpu: usize, sample: &Sample, napi_of: &HashMap<u32, NapiKey>) ->
         address: sample.address,
         kind,
         poll,
+        pid: sample.pid,
         comm: text(&sample.comm),
         stack: Vec::new(),
+    }
+}
+
+impl Samples {
+    /// Gives the samples of threads that do nothing but poll to whom these polled. No event tells when such a poll
+    /// begins, so the kernel side files none of them.
+    pub(super) fn file_threads(&mut self, cpus: &[CpuActivity], napis: &[NapiActivity]) {
+        // A thread that did not poll may have ended, and its pid be another's by now.
+        let polled = |polls: &PollActivity| polls.thread_pid.filter(|_| polls.threaded.polls > 0);
+        let backlogs = cpus.iter().filter_map(|cpu| Some((polled(&cpu.backlog)?, SamplePoll::Backlog)));
+        let own = napis.iter().flat_map(|napi| {
+            let poll = SamplePoll::Napi(napi.key);
+            napi.cpus.iter().filter_map(move |(_, polls)| Some((polled(polls)?, poll)))
+        });
+        let threads: HashMap<u32, SamplePoll> = backlogs.chain(own).collect();
+        if threads.is_empty() {
+            return;
+        }
+        for sample in self.taken.iter_mut().filter(|sample| sample.kind == SampleKind::Task) {
+            sample.poll = threads.get(&sample.pid).copied();
+        }
     }
 }
 
@@ -137,7 +189,9 @@ impl Probe {
         let Some(Program::PerfEvent(program)) = self.ebpf.program_mut(PROGRAM) else {
             return Err(ProbeError::Object { what: PROGRAM });
         };
-        let gone: Vec<u32> = sampler.links.keys().filter(|cpu| !wanted.contains(cpu)).copied().collect();
+        let now_ns = monotonic_ns();
+        let is_gone = |cpu: &&u32| !wanted.contains(cpu) || sampler.is_dead(**cpu, now_ns);
+        let gone: Vec<u32> = sampler.links.keys().filter(is_gone).copied().collect();
         for cpu in gone {
             if let Some(link) = sampler.links.remove(&cpu) {
                 // The event of a CPU that went offline is dead already.
@@ -161,6 +215,9 @@ impl Probe {
             match attached {
                 Ok(link) => {
                     sampler.links.insert(*cpu, link);
+                    if let Some(silent_since) = sampler.silent_since.get_mut(*cpu as usize) {
+                        *silent_since = now_ns;
+                    }
                 }
                 Err(source) => failed = Some(source),
             }
@@ -200,7 +257,51 @@ pub(super) fn load(ebpf: &mut aya::Ebpf) -> Result<(), ProbeError> {
 mod tests {
     use std::time::Duration;
 
+    use nicmon_common::PollStats;
+
     use super::*;
+
+    #[test]
+    fn threads_that_polled_give_their_samples() {
+        let sample = |pid, kind| TakenSample {
+            cpu: 0,
+            address: 0,
+            kind,
+            poll: None,
+            pid,
+            comm: String::new(),
+            stack: Vec::new(),
+        };
+        let polls = |pid, polls| PollActivity {
+            threaded: PollStats { polls, ..PollStats::default() },
+            thread_pid: Some(pid),
+            ..PollActivity::default()
+        };
+        let napi = |id, activity| NapiActivity {
+            key: NapiKey { napi_id: id, ..NapiKey::default() },
+            name: String::new(),
+            poll_fn: 0,
+            cpus: vec![(0, activity)],
+        };
+        let mut samples = Samples {
+            event: SampleEvent::CpuClock,
+            frequency: 99,
+            cpus: 1,
+            // A NAPI's thread and a softirq in it, a thread that is no longer a NAPI's, a backlog's, another.
+            taken: [(7, SampleKind::Task), (7, SampleKind::Softirq(3)), (8, SampleKind::Task)]
+                .into_iter()
+                .chain([(9, SampleKind::Task), (1, SampleKind::Task)])
+                .map(|(pid, kind)| sample(pid, kind))
+                .collect(),
+            lost: 0,
+        };
+        let cpu = CpuActivity { backlog: polls(9, 1), ..CpuActivity::default() };
+        let napis = [napi(1, polls(7, 3)), napi(2, polls(8, 0))];
+        samples.file_threads(&[cpu], &napis);
+        let filed: Vec<_> = samples.taken.iter().map(|sample| sample.poll).collect();
+        let own = Some(SamplePoll::Napi(napis[0].key));
+        assert_eq!(filed, [own, None, None, Some(SamplePoll::Backlog), None]);
+    }
 
     #[test]
     fn rings_hold_an_interval_and_stay_small() {

@@ -11,7 +11,7 @@ use crate::{
     check::{BACKLOG, napis, nic, pct, polled, within},
     child::{Arrived, Nicmon},
     loads::{inode, napi_threads, plan, thread_ns},
-    tell,
+    perf, tell,
 };
 
 /// Modes of a NAPI.
@@ -37,7 +37,7 @@ pub(crate) fn threaded() -> Result<()> {
     let used = || pids.iter().map(|pid| thread_ns(*pid)).sum::<Result<u64>>();
     let load = UdpLoad::start(&pair, plan(0))?;
 
-    let mut nicmon = Nicmon::start(&[])?;
+    let mut nicmon = Nicmon::start(&["-F", perf::NICMON_HZ])?;
     nicmon.more(1)?;
     let before = used()?;
     nicmon.more(3)?;
@@ -66,14 +66,25 @@ pub(crate) fn threaded() -> Result<()> {
     ensure!(by_softirq.work == 0, "{} packets in softirqs though the NAPI has a thread", by_softirq.work);
     ensure!(by_thread.untimed == 0 && by_thread.ns > 0, "threaded polls have no time: {by_thread:?}");
     ensure!(within(by_thread.ns, thread, 20.0), "poll_ns {} but the thread ran {thread} ns", by_thread.ns);
+    let (mut sampled, mut stages) = (0, 0);
     for arrived in frames {
         let nic = nic(&arrived.frame, netns_of, name).context("the veth is missing")?;
         ensure!(nic.poll_ns.is_some_and(|ns| ns > 0), "poll_ns is {:?}", nic.poll_ns);
         ensure!(nic.threaded_est_ns == nic.poll_ns, "an estimate that is not marked as such: {nic:?}");
+        let est = nic.driver_est_ns.zip(nic.stack_est_ns).context("its polls are not sampled")?;
+        sampled += est.0 + est.1;
+        stages += nic.stages.iter().flatten().map(|stage| stage.samples).sum::<u64>();
         let shown: u64 = napis(nic).flat_map(|napi| &napi.cpus).map(|row| row.polls).sum();
         let on_cpus: Option<u64> = nic.cpus.iter().map(|row| row.polls).sum();
         ensure!(on_cpus == Some(shown), "{shown} polls of NAPIs, {on_cpus:?} on CPUs");
     }
+    tell("modes, threaded", &format!("{sampled} ns by samples, {stages} of them in its polls"));
+    // Two ways to estimate one thing, both by ticks (docs/kernel-notes.md).
+    ensure!(
+        sampled > thread / 2 && sampled < thread * 2,
+        "samples give {sampled} ns, the thread ran {thread}"
+    );
+    ensure!(stages > 20, "{stages} samples in its thread's polls");
     Ok(())
 }
 
