@@ -25,6 +25,9 @@ pub(super) struct DriverCode {
     /// The running kernel's modules.
     modules: PathBuf,
     derived: Option<Derived>,
+    /// Functions of drivers that were seen since kallsyms was last read, as long as there is a NIC of theirs: a NAPI that
+    /// is silent for long is forgotten, its driver's code stays where it is.
+    known: BTreeMap<String, (BTreeSet<u64>, BTreeSet<u64>)>,
 }
 
 /// What was made of one reading of kallsyms for some drivers.
@@ -36,7 +39,7 @@ struct Derived {
 
 impl DriverCode {
     pub(super) fn new(kernel: &str) -> Self {
-        Self { modules: PathBuf::from("/lib/modules").join(kernel), derived: None }
+        Self { modules: PathBuf::from("/lib/modules").join(kernel), derived: None, known: BTreeMap::new() }
     }
 
     /// Call stacks of network code; `None` while there are no symbols.
@@ -47,8 +50,13 @@ impl DriverCode {
     }
 
     /// The code of these NICs' drivers; `None` while there are no symbols.
-    fn of(&mut self, symbols: &mut Symbols, seeds: Vec<Seed>) -> Option<&Derived> {
+    fn of(&mut self, symbols: &Symbols, source: &Source, nics: &[Nic]) -> Option<&Derived> {
         let kallsyms = symbols.kallsyms()?;
+        if !self.derived.as_ref().is_some_and(|derived| Arc::ptr_eq(&derived.kallsyms, &kallsyms)) {
+            // Modules may have come and gone.
+            self.known.clear();
+        }
+        let seeds = self.seeds(source, nics);
         let holds = |derived: &Derived| Arc::ptr_eq(&derived.kallsyms, &kallsyms) && derived.seeds == seeds;
         if !self.derived.as_ref().is_some_and(holds) {
             // Most kernels have no such file.
@@ -58,20 +66,43 @@ impl DriverCode {
         }
         self.derived.as_ref()
     }
+
+    /// What is known of the functions of these NICs' drivers, by driver.
+    fn seeds(&mut self, source: &Source, nics: &[Nic]) -> Vec<Seed> {
+        let mut functions: HashMap<NicKey, Vec<DriverFunctions>> = HashMap::new();
+        for (key, of_napi) in source.driver_functions() {
+            functions.entry((key.netns, key.ifindex)).or_default().push(of_napi);
+        }
+        self.known.retain(|driver, _| nics.iter().any(|nic| nic.driver.as_ref() == Some(driver)));
+        for nic in nics {
+            let Some((driver, netns)) = nic.driver.as_ref().zip(nic.netns) else { continue };
+            let (polls, ops) = self.known.entry(driver.clone()).or_default();
+            for of_napi in functions.get(&(netns, nic.ifindex)).into_iter().flatten() {
+                polls.insert(of_napi.poll);
+                ops.extend(of_napi.ops.into_iter().filter(|function| *function != 0));
+            }
+        }
+        let seed = |(driver, (polls, ops)): (&String, &(BTreeSet<u64>, BTreeSet<u64>))| Seed {
+            driver: driver.clone(),
+            polls: polls.iter().copied().collect(),
+            ops: ops.iter().copied().collect(),
+        };
+        self.known.iter().map(seed).collect()
+    }
 }
 
 /// Adds to the NICs (all there are) what samples say of them, and says what their drivers cost; `None` where there are
 /// no symbols.
 pub(super) fn drivers(
     code: &mut DriverCode,
-    symbols: &mut Symbols,
+    symbols: &Symbols,
     source: &Source,
     samples: &Samples,
     filter: &Filter,
     nics: &mut [Nic],
     interval_ns: u64,
 ) -> Option<Vec<Driver>> {
-    let derived = code.of(symbols, seeds(source, nics))?;
+    let derived = code.of(symbols, source, nics)?;
     let shown = samples.taken.iter().filter(|sample| filter.shows_cpu(sample.cpu));
     let sorted = Sorted::sort(derived, shown);
     // Ticks that do not come are those of idle CPUs, which a virtual machine's host wakes late: not scaled for them.
@@ -91,29 +122,6 @@ pub(super) fn drivers(
         .collect();
     drivers.sort_by(|a, b| b.cost_cpu_pct.unwrap_or(-1.0).total_cmp(&a.cost_cpu_pct.unwrap_or(-1.0)));
     Some(drivers)
-}
-
-/// What is known of each driver's functions, by driver.
-fn seeds(source: &Source, nics: &[Nic]) -> Vec<Seed> {
-    let mut functions: HashMap<NicKey, Vec<DriverFunctions>> = HashMap::new();
-    for (key, of_napi) in source.driver_functions() {
-        functions.entry((key.netns, key.ifindex)).or_default().push(of_napi);
-    }
-    let mut seeds: BTreeMap<&str, (BTreeSet<u64>, BTreeSet<u64>)> = BTreeMap::new();
-    for nic in nics {
-        let Some((driver, netns)) = nic.driver.as_ref().zip(nic.netns) else { continue };
-        let (polls, ops) = seeds.entry(driver).or_default();
-        for of_napi in functions.get(&(netns, nic.ifindex)).into_iter().flatten() {
-            polls.insert(of_napi.poll);
-            ops.extend(of_napi.ops.into_iter().filter(|function| *function != 0));
-        }
-    }
-    let seed = |(driver, (polls, ops)): (&str, (BTreeSet<_>, BTreeSet<_>))| Seed {
-        driver: driver.to_owned(),
-        polls: polls.into_iter().collect(),
-        ops: ops.into_iter().collect(),
-    };
-    seeds.into_iter().map(seed).collect()
 }
 
 /// Whose poll a sample fell into.
