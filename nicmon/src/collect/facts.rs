@@ -1,7 +1,7 @@
 //! Facts of the host, now and at the frame before.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     time::{Duration, Instant},
 };
 
@@ -68,8 +68,10 @@ pub(super) struct Facts {
     readings: u64,
     pub(super) nic_irqs: NicIrqs,
     nic_irqs_read: Instant,
-    /// Interfaces have changed since.
+    /// Interfaces have changed since, or another action of an interrupt was seen.
     nic_irqs_due: bool,
+    /// Lines and actions that fired so far: a driver that sets its queues up anew takes others.
+    irqs_seen: HashSet<(u32, String)>,
     /// How many NAPIs were known at the reading before.
     napis: usize,
 }
@@ -100,6 +102,7 @@ impl Facts {
             nic_irqs: NicIrqs::read(&roots.sys).unwrap_or_default(),
             nic_irqs_read: Instant::now(),
             nic_irqs_due: false,
+            irqs_seen: HashSet::new(),
             napis: 0,
             roots,
         };
@@ -200,6 +203,14 @@ impl Facts {
             })
         };
         self.nic_irqs_due |= state(&self.links.now) != state(&self.links.before);
+    }
+
+    /// Looks again which interrupts belong to which NIC, if that may have changed.
+    pub(super) fn follow_irqs(&mut self, reading: &Reading) {
+        for activity in &reading.irqs {
+            let seen = (activity.irq, activity.action.clone());
+            self.nic_irqs_due |= self.irqs_seen.insert(seen);
+        }
         if self.nic_irqs_due && self.nic_irqs_read.elapsed() >= IRQS_AGAIN {
             self.nic_irqs = NicIrqs::read(&self.roots.sys).unwrap_or_default();
             self.nic_irqs_read = Instant::now();

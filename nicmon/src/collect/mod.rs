@@ -100,6 +100,8 @@ pub struct Options {
 pub struct Collector {
     source: Source,
     source_reason: Option<String>,
+    /// Whether CPUs are to be sampled.
+    is_sampling: bool,
     sampling_problem: Option<String>,
     driver_code: drivers::DriverCode,
     facts: Facts,
@@ -131,7 +133,8 @@ impl Collector {
         let Chosen { mut source, reason } = source::choose(&options, &facts, kernel)?;
         give_back_memory();
         let mut symbols = Symbols::new(facts.roots.proc.clone());
-        if !matches!(source, Source::Proc(_)) {
+        let is_proc = matches!(source, Source::Proc(_));
+        if !is_proc {
             symbols.read_in_background();
             if options.wait_for_symbols {
                 symbols.wait();
@@ -141,8 +144,10 @@ impl Collector {
 
         let reading = source.read(&facts)?;
         facts.read(&source)?;
-        threads.read(&facts.roots.proc, &reading);
         let sampled = source.sample_cpus(&facts.cpus_to_sample(&options.filter));
+        // Attaching took its time on a machine of many CPUs: the counters at the begin are to be of the begin.
+        facts.read(&source)?;
+        threads.read(&facts.roots.proc, &reading);
         // What was sampled before is of no frame, nor is what the start took.
         let last_own_cpu_ns = host::own::cpu_ns();
         let reading = source.read(&facts)?;
@@ -150,6 +155,7 @@ impl Collector {
         Ok(Self {
             source,
             source_reason: reason,
+            is_sampling: sampling.is_some() && !is_proc,
             sampling_problem: sampled.err().map(|error| first_line(&error)),
             driver_code: drivers::DriverCode::new(&facts.machine.kernel),
             facts,
@@ -186,14 +192,18 @@ impl Collector {
     /// # Errors
     /// The programs' counters or an indispensable fact cannot be read.
     pub fn frame(&mut self) -> Result<Frame, CollectError> {
-        let time = SystemTime::now();
+        // What the kernel may let us wait for comes first: interface counters are behind RTNL, which others may hold for
+        // long. Then this interval is longer, and the counters are still of it.
+        self.source.look_for_napis()?;
+        self.facts.read(&self.source)?;
         // Here ends the interval: what this frame takes to be made is of the next.
+        let time = SystemTime::now();
         let own_cpu_ns = host::own::cpu_ns();
         let mut reading = self.source.read(&self.facts)?;
         if let Some(samples) = &mut reading.samples {
             self.softirq_loop.find(&self.symbols, samples);
         }
-        self.facts.read(&self.source)?;
+        self.facts.follow_irqs(&reading);
         let thread_ns = self.threads.read(&self.facts.roots.proc, &reading);
         let interval_ns = reading.mono_ns.saturating_sub(self.last_mono_ns);
         self.last_mono_ns = reading.mono_ns;
@@ -208,7 +218,7 @@ impl Collector {
         }
         .assemble(&self.source, &irqs, &mut self.symbols);
         let mut costs = reading.samples.as_ref().and_then(|samples| {
-            let (code, symbols) = (&mut self.driver_code, &mut self.symbols);
+            let (code, symbols) = (&mut self.driver_code, &self.symbols);
             let mut costs =
                 drivers::drivers(code, symbols, &self.source, samples, &self.filter, &mut nics, interval_ns)?;
             // Else there would be packets that CPUs handled which are not sampled.
@@ -252,9 +262,8 @@ impl Collector {
             give_back_memory();
         }
         self.symbols.follow_modules();
-        if let Err(error) = self.source.sample_cpus(&self.facts.cpus_to_sample(&self.filter)) {
-            self.sampling_problem = Some(first_line(&error));
-        }
+        let attached = self.source.sample_cpus(&self.facts.cpus_to_sample(&self.filter));
+        self.sampling_problem = attached.err().map(|error| first_line(&error));
         self.seq += 1;
         Ok(frame)
     }
@@ -275,16 +284,25 @@ impl Collector {
                 reading::SampleEvent::Cycles => frame::SampleEvent::Cycles,
                 reading::SampleEvent::CpuClock => frame::SampleEvent::CpuClock,
             }),
-            drivers_reason: self.sampling_problem.clone().or_else(|| {
-                reading.samples.as_ref()?;
-                self.symbols.problem()
-            }),
+            drivers_reason: self.drivers_reason(reading),
             drivers_gap: None,
             sampling: reading.samples.as_ref().map(|samples| sampling(samples, interval_ns)),
             accounting: self.accounting,
             preempt_rt: machine.preempt_rt,
             drops: reading.drops.as_ref().map(|_| drops(reading, &mut self.symbols)),
         }
+    }
+
+    /// Why it is unknown what drivers cost; `None` where that is known, or not asked for.
+    fn drivers_reason(&self, reading: &Reading) -> Option<String> {
+        if !self.is_sampling {
+            return None;
+        }
+        let none = || {
+            let text = "no CPU that is shown is sampled: isolated ones and those without a tick only if -C names them";
+            reading.samples.is_none().then(|| text.to_owned())
+        };
+        self.sampling_problem.clone().or_else(none).or_else(|| self.symbols.problem())
     }
 
     fn own_cost(&mut self, reading: &Reading, own_cpu_ns: u64, interval_ns: u64) -> OwnCost {

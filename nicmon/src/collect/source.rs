@@ -82,6 +82,16 @@ impl Source {
         }
     }
 
+    /// Gets to know the NAPIs that were polled since the last reading.
+    #[cfg_attr(not(feature = "bpf"), expect(clippy::unnecessary_wraps, reason = "files know of none"))]
+    pub(super) fn look_for_napis(&mut self) -> Result<(), CollectError> {
+        match self {
+            #[cfg(feature = "bpf")]
+            Self::Bpf(probe) => Ok(probe.look_for_napis()?),
+            Self::Proc(_) => Ok(()),
+        }
+    }
+
     /// All NAPIs that are known, whether or not they were polled lately, and their device's name at first sight.
     pub(super) fn known_napis(&self) -> Box<dyn Iterator<Item = (&NapiKey, String)> + '_> {
         match self {
