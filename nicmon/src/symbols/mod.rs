@@ -27,6 +27,8 @@ pub use self::{
 
 /// The shortest time between two readings of kallsyms, each of which takes a good part of 100 ms.
 const AGAIN: Duration = Duration::from_secs(10);
+/// The same where they could not be read: most likely they cannot be in a minute either.
+const AGAIN_AFTER_FAILURE: Duration = Duration::from_mins(1);
 /// How long one waits for a reading.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The same after modules came or went: until then what is known of modules' addresses may be wrong.
@@ -138,7 +140,8 @@ impl Symbols {
 
     /// Starts to read kallsyms, unless that was done a moment ago; says whether it did.
     pub fn read_in_background(&mut self) -> bool {
-        self.start(AGAIN)
+        let has_failed = lock(&self.read).problem.is_some();
+        self.start(if has_failed { AGAIN_AFTER_FAILURE } else { AGAIN })
     }
 
     fn start(&mut self, again: Duration) -> bool {
