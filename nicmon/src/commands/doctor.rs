@@ -9,6 +9,7 @@ use super::{Failure, output::print};
 use crate::{
     host::cpus,
     probe::{AttachKind, Options, Probe, ProbeError},
+    reading::{HowToSample, SampleEvent, Samples},
 };
 use crate::{
     host::{
@@ -127,7 +128,7 @@ fn lockdown(sys: &Path) -> String {
                 .to_owned()
         }
         Some((mode, _)) => format!("{mode}, which lets nicmon work"),
-        None => "none seen".to_owned(),
+        None => "none seen; /sys/kernel/security would tell, where securityfs is mounted".to_owned(),
     }
 }
 
@@ -200,15 +201,17 @@ fn program_lines(roots: &Roots, preempt_rt: bool, kernel: &KernelBtf) -> Vec<(St
         cpus: highest + 1,
         preempt_rt,
         latency: true,
-        sampling: None,
+        sampling: Some(HowToSample { frequency: 99, stacks: false }),
         interval: std::time::Duration::ZERO,
         log: false,
     };
     let mut lines = Vec::new();
+    let mut samples = None;
     let mut works = false;
     for (kind, what) in [(AttachKind::TpBtf, "BTF tracepoints"), (AttachKind::RawTp, "raw tracepoints")] {
         let (state, found) = match Probe::attach_as(kind, options, kernel) {
-            Ok(probe) => {
+            Ok(mut probe) => {
+                samples.get_or_insert_with(|| sample_line(roots, &mut probe));
                 let statistics = if probe.costs().is_some() { "" } else { "; the cost of a run is unknown" };
                 let used = if works { ", not needed" } else { ", used" };
                 works = true;
@@ -222,7 +225,30 @@ fn program_lines(roots: &Roots, preempt_rt: bool, kernel: &KernelBtf) -> Vec<(St
         };
         lines.push((state, what, found));
     }
+    lines.extend(samples.map(|(state, found)| (state, "samples", found)));
     lines
+}
+
+/// Samples the CPUs for a moment.
+#[cfg(feature = "bpf")]
+fn sample_line(roots: &Roots, probe: &mut Probe) -> (State, String) {
+    let online = cpus::online(&roots.sys).unwrap_or_default();
+    let samples = probe.sample_cpus(&online).and_then(|()| probe.read()).map(|reading| reading.samples);
+    match samples {
+        Ok(Some(Samples { event: SampleEvent::Cycles, cpus, .. })) => {
+            (State::Ok, format!("by cycles, on {cpus} of {} CPUs", online.len()))
+        }
+        Ok(Some(Samples { cpus, .. })) => (
+            State::Ok,
+            format!(
+                "by a timer (cpu-clock), on {cpus} of {} CPUs: no hardware counts cycles here, and code with \
+                 interrupts off gets no samples; interrupt handlers are timed all the same",
+                online.len()
+            ),
+        ),
+        Ok(None) => (State::Off, "what drivers cost is null".to_owned()),
+        Err(error) => (State::Off, format!("what drivers cost is null: {}", first_line(&error))),
+    }
 }
 
 /// What failed and why; what to do stands in the lines of the capabilities.
