@@ -32,7 +32,7 @@ use self::{
 #[cfg(feature = "bpf")]
 use crate::probe::{Probe, ProbeError};
 use crate::{
-    frame::{self, Accounting, Drop, DropLocation, Frame, Host, OwnCost, SCHEMA, Sampling, pct_of},
+    frame::{self, Accounting, CpuStat, Drop, DropLocation, Frame, Host, OwnCost, SCHEMA, Sampling, pct_of},
     host::{
         self, Roots,
         btf::{KERNEL_BTF, KernelBtf},
@@ -144,7 +144,7 @@ impl Collector {
 
         let reading = source.read(&facts)?;
         facts.read(&source)?;
-        let sampled = source.sample_cpus(&facts.cpus_to_sample(&options.filter));
+        let sampled = source.sample_cpus(&facts.cpus_to_sample(&options.filter), &[]);
         // Attaching took its time on a machine of many CPUs: the counters at the begin are to be of the begin.
         facts.read(&source)?;
         threads.read(&facts.roots.proc, &reading);
@@ -262,7 +262,8 @@ impl Collector {
             give_back_memory();
         }
         self.symbols.follow_modules();
-        let attached = self.source.sample_cpus(&self.facts.cpus_to_sample(&self.filter));
+        let wanted = self.facts.cpus_to_sample(&self.filter);
+        let attached = self.source.sample_cpus(&wanted, &busy_ns(&frame));
         self.sampling_problem = attached.err().map(|error| first_line(&error));
         self.seq += 1;
         Ok(frame)
@@ -318,6 +319,19 @@ impl Collector {
             bpf_gap_ns: None,
         }
     }
+}
+
+/// For how long each CPU was busy, by the kernel's accounting.
+fn busy_ns(frame: &Frame) -> Vec<(u32, u64)> {
+    let busy_ns = |stat: &CpuStat| {
+        let CpuStat { user_pct, system_pct, softirq_pct, irq_pct, iowait_pct: _, idle_pct: _, steal_pct: _ } =
+            *stat;
+        let pct = (user_pct + system_pct + softirq_pct + irq_pct).clamp(0.0, 100.0);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a part of the interval")]
+        let ns = (frame.interval_ns as f64 * pct / 100.0) as u64;
+        ns
+    };
+    frame.cpus.iter().filter_map(|cpu| Some((cpu.cpu, busy_ns(cpu.stat.as_ref()?)))).collect()
 }
 
 /// What errors say beyond their first line stands in `nicmon doctor`.

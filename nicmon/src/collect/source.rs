@@ -110,15 +110,15 @@ impl Source {
         }
     }
 
-    /// Samples these CPUs and no others.
+    /// Samples these CPUs and no others. `busy_ns` is for how long each was busy, by the kernel.
     #[cfg_attr(
         not(feature = "bpf"),
         expect(unused_variables, clippy::unnecessary_wraps, reason = "files sample nothing")
     )]
-    pub(super) fn sample_cpus(&mut self, cpus: &[u32]) -> Result<(), CollectError> {
+    pub(super) fn sample_cpus(&mut self, cpus: &[u32], busy_ns: &[(u32, u64)]) -> Result<(), CollectError> {
         match self {
             #[cfg(feature = "bpf")]
-            Self::Bpf(probe) => Ok(probe.sample_cpus(cpus)?),
+            Self::Bpf(probe) => Ok(probe.sample_cpus(cpus, busy_ns)?),
             Self::Proc(_) => Ok(()),
         }
     }

@@ -233,7 +233,7 @@ fn program_lines(roots: &Roots, preempt_rt: bool, kernel: &KernelBtf) -> Vec<(St
 #[cfg(feature = "bpf")]
 fn sample_line(roots: &Roots, probe: &mut Probe) -> (State, String) {
     let online = cpus::online(&roots.sys).unwrap_or_default();
-    let samples = probe.sample_cpus(&online).and_then(|()| probe.read()).map(|reading| reading.samples);
+    let samples = probe.sample_cpus(&online, &[]).and_then(|()| probe.read()).map(|reading| reading.samples);
     match samples {
         Ok(Some(Samples { event: SampleEvent::Cycles, cpus, .. })) => {
             (State::Ok, format!("by cycles, on {cpus} of {} CPUs", online.len()))

@@ -62,7 +62,7 @@ impl Probe {
 
         let cpus: Vec<CpuActivity> =
             states.iter().zip(&self.before.cpus).map(|(now, before)| cpu_between(now, before)).collect();
-        let samples = self.read_samples(&cpus, &napis, mono_ns);
+        let samples = self.read_samples(&cpus, &napis);
         let mut runs = self.count_runs(&states, &cpus, &napis);
         runs.extend(
             samples.as_ref().map(|samples| (ProgramId::Sample, samples.taken.len() as u64 + samples.lost)),
@@ -201,15 +201,10 @@ impl Probe {
         active
     }
 
-    fn read_samples(
-        &mut self,
-        activity: &[CpuActivity],
-        active: &[NapiActivity],
-        mono_ns: u64,
-    ) -> Option<Samples> {
+    fn read_samples(&mut self, activity: &[CpuActivity], active: &[NapiActivity]) -> Option<Samples> {
         let Self { sampler, napis, cpus, .. } = self;
         let napi_of = napis.iter().map(|(key, info)| (info.slot, *key)).collect();
-        let mut samples = sampler.as_mut()?.read(cpus, &napi_of, mono_ns)?;
+        let mut samples = sampler.as_mut()?.read(cpus, &napi_of)?;
         samples.file_threads(activity, active);
         Some(samples)
     }

@@ -14,19 +14,16 @@ use nicmon_common::{
 };
 
 use super::{Probe, ProbeError, ProgramId, mapped::MappedArray, reading::text};
-use crate::{
-    host::monotonic_ns,
-    reading::{
-        CpuActivity, HowToSample, NapiActivity, PollActivity, SampleEvent, SampleKind, SamplePoll, Samples,
-        TakenSample,
-    },
+use crate::reading::{
+    CpuActivity, HowToSample, NapiActivity, PollActivity, SampleEvent, SampleKind, SamplePoll, Samples,
+    TakenSample,
 };
 
 /// Name of the program.
 const PROGRAM: &str = ProgramId::Sample.name();
 /// Memory that all rings together may take.
 const RING_BYTES: usize = 64 << 20;
-/// Samples that a CPU misses in a row before its event is taken for dead.
+/// Samples that a busy CPU misses in a row before its event is taken for dead.
 const DEAD_AFTER: u64 = 100;
 /// Even for short intervals the rings hold so many seconds, lest a reader that is late loses any.
 const LEAST_SECONDS: u64 = 5;
@@ -53,8 +50,8 @@ pub(super) struct Sampler {
     links: HashMap<u32, PerfEventLinkId>,
     /// By CPU: samples taken when its ring was read last.
     read: Vec<u32>,
-    /// By CPU: since when (`CLOCK_MONOTONIC`, ns) no sample came, as far as is known.
-    silent_since: Vec<u64>,
+    /// By CPU: for how long it was busy since its last sample.
+    silent_ns: Vec<u64>,
 }
 
 impl Sampler {
@@ -65,8 +62,8 @@ impl Sampler {
         slots: u32,
         cpus: usize,
     ) -> Self {
-        let (links, read, silent_since) = (HashMap::new(), vec![0; cpus], vec![0; cpus]);
-        Self { frequency, event: SampleEvent::Cycles, ring, stacks, slots, links, read, silent_since }
+        let (links, read, silent_ns) = (HashMap::new(), vec![0; cpus], vec![0; cpus]);
+        Self { frequency, event: SampleEvent::Cycles, ring, stacks, slots, links, read, silent_ns }
     }
 
     /// What was sampled since the last call; `None` where no CPU is sampled.
@@ -74,7 +71,6 @@ impl Sampler {
         &mut self,
         cpus: &MappedArray<CpuState>,
         napi_of: &HashMap<u32, NapiKey>,
-        mono_ns: u64,
     ) -> Option<Samples> {
         if self.links.is_empty() {
             return None;
@@ -93,7 +89,7 @@ impl Sampler {
             let first = now.wrapping_sub(new.min(self.slots));
             *read = now;
             if new > 0 {
-                self.silent_since[cpu] = mono_ns;
+                self.silent_ns[cpu] = 0;
             }
             let begin = samples.taken.len();
             for back in 0..now.wrapping_sub(first) {
@@ -118,13 +114,20 @@ impl Sampler {
         Some(samples)
     }
 
-    /// Whether a CPU's event is dead: the timer should have fired [`DEAD_AFTER`] times, and never did. That of a CPU
-    /// that went offline stays dead when it comes back, be it before anybody has looked.
-    fn is_dead(&self, cpu: u32, now_ns: u64) -> bool {
-        let since = self.silent_since.get(cpu as usize).copied().unwrap_or(now_ns);
+    /// CPUs whose event is dead: [`DEAD_AFTER`] samples were due while they were busy, and none came. The event of a CPU
+    /// that goes offline stays dead when it comes back, which may be before anybody has looked.
+    fn dead(&mut self, busy_ns: &[(u32, u64)]) -> Vec<u32> {
         let patience_ns = DEAD_AFTER * 1_000_000_000 / u64::from(self.frequency.max(1));
-        // An idle CPU counts no cycles.
-        self.event == SampleEvent::CpuClock && now_ns.saturating_sub(since) > patience_ns
+        let mut dead = Vec::new();
+        for (cpu, busy_ns) in busy_ns {
+            let Some(silent_ns) = self.silent_ns.get_mut(*cpu as usize) else { continue };
+            *silent_ns = silent_ns.saturating_add(*busy_ns);
+            if *silent_ns > patience_ns {
+                *silent_ns = 0;
+                dead.push(*cpu);
+            }
+        }
+        dead
     }
 }
 
@@ -175,22 +178,29 @@ impl Samples {
 
 impl Probe {
     /// Samples these CPUs and no others. Those that are new begin to be sampled now; a CPU that cannot be is left out.
+    /// `busy_ns` is for how long each CPU was busy since the last call, by the kernel: one that was, and gave no sample,
+    /// is sampled anew.
     ///
     /// # Errors
     /// None can be sampled.
-    pub fn sample_cpus(&mut self, wanted: &[u32]) -> Result<(), ProbeError> {
+    pub fn sample_cpus(&mut self, wanted: &[u32], busy_ns: &[(u32, u64)]) -> Result<(), ProbeError> {
         let Some(mut sampler) = self.sampler.take() else { return Ok(()) };
-        let result = self.attach_samplers(&mut sampler, wanted);
+        let result = self.attach_samplers(&mut sampler, wanted, busy_ns);
         self.sampler = Some(sampler);
         result
     }
 
-    fn attach_samplers(&mut self, sampler: &mut Sampler, wanted: &[u32]) -> Result<(), ProbeError> {
+    fn attach_samplers(
+        &mut self,
+        sampler: &mut Sampler,
+        wanted: &[u32],
+        busy_ns: &[(u32, u64)],
+    ) -> Result<(), ProbeError> {
         let Some(Program::PerfEvent(program)) = self.ebpf.program_mut(PROGRAM) else {
             return Err(ProbeError::Object { what: PROGRAM });
         };
-        let now_ns = monotonic_ns();
-        let is_gone = |cpu: &&u32| !wanted.contains(cpu) || sampler.is_dead(**cpu, now_ns);
+        let dead = sampler.dead(busy_ns);
+        let is_gone = |cpu: &&u32| !wanted.contains(cpu) || dead.contains(cpu);
         let gone: Vec<u32> = sampler.links.keys().filter(is_gone).copied().collect();
         for cpu in gone {
             if let Some(link) = sampler.links.remove(&cpu) {
@@ -215,9 +225,6 @@ impl Probe {
             match attached {
                 Ok(link) => {
                     sampler.links.insert(*cpu, link);
-                    if let Some(silent_since) = sampler.silent_since.get_mut(*cpu as usize) {
-                        *silent_since = now_ns;
-                    }
                 }
                 Err(source) => failed = Some(source),
             }
