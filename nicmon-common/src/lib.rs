@@ -202,14 +202,12 @@ pub struct IrqInfo {
     pub name: [u8; ACTION_LEN],
 }
 
-/// What a CPU was doing at one moment.
+/// What a CPU was doing at one moment. All stand for the same: events are sampled at a fixed period.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Sample {
     /// Address of the instruction.
     pub address: u64,
-    /// The event's period: what the sample stands for.
-    pub weight: u64,
     /// The current thread.
     pub pid: u32,
     /// One of the `SAMPLE_*`.

@@ -40,7 +40,6 @@ pub fn sample(ctx: &PerfEventContext) -> u32 {
         let pid_tgid = bpf_get_current_pid_tgid();
         let pid = pid_tgid as u32;
         (*entry).address = data.regs.rip;
-        (*entry).weight = data.sample_period;
         (*entry).pid = pid;
         let kind = kind(this.state, data.regs.cs & 3 != 0, pid);
         (*entry).kind = kind;

@@ -59,6 +59,11 @@ fn bounds_ns(frame: &Frame, driver: &Driver) -> Option<[f64; 2]> {
     let exact = driver.hardirq_ns? as f64;
     let share = driver.busy_share_ci_pct?;
     let frequency = frame.host.sampling?.frequency_per_s?.max(1);
-    let busy_ns = known_time(frame, driver).busy as f64 * 1e9 / f64::from(frequency);
+    // A sample by cycles stands for as much time as the CPUs took for these, which the estimate knows.
+    let ns_per_sample = match driver.samples.zip(driver.sampled_est_ns) {
+        Some((samples, ns)) if samples > 0 => ns as f64 / samples as f64,
+        _ => 1e9 / f64::from(frequency),
+    };
+    let busy_ns = known_time(frame, driver).busy as f64 * ns_per_sample;
     Some(share.map(|pct| exact + pct / 100.0 * busy_ns))
 }

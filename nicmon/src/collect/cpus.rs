@@ -40,6 +40,17 @@ pub(super) fn cpus(
         .collect()
 }
 
+/// For how long each CPU was busy; without those that have only come online. What was stolen was no work of the CPU.
+pub(super) fn busy_ns(cpus: &[Cpu], interval_ns: u64) -> Vec<(u32, u64)> {
+    let busy_ns = |stat: &CpuStat| {
+        let pct = (100.0 - stat.idle_pct - stat.iowait_pct - stat.steal_pct).clamp(0.0, 100.0);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a part of the interval")]
+        let ns = (interval_ns as f64 * pct / 100.0) as u64;
+        ns
+    };
+    cpus.iter().filter_map(|cpu| Some((cpu.cpu, busy_ns(cpu.stat.as_ref()?)))).collect()
+}
+
 /// Shares of the interval, not of the ticks counted: a tick may fall just beside it, hence the bound.
 fn stat(now: &CpuTicks, before: &CpuTicks, interval_ns: u64) -> CpuStat {
     let interval_ticks = interval_ns as f64 * ticks_per_second() as f64 / 1e9;

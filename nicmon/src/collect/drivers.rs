@@ -13,7 +13,7 @@ use crate::{
         Companion, Context, Driver, Nic, NicCounters, Origin, SampledFunction, SampledStack, Share, Stage,
         StageShare, ns_per, pct_of,
     },
-    reading::{DriverFunctions, SampleKind, SamplePoll, Samples, TakenSample},
+    reading::{DriverFunctions, SampleEvent, SampleKind, SamplePoll, Samples, TakenSample},
     symbols::{self, BuiltinRanges, DriverText, Kallsyms, Seed, Symbols, stage_of},
 };
 
@@ -91,37 +91,63 @@ impl DriverCode {
     }
 }
 
-/// Adds to the NICs (all there are) what samples say of them, and says what their drivers cost; `None` where there are
-/// no symbols.
-pub(super) fn drivers(
-    code: &mut DriverCode,
-    symbols: &Symbols,
-    source: &Source,
-    samples: &Samples,
-    filter: &Filter,
-    nics: &mut [Nic],
+/// The samples of an interval.
+pub(super) struct Sampled<'a> {
+    samples: &'a Samples,
+    /// What each stands for.
+    period_ns: f64,
     interval_ns: u64,
-) -> Option<Vec<Driver>> {
-    let derived = code.of(symbols, source, nics)?;
-    let shown = samples.taken.iter().filter(|sample| filter.shows_cpu(sample.cpu));
-    let sorted = Sorted::sort(derived, shown);
-    // Ticks that do not come are those of idle CPUs, which a virtual machine's host wakes late: not scaled for them.
-    let period_ns = 1e9 / f64::from(samples.frequency.max(1));
-    for nic in nics.iter_mut() {
-        sorted.of_polls(&derived.text, nic, period_ns);
+}
+
+impl<'a> Sampled<'a> {
+    /// `busy_ns` is for how long each CPU was busy, by the kernel.
+    pub(super) fn of(samples: &'a Samples, busy_ns: &[(u32, u64)], interval_ns: u64) -> Self {
+        Self { samples, period_ns: ns_per_sample(samples, busy_ns), interval_ns }
     }
-    let mut drivers: Vec<Driver> = derived
-        .seeds
-        .iter()
-        .map(|Seed { driver, polls, .. }| {
-            let mut own: Vec<&mut Nic> =
-                nics.iter_mut().filter(|nic| nic.driver.as_ref() == Some(driver)).collect();
-            sorted.share_out(&derived.text, driver, &mut own, period_ns);
-            sorted.driver(&derived.text, driver, &own, !polls.is_empty(), period_ns, interval_ns)
-        })
-        .collect();
-    drivers.sort_by(|a, b| b.cost_cpu_pct.unwrap_or(-1.0).total_cmp(&a.cost_cpu_pct.unwrap_or(-1.0)));
-    Some(drivers)
+
+    /// Adds to the NICs (all there are) what samples say of them, and says what their drivers cost; `None` where there are
+    /// no symbols.
+    pub(super) fn drivers(
+        &self,
+        code: &mut DriverCode,
+        symbols: &Symbols,
+        source: &Source,
+        filter: &Filter,
+        nics: &mut [Nic],
+    ) -> Option<Vec<Driver>> {
+        let Self { samples, period_ns, interval_ns } = *self;
+        let derived = code.of(symbols, source, nics)?;
+        let shown = samples.taken.iter().filter(|sample| filter.shows_cpu(sample.cpu));
+        let sorted = Sorted::sort(derived, shown);
+        for nic in nics.iter_mut() {
+            sorted.of_polls(&derived.text, nic, period_ns);
+        }
+        let mut drivers: Vec<Driver> = derived
+            .seeds
+            .iter()
+            .map(|Seed { driver, polls, .. }| {
+                let mut own: Vec<&mut Nic> =
+                    nics.iter_mut().filter(|nic| nic.driver.as_ref() == Some(driver)).collect();
+                sorted.share_out(&derived.text, driver, &mut own, period_ns);
+                sorted.driver(&derived.text, driver, &own, !polls.is_empty(), period_ns, interval_ns)
+            })
+            .collect();
+        drivers.sort_by(|a, b| b.cost_cpu_pct.unwrap_or(-1.0).total_cmp(&a.cost_cpu_pct.unwrap_or(-1.0)));
+        Some(drivers)
+    }
+}
+
+/// What a sample stands for. Of a timer it is its period: ticks that do not come are those of idle CPUs, which a virtual
+/// machine's host wakes late. How long so many cycles take depends on how fast the CPUs were, so there the busy samples
+/// share the time in which the CPUs were busy.
+fn ns_per_sample(samples: &Samples, busy_ns: &[(u32, u64)]) -> f64 {
+    let nominal = 1e9 / f64::from(samples.frequency.max(1));
+    let busy = samples.taken.iter().filter(|sample| sample.kind != SampleKind::Idle).count();
+    let busy_ns: u64 = busy_ns.iter().map(|(_, ns)| ns).sum();
+    match samples.event {
+        SampleEvent::Cycles if busy > 0 && busy_ns > 0 => busy_ns as f64 / busy as f64,
+        _ => nominal,
+    }
 }
 
 /// Whose poll a sample fell into.
@@ -373,4 +399,40 @@ fn packets_of(counters: &NicCounters) -> Option<u64> {
 
 fn bytes_of(counters: &NicCounters) -> Option<u64> {
     Some(counters.rx_bytes?.saturating_add(counters.tx_bytes?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_sample_stands_for() {
+        let sample = |kind| TakenSample {
+            cpu: 0,
+            address: 0,
+            kind,
+            poll: None,
+            pid: 0,
+            comm: String::new(),
+            stack: Vec::new(),
+        };
+        let samples = |event, taken: &[SampleKind]| Samples {
+            event,
+            frequency: 100,
+            cpus: 2,
+            taken: taken.iter().map(|kind| sample(*kind)).collect(),
+            lost: 0,
+        };
+        let taken = [SampleKind::User, SampleKind::Idle, SampleKind::Task, SampleKind::Softirq(3)];
+        let close = |value: f64, expected: f64| (value - expected).abs() < 1e-6;
+        let busy = [(0, 50_000_000), (1, 10_000_000)];
+        assert!(close(ns_per_sample(&samples(SampleEvent::CpuClock, &taken), &busy), 1e7));
+        // At half the speed, or of a CPU that is busy for longer, the same cycles take longer.
+        assert!(close(ns_per_sample(&samples(SampleEvent::Cycles, &taken), &busy), 2e7));
+        assert!(
+            close(ns_per_sample(&samples(SampleEvent::Cycles, &[]), &busy), 1e7),
+            "there is nothing to share"
+        );
+        assert!(close(ns_per_sample(&samples(SampleEvent::Cycles, &taken), &[]), 1e7), "nobody knows");
+    }
 }

@@ -32,7 +32,7 @@ use self::{
 #[cfg(feature = "bpf")]
 use crate::probe::{Probe, ProbeError};
 use crate::{
-    frame::{self, Accounting, CpuStat, Drop, DropLocation, Frame, Host, OwnCost, SCHEMA, Sampling, pct_of},
+    frame::{self, Accounting, Drop, DropLocation, Frame, Host, OwnCost, SCHEMA, Sampling, pct_of},
     host::{
         self, Roots,
         btf::{KERNEL_BTF, KernelBtf},
@@ -208,6 +208,8 @@ impl Collector {
         let interval_ns = reading.mono_ns.saturating_sub(self.last_mono_ns);
         self.last_mono_ns = reading.mono_ns;
 
+        let cpus = cpus::cpus(&reading, &self.facts, &self.filter, interval_ns, self.latency);
+        let busy_ns = cpus::busy_ns(&cpus, interval_ns);
         let irqs = irqs::irqs(&reading, &self.facts, &self.filter);
         let mut nics = nics::Nics {
             reading: &reading,
@@ -219,8 +221,8 @@ impl Collector {
         .assemble(&self.source, &irqs, &mut self.symbols);
         let mut costs = reading.samples.as_ref().and_then(|samples| {
             let (code, symbols) = (&mut self.driver_code, &self.symbols);
-            let mut costs =
-                drivers::drivers(code, symbols, &self.source, samples, &self.filter, &mut nics, interval_ns)?;
+            let sampled = drivers::Sampled::of(samples, &busy_ns, interval_ns);
+            let mut costs = sampled.drivers(code, symbols, &self.source, &self.filter, &mut nics)?;
             // Else there would be packets that CPUs handled which are not sampled.
             if samples.cpus as usize == self.facts.stat.now.len() {
                 drivers::count_traffic(&mut costs, &nics);
@@ -234,7 +236,6 @@ impl Collector {
         }
         let samples = reading.samples.as_ref().filter(|_| self.stacks);
         let stacks = samples.and_then(|samples| self.driver_code.stacks(samples, &self.filter));
-        let cpus = cpus::cpus(&reading, &self.facts, &self.filter, interval_ns, self.latency);
         let frame = Frame {
             schema: SCHEMA.to_owned(),
             seq: self.seq,
@@ -263,7 +264,7 @@ impl Collector {
         }
         self.symbols.follow_modules();
         let wanted = self.facts.cpus_to_sample(&self.filter);
-        let attached = self.source.sample_cpus(&wanted, &busy_ns(&frame));
+        let attached = self.source.sample_cpus(&wanted, &busy_ns);
         self.sampling_problem = attached.err().map(|error| first_line(&error));
         self.seq += 1;
         Ok(frame)
@@ -319,19 +320,6 @@ impl Collector {
             bpf_gap_ns: None,
         }
     }
-}
-
-/// For how long each CPU was busy, by the kernel's accounting.
-fn busy_ns(frame: &Frame) -> Vec<(u32, u64)> {
-    let busy_ns = |stat: &CpuStat| {
-        let CpuStat { user_pct, system_pct, softirq_pct, irq_pct, iowait_pct: _, idle_pct: _, steal_pct: _ } =
-            *stat;
-        let pct = (user_pct + system_pct + softirq_pct + irq_pct).clamp(0.0, 100.0);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a part of the interval")]
-        let ns = (frame.interval_ns as f64 * pct / 100.0) as u64;
-        ns
-    };
-    frame.cpus.iter().filter_map(|cpu| Some((cpu.cpu, busy_ns(cpu.stat.as_ref()?)))).collect()
 }
 
 /// What errors say beyond their first line stands in `nicmon doctor`.

@@ -3,11 +3,14 @@
 use nicmon_common::NapiKey;
 
 use super::{CollectError, Options, SourceChoice, counts::Counts, facts::Facts};
-#[cfg(feature = "bpf")]
-use crate::probe::{self, Probe, ProbeError};
 use crate::{
     host::btf::{BtfError, KernelBtf},
     reading::{DriverFunctions, Reading},
+};
+#[cfg(feature = "bpf")]
+use crate::{
+    host::cpus,
+    probe::{self, Probe, ProbeError},
 };
 
 /// What gives a [`Reading`] a call.
@@ -40,6 +43,7 @@ pub(super) fn choose(
         preempt_rt: facts.machine.preempt_rt,
         latency: options.latency,
         sampling: options.sampling,
+        cpu_hz: cpus::highest_hz(&facts.roots.proc, &facts.roots.sys),
         interval: options.interval,
         log: options.kernel_log,
     };

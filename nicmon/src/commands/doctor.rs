@@ -202,6 +202,7 @@ fn program_lines(roots: &Roots, preempt_rt: bool, kernel: &KernelBtf) -> Vec<(St
         preempt_rt,
         latency: true,
         sampling: Some(HowToSample { frequency: 99, stacks: false }),
+        cpu_hz: cpus::highest_hz(&roots.proc, &roots.sys),
         interval: std::time::Duration::ZERO,
         log: false,
     };

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 /// How the CPUs were sampled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Sampling {
-    /// Samples that were asked for, a second and CPU; `null` in a report of frames that differ in it.
+    /// Samples that were asked for, a second and CPU (with `cycles` of a busy one at its highest frequency); `null` in a
+    /// report of frames that differ in it.
     pub frequency_per_s: Option<u32>,
     /// Number of CPUs that are sampled: not isolated ones, nor those that run without a tick.
     pub cpus: u32,
@@ -62,7 +63,8 @@ pub struct Driver {
     pub busy_share_ci_pct: Option<[f64; 2]>,
     /// Time of its interrupt handlers, exact; `null` where those of one of its NICs are not known.
     pub hardirq_ns: Option<u64>,
-    /// Time of its code outside hard irqs, estimated from `samples`.
+    /// Time of its code outside hard irqs, estimated from `samples`: each stands for the timer's period, or with `cycles`
+    /// for an equal part of the time in which the CPUs were busy, by the kernel's accounting.
     pub sampled_est_ns: Option<u64>,
     /// `hardirq_ns` and `sampled_est_ns` in percent of one CPU: an estimate as far as the latter is one.
     pub cost_cpu_pct: Option<f64>,

@@ -1,6 +1,6 @@
 //! Lists of CPUs.
 
-use std::path::Path;
+use std::{fs, path::Path};
 
 use super::{Error, read_line};
 
@@ -94,6 +94,26 @@ pub fn online(sys: &Path) -> Result<Vec<u32>, Error> {
 /// The file cannot be read, or holds no list.
 pub fn possible(sys: &Path) -> Result<Vec<u32>, Error> {
     read_list(sys, "possible")
+}
+
+/// Cycles a second of the fastest CPU: its highest by cpufreq, or where there is none, what `/proc/cpuinfo` says now. `None`
+/// where neither tells.
+pub fn highest_hz(proc: &Path, sys: &Path) -> Option<u64> {
+    let highest_khz = |cpu: &u32| -> Option<u64> {
+        let file = sys.join(format!("devices/system/cpu/cpu{cpu}/cpufreq/cpuinfo_max_freq"));
+        read_line(&file).ok()?.parse().ok()
+    };
+    let cpufreq = online(sys).unwrap_or_default().iter().filter_map(highest_khz).max();
+    let cpuinfo = || {
+        let text = fs::read_to_string(proc.join("cpuinfo")).ok()?;
+        let mhz = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("cpu MHz")?.split_once(':')?.1.trim().parse().ok());
+        let mhz: f64 = mhz.fold(0.0, f64::max);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive number")]
+        (mhz > 0.0).then_some((mhz * 1e3) as u64)
+    };
+    cpufreq.or_else(cpuinfo)?.checked_mul(1000).filter(|hz| *hz > 0)
 }
 
 /// CPUs that are isolated or run without a tick.

@@ -29,7 +29,13 @@ pub use self::{
     error::ProbeError,
     programs::{AttachKind, ProgramId},
 };
-use self::{mapped::MappedArray, object::Setup, reading::Before, sampling::Sampler, slots::Slots};
+use self::{
+    mapped::MappedArray,
+    object::Setup,
+    reading::Before,
+    sampling::{Periods, Sampler},
+    slots::Slots,
+};
 use crate::{
     host::btf::{KERNEL_BTF, KernelBtf},
     reading::{DriverFunctions, HowToSample},
@@ -46,6 +52,8 @@ pub struct Options {
     pub latency: bool,
     /// How to sample the CPUs; `None` for not at all.
     pub sampling: Option<HowToSample>,
+    /// Cycles a second of a CPU at its fastest, if that is known.
+    pub cpu_hz: Option<u64>,
     /// The time between readings, by which the rings of samples are sized.
     pub interval: std::time::Duration,
     /// Log rare kernel-side events through [`Probe::take_logger`].
@@ -164,8 +172,10 @@ impl Probe {
             let loaded = program_mut(&mut probe.ebpf, kind, program.name())?;
             programs::attach(loaded, program.name(), program.name())?;
         }
-        probe.sampler =
-            options.sampling.map(|how| Sampler::new(how.frequency, ring, stacks, sample_slots, possible));
+        probe.sampler = options.sampling.map(|how| {
+            let periods = Periods::of(how.frequency, options.cpu_hz);
+            Sampler::new(how.frequency, periods, ring, stacks, sample_slots, possible)
+        });
         probe.calibrate();
         Ok(probe)
     }

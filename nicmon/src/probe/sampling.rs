@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use aya::programs::{
-    PerfEvent, Program,
+    PerfEvent, Program, ProgramError,
     perf_event::{
         HardwareEvent, PerfEventConfig, PerfEventLinkId, PerfEventScope, SamplePolicy, SoftwareEvent,
     },
@@ -39,9 +39,30 @@ pub(super) fn slots(how: HowToSample, interval: std::time::Duration, cpus: u32) 
     u32::try_from(wanted.min(most)).unwrap_or(1)
 }
 
+/// After how many of them an event gives a sample. A fixed number: a sample stands for as much as any other, so shares are
+/// counts. With a frequency the kernel changes it while it runs, and a CPU that wakes up gives many samples of little.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Periods {
+    cycles: u64,
+    clock_ns: u64,
+}
+
+/// Where nobody knows how fast a CPU is. A wrong guess makes samples more or less frequent than asked for, no figure wrong.
+const LIKELY_HZ: u64 = 2_500_000_000;
+
+impl Periods {
+    /// For so many samples a second of a CPU that is busy, and runs at its fastest.
+    pub(super) fn of(frequency: u32, cpu_hz: Option<u64>) -> Self {
+        let frequency = u64::from(frequency.max(1));
+        let cycles = (cpu_hz.unwrap_or(LIKELY_HZ) / frequency).max(1);
+        Self { cycles, clock_ns: 1_000_000_000 / frequency }
+    }
+}
+
 /// The perf events, and what was read of the rings.
 pub(super) struct Sampler {
     frequency: u32,
+    periods: Periods,
     event: SampleEvent,
     ring: MappedArray<Sample>,
     /// Call stacks by the same index, where they are kept.
@@ -57,13 +78,14 @@ pub(super) struct Sampler {
 impl Sampler {
     pub(super) fn new(
         frequency: u32,
+        periods: Periods,
         ring: MappedArray<Sample>,
         stacks: Option<MappedArray<SampleStack>>,
         slots: u32,
         cpus: usize,
     ) -> Self {
         let (links, read, silent_ns) = (HashMap::new(), vec![0; cpus], vec![0; cpus]);
-        Self { frequency, event: SampleEvent::Cycles, ring, stacks, slots, links, read, silent_ns }
+        Self { frequency, periods, event: SampleEvent::Cycles, ring, stacks, slots, links, read, silent_ns }
     }
 
     /// What was sampled since the last call; `None` where no CPU is sampled.
@@ -208,26 +230,19 @@ impl Probe {
                 let _ = program.detach(link);
             }
         }
-        let mut failed = None;
-        for cpu in wanted {
-            if sampler.links.contains_key(cpu) {
-                continue;
+        let is_first = sampler.links.is_empty();
+        if is_first {
+            sampler.event = SampleEvent::Cycles;
+        }
+        let mut failed = attach_each(program, sampler, wanted);
+        if is_first && failed.is_some() {
+            // No PMU (ENOENT, ENXIO, ENODEV or EOPNOTSUPP, as the machine has it), or not on each CPU: all are to be
+            // sampled by the same.
+            for (_, link) in sampler.links.drain() {
+                let _ = program.detach(link);
             }
-            if sampler.links.is_empty() {
-                sampler.event = SampleEvent::Cycles;
-            }
-            let mut attached = attach(program, sampler.event, sampler.frequency, *cpu);
-            if attached.is_err() && sampler.event == SampleEvent::Cycles && sampler.links.is_empty() {
-                // No PMU: ENOENT, ENXIO, ENODEV or EOPNOTSUPP, as the machine has it.
-                sampler.event = SampleEvent::CpuClock;
-                attached = attach(program, sampler.event, sampler.frequency, *cpu);
-            }
-            match attached {
-                Ok(link) => {
-                    sampler.links.insert(*cpu, link);
-                }
-                Err(source) => failed = Some(source),
-            }
+            sampler.event = SampleEvent::CpuClock;
+            failed = attach_each(program, sampler, wanted);
         }
         match failed {
             Some(source) if sampler.links.is_empty() => Err(ProbeError::program("attach", PROGRAM, source)),
@@ -236,18 +251,35 @@ impl Probe {
     }
 }
 
+/// Attaches to those CPUs that are not sampled yet. Returns the last failure.
+fn attach_each(program: &mut PerfEvent, sampler: &mut Sampler, wanted: &[u32]) -> Option<ProgramError> {
+    let mut failed = None;
+    for cpu in wanted {
+        if sampler.links.contains_key(cpu) {
+            continue;
+        }
+        match attach(program, sampler.event, sampler.periods, *cpu) {
+            Ok(link) => {
+                sampler.links.insert(*cpu, link);
+            }
+            Err(source) => failed = Some(source),
+        }
+    }
+    failed
+}
+
 fn attach(
     program: &mut PerfEvent,
     event: SampleEvent,
-    frequency: u32,
+    periods: Periods,
     cpu: u32,
-) -> Result<PerfEventLinkId, aya::programs::ProgramError> {
-    let config = match event {
-        SampleEvent::Cycles => PerfEventConfig::Hardware(HardwareEvent::CpuCycles),
-        SampleEvent::CpuClock => PerfEventConfig::Software(SoftwareEvent::CpuClock),
+) -> Result<PerfEventLinkId, ProgramError> {
+    let (config, period) = match event {
+        SampleEvent::Cycles => (PerfEventConfig::Hardware(HardwareEvent::CpuCycles), periods.cycles),
+        SampleEvent::CpuClock => (PerfEventConfig::Software(SoftwareEvent::CpuClock), periods.clock_ns),
     };
-    let policy = SamplePolicy::Frequency(u64::from(frequency));
-    program.attach(config, PerfEventScope::AllProcessesOneCpu { cpu }, policy, false)
+    let scope = PerfEventScope::AllProcessesOneCpu { cpu };
+    program.attach(config, scope, SamplePolicy::Period(period), false)
 }
 
 /// Loads the program.

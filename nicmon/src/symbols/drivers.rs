@@ -301,6 +301,10 @@ mod tests {
         assert_eq!(text.origin("virtio_net"), Ok(Origin::BuiltinRanges));
         assert_eq!(text.driver_at(at("receive_buf")), Some("virtio_net"));
         assert_eq!(text.driver_at(at("jhash")), None);
+        // Nothing but its name is known of one that was not polled.
+        let text = DriverText::new(&kallsyms, Some(&ranges), &[seed(&kallsyms, "virtio_net", None, &[])]);
+        assert_eq!(text.origin("virtio_net"), Ok(Origin::BuiltinRanges));
+        assert_eq!(text.driver_at(at("receive_buf")), Some("virtio_net"));
     }
 
     #[test]
@@ -308,7 +312,8 @@ mod tests {
         let kallsyms = kallsyms(
             "ffffffffc0000000 t e1000_clean\t[e1000]\nffffffffc0000100 t e1000_up\t[e1000]\n\
              ffffffffc0100000 t e1000_clean\t[e1000e]\nffffffffc0100100 t e1000e_poll\t[e1000e]\n\
-             ffffffffc0200000 t mlx5e_napi_poll\t[mlx5_core]\nffffffffc0300000 t vring_interrupt\t[virtio_ring]\n",
+             ffffffffc0200000 t mlx5e_napi_poll\t[mlx5_core]\nffffffffc0300000 t vring_interrupt\t[virtio_ring]\n\
+             ffffffffc0400000 t br_handle_frame\t[bridge]\nffffffffc0500000 t cp_rx_poll\t[8139cp]\n",
         );
         let polled =
             |driver: &str, poll| Seed { driver: driver.to_owned(), polls: vec![poll], ops: Vec::new() };
@@ -317,13 +322,18 @@ mod tests {
             polled("e1000e", 0xffff_ffff_c010_0100),
             polled("mlx5_core", 0xffff_ffff_c020_0000),
             polled("mlx5e_rep", 0xffff_ffff_c020_0000),
+            // Without a NAPI, or not polled yet.
+            seed(&kallsyms, "bridge", None, &[]),
+            seed(&kallsyms, "802.1Q VLAN Support", None, &[]),
         ];
         let text = DriverText::new(&kallsyms, None, &seeds);
         assert_eq!(text.driver_at(0xffff_ffff_c000_0150), Some("e1000"));
         assert_eq!(text.driver_at(0xffff_ffff_c010_0050), Some("e1000e"));
         assert_eq!(text.origin("e1000e"), Ok(Origin::Module));
         assert_eq!(text.slot("mlx5_core"), text.slot("mlx5e_rep"));
-        assert_eq!(text.texts().len(), 3);
+        assert_eq!(text.texts().len(), 4);
+        assert_eq!(text.driver_at(0xffff_ffff_c040_0010), Some("bridge"));
+        assert_eq!(text.origin("802.1Q VLAN Support"), Err(Unknown::NoSymbol));
         assert_eq!(text.driver_at(0xffff_ffff_c030_0000), None);
         assert_eq!(
             text.companion_at(0xffff_ffff_c030_0000).map(|companion| companion.name),

@@ -121,6 +121,12 @@ impl Kallsyms {
         (0..self.starts.len()).map(|at| self.function(at))
     }
 
+    /// The module of this name, if it is loaded and has functions.
+    pub fn module(&self, name: &str) -> Option<&str> {
+        // The first is the kernel itself, which has no name.
+        self.modules.iter().skip(1).map(String::as_str).find(|module| *module == name)
+    }
+
     /// What the index takes of memory.
     pub fn bytes(&self) -> usize {
         let modules: usize = self.modules.iter().map(|name| size_of::<String>() + name.capacity()).sum();

@@ -31,11 +31,11 @@ pub(super) fn find(
     builtin: Option<&BuiltinRanges>,
     Seed { driver, polls, ops }: &Seed,
 ) -> Result<Found, Unknown> {
-    // The poll function says best whose a device is: ops may all be shared ones.
+    // The poll function says best whose a device is. Without one (a bridge, or a NIC that was not polled yet) it is the
+    // module that is called as the driver is.
     let seed = polls.first().copied();
-    if let Some(module) =
-        seed.and_then(|poll| kallsyms.function_at(poll)?.module).or_else(|| own_module(kallsyms, driver, ops))
-    {
+    let module_of = |poll| kallsyms.function_at(poll)?.module;
+    if let Some(module) = seed.and_then(module_of).or_else(|| kallsyms.module(&as_module(driver))) {
         let ranges = merged(
             kallsyms
                 .functions()
@@ -51,28 +51,25 @@ pub(super) fn find(
     Ok(Found { text: Text { name: driver.clone(), origin: Origin::Inferred }, ranges })
 }
 
-/// For a device without NAPI: the module of its ops, if it is called as the driver is. A shared op may be a module's.
-fn own_module<'a>(kallsyms: &'a Kallsyms, driver: &str, ops: &[u64]) -> Option<&'a str> {
-    let mut modules = ops.iter().filter_map(|op| kallsyms.function_at(*op)?.module);
-    modules.find(|module| *module == as_module(driver))
-}
-
 /// A module's name has underscores where its file may have dashes (include/linux/module.h).
 fn as_module(driver: &str) -> String {
     driver.replace('-', "_")
 }
 
-/// The text of a module that is linked in: of the one that the first seed in any module's text belongs to.
+/// The text of a module that is linked in: of the one that the first seed in any module's text belongs to, or without
+/// seeds of the one that is called as the driver is.
 fn linked<'a>(
     builtin: &BuiltinRanges,
     driver: &str,
     mut seeds: impl Iterator<Item = &'a u64>,
 ) -> Option<Found> {
+    let own = as_module(driver);
     let modules =
-        seeds.find_map(|seed| Some(builtin.modules_at(*seed)).filter(|modules| !modules.is_empty()))?;
+        seeds.find_map(|seed| Some(builtin.modules_at(*seed)).filter(|modules| !modules.is_empty()));
     let module = match modules {
-        [module] => module,
-        shared => shared.iter().find(|module| **module == as_module(driver))?,
+        None => &own,
+        Some([module]) => module,
+        Some(shared) => shared.iter().find(|module| **module == own)?,
     };
     // What several modules share is only this one's if no other is there to run it, which nobody knows.
     let own = builtin.of(module).filter(|range| range.modules.len() == 1);
