@@ -22,26 +22,28 @@ fn stats_between(now: PollStats, before: PollStats) -> PollStats {
     }
 }
 
-pub(super) fn runs_between(now: &RunStats, before: &RunStats) -> Runs {
+/// Runs in an interval of at most this length. Of one that began before the interval only a part is in it, and nothing is
+/// longer than that.
+pub(super) fn runs_between(now: &RunStats, before: &RunStats, most_ns: u64) -> Runs {
     let ns = now.ns.wrapping_sub(before.ns);
     Runs {
         count: now.count.wrapping_sub(before.count),
         ns: Some(ns),
-        // A run that ends with the interval has only its part in `ns`: nothing is longer than that.
-        max_ns: Some(now.max_ns.min(ns)),
+        max_ns: Some(now.max_ns.min(ns).min(most_ns)),
     }
 }
 
-pub(super) fn cpu_between(now: &CpuState, before: &CpuState) -> CpuActivity {
-    let each = |now: &[RunStats; SOFTIRQ_VECTORS], before: &[RunStats; SOFTIRQ_VECTORS]| {
-        std::array::from_fn(|at| runs_between(&now[at], &before[at]))
+pub(super) fn cpu_between(now: &CpuState, before: &CpuState, interval_ns: u64) -> CpuActivity {
+    let each = |now: &[RunStats; SOFTIRQ_VECTORS], before: &[RunStats; SOFTIRQ_VECTORS], most_ns| {
+        std::array::from_fn(|at| runs_between(&now[at], &before[at], most_ns))
     };
-    let mut vectors: [Runs; SOFTIRQ_VECTORS] = each(&now.vectors, &before.vectors);
-    vectors[NET_RX as usize] = runs_between(&now.net_rx, &before.net_rx);
+    let mut vectors: [Runs; SOFTIRQ_VECTORS] = each(&now.vectors, &before.vectors, interval_ns);
+    vectors[NET_RX as usize] = runs_between(&now.net_rx, &before.net_rx, interval_ns);
     CpuActivity {
         hardirq_ns: Some(now.irq_total_ns.wrapping_sub(before.irq_total_ns)),
         vectors,
-        latency: each(&now.latency, &before.latency),
+        // Of a delay that began before the interval all is told.
+        latency: each(&now.latency, &before.latency, u64::MAX),
         other_ns: Some(now.other_ns.wrapping_sub(before.other_ns)),
         mixed_ns: Some(now.mixed_ns.wrapping_sub(before.mixed_ns)),
         backlog: polls_between(&now.backlog, &before.backlog),

@@ -31,6 +31,8 @@ pub(super) struct Before {
     irqs_active: HashMap<IrqKey, u64>,
     drops: HashMap<DropKey, u64>,
     recursion_misses: u64,
+    /// When that was, on `CLOCK_MONOTONIC`.
+    mono_ns: u64,
 }
 
 impl Before {
@@ -43,6 +45,7 @@ impl Before {
             irqs_active: HashMap::new(),
             drops: HashMap::new(),
             recursion_misses: 0,
+            mono_ns: 0,
         }
     }
 }
@@ -57,11 +60,13 @@ impl Probe {
         let (states, napi_stats) = self.read_cpus()?;
         self.irqs.refresh(states.iter().map(|state| state.new_irqs).sum())?;
         let napis = self.napi_activity(&napi_stats, mono_ns);
-        let irqs = self.read_irqs(mono_ns);
+        let interval_ns = mono_ns.saturating_sub(std::mem::replace(&mut self.before.mono_ns, mono_ns));
+        let irqs = self.read_irqs(mono_ns, interval_ns);
         let drops = self.read_drops(&states)?;
 
+        let both = states.iter().zip(&self.before.cpus);
         let cpus: Vec<CpuActivity> =
-            states.iter().zip(&self.before.cpus).map(|(now, before)| cpu_between(now, before)).collect();
+            both.map(|(now, before)| cpu_between(now, before, interval_ns)).collect();
         let samples = self.read_samples(&cpus, &napis);
         let mut runs = self.count_runs(&states, &cpus, &napis);
         runs.extend(
@@ -169,7 +174,7 @@ impl Probe {
         active
     }
 
-    fn read_irqs(&mut self, mono_ns: u64) -> Vec<IrqActivity> {
+    fn read_irqs(&mut self, mono_ns: u64, interval_ns: u64) -> Vec<IrqActivity> {
         let Self { irqs, irq_stats, before, config, .. } = self;
         let possible = before.cpus.len();
         let mut active = Vec::new();
@@ -180,7 +185,7 @@ impl Probe {
             for (cpu, cpu_before) in slot_before.iter_mut().enumerate() {
                 let index = cpu * config.irq_slots as usize + info.slot as usize;
                 let Some(now) = read_runs(irq_stats, index) else { continue };
-                let runs = runs_between(&now, cpu_before);
+                let runs = runs_between(&now, cpu_before, interval_ns);
                 *cpu_before = now;
                 if runs.count > 0 {
                     cpus.push((number(cpu), runs));

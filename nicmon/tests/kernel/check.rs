@@ -61,7 +61,7 @@ fn sane(frame: &Frame) -> Result<()> {
         // A run that goes on may have a part of its time in `ns` already, and is not in `count`.
         if count > 0 {
             ensure!(max_ns <= ns, "{what}: max_ns {max_ns} is above the sum {ns}");
-            let mean_ns = ns.div_ceil(count);
+            let mean_ns = ns.div_ceil(count).min(frame.interval_ns);
             ensure!(max_ns >= mean_ns, "{what}: max_ns {max_ns} is below the mean {mean_ns} of {count} runs");
         }
         Ok(max_ns)
