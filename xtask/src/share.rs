@@ -2,8 +2,8 @@
 
 /// The normal distribution's 97.5 % point.
 const Z_95: f64 = 1.959_964;
-/// The point beyond which, on both sides, lie 0.02 % of a normal distribution. A run compares four shares at most, so
-/// one in a thousand runs fails by chance.
+/// The point beyond which, on both sides, lie 0.02 % of a normal distribution. CI compares some seven shares, so one in
+/// seven hundred runs fails by chance.
 const Z_CHANCE: f64 = 3.72;
 
 /// `hits` of `all` samples; of more than none.
@@ -62,6 +62,13 @@ impl Share {
     /// By how many percent of `other` a true difference must at least be to be surely told here.
     pub fn told_pct(self, other: Self) -> f64 {
         100.0 * self.chance(other, Z_CHANCE) / other.pct()
+    }
+
+    /// Both in words, and how near they are.
+    pub fn beside(self, perf: Self) -> String {
+        let joint = if self.agrees_95(perf) { "within" } else { "beyond" };
+        let told = self.told_pct(perf);
+        format!("{self}, perf {perf}; {joint} the joint 95 % interval; {told:.0} % would be told")
     }
 
     /// Whether this is surely the smaller one, by the 95 % intervals of both.

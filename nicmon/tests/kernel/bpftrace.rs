@@ -37,6 +37,8 @@ const WITH_TRACEFS: &str = "
 
 /// The CPU whose runs are compared; monitors and their readers keep to the other.
 const LOADED: u32 = 1;
+/// What a run takes longer with the other's program in it, at most.
+const PROGRAM_NS: f64 = 250.0;
 /// How long the load runs.
 const LOAD: Duration = Duration::from_secs(2);
 /// Quiet at both ends, in which both monitors print once at least.
@@ -83,7 +85,7 @@ fn single(name: &str, first: First) -> Result<()> {
     let namespace = loopback_namespace("nicmon-t-bpftrace")?;
     let both = compare(name, &namespace, LOADED as usize, Loop::Single, first)?;
     let apart = (both.nicmon.mean() - both.bpftrace.mean()).abs();
-    ensure!(apart <= 250.0, "{apart:.0} ns a run apart");
+    ensure!(apart <= PROGRAM_NS, "{apart:.0} ns a run apart");
     Ok(())
 }
 
@@ -94,13 +96,21 @@ pub(crate) fn many_packets() -> Result<()> {
         1_u32 << LOADED
     );
     xtask::process::run(namespace.command("sh").args(["-c", &set_up]))?;
+    let mut aparts = Vec::new();
     for first in [First::Nicmon, First::Bpftrace] {
         let order = if first == First::Nicmon { "nicmon first" } else { "bpftrace first" };
         let both = compare(&format!("bpftrace, RPS, {order}"), &namespace, 0, Loop::Fragments, first)?;
         ensure!(both.packets_a_run >= 16.0, "only {:.1} packets a run", both.packets_a_run);
-        let apart = (both.nicmon.mean() / both.bpftrace.mean() - 1.0) * 100.0;
-        ensure!(apart.abs() <= 2.0, "{order}: ns a run are {apart:.2} % apart");
+        let apart_ns = both.nicmon.mean() - both.bpftrace.mean();
+        let apart = apart_ns * 100.0 / both.bpftrace.mean();
+        // Who is first times the other's program, which on a fast machine is more than 2 % of a short run.
+        let is_others_program = apart_ns.abs() <= PROGRAM_NS;
+        ensure!(apart.abs() <= 2.0 || is_others_program, "{order}: ns a run are {apart:.2} % apart");
+        aparts.push(apart);
     }
+    // In the mean of both orders that is undone.
+    let mean = aparts.iter().sum::<f64>() / 2.0;
+    ensure!(mean.abs() <= 1.5, "ns a run are {mean:.2} % apart in the mean of both orders: {aparts:.2?}");
     Ok(())
 }
 
@@ -119,7 +129,8 @@ fn compare(name: &str, namespace: &Namespace, sender: usize, what: Loop, first: 
     let (begin, begin_ns) = (Instant::now(), mono_ns());
     Loopback::start(namespace, sender, what, LOAD)?.wait()?;
     let (end, end_ns) = (Instant::now(), mono_ns());
-    std::thread::sleep(QUIET);
+    // Longer than before the load: what comes too late here is missing in the sums.
+    std::thread::sleep(QUIET * 2);
     let lines = bpftrace.waiting();
     bpftrace.signal(Signal::INT);
     let frames = nicmon.stop()?;

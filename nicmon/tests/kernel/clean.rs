@@ -143,8 +143,8 @@ pub(crate) fn panic_with_programs_attached() -> ! {
     let mut collector = Collector::start(Options::default()).expect("the programs attach");
     let frame = collector.frame().expect("there is a frame");
     println!("frame {}", frame.seq);
-    // Whoever reads needs a moment to look.
-    thread::sleep(Duration::from_millis(1500));
+    // Whoever reads has looked when this ends.
+    let _ = std::io::stdin().read_line(&mut String::new());
     // The collector is dropped as the stack unwinds.
     panic!("forced by the test, with programs attached");
 }
@@ -152,13 +152,15 @@ pub(crate) fn panic_with_programs_attached() -> ! {
 pub(crate) fn after_a_panic() -> Result<()> {
     let (reader, writer) = std::io::pipe()?;
     let mut command = Command::new(env::current_exe()?);
-    command.arg(PANIC).stdout(writer).stderr(Stdio::null());
+    let (stdin, looked) = std::io::pipe()?;
+    command.arg(PANIC).stdin(stdin).stdout(writer).stderr(Stdio::null());
     let mut child = Running::start(&mut command)?;
     drop(command);
     let mut line = String::new();
     BufReader::new(reader).read_line(&mut line)?;
     ensure!(line == "frame 0\n", "the panicking program said {line:?}");
     let (pid, objects) = (child.pid(), held(child.pid())?);
+    drop(looked);
     let status = child.wait_for(Duration::from_secs(10))?.context("it did not end")?;
     ensure!(status.code() == Some(101), "a panic ends with 101, not {status}");
     gone("a panic", pid, &objects, status)
@@ -191,7 +193,7 @@ pub(crate) fn after_a_stalled_reader() -> Result<()> {
     ensure!(child.wait_for(Duration::from_secs(4))?.is_none(), "it ended by itself");
     let (pid, objects) = (child.pid(), held(child.pid())?);
     child.signal(Signal::TERM);
-    let status = child.wait_for(Duration::from_secs(2))?.context("the first SIGTERM does not end it")?;
+    let status = child.wait_for(Duration::from_secs(10))?.context("the first SIGTERM does not end it")?;
     drop(reader);
     ensure!(status.code() == Some(0), "it ended with {status}");
     gone("a stalled reader", pid, &objects, status)

@@ -25,22 +25,30 @@ pub(crate) fn in_chromium() -> Result<()> {
     load.stop()?;
     output(nicmon().args(["report", "--html"]).arg(&page).arg(&recording))?;
 
-    let chromium = || {
-        let mut command = Command::new("chromium");
-        command.args(["--headless", "--no-sandbox", "--disable-gpu", "--window-size=1200,2000"]);
-        // What it keeps of itself goes with the folder.
-        command.arg(format!("--user-data-dir={}", folder.path().join("chromium").display()));
-        command
+    // It may hang on a machine that is short of anything: a second time with a fresh profile it does not.
+    let chromium = |arguments: &[&str]| -> Result<String> {
+        let once = |profile: &str| {
+            let mut command = Command::new("timeout");
+            command.args(["-k", "5", "90", "chromium", "--headless", "--no-sandbox", "--disable-gpu"]);
+            command.args(["--disable-dev-shm-usage", "--window-size=1200,2000"]);
+            // What it keeps of itself goes with the folder.
+            command.arg(format!("--user-data-dir={}", folder.path().join(profile).display()));
+            output(command.args(arguments))
+        };
+        once("first").or_else(|error| {
+            tell("HTML", &format!("once more: {error:#}"));
+            once("second")
+        })
     };
     let url = format!("file://{}", page.display());
-    let shown = output(chromium().args(["--dump-dom", &url]))?;
+    let shown = chromium(&["--dump-dom", &url])?;
     ensure!(!shown.contains("parsererror"), "Chromium cannot read the page: {shown}");
     let has =
         |text: &str| shown.contains(text).then_some(()).with_context(|| format!("the page has no {text}"));
     for text in ["demo-rx · CPU 0", "What drivers cost", "Call stacks of network code", "veth_poll: "] {
         has(text)?;
     }
-    output(chromium().arg(format!("--screenshot={}", picture.display())).arg(&url))?;
+    chromium(&[&format!("--screenshot={}", picture.display()), &url])?;
     let bytes = fs::metadata(&picture).context("Chromium drew nothing")?.len();
     tell("HTML", &format!("{} bytes, drawn in {bytes}", fs::metadata(&page)?.len()));
     // A blank picture of this size has some 10 kB.

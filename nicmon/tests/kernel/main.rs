@@ -197,7 +197,7 @@ fn remove_leftovers() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let maker = name.split('-').find_map(|part| part.parse::<u32>().ok());
         let is_left = maker.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists());
-        if name.starts_with("nicmon-t-") && is_left {
+        if name.starts_with("nicmon-") && is_left {
             eprintln!("removing the namespace {name}, left by a run that was killed");
             if let Err(error) = output(Command::new("ip").args(["netns", "del", &name])) {
                 eprintln!("{error:#}");

@@ -45,7 +45,9 @@ pub(crate) fn twins() -> Result<()> {
         sums.push((ifindex, packets, polled.work));
     }
     for arrived in &frames {
-        let shown = arrived.frame.nics.iter().filter(|nic| nic.name == name).count();
+        let is_twin =
+            |nic: &&nicmon::frame::Nic| nic.name == name && nic.netns.is_some_and(|own| netns.contains(&own));
+        let shown = arrived.frame.nics.iter().filter(is_twin).count();
         ensure!(shown == 2, "{shown} NICs called {name}");
     }
     tell("namespaces, twins", &format!("(ifindex, rx_packets, work) of each: {sums:?}"));

@@ -90,7 +90,7 @@ fn read(path: &Path) -> Result<(Vec<Frame>, Option<String>)> {
 
 pub(crate) fn short_command() -> Result<()> {
     for (command, at_least_ms) in [(["true"].as_slice(), 0), (&["sleep", "0.3"], 300)] {
-        let end = Recorded::start(&[&["--"], command].concat())?.end()?;
+        let end = Recorded::start(&[&["-d", "10s", "--"], command].concat())?.end()?;
         ensure!(end.code == Some(0), "{:?}: {}", end.code, end.stderr);
         ensure!(
             end.frames.len() == 1 && end.warning.is_none(),
@@ -114,7 +114,7 @@ pub(crate) fn short_command() -> Result<()> {
 
 pub(crate) fn exit_codes() -> Result<()> {
     for (script, code) in [("exit 0", 0), ("exit 7", 7), ("kill -KILL $$", 137), ("kill -TERM $$", 143)] {
-        let end = Recorded::start(&["--", "sh", "-c", script])?.end()?;
+        let end = Recorded::start(&["-d", "10s", "--", "sh", "-c", script])?.end()?;
         ensure!(end.code == Some(code), "{script}: {:?}: {}", end.code, end.stderr);
         ensure!(end.frames.len() == 1, "{script}: {} frames", end.frames.len());
     }
@@ -123,10 +123,10 @@ pub(crate) fn exit_codes() -> Result<()> {
 
 pub(crate) fn missing_command() -> Result<()> {
     for (program, code) in [("nosuch-program", 127), ("/nosuch/program", 127), ("/etc/passwd", 126)] {
-        let recorded = Recorded::start(&["--", program])?;
+        let directory = tempfile::tempdir()?;
+        fs::write(directory.path().join("a.rec"), "the recording before")?;
+        let mut recorded = Recorded::start_in(directory, &["--", program])?;
         let (file, directory) = (recorded.file(), recorded.directory.path().to_owned());
-        fs::write(&file, "the recording before")?;
-        let mut recorded = recorded;
         let status = recorded.running.wait_for(PATIENCE)?.context("it does not end")?;
         let stderr = recorded.stderr();
         ensure!(status.code() == Some(code), "{program}: {status}: {stderr}");

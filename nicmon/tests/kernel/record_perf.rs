@@ -47,17 +47,16 @@ pub(crate) fn as_perf() -> Result<()> {
 
     let samples = perf::Samples::read(&data, "veth_")?;
     let theirs = samples.share()?;
-    let joint = if mine.agrees_95(theirs) { "within" } else { "beyond" };
     tell(
         "record, as perf",
         &format!(
-            "veth has {ours} of {} busy samples of {}: {mine}; perf {} of {} of {}: {theirs}; {joint} the joint 95 % interval; {:.0} % would be told",
+            "veth has {ours} of {} busy samples of {}, in perf {} of {} of {}: {}",
             sampling.busy,
             sampling.samples,
             samples.driver,
             samples.busy,
             samples.all,
-            mine.told_pct(theirs)
+            mine.beside(theirs)
         ),
     );
     ensure!(samples.driver >= 20, "perf has {} samples in veth: the load did not run", samples.driver);

@@ -60,17 +60,20 @@ pub(crate) fn agree() -> Result<()> {
     }
     let mine = Share::of(ours, busy).context("no samples")?;
     let theirs = perfs.share()?;
-    let joint = if mine.agrees_95(theirs) { "within" } else { "beyond" };
     tell(
         "samples",
         &format!(
-            "{taken} of {expected}, perf {}; polls {exact} ns exact, {sampled} by samples; veth {ours} of {busy}: {mine}, perf \
-             {} of {}: {theirs}; {joint} the joint 95 % interval",
-            perfs.all, perfs.driver, perfs.busy
+            "{taken} of {expected}, perf {}; polls {exact} ns exact, {sampled} by samples; veth {ours} of {busy}, perf \
+             {} of {}: {}",
+            perfs.all,
+            perfs.driver,
+            perfs.busy,
+            mine.beside(theirs)
         ),
     );
-    // Where a host gives the CPUs to others both miss ticks: then nicmon must get as many as perf.
-    ensure!(pct(taken.abs_diff(perfs.all), perfs.all) <= 15.0, "{taken} samples, perf took {}", perfs.all);
+    // Where a host gives the CPUs to others, or wakes idle ones late, both miss ticks: then nicmon must get about as many
+    // as perf, whose time is not quite the same. One CPU too few would be half.
+    ensure!(pct(taken.abs_diff(perfs.all), perfs.all) <= 25.0, "{taken} samples, perf took {}", perfs.all);
     // A timer's samples are no measure of exact time: ticks that fell due with interrupts off are taken where they come on
     // again (docs/kernel-notes.md). But they are of the same work.
     ensure!(sampled > exact / 2 && sampled < exact * 2, "samples give {sampled} ns of {exact} ns of polls");

@@ -3,10 +3,10 @@
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
-use nicmon::frame::Share;
 use xtask::{
     load::{Receive, UdpLoad, VethPair},
     process::output,
+    share::Share,
 };
 
 use crate::{child::Nicmon, loads::plan, perf, tell};
@@ -57,16 +57,13 @@ pub(crate) fn as_perf() -> Result<()> {
     tell(
         "stacks",
         &format!(
-            "{polls} in veth_poll, {whole} from the softirq on; {PART} in {ours} of these ({:.2} %), in perf in {perfs} of \
-             {polls_of_perf} ({:.2} %)",
-            mine.pct, theirs.pct
+            "{polls} in veth_poll, {whole} from the softirq on; {PART} in {ours} of these, in perf in {perfs} of \
+             {polls_of_perf}: {}",
+            mine.beside(theirs)
         ),
     );
     ensure!(polls > 100 && whole == polls, "{whole} of {polls} stacks are whole");
-    let width = |share: &Share| (share.ci_pct[1] - share.ci_pct[0]) / 2.0;
-    // 1.96 standard deviations x 1.5: true samples fall outside once in 300 runs.
-    let joint = width(&mine).hypot(width(&theirs));
-    ensure!((mine.pct - theirs.pct).abs() <= joint * 1.5, "{mine:?} of the stacks, in perf {theirs:?}");
+    ensure!(mine.can_be(theirs), "{mine} of the stacks, in perf {theirs}");
     Ok(())
 }
 

@@ -47,7 +47,7 @@ pub(crate) fn as_perf() -> Result<()> {
     }
     let mine = Share::of(ours, busy).context("no samples of vxlan")?;
     let share = theirs.share()?;
-    tell("tunnel, as perf", &format!("vxlan {mine}, {ours} samples; perf {share}, {}", theirs.driver));
+    tell("tunnel, as perf", &format!("vxlan {ours}, perf {} samples: {}", theirs.driver, mine.beside(share)));
     ensure!(theirs.driver >= 20, "perf has {} samples in vxlan: the load did not run", theirs.driver);
     ensure!(mine.can_be(share), "vxlan has {mine}, in perf {share}");
     Ok(())

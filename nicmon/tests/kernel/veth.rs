@@ -22,15 +22,23 @@ fn on_cpu(cpu: u32) -> Result<()> {
     let pair = VethPair::create("nicmon-t-veth")?;
     pair.receive_by(Receive::Napi, cpu as usize)?;
     let netns = inode(&pair.rx)?;
+    // The load begins and ends in a frame, not with one: counters of interfaces are read a moment before the others.
+    let mut nicmon = Nicmon::start(&[])?;
+    nicmon.more(1)?;
     let load = UdpLoad::start(&pair, plan(cpu as usize))?;
-    let frames = Nicmon::start(&["-n", "5"])?.finish()?;
+    nicmon.more(5)?;
     let totals = load.stop()?;
-    ensure!(frames.len() == 5, "{} frames", frames.len());
+    nicmon.more(1)?;
+    let frames = nicmon.stop()?;
 
-    let (mut work, mut rx_packets, mut here_ns, mut all_ns) = (0, 0, 0, 0);
+    let (mut work, mut rx_packets, mut here_ns, mut all_ns, mut shown) = (0, 0, 0, 0, 0);
     for (at, arrived) in frames.iter().enumerate() {
-        let nic = nic(&arrived.frame, Some(netns), VethPair::RX_NAME)
-            .with_context(|| format!("frame {at} lacks {}", VethPair::RX_NAME))?;
+        // Until it is polled it is not shown, being in another namespace.
+        let Some(nic) = nic(&arrived.frame, Some(netns), VethPair::RX_NAME) else {
+            ensure!(shown == 0, "frame {at} lacks {}", VethPair::RX_NAME);
+            continue;
+        };
+        shown += 1;
         ensure!(nic.driver.as_deref() == Some("veth"), "driver {:?}", nic.driver);
         rx_packets += nic.counters.rx_packets.with_context(|| format!("frame {at}: rx_packets is null"))?;
         ensure!(nic.counters.drops.is_some(), "frame {at}: drops is null");
@@ -53,8 +61,9 @@ fn on_cpu(cpu: u32) -> Result<()> {
             totals.sent
         ),
     );
+    ensure!(shown >= 6, "{} is in {shown} frames", VethPair::RX_NAME);
     ensure!(rx_packets >= 50_000, "only {rx_packets} packets: the load did not run");
-    ensure!(within(work, rx_packets, 0.5), "work {work} is not rx_packets {rx_packets} within 0.5 %");
+    ensure!(within(work, rx_packets, 0.1), "work {work} is not rx_packets {rx_packets} within 0.1 %");
     ensure!(pct(here_ns, all_ns) > 95.0, "only {:.2} % of the load is on cpu {cpu}", pct(here_ns, all_ns));
     Ok(())
 }

@@ -8,6 +8,8 @@ use super::{device::Device, frames::Sums, perf::Samples, results::Interrupts};
 const PACKETS_PER_MILLE: u64 = 5;
 /// How many interrupts nicmon may miss: some kernels run no program for some (docs/kernel-notes.md).
 const MISSED_PER_MILLE: u64 = 20;
+/// As many may always be missed: of 40 a single one is more than that.
+const MISSED_OF_FEW: u64 = 3;
 
 /// Everything measured of one NIC's download.
 #[derive(Debug)]
@@ -108,7 +110,7 @@ impl Verdicts {
         let kernel =
             if at_least == at_most { at_most.to_string() } else { format!("{at_least} to {at_most}") };
         self.check(
-            ours <= at_most && within(missed, at_least, MISSED_PER_MILLE),
+            ours <= at_most && (missed <= MISSED_OF_FEW || within(missed, at_least, MISSED_PER_MILLE)),
             &format!("interrupts of line {line}: nicmon {ours}, /proc/interrupts {kernel}"),
         );
     }
@@ -118,15 +120,8 @@ impl Verdicts {
         let (Some(ours), Some(perf)) = (ours, perf) else {
             return self.check(false, &format!("{what}: no busy samples, or frames that carry none"));
         };
-        let joint = if ours.agrees_95(perf) { "within" } else { "beyond" };
-        let told = ours.told_pct(perf);
-        self.check(
-            ours.can_be(perf),
-            &format!(
-                "{what}: nicmon {ours}, perf {perf}: {:+.0} %, {joint} the joint 95 % interval; {told:.0} % would be told",
-                difference(ours.pct(), perf.pct())
-            ),
-        );
+        let off = difference(ours.pct(), perf.pct());
+        self.check(ours.can_be(perf), &format!("{what}: {off:+.0} %: nicmon {}", ours.beside(perf)));
     }
 
     /// The driver's functions with the most samples stand in perf's order, where the samples tell one.
@@ -222,6 +217,7 @@ mod tests {
             verdicts.all_hold()
         };
         assert!(holds(1000, 1000, 1000) && holds(980, 1000, 1000) && holds(1001, 1000, 1002));
+        assert!(holds(37, 40, 40) && !holds(36, 40, 40));
         assert!(!holds(979, 1000, 1000) && !holds(1003, 1000, 1002) && !holds(1, 0, 0));
     }
 

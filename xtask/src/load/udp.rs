@@ -20,8 +20,9 @@ use super::{VethPair, other_cpu, pin_thread};
 
 const PORT: u16 = 9;
 const PAYLOAD: [u8; 64] = [0; 64];
-/// How long the sender sleeps between bursts; at 60,000 packets a second a burst is 30 packets.
-const TICK: Duration = Duration::from_micros(500);
+/// How long the sender sleeps between bursts; at 60,000 packets a second a burst is some 30 packets. Never twice the same:
+/// bursts in step with a sampling timer would be seen too often, or never.
+const TICKS: std::ops::Range<u64> = 300..700;
 /// After a pause longer than this the sender does not make up for it: a burst would only overflow queues.
 const CATCH_UP: Duration = Duration::from_millis(10);
 
@@ -136,6 +137,7 @@ fn send(plan: UdpPlan, stop: &AtomicBool) -> Result<(u64, Duration)> {
     let start = Instant::now();
     let (mut sent, mut due) = (0_u64, 0_f64);
     let mut last = start;
+    let mut tick = TICKS.start;
     while !stop.load(Ordering::Relaxed) && start.elapsed() < plan.limit {
         let now = Instant::now();
         due += (now - last).min(CATCH_UP).as_secs_f64() * rate;
@@ -149,7 +151,9 @@ fn send(plan: UdpPlan, stop: &AtomicBool) -> Result<(u64, Duration)> {
                 Err(e) => return Err(e).context("cannot send"),
             }
         }
-        thread::sleep(TICK);
+        // Steps of a number that has no factor in common with the range's length visit all of it.
+        tick = TICKS.start + (tick - TICKS.start + 157) % (TICKS.end - TICKS.start);
+        thread::sleep(Duration::from_micros(tick));
     }
     Ok((sent, start.elapsed()))
 }
