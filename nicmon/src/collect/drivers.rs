@@ -11,7 +11,7 @@ use super::{facts::NicKey, filter::Filter, nics::BACKLOG, source::Source, stacks
 use crate::{
     frame::{
         Companion, Context, Driver, Nic, NicCounters, Origin, SampledFunction, SampledStack, Share, Stage,
-        StageShare, ns_per, pct_of,
+        StageFunction, StageShare, ns_per, pct_of,
     },
     reading::{DriverFunctions, SampleEvent, SampleKind, SamplePoll, Samples, TakenSample},
     symbols::{self, BuiltinRanges, DriverText, Kallsyms, Seed, Symbols, stage_of},
@@ -19,6 +19,8 @@ use crate::{
 
 /// Functions that are listed of each driver.
 const FUNCTIONS: usize = 20;
+/// Functions that are listed of what is in no stage.
+const OTHER_FUNCTIONS: usize = 5;
 
 /// Where the drivers' code is, as long as it holds.
 pub(super) struct DriverCode {
@@ -166,6 +168,8 @@ struct Sorted<'a> {
     functions: HashMap<(&'a str, &'a str, Context, &'a str), u64>,
     /// By poll and text: outside every driver's, the stage.
     polls: HashMap<PollOf, HashMap<Place<'a>, u64>>,
+    /// Functions in polls that are in no stage, or in a driver, which may be another NIC's.
+    others: HashMap<PollOf, HashMap<(Option<&'a str>, &'a str), u64>>,
 }
 
 /// Where in the code a sample fell.
@@ -183,6 +187,7 @@ impl<'a> Sorted<'a> {
             companions: BTreeMap::new(),
             functions: HashMap::new(),
             polls: HashMap::new(),
+            others: HashMap::new(),
         };
         for sample in samples {
             this.busy += u64::from(sample.kind != SampleKind::Idle);
@@ -216,6 +221,9 @@ impl<'a> Sorted<'a> {
         };
         let place = driver
             .map_or_else(|| Place::Stage(function.as_ref().map_or(Stage::Other, stage_of)), Place::Driver);
+        if let (Place::Stage(Stage::Other) | Place::Driver(_), Some(function)) = (place, &function) {
+            *self.others.entry(poll).or_default().entry((driver, function.name)).or_default() += 1;
+        }
         *self.polls.entry(poll).or_default().entry(place).or_default() += 1;
     }
 
@@ -257,11 +265,25 @@ impl<'a> Sorted<'a> {
             .into_iter()
             .filter_map(|(stage, samples)| {
                 let Share { pct, ci_pct } = Share::of(samples, all)?;
-                Some(StageShare { stage, samples, share_pct: pct, ci_pct })
+                let functions =
+                    if stage == Stage::Other { self.other_functions(poll, own) } else { Vec::new() };
+                Some(StageShare { stage, samples, share_pct: pct, ci_pct, functions })
             })
             .collect();
         shares.sort_by_key(|share| Reverse(share.samples));
         nic.stages = Some(shares);
+    }
+
+    /// What is in no stage of the stack, most samples first.
+    fn other_functions(&self, poll: PollOf, own: Option<&str>) -> Vec<StageFunction> {
+        let is_other = |driver: Option<&str>| driver.is_none() || driver != own;
+        let mut functions: Vec<StageFunction> = (self.others.get(&poll).into_iter().flatten())
+            .filter(|((driver, _), _)| is_other(*driver))
+            .map(|((_, symbol), samples)| StageFunction { symbol: (*symbol).to_owned(), samples: *samples })
+            .collect();
+        functions.sort_by(|a, b| b.samples.cmp(&a.samples).then_with(|| a.symbol.cmp(&b.symbol)));
+        functions.truncate(OTHER_FUNCTIONS);
+        functions
     }
 
     /// Gives the samples of a driver outside polls (sending, mostly) to its NICs: whole to an only one, else by packets.

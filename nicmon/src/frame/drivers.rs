@@ -143,7 +143,7 @@ pub enum Context {
 }
 
 /// A stage of the network stack, of the samples in polls of one NIC.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StageShare {
     /// The stage.
     pub stage: super::Stage,
@@ -153,4 +153,17 @@ pub struct StageShare {
     pub share_pct: f64,
     /// The 95 % interval of `share_pct`: lower and upper bound.
     pub ci_pct: [f64; 2],
+    /// Of `other` its functions with the most samples, at most 5; in a report all that were among these in a frame. The
+    /// other stages say by their names what they are, and list none.
+    #[serde(default)]
+    pub functions: Vec<StageFunction>,
+}
+
+/// A function in the polls of one NIC.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct StageFunction {
+    /// Name of the function.
+    pub symbol: String,
+    /// Samples in it.
+    pub samples: u64,
 }

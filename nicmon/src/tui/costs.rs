@@ -68,6 +68,14 @@ pub(super) struct Function<'a> {
     pub(super) comm: &'a str,
 }
 
+/// Where polls spent their time.
+#[derive(Debug)]
+pub(super) struct Polls<'a> {
+    pub(super) stages: Vec<Counted<Stage>>,
+    /// Functions that are in no stage, as far as frames list them.
+    pub(super) others: Vec<Counted<&'a str>>,
+}
+
 /// What a row's cost is made of, the most first. Shares are of the busy samples, those of stages of the polls'.
 #[derive(Debug, Default)]
 pub(super) struct Details<'a> {
@@ -77,8 +85,8 @@ pub(super) struct Details<'a> {
     /// Samples in functions that their frames do not list, each of which has room for 20.
     pub(super) unlisted: Option<Counted<()>>,
     pub(super) companions: Vec<Counted<&'a str>>,
-    /// `None` where they are unknown.
-    pub(super) stages: Option<Vec<Counted<Stage>>>,
+    /// `None` where it is unknown.
+    pub(super) polls: Option<Polls<'a>>,
     /// Names of the NICs that the stages are of.
     pub(super) nics: Vec<&'a str>,
 }
@@ -163,7 +171,7 @@ pub(super) fn details<'a>(recent: &[&'a Excerpt], subject: &Subject) -> Details<
             let is_it = |nic: &&NicExcerpt| (nic.netns, nic.ifindex) == (*netns, *ifindex);
             let there = recent.iter().map_while(|excerpt| excerpt.nics.iter().find(is_it));
             let nics: Vec<_> = there.take_while(|nic| nic.stages.is_some()).collect();
-            Details { stages: stages(&nics), nics: names(&nics), ..Details::default() }
+            Details { polls: polls(&nics), nics: names(&nics), ..Details::default() }
         }
     }
 }
@@ -199,20 +207,23 @@ fn of_driver<'a>(frames: &[(&'a Excerpt, &'a Driver)]) -> Details<'a> {
         processes: most_first(processes, busy),
         unlisted: (rest > 0).then(|| Counted { what: (), samples: rest, share: Share::of(rest, busy) }),
         companions: most_first(companions, busy),
-        stages: stages(&nics),
+        polls: polls(&nics),
         nics: names(&nics),
     }
 }
 
-fn stages(nics: &[&NicExcerpt]) -> Option<Vec<Counted<Stage>>> {
-    let mut stages = BTreeMap::new();
+fn polls<'a>(nics: &[&'a NicExcerpt]) -> Option<Polls<'a>> {
+    let (mut stages, mut others) = (BTreeMap::new(), BTreeMap::new());
     for nic in nics {
         for stage in nic.stages.as_ref()? {
             add(&mut stages, stage.stage, stage.samples);
+            for function in &stage.functions {
+                add(&mut others, function.symbol.as_str(), function.samples);
+            }
         }
     }
     let all = stages.values().fold(0, |sum: u64, samples| sum.saturating_add(*samples));
-    Some(most_first(stages, all))
+    Some(Polls { stages: most_first(stages, all), others: most_first(others, all) })
 }
 
 fn names<'a>(nics: &[&'a NicExcerpt]) -> Vec<&'a str> {
@@ -306,7 +317,7 @@ mod tests {
                 details.processes,
                 [Counted { what: "udp-sender", samples: 66, share: Share::of(66, busy) }]
             );
-            let stages = details.stages.expect("the polls were sampled");
+            let stages = details.polls.expect("the polls were sampled").stages;
             let polls = stages.iter().map(|stage| stage.samples).sum();
             assert!(stages.iter().all(|stage| stage.share == Share::of(stage.samples, polls)));
             assert_eq!(details.nics, ["demo-rx"]);

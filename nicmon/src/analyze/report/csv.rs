@@ -10,10 +10,11 @@ use crate::frame::{Field, Frame, Nic, fields};
 /// The head of each column.
 const HEAD: [&str; 7] = ["section", "subject", "part", "cpu", "name", "value", "unit"];
 /// What names the elements of an array, by its path in docs/fields.md. `cpu` names those of others.
-const NAMES: [(&str, &[&str]); 10] = [
+const NAMES: [(&str, &[&str]); 11] = [
     ("nics[]", &["name"]),
     ("nics[].napis[]", &["napi_id", "poll_fn", "queue", "kind", "mode"]),
     ("nics[].stages[]", &["stage"]),
+    ("nics[].stages[].functions[]", &["symbol"]),
     ("drivers[]", &["driver"]),
     ("drivers[].companions[]", &["name"]),
     ("drivers[].functions[]", &["symbol", "context", "comm"]),

@@ -7,6 +7,10 @@ use super::{
     table::Table,
     text::{interval, name, pct, s, wrapped},
 };
+use crate::frame::{Nic, Share};
+
+/// Functions outside the stages that are named.
+const OTHERS: usize = 5;
 
 pub(super) fn section(report: &Report<'_>) -> String {
     let mut tables = String::new();
@@ -26,7 +30,7 @@ pub(super) fn section(report: &Report<'_>) -> String {
             let all_ns = report.frame.interval_ns;
             format!(" (of the {} of {} s that could be told)", s(all_ns.saturating_sub(ns)), s(all_ns))
         });
-        let table = table.text(report.top);
+        let table = table.text(report.top) + &others(nic, report.top);
         // Writing to a String cannot fail.
         let _ = write!(tables, "{}{}:\n{table}", name(&nic.name), gap.unwrap_or_default());
     }
@@ -37,6 +41,25 @@ pub(super) fn section(report: &Report<'_>) -> String {
         "{}{tables}",
         wrapped("Stages of the stack in the polls of each NIC, estimated: share of its samples")
     )
+}
+
+/// What is in no stage.
+fn others(nic: &Nic, top: usize) -> String {
+    let stages = || nic.stages.iter().flatten();
+    let all = stages().fold(0_u64, |sum, share| sum.saturating_add(share.samples));
+    let functions: Vec<String> = stages()
+        .flat_map(|share| &share.functions)
+        .filter_map(|function| {
+            let share = Share::of(function.samples, all)?;
+            Some(format!("{} {} % {}", name(&function.symbol), pct(share.pct), interval(share.ci_pct, pct)))
+        })
+        .take(top.min(OTHERS))
+        .collect();
+    if functions.is_empty() {
+        String::new()
+    } else {
+        wrapped(&format!("  of other: {}", functions.join(", ")))
+    }
 }
 
 /// As frames have it.

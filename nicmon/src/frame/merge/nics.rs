@@ -9,7 +9,7 @@ use super::{
     napis::{Napis, PollTime, PollTimes},
     sum::{add_rows, gap_of, keep, sum, told_gap},
 };
-use crate::frame::{Nic, NicCounters, NicCpu, NicDrops, Share, Stage, StageShare, pct_of};
+use crate::frame::{Nic, NicCounters, NicCpu, NicDrops, Share, Stage, StageFunction, StageShare, pct_of};
 
 /// What makes a NIC the same: namespace, index and name.
 type Key = (Option<u32>, u32, String);
@@ -41,7 +41,14 @@ struct Sampled {
     driver_est_ns: Option<u64>,
     driver_est_split: bool,
     stack_est_ns: Option<u64>,
-    stages: BTreeMap<Stage, u64>,
+    stages: BTreeMap<Stage, StageSum>,
+}
+
+/// One stage.
+#[derive(Debug, Default)]
+struct StageSum {
+    samples: u64,
+    functions: BTreeMap<String, u64>,
 }
 
 impl Nics {
@@ -118,7 +125,7 @@ impl NicSum {
                 driver_est_ns: *driver_est_ns,
                 driver_est_split: *driver_est_split,
                 stack_est_ns: *stack_est_ns,
-                stages: stages.iter().map(|share| (share.stage, share.samples)).collect(),
+                stages: stages.iter().map(|share| (share.stage, StageSum::of(share))).collect(),
             };
             match &mut self.sampled {
                 Some(sums) => sums.add(more),
@@ -165,23 +172,45 @@ impl NicSum {
     }
 }
 
+impl StageSum {
+    fn of(share: &StageShare) -> Self {
+        let functions = share.functions.iter().map(|function| (function.symbol.clone(), function.samples));
+        Self { samples: share.samples, functions: functions.collect() }
+    }
+
+    /// Most first.
+    fn functions(&self) -> Vec<StageFunction> {
+        let function =
+            |(symbol, samples): (&String, &u64)| StageFunction { symbol: symbol.clone(), samples: *samples };
+        let mut functions: Vec<StageFunction> = self.functions.iter().map(function).collect();
+        // Equal ones stay in the order of their names.
+        functions.sort_by_key(|function| Reverse(function.samples));
+        functions
+    }
+}
+
 impl Sampled {
     fn add(&mut self, more: Self) {
         self.driver_est_ns = sum(self.driver_est_ns, more.driver_est_ns);
         self.driver_est_split |= more.driver_est_split;
         self.stack_est_ns = sum(self.stack_est_ns, more.stack_est_ns);
-        for (stage, samples) in more.stages {
+        for (stage, StageSum { samples, functions }) in more.stages {
             let sum = self.stages.entry(stage).or_default();
-            *sum = sum.saturating_add(samples);
+            sum.samples = sum.samples.saturating_add(samples);
+            for (symbol, samples) in functions {
+                let sum = sum.functions.entry(symbol).or_default();
+                *sum = sum.saturating_add(samples);
+            }
         }
     }
 
     /// Most first.
     fn shares(&self) -> Vec<StageShare> {
-        let all = self.stages.values().fold(0_u64, |all, samples| all.saturating_add(*samples));
-        let shares = self.stages.iter().filter_map(|(stage, samples)| {
-            let Share { pct, ci_pct } = Share::of(*samples, all)?;
-            Some(StageShare { stage: *stage, samples: *samples, share_pct: pct, ci_pct })
+        let all = self.stages.values().fold(0_u64, |all, stage| all.saturating_add(stage.samples));
+        let shares = self.stages.iter().filter_map(|(stage, sum)| {
+            let Share { pct, ci_pct } = Share::of(sum.samples, all)?;
+            let functions = sum.functions();
+            Some(StageShare { stage: *stage, samples: sum.samples, share_pct: pct, ci_pct, functions })
         });
         let mut shares: Vec<StageShare> = shares.collect();
         shares.sort_by_key(|share| Reverse(share.samples));

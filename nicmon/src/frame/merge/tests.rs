@@ -5,8 +5,8 @@ use serde_json::Value;
 use super::Merged;
 use crate::frame::{
     Companion, Context, Cpu, Driver, Drop, DropLocation, Frame, Gap, Irq, IrqCpu, Napi, NapiCpu, NapiMode,
-    Netns, Nic, NicCounters, NicCpu, NicDrops, Origin, SampledFunction, Sampling, Share, Stage, StageShare,
-    ns_per, pct_of,
+    Netns, Nic, NicCounters, NicCpu, NicDrops, Origin, SampledFunction, Sampling, Share, Stage,
+    StageFunction, StageShare, ns_per, pct_of,
 };
 
 /// Frames of a real machine under load.
@@ -191,7 +191,9 @@ fn random_nic(numbers: &mut Numbers, ifindex: u32, name: &str, interval_ns: u64)
     let all = stages.iter().map(|(_, samples)| samples).sum();
     let shares = stages.into_iter().map(|(stage, samples)| {
         let Share { pct, ci_pct } = Share::of(samples, all).unwrap();
-        StageShare { stage, samples, share_pct: pct, ci_pct }
+        let function = |symbol: &str| StageFunction { symbol: symbol.to_owned(), samples: 1 };
+        let functions = ["net_rx_action", "memcpy"].map(function).into_iter().filter(|_| stage == Stage::Tcp);
+        StageShare { stage, samples, share_pct: pct, ci_pct, functions: functions.collect() }
     });
     Nic {
         name: name.to_owned(),

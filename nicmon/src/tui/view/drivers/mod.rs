@@ -126,7 +126,7 @@ fn of_driver(state: &State, name: &str, details: &Details, area: Rect, buffer: &
     let functions = height(details.functions.len() + unlisted);
     let processes = height(details.processes.len() + unlisted);
     let companions = if details.companions.is_empty() { 0 } else { height(details.companions.len()) };
-    let stages = height(details.stages.as_ref().map_or(1, Vec::len));
+    let stages = height(stages::rows(details));
     let (upper, rest) = if area.width >= WIDE {
         let [upper, _, rest] =
             Layout::horizontal([Constraint::Fill(1), Constraint::Length(GAP), Constraint::Length(REST)])

@@ -8,9 +8,15 @@ use super::{
 };
 use crate::{
     frame::{Share, Stage},
-    tui::{State, costs::Details, text::printable},
+    tui::{
+        State,
+        costs::{Counted, Details},
+        text::printable,
+    },
 };
 
+/// Functions that are listed of what is in no stage.
+const OTHERS: usize = 4;
 /// The longest bar.
 const BAR: u16 = 10;
 const COLUMNS: [Column; 3] = [
@@ -23,17 +29,28 @@ const COLUMNS: [Column; 3] = [
 pub(super) fn render(state: &State, details: &Details, area: Rect, buffer: &mut Buffer) {
     let title = format!("STAGE OF {}", nics(details));
     let table = Table { theme: state.theme, title: &title, names: (10, 12), columns: &COLUMNS };
-    let rows: Vec<Row> = match &details.stages {
-        Some(stages) => stages
-            .iter()
-            .map(|counted| {
-                let [share, interval] = parts::figures(counted.share);
-                Row::new(name(counted.what).to_owned(), vec![bar(counted.share), share, interval])
-            })
-            .collect(),
+    let rows: Vec<Row> = match &details.polls {
+        Some(polls) => polls.stages.iter().flat_map(|counted| rows_of(counted, &polls.others)).collect(),
         None => vec![Row::new("?".to_owned(), Vec::new())],
     };
     table.render(&rows, 0, area, buffer);
+}
+
+/// Rows that all stages have, and with them the functions of what is in none.
+pub(super) fn rows(details: &Details) -> usize {
+    details.polls.as_ref().map_or(1, |polls| polls.stages.len() + polls.others.len().min(OTHERS))
+}
+
+fn rows_of(counted: &Counted<Stage>, others: &[Counted<&str>]) -> Vec<Row> {
+    let [share, interval] = parts::figures(counted.share);
+    let mut rows = vec![Row::new(name(counted.what).to_owned(), vec![bar(counted.share), share, interval])];
+    if counted.what == Stage::Other {
+        rows.extend(others.iter().take(OTHERS).map(|function| {
+            let [share, interval] = parts::figures(function.share);
+            Row::new(format!("  {}", printable(function.what)), vec![String::new(), share, interval])
+        }));
+    }
+    rows
 }
 
 /// Whose polls they are.

@@ -74,7 +74,10 @@ impl Table<'_> {
             (self.columns[column].head.to_owned(), self.theme.head())
         });
         for (row, y) in rows.iter().skip(first).zip(area.y + 1..area.bottom()) {
-            left(buffer, (area.x, y), name_width, &row.name.0, row.name.1);
+            // A name goes on over cells that are empty.
+            let is_empty = |at: &&usize| row.cells.get(**at).is_none_or(|(text, _)| text.is_empty());
+            let free: u16 = shown.iter().take_while(is_empty).map(|at| self.columns[*at].width).sum();
+            left(buffer, (area.x, y), name_width + free, &row.name.0, row.name.1);
             self.cells(&shown, area.x + name_width, y, buffer, |column, theme| {
                 let (text, style) = row.cells.get(column).cloned().unwrap_or_default();
                 let style = if matches!(text.as_str(), "0" | "?" | ".") { theme.quiet() } else { style };

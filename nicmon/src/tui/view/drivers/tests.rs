@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use ratatui::{crossterm::event::KeyCode, layout::Rect};
 
 use crate::{
-    frame::{Companion, Context, Driver, Frame, Origin, SampleEvent, SampledFunction, Stage, StageShare},
+    frame::{
+        Companion, Context, Driver, Frame, Origin, SampleEvent, SampledFunction, Stage, StageFunction,
+        StageShare,
+    },
     tui::{Event, Source, Span, State, Subject, Theme, View, draw_to_buffer, update, view::tests::screen},
 };
 
@@ -92,7 +95,12 @@ fn odd(like: &Driver, number: u32) -> Driver {
 fn all_stages() -> Vec<StageShare> {
     use Stage::{Alloc, Bpf, Bridge, Conntrack, Driver, Gro, Ip, Netfilter, Other, Tap, Tcp, Udp};
     let stages = [Driver, Alloc, Bpf, Gro, Tap, Netfilter, Conntrack, Bridge, Ip, Tcp, Udp, Other];
-    let share = |(at, stage)| StageShare { stage, samples: 40_u64 >> at, share_pct: 0.0, ci_pct: [0.0; 2] };
+    let share = |(at, stage)| {
+        let function = |symbol: &str| StageFunction { symbol: symbol.to_owned(), samples: 1 };
+        let others = ["_raw_spin_unlock_irqrestore", "net_rx_action"].map(function);
+        let functions = others.into_iter().filter(|_| stage == Other).collect();
+        StageShare { stage, samples: 40_u64 >> at, share_pct: 0.0, ci_pct: [0.0; 2], functions }
+    };
     stages.into_iter().enumerate().map(share).collect()
 }
 
