@@ -21,6 +21,9 @@ pub(crate) enum Series {
     /// Debian 12
     #[value(name = "6.1")]
     V6_1,
+    /// Debian 12's with `PREEMPT_RT`
+    #[value(name = "6.1-rt")]
+    V6_1Rt,
     /// Debian 13
     #[value(name = "6.12")]
     V6_12,
@@ -34,24 +37,27 @@ impl Series {
         let (name, suites, prefer): (_, &[&str], _) = match self {
             Self::V5_10 => ("kernel-5.10", &["bullseye", "bullseye-security"], "bullseye-security"),
             Self::V6_1 => ("kernel-6.1", &["bookworm", "bookworm-security"], "bookworm-security"),
+            Self::V6_1Rt => ("kernel-6.1-rt", &["bookworm", "bookworm-security"], "bookworm-security"),
             Self::V6_12 => ("kernel-6.12", &["trixie", "trixie-security"], "trixie-security"),
             Self::V7_3 => ("kernel-7.3", &["trixie", "trixie-backports"], "trixie-backports"),
         };
         // Newer packages keep image and modules apart.
         let only = &["linux-image-", "linux-binary-", "linux-modules-", "linux-base-"];
-        Bundle { name, suites, prefer, packages: &["linux-image-amd64"], only }
+        let packages: &[&str] =
+            if self == Self::V6_1Rt { &["linux-image-rt-amd64"] } else { &["linux-image-amd64"] };
+        Bundle { name, suites, prefer, packages, only }
     }
 
     /// As it is called.
     pub(super) fn name(self) -> &'static str {
-        self.prefix().trim_end_matches('.')
+        self.bundle().name.trim_start_matches("kernel-")
     }
 
     /// The version's beginning, by which a newer kernel in the same suite is noticed.
     fn prefix(self) -> &'static str {
         match self {
             Self::V5_10 => "5.10.",
-            Self::V6_1 => "6.1.",
+            Self::V6_1 | Self::V6_1Rt => "6.1.",
             Self::V6_12 => "6.12.",
             Self::V7_3 => "7.3.",
         }
