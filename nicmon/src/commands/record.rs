@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsString,
-    fs::File,
+    fs::{self, File},
     io::{self, IsTerminal as _, Write as _},
     os::unix::process::ExitStatusExt as _,
     path::PathBuf,
@@ -12,7 +12,14 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 
-use super::{Failure, new_file::NewFile, report::Sum, runtime, signals::EndSignals};
+use super::{
+    Failure,
+    new_file::NewFile,
+    output::tell,
+    report::{self, Sum},
+    runtime,
+    signals::EndSignals,
+};
 use crate::{
     analyze::words::{counted, seconds},
     cli::Record,
@@ -54,7 +61,11 @@ async fn record(args: Record) -> Result<ExitCode, Failure> {
         say(&format!("nicmon: {} was there already: it is {} now\n", args.output.display(), kept.display()));
     }
     let mut recording = Recording::start(collector, file, args.output, command.is_some())?;
-    recording.sum = (!args.quiet).then(Sum::default);
+    recording.report = match (args.quiet, recording.is_file()) {
+        (true, _) => AtEnd::Nothing,
+        (false, true) => AtEnd::ReadBack,
+        (false, false) => AtEnd::Sum(Box::default()),
+    };
 
     let mut failed = None;
     let status = loop {
@@ -137,12 +148,21 @@ fn say(text: &str) {
 /// Rows of the report's tables.
 const TOP: usize = 20;
 
+/// Where the report at the end comes from.
+enum AtEnd {
+    /// There is none.
+    Nothing,
+    /// The recording: its sums are there, and memory does not grow with interfaces and functions that come and go.
+    ReadBack,
+    /// Frames added up here, of a recording that cannot be read back (a pipe, a device).
+    Sum(Box<Sum>),
+}
+
 /// A recording that is being made.
 struct Recording {
     collector: Collector,
     writer: Writer<File>,
-    /// For the report, if there is to be one.
-    sum: Option<Sum>,
+    report: AtEnd,
     path: PathBuf,
     recorded_ns: u64,
     /// Whether somebody watches.
@@ -158,7 +178,12 @@ impl Recording {
             frames: 0,
         })?;
         let is_watched = io::stderr().is_terminal();
-        Ok(Self { collector, writer, sum: None, path, recorded_ns: 0, is_watched, has_command })
+        let report = AtEnd::Nothing;
+        Ok(Self { collector, writer, report, path, recorded_ns: 0, is_watched, has_command })
+    }
+
+    fn is_file(&self) -> bool {
+        fs::metadata(&self.path).is_ok_and(|there| there.is_file())
     }
 
     /// Adds what happened since the last time.
@@ -166,7 +191,7 @@ impl Recording {
         let frame = self.collector.frame()?;
         let written = self.writer.write(&frame);
         self.check(written)?;
-        if let Some(sum) = &mut self.sum {
+        if let AtEnd::Sum(sum) = &mut self.report {
             sum.add(&frame, Span::of(&frame), 1);
         }
         self.recorded_ns += frame.interval_ns;
@@ -196,9 +221,16 @@ impl Recording {
     fn tell(&self) {
         self.clear_progress();
         say(&format!("nicmon: {} in {}\n", self.size(), self.path.display()));
-        let report = self.sum.as_ref().and_then(|sum| sum.report(&self.path.to_string_lossy(), TOP));
-        if let Some(report) = report {
-            say(&format!("\n{report}"));
+        let report = match &self.report {
+            AtEnd::Nothing => Ok(None),
+            AtEnd::ReadBack => report::text_of(&self.path, TOP),
+            AtEnd::Sum(sum) => Ok(sum.report(&self.path.to_string_lossy(), TOP)),
+        };
+        match report {
+            Ok(Some(report)) => say(&format!("\n{report}")),
+            Ok(None) => {}
+            // The command may have moved it away.
+            Err(failure) => tell(&format!("no report: {failure}")),
         }
     }
 

@@ -29,33 +29,11 @@ pub(super) fn run(args: &cli::Report) -> Result<(), Failure> {
     if let Some(path) = args.html.as_ref().filter(|path| is_no_page(path)) {
         return Err(Failure::NoPage { path: path.clone() });
     }
-    let mut parts = Parts::open(&args.file)?;
     let name =
         if args.file == Path::new("-") { "standard input".into() } else { args.file.to_string_lossy() };
     let mut range = Range { from: args.from, to: args.to, all: None };
-    let mut sum = Sum::default();
     let mut page = args.html.as_ref().map(|_| Page::default());
-    while let Some(part) = parts.next(|span| match range.take(span) {
-        // A sum has no course of time that could be drawn.
-        Take::Sum if args.html.is_some() => Take::Frames,
-        take => take,
-    })? {
-        match part {
-            Part::Summary(summary) => sum.add(&summary.frame, summary.span, summary.frames),
-            Part::Frame(frame) => {
-                let span = Span::of(&frame);
-                if range.take(span) == Take::Sum {
-                    sum.add(&frame, span, 1);
-                    if let Some(page) = &mut page {
-                        page.add(&frame);
-                    }
-                }
-            }
-        }
-    }
-    for warning in parts.warnings() {
-        tell(warning);
-    }
+    let sum = Sum::read(&args.file, &mut range, page.as_mut())?;
     let Some(frame) = sum.merged.frame() else { return Err(range.holds_none(&name)) };
     if let (Some(path), Some(page)) = (&args.html, page) {
         let page = page.render();
@@ -73,6 +51,15 @@ pub(super) fn run(args: &cli::Report) -> Result<(), Failure> {
         sum.text(&name, &frame, usize::try_from(args.top).unwrap_or(usize::MAX))
     };
     print(text.as_bytes())
+}
+
+/// The report of a whole recording, with so many rows a table; `None` without frames.
+///
+/// # Errors
+/// The recording cannot be read.
+pub(super) fn text_of(path: &Path, top: usize) -> Result<Option<String>, Failure> {
+    let mut all = Range { from: None, to: None, all: None };
+    Ok(Sum::read(path, &mut all, None)?.report(&path.to_string_lossy(), top))
 }
 
 /// Whether there is a file that is no page: a recording most likely, named in the wrong place.
@@ -95,6 +82,35 @@ pub(super) struct Sum {
 }
 
 impl Sum {
+    /// Adds up what of a recording is in the range, and draws its frames on the page.
+    fn read(path: &Path, range: &mut Range, mut page: Option<&mut Page>) -> Result<Self, Failure> {
+        let mut parts = Parts::open(path)?;
+        let mut sum = Self::default();
+        let has_page = page.is_some();
+        while let Some(part) = parts.next(|span| match range.take(span) {
+            // A sum has no course of time that could be drawn.
+            Take::Sum if has_page => Take::Frames,
+            take => take,
+        })? {
+            match part {
+                Part::Summary(summary) => sum.add(&summary.frame, summary.span, summary.frames),
+                Part::Frame(frame) => {
+                    let span = Span::of(&frame);
+                    if range.take(span) == Take::Sum {
+                        sum.add(&frame, span, 1);
+                        if let Some(page) = &mut page {
+                            page.add(&frame);
+                        }
+                    }
+                }
+            }
+        }
+        for warning in parts.warnings() {
+            tell(warning);
+        }
+        Ok(sum)
+    }
+
     /// Adds a frame that so many were merged to.
     pub(super) fn add(&mut self, frame: &Frame, span: Option<Span>, frames: u64) {
         self.merged.add(frame);
