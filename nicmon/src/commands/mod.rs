@@ -16,13 +16,13 @@ mod signals;
 mod table;
 mod topology;
 
-pub use self::output::tell;
 use std::{
     io::{self, ErrorKind},
     path::PathBuf,
     process::ExitCode,
 };
 
+pub use self::output::tell;
 use crate::{
     analyze::{compare::PairError, words::counted},
     cli::{Cli, Command, Measure, SourceArg},

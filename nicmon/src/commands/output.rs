@@ -46,7 +46,7 @@ pub fn tell(what: &str) {
 }
 
 /// Text without control characters, but for the ends of lines.
-pub(super) fn harmless(text: &str) -> String {
+fn harmless(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 
@@ -96,5 +96,15 @@ impl Output {
             Ok(Ok(Err(error))) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
             _ => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_cannot_harm_a_terminal() {
+        assert_eq!(harmless("eth0\u{1b}[2J is\r\nodd\u{9b}5m"), "eth0\u{fffd}[2J is\u{fffd}\nodd\u{fffd}5m");
     }
 }
