@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    links::{IFF_UP, IFINFOMSG_BYTES, IFLA_IFNAME, IFLA_INFO_KIND, IFLA_LINKINFO, IFLA_MASTER, RTM_GETLINK},
+    links::{IFF_UP, IFINFOMSG_BYTES, IFLA_IFNAME, IFLA_LINKINFO, IFLA_MASTER, RTM_GETLINK, parse_kind},
     netlink::{Ask, Attributes, Socket, push, read_u32, text},
 };
 use crate::frame::topology::{Xdp, XdpMode};
@@ -73,11 +73,7 @@ fn parse(message: &[u8]) -> Option<LinkDetails> {
             IFLA_MASTER => link.master = read_u32(value),
             IFLA_TXQLEN => link.tx_queue_len = read_u32(value),
             IFLA_XDP => link.xdp = Some(parse_xdp(value)),
-            IFLA_LINKINFO => {
-                link.kind = Attributes(value)
-                    .find(|(info, _)| *info == IFLA_INFO_KIND)
-                    .map(|(_, kind)| String::from_utf8_lossy(text(kind)).into_owned());
-            }
+            IFLA_LINKINFO => link.kind = parse_kind(value),
             _ => {}
         }
     }

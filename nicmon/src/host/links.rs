@@ -14,7 +14,7 @@ pub(super) const IFLA_IFNAME: u16 = 3;
 pub(super) const IFLA_MASTER: u16 = 10;
 pub(super) const IFLA_LINKINFO: u16 = 18;
 const IFLA_STATS64: u16 = 23;
-pub(super) const IFLA_INFO_KIND: u16 = 1;
+const IFLA_INFO_KIND: u16 = 1;
 pub(super) const IFF_UP: u32 = 1;
 /// Of `struct ifinfomsg`: family, padding, type, index, flags, change.
 pub(super) const IFINFOMSG_BYTES: usize = 16;
@@ -121,15 +121,17 @@ fn parse(message: &[u8]) -> Option<Link> {
             IFLA_IFNAME => OsStr::from_bytes(text(value)).clone_into(&mut link.name),
             IFLA_MASTER => link.master = read_u32(value),
             IFLA_STATS64 => link.stats = Some(parse_stats(value)),
-            IFLA_LINKINFO => {
-                link.kind = Attributes(value)
-                    .find(|(info, _)| *info == IFLA_INFO_KIND)
-                    .map(|(_, kind)| String::from_utf8_lossy(text(kind)).into_owned());
-            }
+            IFLA_LINKINFO => link.kind = parse_kind(value),
             _ => {}
         }
     }
     Some(link)
+}
+
+/// The kind of a virtual interface, in `IFLA_LINKINFO`.
+pub(super) fn parse_kind(value: &[u8]) -> Option<String> {
+    let kind = Attributes(value).find(|(info, _)| *info == IFLA_INFO_KIND);
+    kind.map(|(_, kind)| String::from_utf8_lossy(text(kind)).into_owned())
 }
 
 fn parse_stats(value: &[u8]) -> LinkStats {
