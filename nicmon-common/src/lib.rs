@@ -120,6 +120,7 @@ pub struct RunStats {
 /// Polls by one kind of caller.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PollStats {
     /// Polls.
     pub polls: u64,
@@ -149,6 +150,7 @@ pub struct NapiStats {
 /// it moves between namespaces.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct NapiKey {
     /// Address of the `napi_struct`.
     pub napi: u64,
@@ -159,6 +161,7 @@ pub struct NapiKey {
     /// Inode of its device's network namespace.
     pub netns: u32,
     /// Zero.
+    #[cfg_attr(feature = "serde", serde(skip))]
     pub pad: u32,
 }
 

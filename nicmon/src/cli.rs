@@ -198,6 +198,9 @@ pub struct Live {
     /// They log rare events, of use to find faults in nicmon itself.
     #[arg(long, hide_short_help = true)]
     pub kernel_log: bool,
+    /// Also write what each frame is made of to this file: for tests and reports of faults
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub capture: Option<PathBuf>,
 }
 
 /// What to measure, and how often.

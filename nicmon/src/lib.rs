@@ -7,11 +7,9 @@ pub mod analyze;
 pub mod cli;
 pub mod collect;
 pub mod commands;
+pub mod counters;
 pub mod frame;
 pub mod host;
-#[cfg(feature = "bpf")]
-pub mod probe;
-pub mod reading;
 pub mod stream;
 pub mod symbols;
 pub mod tui;

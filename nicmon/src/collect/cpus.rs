@@ -2,12 +2,12 @@
 
 use super::{facts::Facts, filter::Filter};
 use crate::{
+    counters::{CpuActivity, Reading, Runs},
     frame::{Cpu, CpuStat, Latency, NetRx, Softirqs, Softnet, Vector},
     host::{
         softnet::SoftnetRow,
         stat::{CpuTicks, ticks_per_second},
     },
-    reading::{CpuActivity, Reading, Runs},
 };
 
 /// Every online CPU that the filter shows.

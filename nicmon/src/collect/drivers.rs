@@ -7,13 +7,13 @@ use std::{
     sync::Arc,
 };
 
-use super::{facts::NicKey, filter::Filter, nics::BACKLOG, source::Source, stacks::stacks};
+use super::{observation::DriverCode as DriverCodeSeen, facts::NicKey, filter::Filter, nics::BACKLOG, source::Source, stacks::stacks};
 use crate::{
+    counters::{DriverFunctions, SampleEvent, SampleKind, SamplePoll, Samples, TakenSample},
     frame::{
         Companion, Context, Driver, Nic, NicCounters, Origin, SampledFunction, SampledStack, Share, Stage,
         StageFunction, StageShare, ns_per, pct_of,
     },
-    reading::{DriverFunctions, SampleEvent, SampleKind, SamplePoll, Samples, TakenSample},
     symbols::{self, BuiltinRanges, DriverText, Kallsyms, Seed, Symbols, stage_of},
 };
 
@@ -26,17 +26,16 @@ const OTHER_FUNCTIONS: usize = 5;
 pub(super) struct DriverCode {
     /// The running kernel's modules.
     modules: PathBuf,
-    derived: Option<Derived>,
+    pub(super) derived: Option<Derived>,
     /// Functions of drivers that were seen since kallsyms was last read, as long as there is a NIC of theirs: a NAPI that
     /// is silent for long is forgotten, its driver's code stays where it is.
     known: BTreeMap<String, (BTreeSet<u64>, BTreeSet<u64>)>,
 }
 
 /// What was made of one reading of kallsyms for some drivers.
-struct Derived {
+pub(super) struct Derived {
     kallsyms: Arc<Kallsyms>,
-    seeds: Vec<Seed>,
-    text: DriverText,
+    pub(super) code: Arc<DriverCodeSeen>,
 }
 
 impl DriverCode {
@@ -46,7 +45,8 @@ impl DriverCode {
 
     /// Call stacks of network code; `None` while there are no symbols.
     pub(super) fn stacks(&self, samples: &Samples, filter: &Filter) -> Option<Vec<SampledStack>> {
-        let Derived { kallsyms, text, .. } = self.derived.as_ref()?;
+        let Derived { kallsyms, code } = self.derived.as_ref()?;
+        let text = &code.text;
         let shown = samples.taken.iter().filter(|sample| filter.shows_cpu(sample.cpu));
         Some(stacks(kallsyms, text, shown))
     }
@@ -59,12 +59,12 @@ impl DriverCode {
             self.known.clear();
         }
         let seeds = self.seeds(source, nics);
-        let holds = |derived: &Derived| Arc::ptr_eq(&derived.kallsyms, &kallsyms) && derived.seeds == seeds;
+        let holds = |derived: &Derived| Arc::ptr_eq(&derived.kallsyms, &kallsyms) && derived.code.seeds == seeds;
         if !self.derived.as_ref().is_some_and(holds) {
             // Most kernels have no such file.
             let ranges = BuiltinRanges::read(&self.modules, &kallsyms).ok();
             let text = DriverText::new(&kallsyms, ranges.as_ref(), &seeds);
-            self.derived = Some(Derived { kallsyms, seeds, text });
+            self.derived = Some(Derived { kallsyms, code: Arc::new(DriverCodeSeen { seeds, text }) });
         }
         self.derived.as_ref()
     }
@@ -122,16 +122,17 @@ impl<'a> Sampled<'a> {
         let shown = samples.taken.iter().filter(|sample| filter.shows_cpu(sample.cpu));
         let sorted = Sorted::sort(derived, shown);
         for nic in nics.iter_mut() {
-            sorted.of_polls(&derived.text, nic, period_ns);
+            sorted.of_polls(&derived.code.text, nic, period_ns);
         }
         let mut drivers: Vec<Driver> = derived
+            .code
             .seeds
             .iter()
             .map(|Seed { driver, polls, .. }| {
                 let mut own: Vec<&mut Nic> =
                     nics.iter_mut().filter(|nic| nic.driver.as_ref() == Some(driver)).collect();
-                sorted.share_out(&derived.text, driver, &mut own, period_ns);
-                sorted.driver(&derived.text, driver, &own, !polls.is_empty(), period_ns, interval_ns)
+                sorted.share_out(&derived.code.text, driver, &mut own, period_ns);
+                sorted.driver(&derived.code.text, driver, &own, !polls.is_empty(), period_ns, interval_ns)
             })
             .collect();
         drivers.sort_by(|a, b| b.cost_cpu_pct.unwrap_or(-1.0).total_cmp(&a.cost_cpu_pct.unwrap_or(-1.0)));
@@ -199,7 +200,8 @@ impl<'a> Sorted<'a> {
     }
 
     fn add(&mut self, derived: &'a Derived, sample: &'a TakenSample, context: Context) {
-        let Derived { kallsyms, text, .. } = derived;
+        let Derived { kallsyms, code } = derived;
+        let text = &code.text;
         let function = kallsyms.function_at(sample.address);
         let driver = text.driver_at(sample.address);
         if let Some(driver) = driver {

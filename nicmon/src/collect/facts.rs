@@ -9,6 +9,7 @@ use nicmon_common::NapiKey;
 
 use super::source::Source;
 use crate::{
+    counters::Reading,
     host::{
         self, Roots, cpus,
         irqs::NicIrqs,
@@ -18,7 +19,6 @@ use crate::{
         stat::{CpuTicks, Stat},
         threads,
     },
-    reading::Reading,
 };
 
 /// The shortest time between two looks at which interrupts belong to which NIC.

@@ -2,9 +2,9 @@
 
 use super::{facts::Facts, filter::Filter};
 use crate::{
+    counters::Reading,
     frame::{Irq, IrqCpu},
     host::irqs::queue_of,
-    reading::Reading,
 };
 
 /// Those that fired on a CPU that is shown, most time (or, where times are unknown, most often) first.

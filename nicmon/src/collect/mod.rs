@@ -1,7 +1,6 @@
 //! Joins what the kernel programs counted with facts of the host and names of symbols: a [`Frame`] per call.
 
 mod clock;
-mod counts;
 mod cpus;
 mod drivers;
 mod facts;
@@ -10,6 +9,7 @@ mod irqs;
 mod napis;
 mod netns;
 mod nics;
+mod observation;
 mod softirq_loop;
 mod source;
 mod stacks;
@@ -30,14 +30,14 @@ use self::{
     threads::ThreadTimes,
 };
 #[cfg(feature = "bpf")]
-use crate::probe::{Probe, ProbeError};
+use crate::counters::bpf::{Probe, ProbeError};
 use crate::{
+    counters::{self, HowToSample, Reading, SampleKind, Samples},
     frame::{self, Accounting, Drop, DropLocation, Frame, Host, OwnCost, SCHEMA, Sampling, pct_of},
     host::{
         self, Roots,
         btf::{KERNEL_BTF, KernelBtf},
     },
-    reading::{self, HowToSample, Reading, SampleKind, Samples},
     symbols::Symbols,
 };
 
@@ -116,6 +116,8 @@ pub struct Collector {
     last_mono_ns: u64,
     last_own_cpu_ns: u64,
     seq: u64,
+    /// Where to write what each frame is made of.
+    pub capture: Option<std::fs::File>,
 }
 
 impl Collector {
@@ -170,6 +172,7 @@ impl Collector {
             last_mono_ns: reading.mono_ns,
             last_own_cpu_ns,
             seq: 0,
+            capture: None,
         })
     }
 
@@ -257,6 +260,10 @@ impl Collector {
             ),
             own: self.own_cost(&reading, own_cpu_ns, interval_ns),
         };
+        if self.capture.is_some() {
+            let seen = self.seen(&reading, &thread_ns, &frame);
+            if let Some(file) = &mut self.capture { seen.save(file).expect("capture"); }
+        }
         let gone = self.facts.gone_napis(&self.source, &reading);
         self.source.tidy(&gone, reading.mono_ns);
         if !gone.is_empty() {
@@ -268,6 +275,51 @@ impl Collector {
         self.sampling_problem = attached.err().map(|error| first_line(&error));
         self.seq += 1;
         Ok(frame)
+    }
+
+    fn seen(&self, reading: &Reading, thread_ns: &std::collections::HashMap<u32, u64>, frame: &Frame) -> observation::Observation {
+        use std::sync::Arc;
+        use observation::{Asked, Code, HostFacts, Moment, Observation, OwnUse};
+        let facts = &self.facts;
+        let moment = |now: bool| {
+            let f = |a, b| if now { a } else { b };
+            let map = |k: &std::collections::HashMap<u32, u64>| k.iter().map(|(a, b)| (*a, *b)).collect();
+            Arc::new(Moment {
+                stat: if now { facts.stat.now.clone() } else { facts.stat.before.clone() },
+                softnet: if now { facts.softnet.now.clone() } else { facts.softnet.before.clone() },
+                ksoftirqd_ns: map(f(&facts.ksoftirqd_ns.now, &facts.ksoftirqd_ns.before)),
+                links: if now { facts.links.now.clone() } else { facts.links.before.clone() },
+            })
+        };
+        Observation {
+            seq: frame.seq,
+            time: frame.time.clone(),
+            interval_ns: frame.interval_ns,
+            asked: Asked { latency: self.latency, sampling: self.is_sampling, stacks: self.stacks },
+            source: frame.host.source,
+            source_reason: self.source_reason.clone(),
+            sampling_problem: self.sampling_problem.clone(),
+            accounting: self.accounting,
+            reading: reading.clone(),
+            facts: HostFacts {
+                machine: Arc::new(facts.machine.clone()),
+                own_netns: facts.own_netns(),
+                ticks_per_second: host::stat::ticks_per_second(),
+                nic_irqs: Arc::new(facts.nic_irqs.clone()),
+                now: moment(true),
+                before: moment(false),
+            },
+            thread_ns: thread_ns.clone(),
+            known_napis: self.source.known_napis().map(|(key, name)| (*key, name)).collect(),
+            code: Code {
+                kallsyms: self.symbols.any_kallsyms(),
+                is_stale: self.symbols.kallsyms().is_none(),
+                problem: self.symbols.problem(),
+                drivers: self.driver_code.derived.as_ref().map(|d| Arc::clone(&d.code)),
+            },
+            topology: frame.topology.clone(),
+            own: OwnUse { cpu_ns: frame.own.cpu_ns, rss_bytes: frame.own.rss_bytes },
+        }
     }
 
     fn host(&mut self, reading: &Reading, interval_ns: u64) -> Host {
@@ -283,8 +335,8 @@ impl Collector {
             },
             source_reason: self.source_reason.clone(),
             sample_event: reading.samples.as_ref().map(|samples| match samples.event {
-                reading::SampleEvent::Cycles => frame::SampleEvent::Cycles,
-                reading::SampleEvent::CpuClock => frame::SampleEvent::CpuClock,
+                counters::SampleEvent::Cycles => frame::SampleEvent::Cycles,
+                counters::SampleEvent::CpuClock => frame::SampleEvent::CpuClock,
             }),
             drivers_reason: self.drivers_reason(reading),
             drivers_gap: None,
@@ -331,7 +383,7 @@ fn sampling(samples: &Samples, interval_ns: u64) -> Sampling {
     let count = |kind| samples.taken.iter().filter(|sample| sample.kind == kind).count() as u64;
     let (taken, idle) = (samples.taken.len() as u64, count(SampleKind::Idle));
     let in_interval = u128::from(samples.frequency) * u128::from(samples.cpus) * u128::from(interval_ns);
-    let is_timer = samples.event == reading::SampleEvent::CpuClock;
+    let is_timer = samples.event == counters::SampleEvent::CpuClock;
     Sampling {
         frequency_per_s: Some(samples.frequency),
         cpus: samples.cpus,

@@ -6,9 +6,9 @@ use nicmon_common::PollStats;
 
 use super::filter::Filter;
 use crate::{
+    counters::PollActivity,
     frame::{Napi, NapiCpu, NapiKind, NapiMode},
     host::queues::{Direction, QueueNapi},
-    reading::PollActivity,
 };
 
 /// What is the same for all modes of a NAPI.

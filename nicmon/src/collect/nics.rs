@@ -9,9 +9,9 @@ use super::{
     source::Source,
 };
 use crate::{
+    counters::{NapiActivity, PollActivity, Reading},
     frame::{Irq, Napi, NapiCpu, NapiKind, NapiMode, Nic, NicCounters, NicCpu, NicDrops, gained, pct_of},
     host::links::LinkStats,
-    reading::{NapiActivity, PollActivity, Reading},
     symbols::Symbols,
 };
 

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::{
-    reading::{SampleKind, Samples},
+    counters::{SampleKind, Samples},
     symbols::{Kallsyms, Symbols},
 };
 

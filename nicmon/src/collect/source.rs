@@ -2,15 +2,15 @@
 
 use nicmon_common::NapiKey;
 
-use super::{CollectError, Options, SourceChoice, counts::Counts, facts::Facts};
-use crate::{
-    host::btf::{BtfError, KernelBtf},
-    reading::{DriverFunctions, Reading},
-};
+use super::{CollectError, Options, SourceChoice, facts::Facts};
 #[cfg(feature = "bpf")]
 use crate::{
+    counters::bpf::{self, Probe, ProbeError},
     host::cpus,
-    probe::{self, Probe, ProbeError},
+};
+use crate::{
+    counters::{DriverFunctions, Reading, procfs::Counts},
+    host::btf::{BtfError, KernelBtf},
 };
 
 /// What gives a [`Reading`] a call.
@@ -38,7 +38,7 @@ pub(super) fn choose(
         return proc(facts, None);
     }
     let highest = facts.possible_cpus.iter().max().copied().unwrap_or(0);
-    let how = probe::Options {
+    let how = bpf::Options {
         cpus: highest + 1,
         preempt_rt: facts.machine.preempt_rt,
         latency: options.latency,

@@ -4,8 +4,8 @@ use std::{cmp::Reverse, collections::HashMap};
 
 use super::drivers::context_of;
 use crate::{
+    counters::{SampleKind, TakenSample},
     frame::{Context, SampledStack, Stage},
-    reading::{SampleKind, TakenSample},
     symbols::{DriverText, Kallsyms, stage_of},
 };
 

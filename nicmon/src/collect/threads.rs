@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, path::Path};
 
-use crate::{host::threads, reading::Reading};
+use crate::{counters::Reading, host::threads};
 
 /// How such threads are called: `napi/<dev>-<id>` (net/core/dev.c: `napi_kthread_create`), and `backlog_napi/<cpu>`.
 const COMMS: [&str; 2] = ["napi/", "backlog_napi/"];

@@ -7,9 +7,9 @@ use rustix::thread::{CapabilitySet, capabilities};
 use super::{Failure, output::print};
 #[cfg(feature = "bpf")]
 use crate::{
+    counters::bpf::{AttachKind, Options, Probe, ProbeError},
+    counters::{HowToSample, SampleEvent, Samples},
     host::cpus,
-    probe::{AttachKind, Options, Probe, ProbeError},
-    reading::{HowToSample, SampleEvent, Samples},
 };
 use crate::{
     host::{

@@ -27,7 +27,7 @@ use crate::{
     analyze::{compare::PairError, words::counted},
     cli::{Cli, Command, Measure, SourceArg},
     collect::{self, CollectError, Filter, SourceChoice},
-    reading::HowToSample,
+    counters::HowToSample,
     stream::ReadError,
 };
 

@@ -2,8 +2,10 @@
 
 use std::{fs, path::Path};
 
+use serde::{Deserialize, Serialize};
+
 /// Counters of IPv4 since the namespace was made; `None` of what this kernel does not count.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IpCounters {
     /// Packets given to IP: as GRO left them.
     pub in_receives: Option<u64>,

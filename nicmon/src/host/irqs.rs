@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::{Error, queues::Direction, read_line};
 
 /// The interrupts of the NICs in the network namespace of the sysfs mount.
@@ -12,10 +14,10 @@ use super::{Error, queues::Direction, read_line};
 /// Sysfs says which device has which MSI vectors (`msi_irqs`, drivers/pci/msi); the name a driver gave an
 /// interrupt tells what that leaves open. That name may be old: many drivers do not follow when an interface
 /// is renamed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NicIrqs(Vec<Nic>);
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Nic {
     name: String,
     ifindex: u32,
@@ -24,7 +26,7 @@ struct Nic {
     irqs: Irqs,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 enum Irqs {
     /// A virtual interface has none.
     None,

@@ -6,6 +6,8 @@ use std::{
     os::unix::ffi::OsStrExt as _,
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::netlink::{Ask, Attributes, Socket, read_u32, text};
 
 pub(super) const RTM_GETLINK: u16 = 18;
@@ -25,12 +27,13 @@ const IF_STATS_MSG_BYTES: usize = 12;
 const TRIES: usize = 3;
 
 /// One network interface.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Link {
     /// Interface index, unique in its namespace.
     pub ifindex: u32,
     /// Name as the kernel has it: any bytes but `/`, `:` and white space (`dev_valid_name`,
     /// `net/core/dev.c`).
+    #[serde(with = "super::os_text")]
     pub name: OsString,
     /// True where the interface is administratively up. Its NAPIs exist only then.
     pub up: bool,
@@ -43,7 +46,7 @@ pub struct Link {
 }
 
 /// Counters of `struct rtnl_link_stats64` (`include/uapi/linux/if_link.h`, where each is explained).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the names are those of rtnl_link_stats64, without `_errors`")]
 pub struct LinkStats {
     pub rx_packets: u64,

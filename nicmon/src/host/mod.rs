@@ -30,6 +30,7 @@ pub mod netns;
 mod netns_enter;
 mod netns_thread;
 pub mod nic_files;
+mod os_text;
 pub mod own;
 pub mod packet_types;
 pub mod queues;

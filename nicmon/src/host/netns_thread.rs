@@ -9,6 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     Error,
     drivers::Drivers,
@@ -32,7 +34,7 @@ const IDENTIFY_AGAIN: Duration = Duration::from_mins(1);
 const FORGET: Duration = Duration::from_mins(1);
 
 /// An interface and its driver.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LinkFacts {
     /// The interface: its counters read now, all else up to 5 s ago.
     pub link: Link,
@@ -41,7 +43,7 @@ pub struct LinkFacts {
 }
 
 /// What there is in one network namespace.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NamespaceFacts {
     /// Its interfaces, ascending by index.
     pub links: Vec<LinkFacts>,

@@ -2,10 +2,12 @@
 
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Error, Reread};
 
 /// Counters of one CPU. They are 32 bits wide in the kernel and wrap: take differences with `wrapping_sub`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SoftnetRow {
     /// The CPU; `None` before Linux 5.10. Never the number of the line: offline CPUs have none.
     pub cpu: Option<u32>,

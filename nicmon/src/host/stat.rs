@@ -2,12 +2,14 @@
 
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Error, Reread};
 
 /// Time of one CPU since boot, in ticks of [`ticks_per_second`], by what it was spent on.
 ///
 /// `idle` and `iowait` of a CPU may step back a little (`get_idle_time`, `fs/proc/stat.c`).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the names are those of proc_stat(5)")]
 pub struct CpuTicks {
     pub cpu: u32,

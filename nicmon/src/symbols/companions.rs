@@ -40,6 +40,33 @@ impl Companion {
     }
 }
 
+/// Stretches of companions' code, saved with the companion's name.
+pub(super) mod by_name {
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    use super::{COMPANIONS, Companion};
+
+    pub(in crate::symbols) fn serialize<S: Serializer>(
+        ranges: &[(u64, u64, &'static Companion)],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(ranges.iter().map(|(start, end, companion)| (start, end, companion.name)))
+    }
+
+    pub(in crate::symbols) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<(u64, u64, &'static Companion)>, D::Error> {
+        let ranges = Vec::<(u64, u64, String)>::deserialize(deserializer)?;
+        let named = |(start, end, name): (u64, u64, String)| {
+            let companion = COMPANIONS.iter().find(|companion| companion.name == name);
+            companion
+                .map(|companion| (start, end, companion))
+                .ok_or_else(|| D::Error::custom(format!("no companion is called {name}")))
+        };
+        ranges.into_iter().map(named).collect()
+    }
+}
+
 const COMPANIONS: &[Companion] = &[
     // drivers/virtio/virtio_ring.c
     Companion {

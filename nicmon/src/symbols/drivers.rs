@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     BuiltinRanges, Companion, Kallsyms,
     locate::{Found, find},
 };
 
 /// What is known of a driver before its text is: functions that its devices call.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seed {
     /// The driver, as ethtool calls it.
     pub driver: String,
@@ -19,7 +21,7 @@ pub struct Seed {
 }
 
 /// How a driver's text was found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Origin {
     /// It is a loaded module: exact.
     Module,
@@ -30,7 +32,7 @@ pub enum Origin {
 }
 
 /// Why a driver's text is not known.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum Unknown {
     /// Nobody asked for it.
     #[error("no device of this driver was seen")]
@@ -52,7 +54,7 @@ pub enum Unknown {
 }
 
 /// The text of one or, where they share a module, several drivers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Text {
     /// The module's name, or the driver's where it was inferred.
     pub name: String,
@@ -61,7 +63,7 @@ pub struct Text {
 }
 
 /// A stretch of a driver's text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Range {
     /// The first byte.
     pub start: u64,
@@ -72,12 +74,13 @@ pub struct Range {
 }
 
 /// The text of all drivers of this machine's devices, and of their companions.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct DriverText {
     texts: Vec<Text>,
     /// By address; none overlap.
     ranges: Vec<Range>,
     slots: BTreeMap<String, Result<u16, Unknown>>,
+    #[serde(with = "super::companions::by_name")]
     companions: Vec<(u64, u64, &'static Companion)>,
 }
 

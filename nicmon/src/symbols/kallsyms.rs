@@ -1,10 +1,13 @@
 //! The functions in `/proc/kallsyms`, by address.
 
 use std::{
+    collections::BTreeSet,
     fs::File,
-    io::{BufRead as _, BufReader},
+    io::{BufRead, BufReader},
     path::Path,
 };
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Why kallsyms could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +69,12 @@ impl Kallsyms {
     /// # Errors
     /// It cannot be read, or hides its addresses.
     pub fn read(proc: &Path) -> Result<Self, KallsymsError> {
-        let mut reader = BufReader::with_capacity(1 << 18, File::open(proc.join("kallsyms"))?);
+        let index = Self::parse(BufReader::with_capacity(1 << 18, File::open(proc.join("kallsyms"))?))?;
+        if index.starts.is_empty() { Err(KallsymsError::Hidden) } else { Ok(index) }
+    }
+
+    /// Reads lines in any order; leaves out what has no address.
+    fn parse(mut reader: impl BufRead) -> std::io::Result<Self> {
         let mut entries: Vec<Entry> = Vec::with_capacity(1 << 16);
         let mut names = String::with_capacity(1 << 21);
         let mut modules = vec![String::new()];
@@ -84,9 +92,6 @@ impl Kallsyms {
             }
             line.clear();
         }
-        if entries.is_empty() {
-            return Err(KallsymsError::Hidden);
-        }
         // Stable: of several names of one address, the first in the file stays first.
         entries.sort_by_key(|entry| entry.address);
         let mut index = Self {
@@ -97,13 +102,41 @@ impl Kallsyms {
             modules,
         };
         for Entry { address, name_at, name_len, module } in entries {
-            index.starts.push(address);
-            index.offsets.push(u32::try_from(index.names.len()).unwrap_or(u32::MAX));
-            index.names.push_str(&names[name_at as usize..name_at as usize + usize::from(name_len)]);
-            index.module_of.push(module);
+            let name = &names[name_at as usize..name_at as usize + usize::from(name_len)];
+            index.push(address, name, module);
         }
         index.offsets.push(u32::try_from(index.names.len()).unwrap_or(u32::MAX));
         Ok(index)
+    }
+
+    /// The functions that these addresses are in, and where each ends, without all others.
+    pub fn only(&self, addresses: impl Iterator<Item = u64>) -> Self {
+        let mut kept = BTreeSet::new();
+        for at in addresses.filter_map(|address| self.position(address)) {
+            let start = self.starts[at];
+            // A function ends where the next one begins.
+            let next = self.starts[at..].iter().position(|other| *other > start).map(|ahead| at + ahead);
+            kept.extend([Some(at), next].into_iter().flatten());
+        }
+        let mut this = Self {
+            starts: Vec::new(),
+            offsets: Vec::new(),
+            names: String::new(),
+            module_of: Vec::new(),
+            modules: self.modules.clone(),
+        };
+        for at in kept {
+            this.push(self.starts[at], self.function(at).name, self.module_of[at]);
+        }
+        this.offsets.push(u32::try_from(this.names.len()).unwrap_or(u32::MAX));
+        this
+    }
+
+    fn push(&mut self, start: u64, name: &str, module: u16) {
+        self.starts.push(start);
+        self.offsets.push(u32::try_from(self.names.len()).unwrap_or(u32::MAX));
+        self.names.push_str(name);
+        self.module_of.push(module);
     }
 
     /// The function that an address is in. Of several names of one address the first in the file serves.
@@ -163,6 +196,23 @@ impl Kallsyms {
             start,
             end: next.map_or(longest, |next| longest.min(*next)),
         }
+    }
+}
+
+/// As lines of the kernel's own file.
+impl Serialize for Kallsyms {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.functions().map(|Function { name, module, start, .. }| {
+            let module = module.map(|module| format!("\t[{module}]")).unwrap_or_default();
+            format!("{start:016x} t {name}{module}")
+        }))
+    }
+}
+
+impl<'de> Deserialize<'de> for Kallsyms {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let lines = Vec::<String>::deserialize(deserializer)?;
+        Self::parse(lines.join("\n").as_bytes()).map_err(serde::de::Error::custom)
     }
 }
 

@@ -100,6 +100,11 @@ impl Symbols {
         if self.stale { None } else { lock(&self.read).index.clone() }
     }
 
+    /// All symbols, as last read.
+    pub fn any_kallsyms(&self) -> Option<Arc<Kallsyms>> {
+        lock(&self.read).index.clone()
+    }
+
     /// Why there are no symbols: what failed, why, what to do. `None` while they are there or read for the first time.
     pub fn problem(&self) -> Option<String> {
         let read = lock(&self.read);

@@ -2,7 +2,7 @@
 
 use nicmon_common::{CpuState, NET_RX, NapiStats, PollStats, RunStats, SOFTIRQ_VECTORS};
 
-use crate::reading::{CpuActivity, PollActivity, Runs};
+use crate::counters::{CpuActivity, PollActivity, Runs};
 
 pub(super) fn polls_between(now: &NapiStats, before: &NapiStats) -> PollActivity {
     PollActivity {

@@ -1,6 +1,6 @@
 //! The kernel side as seen from user space: loads the programs, attaches them, reads what they counted.
 //!
-//! With `host`, the only code that touches the kernel. A [`Probe`] gives a [`crate::reading::Reading`] per call: what happened
+//! With `host`, the only code that touches the kernel. A [`Probe`] gives a [`crate::counters::Reading`] per call: what happened
 //! since the call before.
 
 mod activity;
@@ -37,8 +37,8 @@ use self::{
     slots::Slots,
 };
 use crate::{
+    counters::{DriverFunctions, HowToSample},
     host::btf::{KERNEL_BTF, KernelBtf},
-    reading::{DriverFunctions, HowToSample},
 };
 
 /// How the programs are loaded.

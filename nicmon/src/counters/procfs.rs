@@ -2,16 +2,14 @@
 
 use std::collections::HashMap;
 
-use crate::{
-    host::{
-        self, Roots,
-        counts::{InterruptCounts, SoftirqCounts, Softirqs},
-    },
-    reading::{CpuActivity, IrqActivity, Reading, Runs},
+use super::{CpuActivity, IrqActivity, Reading, Runs};
+use crate::host::{
+    self, Roots,
+    counts::{InterruptCounts, SoftirqCounts, Softirqs},
 };
 
 /// Readers, and what they read before.
-pub(super) struct Counts {
+pub(crate) struct Counts {
     softirqs: SoftirqCounts,
     interrupts: InterruptCounts,
     softirqs_before: Vec<Softirqs>,
@@ -24,7 +22,7 @@ impl Counts {
     ///
     /// # Errors
     /// One cannot be opened.
-    pub(super) fn open(roots: &Roots) -> Result<Self, host::Error> {
+    pub(crate) fn open(roots: &Roots) -> Result<Self, host::Error> {
         Ok(Self {
             softirqs: SoftirqCounts::open(&roots.proc)?,
             interrupts: InterruptCounts::open(&roots.proc)?,
@@ -37,7 +35,7 @@ impl Counts {
     ///
     /// # Errors
     /// A file cannot be read.
-    pub(super) fn read(&mut self, roots: &Roots) -> Result<Reading, host::Error> {
+    pub(crate) fn read(&mut self, roots: &Roots) -> Result<Reading, host::Error> {
         let mono_ns = host::monotonic_ns();
         let cpus = self.cpus()?;
         let irqs = self.irqs(roots)?;

@@ -10,8 +10,8 @@ use super::{
     mapped::MappedArray,
 };
 use crate::{
+    counters::{CpuActivity, DropActivity, IrqActivity, NapiActivity, Reading, Samples},
     host::monotonic_ns,
-    reading::{CpuActivity, DropActivity, IrqActivity, NapiActivity, Reading, Samples},
 };
 
 /// How often a reading is repeated while what it reads moves.

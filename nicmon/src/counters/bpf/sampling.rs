@@ -14,7 +14,7 @@ use nicmon_common::{
 };
 
 use super::{Probe, ProbeError, ProgramId, mapped::MappedArray, reading::text};
-use crate::reading::{
+use crate::counters::{
     CpuActivity, HowToSample, NapiActivity, PollActivity, SampleEvent, SampleKind, SamplePoll, Samples,
     TakenSample,
 };

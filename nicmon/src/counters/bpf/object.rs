@@ -8,7 +8,7 @@ use crate::host::btf::KernelBtf;
 
 /// Built by `cargo xtask build-ebpf`; one object an architecture, since the programs read registers' arguments.
 #[cfg(target_arch = "x86_64")]
-static OBJECT: &[u8] = aya::include_bytes_aligned!("../../bpf/x86_64/nicmon.bpf.o");
+static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../bpf/x86_64/nicmon.bpf.o");
 #[cfg(not(target_arch = "x86_64"))]
 compile_error!("nicmon has no kernel object for this architecture yet: there is only nicmon/bpf/x86_64");
 

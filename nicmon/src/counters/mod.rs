@@ -1,10 +1,16 @@
-//! What happened between two readings of the kernel's counters, whoever counts: the kernel programs, which know
-//! times, or the kernel itself, which only counts.
+//! What happened between two readings of the kernel's counters, and the two sources of it: nicmon's own eBPF programs
+//! ([`bpf`]), which measure times as well, and the kernel's files ([`procfs`]), which only count.
+
+#[cfg(feature = "bpf")]
+pub mod bpf;
+pub mod procfs;
+
+use serde::{Deserialize, Serialize};
 
 use nicmon_common::{DEVICE_OPS, NapiKey, PollStats, SOFTIRQ_VECTORS};
 
 /// What was counted since the reading before. What this source of counts cannot know is `None`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Reading {
     /// When it was read, on `CLOCK_MONOTONIC`.
     pub mono_ns: u64,
@@ -27,7 +33,7 @@ pub struct Reading {
 }
 
 /// Runs of something.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Runs {
     /// Runs that ended.
     pub count: u64,
@@ -38,7 +44,7 @@ pub struct Runs {
 }
 
 /// One CPU.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub struct CpuActivity {
     /// Time in device interrupts.
     pub hardirq_ns: Option<u64>,
@@ -55,7 +61,7 @@ pub struct CpuActivity {
 }
 
 /// Polls of one NAPI on one CPU.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PollActivity {
     /// In `NET_RX`.
     pub softirq: PollStats,
@@ -82,7 +88,7 @@ impl PollActivity {
 }
 
 /// Functions of a NAPI's driver, by address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DriverFunctions {
     /// `napi->poll`; drivers may share one.
     pub poll: u64,
@@ -91,7 +97,7 @@ pub struct DriverFunctions {
 }
 
 /// One NAPI.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct NapiActivity {
     /// Which.
     pub key: NapiKey,
@@ -104,7 +110,7 @@ pub struct NapiActivity {
 }
 
 /// One irq action.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IrqActivity {
     /// The line.
     pub irq: u32,
@@ -117,7 +123,7 @@ pub struct IrqActivity {
 }
 
 /// Packets dropped for one reason at one place.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DropActivity {
     /// Name of the reason without its prefix.
     pub reason: String,
@@ -137,7 +143,7 @@ pub struct HowToSample {
 }
 
 /// What the CPUs were doing.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Samples {
     /// What samples are taken by.
     pub event: SampleEvent,
@@ -152,7 +158,7 @@ pub struct Samples {
 }
 
 /// What samples are taken by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SampleEvent {
     /// Cycles of the CPU, in an NMI: code with interrupts off is seen; an idle CPU is not.
     Cycles,
@@ -161,7 +167,7 @@ pub enum SampleEvent {
 }
 
 /// What a CPU was doing at one moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TakenSample {
     /// The CPU.
     pub cpu: u32,
@@ -180,7 +186,7 @@ pub struct TakenSample {
 }
 
 /// The context of a sample.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum SampleKind {
     /// The idle task, outside interrupts.
     Idle,
@@ -197,7 +203,7 @@ pub enum SampleKind {
 }
 
 /// Whose poll it was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum SamplePoll {
     /// A NAPI's.
     Napi(NapiKey),

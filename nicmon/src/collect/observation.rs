@@ -1,0 +1,185 @@
+//! All that one frame is made of, as it was read: [`assemble`](super::assemble()) needs nothing else.
+//!
+//! An observation can be saved and loaded, one JSON object a line, so that an oddity of somebody's machine becomes a
+//! test without that machine. A saved one keeps, of the kernel's symbols, only the functions that its own addresses
+//! lie in.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    io::{self, Write},
+    sync::Arc,
+};
+
+use nicmon_common::NapiKey;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    counters::Reading,
+    frame::{self, Accounting, topology::Topology},
+    host::{
+        irqs::NicIrqs,
+        machine::Machine,
+        netns::{LinkFacts, NamespaceFacts},
+        softnet::SoftnetRow,
+        stat::CpuTicks,
+    },
+    symbols::{DriverText, Kallsyms, Seed},
+};
+
+/// An interface: inode of its namespace, and its index there.
+pub(super) type NicKey = (u32, u32);
+
+/// One interval of one machine.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Observation {
+    /// Number of the frame, from 0.
+    pub(super) seq: u64,
+    /// End of the interval, RFC 3339 in UTC.
+    pub(super) time: String,
+    /// Length of the interval, in ns.
+    pub(super) interval_ns: u64,
+    pub(super) asked: Asked,
+    /// Who counted.
+    pub(super) source: frame::Source,
+    /// Why the eBPF programs did not, unless that was asked for.
+    pub(super) source_reason: Option<String>,
+    /// Why the CPUs could not be sampled in this interval.
+    pub(super) sampling_problem: Option<String>,
+    pub(super) accounting: Option<Accounting>,
+    pub(super) reading: Reading,
+    pub(super) facts: HostFacts,
+    /// CPU time, in ns, that each thread of NAPIs used in the interval, by its pid.
+    pub(super) thread_ns: HashMap<u32, u64>,
+    /// NAPIs that the programs know, whether or not they were polled, each with its device's name at first sight.
+    pub(super) known_napis: Vec<(NapiKey, String)>,
+    pub(super) code: Code,
+    /// Present in the frames that carry it.
+    pub(super) topology: Option<Topology>,
+    pub(super) own: OwnUse,
+}
+
+/// What the user asked to be measured.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Asked {
+    pub(super) latency: bool,
+    pub(super) sampling: bool,
+    pub(super) stacks: bool,
+}
+
+/// The machine, with what can change as it was at both ends of the interval.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct HostFacts {
+    pub(super) machine: Arc<Machine>,
+    /// Inode of nicmon's own network namespace.
+    pub(super) own_netns: u32,
+    pub(super) ticks_per_second: u64,
+    pub(super) nic_irqs: Arc<NicIrqs>,
+    pub(super) now: Arc<Moment>,
+    pub(super) before: Arc<Moment>,
+}
+
+/// What was read at one moment.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct Moment {
+    /// Online CPUs.
+    pub(super) stat: Vec<CpuTicks>,
+    /// Empty where it cannot be read.
+    pub(super) softnet: Vec<SoftnetRow>,
+    /// CPU time of ksoftirqd so far, in ns, by CPU.
+    pub(super) ksoftirqd_ns: BTreeMap<u32, u64>,
+    /// By inode of the namespace; absent if it cannot be entered.
+    pub(super) links: BTreeMap<u32, NamespaceFacts>,
+}
+
+/// Names of kernel addresses, and where the drivers' code is.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct Code {
+    /// As last read; `None` until then.
+    pub(super) kallsyms: Option<Arc<Kallsyms>>,
+    /// Modules came or went since: nothing is known of modules' addresses.
+    pub(super) is_stale: bool,
+    /// Why there are no symbols.
+    pub(super) problem: Option<String>,
+    /// `None` without symbols, or where nothing is sampled.
+    pub(super) drivers: Option<Arc<DriverCode>>,
+}
+
+/// The code of the drivers whose NICs are there.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct DriverCode {
+    pub(super) seeds: Vec<Seed>,
+    pub(super) text: DriverText,
+}
+
+/// What nicmon itself used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct OwnUse {
+    /// CPU time in the interval.
+    pub(super) cpu_ns: u64,
+    /// Resident memory now.
+    pub(super) rss_bytes: u64,
+}
+
+impl Observation {
+    /// Writes the observation as one line of JSON.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn save(&self, out: &mut impl Write) -> io::Result<()> {
+        let kallsyms = self.code.kallsyms.as_ref();
+        let kallsyms = kallsyms.map(|all| Arc::new(all.only(self.addresses())));
+        let saved = Self { code: Code { kallsyms, ..self.code.clone() }, ..self.clone() };
+        serde_json::to_writer(&mut *out, &saved)?;
+        out.write_all(b"\n")
+    }
+
+    /// Loads an observation from a line that [`Self::save`] wrote.
+    ///
+    /// # Errors
+    /// The line is no observation.
+    pub fn load(line: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(line)
+    }
+
+    /// Every address whose function a frame may name.
+    fn addresses(&self) -> impl Iterator<Item = u64> {
+        let polls = self.reading.napis.iter().flatten().map(|napi| napi.poll_fn);
+        let drops = self.reading.drops.iter().flatten().map(|drop| drop.location);
+        let samples = self.reading.samples.iter().flat_map(|samples| &samples.taken);
+        let samples = samples.flat_map(|sample| {
+            // A return address may be the first byte of the next function.
+            let callers = sample.stack.iter().flat_map(|address| [*address, address.saturating_sub(1)]);
+            callers.chain([sample.address])
+        });
+        polls.chain(drops).chain(samples)
+    }
+}
+
+impl HostFacts {
+    /// An interface as it is now.
+    pub(super) fn link(&self, key: NicKey) -> Option<&LinkFacts> {
+        self.now.link(key)
+    }
+
+    /// The same at the beginning of the interval.
+    pub(super) fn link_before(&self, key: NicKey) -> Option<&LinkFacts> {
+        self.before.link(key)
+    }
+}
+
+impl Moment {
+    /// An interface, if it is in a namespace that can be entered.
+    pub(super) fn link(&self, (netns, ifindex): NicKey) -> Option<&LinkFacts> {
+        let namespace = self.links.get(&netns)?;
+        let at = namespace.links.binary_search_by_key(&ifindex, |facts| facts.link.ifindex).ok()?;
+        namespace.links.get(at)
+    }
+}
+
+impl Code {
+    /// The function that an address is in; `None` while that is unknown.
+    pub(super) fn name(&self, address: u64) -> Option<&str> {
+        let function = self.kallsyms.as_ref()?.function_at(address)?;
+        (!self.is_stale || function.module.is_none()).then_some(function.name)
+    }
+}
