@@ -5,7 +5,7 @@
 //! lie in.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     io::{self, Write},
     sync::Arc,
 };
@@ -14,7 +14,7 @@ use nicmon_common::NapiKey;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    counters::Reading,
+    counters::{DriverFunctions, Reading},
     frame::{self, Accounting, topology::Topology},
     host::{
         irqs::NicIrqs,
@@ -23,7 +23,7 @@ use crate::{
         softnet::SoftnetRow,
         stat::CpuTicks,
     },
-    symbols::{DriverText, Kallsyms, Seed},
+    symbols::{DriverText, Seed, Snapshot},
 };
 
 /// An interface: inode of its namespace, and its index there.
@@ -50,12 +50,28 @@ pub struct Observation {
     pub(super) facts: HostFacts,
     /// CPU time, in ns, that each thread of NAPIs used in the interval, by its pid.
     pub(super) thread_ns: HashMap<u32, u64>,
-    /// NAPIs that the programs know, whether or not they were polled, each with its device's name at first sight.
-    pub(super) known_napis: Vec<(NapiKey, String)>,
+    /// NAPIs that the eBPF programs know, whether or not they were polled.
+    pub(super) known_napis: Arc<[KnownNapi]>,
     pub(super) code: Code,
     /// Present in the frames that carry it.
     pub(super) topology: Option<Topology>,
     pub(super) own: OwnUse,
+}
+
+/// A NAPI that was polled at some time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct KnownNapi {
+    pub(super) key: NapiKey,
+    /// The name of its device when it was first polled.
+    pub(super) name: String,
+    pub(super) functions: DriverFunctions,
+}
+
+impl KnownNapi {
+    /// The interface it belongs to.
+    pub(super) fn nic(&self) -> NicKey {
+        (self.key.netns, self.key.ifindex)
+    }
 }
 
 /// What the user asked to be measured.
@@ -92,14 +108,10 @@ pub(super) struct Moment {
 }
 
 /// Names of kernel addresses, and where the drivers' code is.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Code {
-    /// As last read; `None` until then.
-    pub(super) kallsyms: Option<Arc<Kallsyms>>,
-    /// Modules came or went since: nothing is known of modules' addresses.
-    pub(super) is_stale: bool,
-    /// Why there are no symbols.
-    pub(super) problem: Option<String>,
+    #[serde(flatten)]
+    pub(super) symbols: Snapshot,
     /// `None` without symbols, or where nothing is sampled.
     pub(super) drivers: Option<Arc<DriverCode>>,
 }
@@ -126,9 +138,9 @@ impl Observation {
     /// # Errors
     /// It cannot be written.
     pub fn save(&self, out: &mut impl Write) -> io::Result<()> {
-        let kallsyms = self.code.kallsyms.as_ref();
-        let kallsyms = kallsyms.map(|all| Arc::new(all.only(self.addresses())));
-        let saved = Self { code: Code { kallsyms, ..self.code.clone() }, ..self.clone() };
+        let mut saved = self.clone();
+        let kallsyms = &mut saved.code.symbols.kallsyms;
+        *kallsyms = kallsyms.as_ref().map(|all| Arc::new(all.only(self.addresses())));
         serde_json::to_writer(&mut *out, &saved)?;
         out.write_all(b"\n")
     }
@@ -139,6 +151,11 @@ impl Observation {
     /// The line is no observation.
     pub fn load(line: &str) -> Result<Self, serde_json::Error> {
         serde_json::from_str(line)
+    }
+
+    /// NICs with a NAPI that is known or was polled, and all interfaces of nicmon's own namespace.
+    pub(super) fn nic_keys(&self) -> BTreeSet<NicKey> {
+        nic_keys(&self.reading, &self.facts, &self.known_napis)
     }
 
     /// Every address whose function a frame may name.
@@ -155,13 +172,21 @@ impl Observation {
     }
 }
 
+/// See [`Observation::nic_keys`].
+pub(super) fn nic_keys(reading: &Reading, facts: &HostFacts, known: &[KnownNapi]) -> BTreeSet<NicKey> {
+    let polled = reading.napis.iter().flatten().map(|napi| (napi.key.netns, napi.key.ifindex));
+    let own = facts.now.links.get(&facts.own_netns).into_iter().flat_map(|namespace| &namespace.links);
+    let own = own.map(|link| (facts.own_netns, link.link.ifindex));
+    known.iter().map(KnownNapi::nic).chain(polled).chain(own).collect()
+}
+
 impl HostFacts {
     /// An interface as it is now.
     pub(super) fn link(&self, key: NicKey) -> Option<&LinkFacts> {
         self.now.link(key)
     }
 
-    /// The same at the beginning of the interval.
+    /// The same at the start of the interval.
     pub(super) fn link_before(&self, key: NicKey) -> Option<&LinkFacts> {
         self.before.link(key)
     }
@@ -173,13 +198,5 @@ impl Moment {
         let namespace = self.links.get(&netns)?;
         let at = namespace.links.binary_search_by_key(&ifindex, |facts| facts.link.ifindex).ok()?;
         namespace.links.get(at)
-    }
-}
-
-impl Code {
-    /// The function that an address is in; `None` while that is unknown.
-    pub(super) fn name(&self, address: u64) -> Option<&str> {
-        let function = self.kallsyms.as_ref()?.function_at(address)?;
-        (!self.is_stale || function.module.is_none()).then_some(function.name)
     }
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::{
     counters::{SampleKind, Samples},
-    symbols::{Kallsyms, Symbols},
+    symbols::Kallsyms,
 };
 
 /// Its names, in today's kernels and before (kernel/softirq.c: `__do_softirq` was split in 6.10, and in the stable
@@ -25,11 +25,8 @@ pub(super) struct SoftirqLoop {
 
 impl SoftirqLoop {
     /// Gives samples in the loop to it, be they of the idle task or of another.
-    pub(super) fn find(&mut self, symbols: &Symbols, samples: &mut Samples) {
-        if self.range.is_none() {
-            self.range = symbols.kallsyms().map(|kallsyms| range(&kallsyms).unwrap_or_default());
-        }
-        let Some(range) = &self.range else { return };
+    pub(super) fn find(&mut self, kallsyms: &Kallsyms, samples: &mut Samples) {
+        let range = self.range.get_or_insert_with(|| range(kallsyms).unwrap_or_default());
         for sample in &mut samples.taken {
             if matches!(sample.kind, SampleKind::Idle | SampleKind::Task) && range.contains(&sample.address) {
                 sample.kind = SampleKind::SoftirqLoop;

@@ -1,15 +1,18 @@
 //! Who counts: the kernel programs, or where they may not run, the kernel's own files.
 
+use std::sync::Arc;
+
 use nicmon_common::NapiKey;
 
-use super::{CollectError, Options, SourceChoice, facts::Facts};
+use super::{CollectError, Options, SourceChoice, facts::Facts, observation::KnownNapi};
 #[cfg(feature = "bpf")]
 use crate::{
     counters::bpf::{self, Probe, ProbeError},
     host::cpus,
 };
 use crate::{
-    counters::{DriverFunctions, Reading, procfs::Counts},
+    counters::{Reading, procfs::Counts},
+    frame,
     host::btf::{BtfError, KernelBtf},
 };
 
@@ -17,9 +20,31 @@ use crate::{
 pub(super) enum Source {
     /// Counts and times.
     #[cfg(feature = "bpf")]
-    Bpf(Box<Probe>),
+    Bpf(Box<BpfSource>),
     /// Counts alone.
     Proc(Box<Counts>),
+}
+
+/// The programs, and the NAPIs they know, listed anew only when some came or went.
+#[cfg(feature = "bpf")]
+pub(super) struct BpfSource {
+    pub(super) probe: Probe,
+    known: Arc<[KnownNapi]>,
+    /// How often owners of slots had changed by then.
+    known_at: Option<u64>,
+}
+
+#[cfg(feature = "bpf")]
+impl BpfSource {
+    fn known_napis(&mut self) -> Arc<[KnownNapi]> {
+        let changes = self.probe.napi_changes();
+        if self.known_at != Some(changes) {
+            let napis = self.probe.known_napis();
+            self.known = napis.map(|(key, name, functions)| KnownNapi { key, name, functions }).collect();
+            self.known_at = Some(changes);
+        }
+        Arc::clone(&self.known)
+    }
 }
 
 /// A source, and if it is not the one that is better, why.
@@ -40,7 +65,7 @@ pub(super) fn choose(
     let highest = facts.possible_cpus.iter().max().copied().unwrap_or(0);
     let how = bpf::Options {
         cpus: highest + 1,
-        preempt_rt: facts.machine.preempt_rt,
+        preempt_rt: facts.machine().preempt_rt,
         latency: options.latency,
         sampling: options.sampling,
         cpu_hz: cpus::highest_hz(&facts.roots.proc, &facts.roots.sys),
@@ -49,7 +74,10 @@ pub(super) fn choose(
     };
     let attached = kernel.map_err(ProbeError::from).and_then(|kernel| Probe::attach(how, &kernel));
     match attached {
-        Ok(probe) => Ok(Chosen { source: Source::Bpf(Box::new(probe)), reason: None }),
+        Ok(probe) => {
+            let source = BpfSource { probe, known: Arc::default(), known_at: None };
+            Ok(Chosen { source: Source::Bpf(Box::new(source)), reason: None })
+        }
         Err(error) if options.source == SourceChoice::Bpf => Err(error.into()),
         Err(error) => {
             let why = error.to_string().lines().next().unwrap_or_default().to_owned();
@@ -78,10 +106,20 @@ fn proc(facts: &Facts, reason: Option<String>) -> Result<Chosen, CollectError> {
 }
 
 impl Source {
+    /// Which it is.
+    pub(super) fn kind(&self) -> frame::Source {
+        match self {
+            #[cfg(feature = "bpf")]
+            Self::Bpf(_) => frame::Source::Bpf,
+            Self::Proc(_) => frame::Source::Proc,
+        }
+    }
+
+    /// Reads the counters.
     pub(super) fn read(&mut self, facts: &Facts) -> Result<Reading, CollectError> {
         match self {
             #[cfg(feature = "bpf")]
-            Self::Bpf(probe) => Ok(probe.read()?),
+            Self::Bpf(source) => Ok(source.probe.read()?),
             Self::Proc(counts) => Ok(counts.read(&facts.roots)?),
         }
     }
@@ -91,26 +129,17 @@ impl Source {
     pub(super) fn look_for_napis(&mut self) -> Result<(), CollectError> {
         match self {
             #[cfg(feature = "bpf")]
-            Self::Bpf(probe) => Ok(probe.look_for_napis()?),
+            Self::Bpf(source) => Ok(source.probe.look_for_napis()?),
             Self::Proc(_) => Ok(()),
         }
     }
 
-    /// All NAPIs that are known, whether or not they were polled lately, and their device's name at first sight.
-    pub(super) fn known_napis(&self) -> Box<dyn Iterator<Item = (&NapiKey, String)> + '_> {
+    /// All NAPIs that are known, whether or not they were polled lately.
+    pub(super) fn known_napis(&mut self) -> Arc<[KnownNapi]> {
         match self {
             #[cfg(feature = "bpf")]
-            Self::Bpf(probe) => Box::new(probe.known_napis()),
-            Self::Proc(_) => Box::new(std::iter::empty()),
-        }
-    }
-
-    /// What each NAPI that is known has of its driver.
-    pub(super) fn driver_functions(&self) -> Box<dyn Iterator<Item = (&NapiKey, DriverFunctions)> + '_> {
-        match self {
-            #[cfg(feature = "bpf")]
-            Self::Bpf(probe) => Box::new(probe.driver_functions()),
-            Self::Proc(_) => Box::new(std::iter::empty()),
+            Self::Bpf(source) => source.known_napis(),
+            Self::Proc(_) => Arc::default(),
         }
     }
 
@@ -122,7 +151,7 @@ impl Source {
     pub(super) fn sample_cpus(&mut self, cpus: &[u32], busy_ns: &[(u32, u64)]) -> Result<(), CollectError> {
         match self {
             #[cfg(feature = "bpf")]
-            Self::Bpf(probe) => Ok(probe.sample_cpus(cpus, busy_ns)?),
+            Self::Bpf(source) => Ok(source.probe.sample_cpus(cpus, busy_ns)?),
             Self::Proc(_) => Ok(()),
         }
     }
@@ -132,9 +161,9 @@ impl Source {
     pub(super) fn tidy(&mut self, gone: &[NapiKey], mono_ns: u64) {
         match self {
             #[cfg(feature = "bpf")]
-            Self::Bpf(probe) => {
-                probe.forget_napis(gone, mono_ns);
-                probe.calibrate_again();
+            Self::Bpf(source) => {
+                source.probe.forget_napis(gone, mono_ns);
+                source.probe.calibrate_again();
             }
             Self::Proc(_) => {}
         }

@@ -1,37 +1,33 @@
 //! CPU time of the threads that poll NAPIs in threaded mode.
 
-use std::{collections::HashMap, path::Path};
+use std::{
+    collections::{BTreeSet, HashMap},
+    path::Path,
+};
 
 use crate::{counters::Reading, host::threads};
 
-/// How such threads are called: `napi/<dev>-<id>` (net/core/dev.c: `napi_kthread_create`), and `backlog_napi/<cpu>`.
+/// Prefixes of their names: `napi/<dev>-<id>` (net/core/dev.c: `napi_kthread_create`) and `backlog_napi/<cpu>`.
 const COMMS: [&str; 2] = ["napi/", "backlog_napi/"];
 
 /// The times so far, by pid.
 pub(super) struct ThreadTimes(HashMap<u32, u64>);
 
 impl ThreadTimes {
-    /// Looks for the threads that exist already, so that their first poll here has a begin.
+    /// Looks for the threads that exist already, so that their first polls have an interval.
     pub(super) fn new(proc: &Path) -> Self {
         let pids = COMMS.iter().flat_map(|comm| threads::named(proc, comm).unwrap_or_default());
         Self(pids.filter_map(|pid| Some((pid, run_ns(proc, pid)?))).collect())
     }
 
-    /// What each thread that polled since the reading before has used since then; absent where that is unknown.
+    /// The CPU time, in ns, that each thread used since the reading before; absent where that is unknown.
     pub(super) fn read(&mut self, proc: &Path, reading: &Reading) -> HashMap<u32, u64> {
-        let polled = reading
-            .napis
-            .iter()
-            .flatten()
-            .flat_map(|napi| &napi.cpus)
-            .map(|(_, polls)| polls)
-            .chain(reading.cpus.iter().map(|cpu| &cpu.backlog))
-            .filter_map(|polls| polls.thread_pid);
+        let napis = reading.napis.iter().flatten().flat_map(|napi| &napi.cpus).map(|(_, polls)| polls);
+        let polls = napis.chain(reading.cpus.iter().map(|cpu| &cpu.backlog));
+        let pids: BTreeSet<u32> =
+            polls.filter_map(|polls| polls.thread_pid).chain(self.0.keys().copied()).collect();
         let mut used = HashMap::new();
-        for pid in polled.chain(self.0.keys().copied().collect::<Vec<_>>()) {
-            if used.contains_key(&pid) {
-                continue;
-            }
+        for pid in pids {
             let Some(now) = run_ns(proc, pid) else {
                 self.0.remove(&pid);
                 continue;

@@ -46,10 +46,10 @@ struct Frames {
 
 impl Frames {
     fn start(args: &Live) -> Result<Self, Failure> {
-        let options = Options { kernel_log: args.kernel_log, ..args.measure.options()? };
+        let capture = args.capture.clone();
+        let options = Options { kernel_log: args.kernel_log, capture, ..args.measure.options()? };
         #[cfg_attr(not(feature = "bpf"), expect(unused_mut, reason = "the log is of the programs"))]
         let mut collector = Collector::start(options)?;
-        if let Some(path) = &args.capture { collector.capture = std::fs::File::create(path).ok(); }
         if let Some(reason) = collector.source_reason() {
             tell(&format!("counts only, every time is unknown: {reason}"));
         }

@@ -110,6 +110,7 @@ impl Kallsyms {
     }
 
     /// The functions that these addresses are in, and where each ends, without all others.
+    #[must_use]
     pub fn only(&self, addresses: impl Iterator<Item = u64>) -> Self {
         let mut kept = BTreeSet::new();
         for at in addresses.filter_map(|address| self.position(address)) {

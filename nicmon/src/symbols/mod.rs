@@ -9,13 +9,14 @@ mod locate;
 mod stages;
 
 use std::{
-    collections::HashMap,
     fs, io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
 };
+
+use serde::{Deserialize, Serialize};
 
 pub use self::{
     builtin_ranges::{BuiltinRange, BuiltinRanges, BuiltinRangesError},
@@ -42,11 +43,32 @@ pub struct Symbols {
     proc: PathBuf,
     read: Arc<Mutex<Read>>,
     started: Option<Instant>,
-    /// Names of the index of this many readings.
-    names: HashMap<u64, Arc<str>>,
-    names_of: u64,
     /// Modules came or went since the last reading.
     stale: bool,
+}
+
+/// What is known at a moment.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// As last read; `None` until then.
+    pub kallsyms: Option<Arc<Kallsyms>>,
+    /// Modules came or went since: another may be at a module's addresses.
+    pub is_stale: bool,
+    /// Why there are no symbols: what failed, why, what to do. `None` while they are there or read for the first time.
+    pub problem: Option<String>,
+}
+
+impl Snapshot {
+    /// All symbols, if those of modules still hold.
+    pub fn current(&self) -> Option<&Arc<Kallsyms>> {
+        self.kallsyms.as_ref().filter(|_| !self.is_stale)
+    }
+
+    /// The function that an address is in; `None` while that is unknown.
+    pub fn name(&self, address: u64) -> Option<&str> {
+        let function = self.kallsyms.as_ref()?.function_at(address)?;
+        (!self.is_stale || function.module.is_none()).then_some(function.name)
+    }
 }
 
 /// What the readings in the background left.
@@ -64,55 +86,22 @@ struct Read {
 impl Symbols {
     /// `proc` is the root of procfs.
     pub fn new(proc: PathBuf) -> Self {
-        Self { proc, read: Arc::default(), started: None, names: HashMap::new(), names_of: 0, stale: false }
+        Self { proc, read: Arc::default(), started: None, stale: false }
     }
 
-    /// The function that an address is in.
-    pub fn name(&mut self, address: u64) -> Option<Arc<str>> {
-        let (index, readings) = {
-            let read = lock(&self.read);
-            (read.index.clone(), read.readings)
-        };
-        if self.names_of != readings {
-            // An address may be another module's by now.
-            self.names.clear();
-            self.names_of = readings;
-        }
-        if let Some(name) = self.names.get(&address) {
-            return Some(Arc::clone(name));
-        }
-        let function = index.as_ref().and_then(|index| index.function_at(address));
-        if self.stale && function.is_none_or(|function| function.module.is_some()) {
-            return None;
-        }
-        let found = function.map(|function| Arc::from(function.name));
-        if let Some(name) = &found {
-            self.names.insert(address, Arc::clone(name));
-        } else {
-            self.read_in_background();
-        }
-        found
-    }
-
-    /// All symbols, as last read, if that still holds; another [`Arc`] after each reading, so that [`Arc::ptr_eq`]
-    /// tells whether what was derived from it does.
-    pub fn kallsyms(&self) -> Option<Arc<Kallsyms>> {
-        if self.stale { None } else { lock(&self.read).index.clone() }
-    }
-
-    /// All symbols, as last read.
-    pub fn any_kallsyms(&self) -> Option<Arc<Kallsyms>> {
-        lock(&self.read).index.clone()
-    }
-
-    /// Why there are no symbols: what failed, why, what to do. `None` while they are there or read for the first time.
-    pub fn problem(&self) -> Option<String> {
+    /// All symbols as last read, whether modules came or went since, and why there are none. After each reading it is
+    /// another [`Arc`], so that [`Arc::ptr_eq`] tells whether what was derived from it still holds.
+    pub fn snapshot(&self) -> Snapshot {
         let read = lock(&self.read);
-        if self.stale && read.problem.is_none() {
-            let text = "a kernel module came or went: kernel symbols are being read again, which takes a second or two";
-            return Some(text.to_owned());
-        }
-        if read.index.is_some() && !self.stale { None } else { read.problem.clone() }
+        let problem = match &read.problem {
+            None if self.stale => Some(
+                "a kernel module came or went: kernel symbols are being read again, which takes a second or two"
+                    .to_owned(),
+            ),
+            problem if read.index.is_none() || self.stale => problem.clone(),
+            _ => None,
+        };
+        Snapshot { kallsyms: read.index.clone(), is_stale: self.stale, problem }
     }
 
     /// Reads kallsyms again if modules came or went since the last reading; costs one small file. For a moment nothing
@@ -125,7 +114,6 @@ impl Symbols {
             read.index.is_some() && read.modules.as_ref() != Some(&modules)
         };
         if stale {
-            self.names.clear();
             self.start(AGAIN_FOR_MODULES);
         }
         self.stale = stale;
@@ -223,11 +211,11 @@ mod tests {
         let mut symbols = Symbols::new(folder.path().to_owned());
         symbols.read_in_background();
         symbols.wait();
-        assert!(symbols.kallsyms().is_some());
+        assert!(symbols.snapshot().current().is_some());
         let mut symbols = Symbols::new("/nosuch".into());
         symbols.read_in_background();
         symbols.wait();
-        assert!(symbols.kallsyms().is_none() && symbols.problem().is_some());
+        assert!(symbols.snapshot().current().is_none() && symbols.snapshot().problem.is_some());
     }
 
     #[test]
@@ -237,13 +225,13 @@ mod tests {
         let mut symbols = Symbols::new(folder.path().to_owned());
         symbols.read_in_background();
         until(&symbols, |read| read.readings == 1);
-        assert_eq!(symbols.name(0xffff_ffff_c000_0010).as_deref(), Some("igb_poll"));
+        assert_eq!(symbols.snapshot().name(0xffff_ffff_c000_0010), Some("igb_poll"));
 
         fs::write(folder.path().join("modules"), "igb 1 7 - Live 0xffffffffc0000000\n").unwrap();
         symbols.started = None;
         symbols.follow_modules();
         assert_eq!(symbols.started, None, "only its reference count changed");
-        assert!(symbols.kallsyms().is_some());
+        assert!(symbols.snapshot().current().is_some());
 
         fs::write(folder.path().join("modules"), "veth 1 0 - Live 0xffffffffc0000000\n").unwrap();
         fs::write(
@@ -254,34 +242,34 @@ mod tests {
         symbols.started = Some(Instant::now());
         symbols.follow_modules();
         assert_eq!(lock(&symbols.read).readings, 1, "too soon");
-        assert_eq!(symbols.name(0xffff_ffff_c000_0010), None, "not igb_poll: it is gone");
-        assert!(symbols.kallsyms().is_none());
+        assert_eq!(symbols.snapshot().name(0xffff_ffff_c000_0010), None, "not igb_poll: it is gone");
+        assert!(symbols.snapshot().current().is_none());
         symbols.started = None;
         symbols.follow_modules();
         until(&symbols, |read| read.readings == 2);
         symbols.follow_modules();
-        assert_eq!(symbols.name(0xffff_ffff_c000_0010).as_deref(), Some("veth_poll"));
-        assert_eq!(symbols.problem(), None);
+        assert_eq!(symbols.snapshot().name(0xffff_ffff_c000_0010), Some("veth_poll"));
+        assert_eq!(symbols.snapshot().problem, None);
 
         fs::write(folder.path().join("modules"), "").unwrap();
         symbols.follow_modules();
         assert_eq!(
-            symbols.name(0xffff_ffff_8100_0010).as_deref(),
+            symbols.snapshot().name(0xffff_ffff_8100_0010),
             Some("do_idle"),
             "the kernel itself stays"
         );
-        assert!(symbols.problem().is_some_and(|problem| problem.contains("came or went")));
+        assert!(symbols.snapshot().problem.is_some_and(|problem| problem.contains("came or went")));
     }
 
     #[test]
     fn hidden_addresses_are_a_clear_line() {
         let folder = proc("0000000000000000 t igb_poll\n", "");
         let mut symbols = Symbols::new(folder.path().to_owned());
-        assert_eq!(symbols.problem(), None, "nothing was tried yet");
+        assert_eq!(symbols.snapshot().problem, None, "nothing was tried yet");
         symbols.read_in_background();
         until(&symbols, |read| read.problem.is_some());
-        let problem = symbols.problem().unwrap();
+        let problem = symbols.snapshot().problem.unwrap();
         assert!(problem.contains("CAP_SYSLOG") && problem.contains("kptr_restrict"), "{problem}");
-        assert!(symbols.kallsyms().is_none());
+        assert!(symbols.snapshot().current().is_none());
     }
 }

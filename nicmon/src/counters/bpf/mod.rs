@@ -123,25 +123,11 @@ impl Probe {
         let drops = PerCpuHashMap::try_from(take(&mut ebpf, "DROPS")?)
             .map_err(|error| ProbeError::map("DROPS", error))?;
 
-        let mut attached = ProgramId::ALWAYS.to_vec();
-        if reasons.is_some() {
-            attached.push(ProgramId::KfreeSkb);
-        }
-        if options.latency {
-            attached.push(ProgramId::SoftirqRaise);
-        }
-        // Load all before attaching one: nothing is counted until everything is known to work.
-        for program in &attached {
-            programs::load(&mut ebpf, kind, program.name(), program.name(), &btf)?;
-        }
-        programs::load(&mut ebpf, kind, "empty", "softirq_entry", &btf)?;
+        let attached = load_programs(&mut ebpf, kind, options, reasons.is_some(), &btf)?;
         let ring = mapped(&mut ebpf, "SAMPLES", possible * sample_slots as usize)?;
         let stacks = stacks
             .then(|| mapped(&mut ebpf, "SAMPLE_STACKS", possible * sample_slots as usize))
             .transpose()?;
-        if options.sampling.is_some() {
-            sampling::load(&mut ebpf)?;
-        }
         drop(btf);
 
         let mut probe = Self {
@@ -163,21 +149,27 @@ impl Probe {
             runs: Vec::new(),
             calibrations_left: CALIBRATIONS,
         };
-        let flag = |set, flag| if set { flag } else { 0 };
-        let flags = flag(options.preempt_rt, PREEMPT_RT) | flag(options.latency, LATENCY);
-        probe.cpus.set_all(offset_of!(CpuState, flags), flags);
-        // The caches are of generation 0 as long as they are empty.
-        probe.new_generation();
-        for program in probe.attached.clone() {
-            let loaded = program_mut(&mut probe.ebpf, kind, program.name())?;
-            programs::attach(loaded, program.name(), program.name())?;
-        }
+        probe.attach_all(options)?;
         probe.sampler = options.sampling.map(|how| {
             let periods = Periods::of(how.frequency, options.cpu_hz);
             Sampler::new(how.frequency, periods, ring, stacks, sample_slots, possible)
         });
         probe.calibrate();
         Ok(probe)
+    }
+
+    /// Lets the programs count, from here on.
+    fn attach_all(&mut self, options: Options) -> Result<(), ProbeError> {
+        let flag = |set, flag| if set { flag } else { 0 };
+        let flags = flag(options.preempt_rt, PREEMPT_RT) | flag(options.latency, LATENCY);
+        self.cpus.set_all(offset_of!(CpuState, flags), flags);
+        // The caches are of generation 0 as long as they are empty.
+        self.new_generation();
+        for program in self.attached.clone() {
+            let loaded = program_mut(&mut self.ebpf, self.kind, program.name())?;
+            programs::attach(loaded, program.name(), program.name())?;
+        }
+        Ok(())
     }
 
     /// Cost of a run by program; `None` without `CAP_SYS_ADMIN`.
@@ -237,14 +229,17 @@ impl Probe {
         }
     }
 
-    /// All NAPIs that have a slot, whether or not they were polled lately, and their device's name at first sight.
-    pub fn known_napis(&self) -> impl Iterator<Item = (&NapiKey, String)> {
-        self.napis.iter().map(|(key, info)| (key, reading::text(&info.name)))
+    /// All NAPIs that have a slot, whether or not they were polled lately: their device's name when they were first
+    /// seen, and functions of its driver.
+    pub fn known_napis(&self) -> impl Iterator<Item = (NapiKey, String, DriverFunctions)> {
+        self.napis.iter().map(|(key, info)| {
+            (*key, reading::text(&info.name), DriverFunctions { poll: info.poll_fn, ops: info.ops })
+        })
     }
 
-    /// What each of them has of its driver.
-    pub fn driver_functions(&self) -> impl Iterator<Item = (&NapiKey, DriverFunctions)> {
-        self.napis.iter().map(|(key, info)| (key, DriverFunctions { poll: info.poll_fn, ops: info.ops }))
+    /// How often NAPIs got or lost slots so far.
+    pub fn napi_changes(&self) -> u64 {
+        self.napis.changes()
     }
 
     /// The programs that are attached to tracepoints, and the sampler.
@@ -260,6 +255,32 @@ impl Probe {
             .map(|counters| counters.recursion_misses)
             .sum()
     }
+}
+
+/// Loads all programs before one is attached: nothing is counted until everything is known to work. Returns those to
+/// attach to tracepoints, in that order.
+fn load_programs(
+    ebpf: &mut Ebpf,
+    kind: AttachKind,
+    options: Options,
+    has_drop_reasons: bool,
+    btf: &Btf,
+) -> Result<Vec<ProgramId>, ProbeError> {
+    let mut wanted = ProgramId::ALWAYS.to_vec();
+    if has_drop_reasons {
+        wanted.push(ProgramId::KfreeSkb);
+    }
+    if options.latency {
+        wanted.push(ProgramId::SoftirqRaise);
+    }
+    for program in &wanted {
+        programs::load(ebpf, kind, program.name(), program.name(), btf)?;
+    }
+    programs::load(ebpf, kind, "empty", "softirq_entry", btf)?;
+    if options.sampling.is_some() {
+        sampling::load(ebpf)?;
+    }
+    Ok(wanted)
 }
 
 fn full_name(kind: AttachKind, name: &str) -> String {

@@ -25,6 +25,8 @@ pub(super) struct Slots<K: Pod, I: Pod> {
     slot_of: fn(&I) -> u32,
     /// What `owners` held when it was last read.
     known: HashMap<K, I>,
+    /// How often `known` changed.
+    changes: u64,
     /// New owners that the programs had counted then.
     seen: u64,
     /// Slots without an owner, and since when on the monotonic clock.
@@ -42,7 +44,16 @@ impl<K: Pod + Eq + Hash, I: Pod> Slots<K, I> {
         for slot in 0..free.capacity() {
             free.push(slot, 0).map_err(|error| ProbeError::map(name, error))?;
         }
-        Ok(Self { name, owners, free, slot_of, known: HashMap::new(), seen: 0, resting: Vec::new() })
+        Ok(Self {
+            name,
+            owners,
+            free,
+            slot_of,
+            known: HashMap::new(),
+            changes: 0,
+            seen: 0,
+            resting: Vec::new(),
+        })
     }
 
     /// Learns of new owners. `seen` is how many the programs have counted in all: the map is read only if that
@@ -56,6 +67,7 @@ impl<K: Pod + Eq + Hash, I: Pod> Slots<K, I> {
             self.known.insert(key, info);
         }
         self.seen = seen;
+        self.changes += 1;
         Ok(())
     }
 
@@ -64,8 +76,14 @@ impl<K: Pod + Eq + Hash, I: Pod> Slots<K, I> {
         self.known.iter()
     }
 
+    /// How often owners came or went so far.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes
+    }
+
     /// Removes owners. The caller must then raise [`nicmon_common::CpuState::generation`].
     pub(super) fn remove(&mut self, keys: &[K], now_ns: u64) {
+        self.changes += 1;
         for key in keys {
             // Absent in the map means removed already: nothing to do about either.
             let _ = self.owners.remove(key);

@@ -1,87 +1,84 @@
 //! `nics[]`: interfaces with their counters and what they cost, by CPU and by NAPI.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, HashMap},
+};
 
 use super::{
-    facts::{Facts, NicKey},
-    filter::Filter,
+    super::observation::NicKey,
+    Filter, Observation,
     napis::{self, NapiFacts},
-    source::Source,
 };
 use crate::{
-    counters::{NapiActivity, PollActivity, Reading},
+    counters::{NapiActivity, PollActivity},
     frame::{Irq, Napi, NapiCpu, NapiKind, NapiMode, Nic, NicCounters, NicCpu, NicDrops, gained, pct_of},
     host::links::LinkStats,
-    symbols::Symbols,
 };
 
-/// How the per-CPU backlog is called where interfaces have their names.
-pub(super) const BACKLOG: &str = "(backlog)";
+/// What the per-CPU backlog is called where interfaces have their names.
+pub(in crate::collect) const BACKLOG: &str = "(backlog)";
 
 /// Its place among interfaces; no namespace has inode 0.
 const BACKLOG_KEY: NicKey = (0, 0);
 
-/// What a frame's NICs are made of.
-pub(super) struct Nics<'a> {
-    pub(super) reading: &'a Reading,
-    pub(super) facts: &'a Facts,
-    /// CPU time of NAPI threads by pid.
-    pub(super) thread_ns: &'a HashMap<u32, u64>,
-    pub(super) filter: &'a Filter,
-    pub(super) interval_ns: u64,
+/// All interfaces of nicmon's own namespace, those of others that have a NAPI, and the backlog if it was polled; the worst
+/// load first. What samples say of them is not known yet.
+pub(super) fn nics(seen: &Observation, filter: &Filter, irqs: &[Irq]) -> Vec<Nic> {
+    Assembly { seen, filter, irqs }.nics()
 }
 
-impl Nics<'_> {
-    /// All interfaces of the own namespace, those of others that have a NAPI, and the backlog if it was polled; worst
-    /// load first.
-    pub(super) fn assemble(&self, source: &Source, irqs: &[Irq], symbols: &mut Symbols) -> Vec<Nic> {
-        // The name that the kernel program saw stands in where the interface cannot be looked up.
-        let mut names: BTreeMap<NicKey, String> = BTreeMap::new();
-        for (key, name) in source.known_napis() {
-            names.insert((key.netns, key.ifindex), name);
-        }
-        let mut napis: HashMap<NicKey, Vec<&NapiActivity>> = HashMap::new();
-        for napi in self.reading.napis.iter().flatten() {
-            let key = (napi.key.netns, napi.key.ifindex);
-            napis.entry(key).or_default().push(napi);
-            names.entry(key).or_insert_with(|| napi.name.clone());
-        }
-        let own = self.facts.own_netns();
-        for link in self.facts.links.now.get(&own).iter().flat_map(|namespace| &namespace.links) {
-            names.entry((own, link.link.ifindex)).or_default();
-        }
+struct Assembly<'a> {
+    seen: &'a Observation,
+    filter: &'a Filter,
+    irqs: &'a [Irq],
+}
 
-        let mut nics: Vec<Nic> = names
-            .into_iter()
-            .filter_map(|(key, kernel_name)| {
-                let link = self.facts.link(key);
+impl Assembly<'_> {
+    fn nics(&self) -> Vec<Nic> {
+        let Observation { facts, reading, .. } = self.seen;
+        let mut napis: HashMap<NicKey, Vec<&NapiActivity>> = HashMap::new();
+        for napi in reading.napis.iter().flatten() {
+            napis.entry((napi.key.netns, napi.key.ifindex)).or_default().push(napi);
+        }
+        let first_names = self.first_names();
+        let mut nics: Vec<Nic> = (self.seen.nic_keys().into_iter())
+            .filter_map(|key| {
+                let link = facts.link(key);
                 let polled = napis.get(&key).map(Vec::as_slice).unwrap_or_default();
                 // A device that is gone is shown once more if it was polled until then.
                 if link.is_none() && polled.is_empty() {
                     return None;
                 }
-                let name = link.map_or(kernel_name, |link| link.link.name.to_string_lossy().into_owned());
-                let counted = self.reading.napis.is_some();
-                let napis =
-                    counted.then(|| polled.iter().flat_map(|napi| self.napi(napi, symbols)).collect());
-                // What is virtual has none, whatever an interrupt's name may look like.
-                let has_irqs = key.0 == own && link.is_some_and(|link| link.link.kind.is_none());
-                let irqs = if has_irqs { irqs } else { &[] };
-                Some(self.nic(key, name, napis, irqs))
+                let first_name = || first_names.get(&key).copied().unwrap_or_default().to_owned();
+                let name = link.map_or_else(first_name, |link| link.link.name.to_string_lossy().into_owned());
+                let is_counted = reading.napis.is_some();
+                let napis = is_counted.then(|| polled.iter().flat_map(|napi| self.napi(napi)).collect());
+                // A virtual device has none, whatever the name of an interrupt looks like.
+                let has_irqs = key.0 == facts.own_netns && link.is_some_and(|link| link.link.kind.is_none());
+                Some(self.nic(key, name, napis, if has_irqs { self.irqs } else { &[] }))
             })
             .collect();
         nics.extend(self.backlog());
         nics.sort_by_cached_key(|nic| {
             let ns = nic.poll_ns.unwrap_or(0) + nic.hardirq_ns.unwrap_or(0);
-            (std::cmp::Reverse(ns), nic.netns != Some(own), nic.name.clone(), nic.ifindex)
+            (Reverse(ns), nic.netns != Some(facts.own_netns), nic.name.clone(), nic.ifindex)
         });
         nics
     }
 
-    fn napi(&self, napi: &NapiActivity, symbols: &mut Symbols) -> Vec<Napi> {
-        let poll_fn = symbols.name(napi.poll_fn).map(|name| name.to_string());
-        let queues =
-            self.facts.links.now.get(&napi.key.netns).and_then(|namespace| namespace.queues.as_deref());
+    /// The name of each device when one of its NAPIs was first polled: it serves where the interface cannot be looked up.
+    fn first_names(&self) -> HashMap<NicKey, &str> {
+        let Observation { reading, known_napis, .. } = self.seen;
+        let polled = reading.napis.iter().flatten();
+        let polled = polled.map(|napi| ((napi.key.netns, napi.key.ifindex), napi.name.as_str()));
+        polled.chain(known_napis.iter().map(|napi| (napi.nic(), napi.name.as_str()))).collect()
+    }
+
+    fn napi(&self, napi: &NapiActivity) -> Vec<Napi> {
+        let poll_fn = self.seen.code.symbols.name(napi.poll_fn).map(str::to_owned);
+        let namespace = self.seen.facts.now.links.get(&napi.key.netns);
+        let queues = namespace.and_then(|namespace| namespace.queues.as_deref());
         let (queue, kind) = napis::queue_and_kind(
             napi.key.napi_id,
             napi.key.ifindex,
@@ -89,12 +86,13 @@ impl Nics<'_> {
             poll_fn.as_deref(),
         );
         let facts = NapiFacts { napi_id: napi.key.napi_id, poll_fn, queue, kind };
-        napis::by_mode(&facts, &napi.cpus, self.thread_ns, self.filter)
+        napis::by_mode(&facts, &napi.cpus, &self.seen.thread_ns, self.filter)
     }
 
     /// The per-CPU backlog as a NIC; absent where it was not polled.
     fn backlog(&self) -> Option<Nic> {
         let cpus: Vec<(u32, PollActivity)> = self
+            .seen
             .reading
             .cpus
             .iter()
@@ -110,7 +108,7 @@ impl Nics<'_> {
             queue: None,
             kind: Some(NapiKind::Backlog),
         };
-        let napis = napis::by_mode(&facts, &cpus, self.thread_ns, self.filter);
+        let napis = napis::by_mode(&facts, &cpus, &self.seen.thread_ns, self.filter);
         (!napis.is_empty())
             .then(|| Nic { netns: None, ..self.nic(BACKLOG_KEY, BACKLOG.to_owned(), Some(napis), &[]) })
     }
@@ -129,7 +127,7 @@ impl Nics<'_> {
             name,
             ifindex: key.1,
             netns: Some(key.0),
-            driver: self.facts.link(key).and_then(|link| link.driver.as_deref().map(str::to_owned)),
+            driver: self.seen.facts.link(key).and_then(|link| link.driver.as_deref().map(str::to_owned)),
             counters: self.counters(key),
             counters_gap_ns: None,
             poll_ns: napis.as_deref().and_then(|napis| poll_ns(napis, |_| true)),
@@ -149,7 +147,7 @@ impl Nics<'_> {
     /// Every online CPU that is shown, where polls are not counted.
     fn unknown_cpus(&self) -> Vec<NicCpu> {
         let shown =
-            self.facts.stat.now.iter().map(|ticks| ticks.cpu).filter(|cpu| self.filter.shows_cpu(*cpu));
+            self.seen.facts.now.stat.iter().map(|ticks| ticks.cpu).filter(|cpu| self.filter.shows_cpu(*cpu));
         let unknown = |cpu| NicCpu {
             cpu,
             poll_ns: None,
@@ -197,7 +195,7 @@ impl Nics<'_> {
         let mut cpus: Vec<NicCpu> = cpus.into_values().collect();
         for cpu in &mut cpus {
             let known_ns = |poll_ns| poll_ns + cpu.hardirq_ns.unwrap_or(0);
-            cpu.load_pct = cpu.poll_ns.map(|poll_ns| pct_of(known_ns(poll_ns), self.interval_ns));
+            cpu.load_pct = cpu.poll_ns.map(|poll_ns| pct_of(known_ns(poll_ns), self.seen.interval_ns));
         }
         cpus
     }
@@ -205,13 +203,15 @@ impl Nics<'_> {
     /// True if all interrupts of the NIC are known: sysfs shows those of the own namespace, and virtual devices have
     /// none.
     fn knows_irqs(&self, key: NicKey) -> bool {
-        let is_told = || key.0 == self.facts.own_netns() && self.facts.nic_irqs.tells_all_of(key.1);
-        key == BACKLOG_KEY || self.facts.link(key).is_some_and(|link| link.link.kind.is_some()) || is_told()
+        let is_told = || key.0 == self.seen.facts.own_netns && self.seen.facts.nic_irqs.tells_all_of(key.1);
+        key == BACKLOG_KEY
+            || self.seen.facts.link(key).is_some_and(|link| link.link.kind.is_some())
+            || is_told()
     }
 
     fn counters(&self, key: NicKey) -> NicCounters {
-        let now = self.facts.link(key).and_then(|link| link.link.stats);
-        let before = self.facts.link_before(key).and_then(|link| link.link.stats);
+        let now = self.seen.facts.link(key).and_then(|link| link.link.stats);
+        let before = self.seen.facts.link_before(key).and_then(|link| link.link.stats);
         let Some((now, before)) = now.zip(before) else { return NicCounters::default() };
         let since = |field: fn(&LinkStats) -> u64| gained(field(&now), field(&before));
         NicCounters {

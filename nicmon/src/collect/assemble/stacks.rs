@@ -2,7 +2,7 @@
 
 use std::{cmp::Reverse, collections::HashMap};
 
-use super::drivers::context_of;
+use super::attribution::context_of;
 use crate::{
     counters::{SampleKind, TakenSample},
     frame::{Context, SampledStack, Stage},

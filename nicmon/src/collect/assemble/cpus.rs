@@ -1,38 +1,29 @@
 //! `cpus[]`: the kernel's own accounting beside exact softirq and interrupt time.
 
-use super::{facts::Facts, filter::Filter};
+use super::{super::observation::HostFacts, Filter, Observation};
 use crate::{
-    counters::{CpuActivity, Reading, Runs},
+    counters::{CpuActivity, Runs},
     frame::{Cpu, CpuStat, Latency, NetRx, Softirqs, Softnet, Vector},
-    host::{
-        softnet::SoftnetRow,
-        stat::{CpuTicks, ticks_per_second},
-    },
+    host::{softnet::SoftnetRow, stat::CpuTicks},
 };
 
 /// Every online CPU that the filter shows.
-pub(super) fn cpus(
-    reading: &Reading,
-    facts: &Facts,
-    filter: &Filter,
-    interval_ns: u64,
-    latency: bool,
-) -> Vec<Cpu> {
+pub(super) fn cpus(seen: &Observation, filter: &Filter) -> Vec<Cpu> {
+    let Observation { facts, reading, asked, .. } = seen;
     facts
-        .stat
         .now
+        .stat
         .iter()
         .filter(|ticks| filter.shows_cpu(ticks.cpu))
         .map(|ticks| {
             let cpu = ticks.cpu;
-            let before = facts.stat.before.iter().find(|before| before.cpu == cpu);
             let activity = reading.cpus.get(cpu as usize);
             Cpu {
                 cpu,
-                stat: before.map(|before| stat(ticks, before, interval_ns)),
+                stat: stat(seen, ticks),
                 stat_gap_ns: None,
                 hardirq_ns: activity.and_then(|activity| activity.hardirq_ns),
-                softirq: activity.map(|activity| softirqs(activity, latency)),
+                softirq: activity.map(|activity| softirqs(activity, asked.latency)),
                 ksoftirqd_ns: ksoftirqd_ns(facts, cpu),
                 softnet: softnet(facts, cpu),
             }
@@ -40,20 +31,24 @@ pub(super) fn cpus(
         .collect()
 }
 
-/// For how long each CPU was busy; without those that have only come online. What was stolen was no work of the CPU.
-pub(super) fn busy_ns(cpus: &[Cpu], interval_ns: u64) -> Vec<(u32, u64)> {
+/// For how many ns each CPU that is shown was busy, without those that have only come online. Stolen time is no work of
+/// the CPU.
+pub(in crate::collect) fn busy_ns(seen: &Observation, filter: &Filter) -> Vec<(u32, u64)> {
     let busy_ns = |stat: &CpuStat| {
         let pct = (100.0 - stat.idle_pct - stat.iowait_pct - stat.steal_pct).clamp(0.0, 100.0);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a part of the interval")]
-        let ns = (interval_ns as f64 * pct / 100.0) as u64;
+        let ns = (seen.interval_ns as f64 * pct / 100.0) as u64;
         ns
     };
-    cpus.iter().filter_map(|cpu| Some((cpu.cpu, busy_ns(cpu.stat.as_ref()?)))).collect()
+    let shown = seen.facts.now.stat.iter().filter(|ticks| filter.shows_cpu(ticks.cpu));
+    shown.filter_map(|ticks| Some((ticks.cpu, busy_ns(&stat(seen, ticks)?)))).collect()
 }
 
 /// Shares of the interval, not of the ticks counted: a tick may fall just beside it, hence the bound.
-fn stat(now: &CpuTicks, before: &CpuTicks, interval_ns: u64) -> CpuStat {
-    let interval_ticks = interval_ns as f64 * ticks_per_second() as f64 / 1e9;
+fn stat(seen: &Observation, now: &CpuTicks) -> Option<CpuStat> {
+    let before = &seen.facts.before.stat;
+    let before = &before[before.binary_search_by_key(&now.cpu, |ticks| ticks.cpu).ok()?];
+    let interval_ticks = seen.interval_ns as f64 * seen.facts.ticks_per_second as f64 / 1e9;
     // idle and iowait may go back a little (fs/proc/stat.c: get_idle_time).
     let pct = |now: u64, before: u64| {
         if interval_ticks > 0.0 {
@@ -62,7 +57,7 @@ fn stat(now: &CpuTicks, before: &CpuTicks, interval_ns: u64) -> CpuStat {
             0.0
         }
     };
-    CpuStat {
+    Some(CpuStat {
         user_pct: pct(now.user + now.nice, before.user + before.nice),
         system_pct: pct(now.system, before.system),
         softirq_pct: pct(now.softirq, before.softirq),
@@ -70,7 +65,7 @@ fn stat(now: &CpuTicks, before: &CpuTicks, interval_ns: u64) -> CpuStat {
         iowait_pct: pct(now.iowait, before.iowait),
         idle_pct: pct(now.idle, before.idle),
         steal_pct: pct(now.steal, before.steal),
-    }
+    })
 }
 
 fn softirqs(activity: &CpuActivity, latency: bool) -> Softirqs {
@@ -96,15 +91,15 @@ fn softirqs(activity: &CpuActivity, latency: bool) -> Softirqs {
     }
 }
 
-fn ksoftirqd_ns(facts: &Facts, cpu: u32) -> Option<u64> {
-    let now = facts.ksoftirqd_ns.now.get(&cpu)?;
-    now.checked_sub(*facts.ksoftirqd_ns.before.get(&cpu)?)
+fn ksoftirqd_ns(facts: &HostFacts, cpu: u32) -> Option<u64> {
+    let now = facts.now.ksoftirqd_ns.get(&cpu)?;
+    now.checked_sub(*facts.before.ksoftirqd_ns.get(&cpu)?)
 }
 
-fn softnet(facts: &Facts, cpu: u32) -> Option<Softnet> {
+fn softnet(facts: &HostFacts, cpu: u32) -> Option<Softnet> {
     let of = |rows: &[SoftnetRow]| rows.iter().find(|row| row.cpu == Some(cpu)).copied();
-    let now = of(&facts.softnet.now)?;
-    let before = of(&facts.softnet.before)?;
+    let now = of(&facts.now.softnet)?;
+    let before = of(&facts.before.softnet)?;
     // The counters have 32 bits and wrap.
     let gained = |field: fn(&SoftnetRow) -> u32| u64::from(field(&now).wrapping_sub(field(&before)));
     Some(Softnet {

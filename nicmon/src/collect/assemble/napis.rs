@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use nicmon_common::PollStats;
 
-use super::filter::Filter;
+use super::Filter;
 use crate::{
     counters::PollActivity,
     frame::{Napi, NapiCpu, NapiKind, NapiMode},

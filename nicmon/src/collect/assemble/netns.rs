@@ -1,17 +1,17 @@
 //! `netns[]`: the namespaces that were read.
 
-use super::facts::Facts;
+use super::super::observation::HostFacts;
 use crate::{
     frame::{Netns, gained},
     host::ip_counters::IpCounters,
 };
 
 /// Those that could be entered, ascending by inode.
-pub(super) fn netns(facts: &Facts) -> Vec<Netns> {
-    let namespaces = facts.links.now.iter();
+pub(super) fn netns(facts: &HostFacts) -> Vec<Netns> {
+    let namespaces = facts.now.links.iter();
     namespaces
         .map(|(inum, namespace)| {
-            let before = facts.links.before.get(inum).map(|before| before.ip).unwrap_or_default();
+            let before = facts.before.links.get(inum).map(|before| before.ip).unwrap_or_default();
             let difference = Difference { now: namespace.ip, before };
             Netns {
                 inum: *inum,

@@ -1,14 +1,14 @@
 //! `irqs[]`: device interrupts by line and action.
 
-use super::{facts::Facts, filter::Filter};
+use super::{Filter, Observation};
 use crate::{
-    counters::Reading,
     frame::{Irq, IrqCpu},
     host::irqs::queue_of,
 };
 
 /// Those that fired on a CPU that is shown, most time (or, where times are unknown, most often) first.
-pub(super) fn irqs(reading: &Reading, facts: &Facts, filter: &Filter) -> Vec<Irq> {
+pub(super) fn irqs(seen: &Observation, filter: &Filter) -> Vec<Irq> {
+    let Observation { reading, facts, .. } = seen;
     let mut irqs: Vec<Irq> = reading
         .irqs
         .iter()

@@ -1,0 +1,138 @@
+//! `drivers[]`: exact interrupt time of a driver's NICs beside samples of its code, and what the NICs carried.
+
+use super::{
+    Observation,
+    attribution::{Attribution, InDriver},
+    sampled::{bytes_of, packets_of},
+};
+use crate::{
+    frame::{Companion, Driver, Nic, Origin, SampledFunction, Share, ns_per, pct_of},
+    symbols::{self, Seed, Unknown},
+};
+
+/// How many functions are listed of each driver.
+const FUNCTIONS: usize = 20;
+
+/// A driver and its NICs, by their places among all of them.
+pub(super) struct ByDriver<'a> {
+    pub(super) driver: &'a str,
+    /// At least one NAPI of it was polled.
+    is_polled: bool,
+    pub(super) nics: Vec<usize>,
+}
+
+/// All drivers that have a NIC.
+pub(super) fn by_driver<'a>(attribution: &Attribution<'a>, nics: &[Nic]) -> Vec<ByDriver<'a>> {
+    let own = |driver: &str| {
+        let of_driver = nics.iter().enumerate().filter(|(_, nic)| nic.driver.as_deref() == Some(driver));
+        of_driver.map(|(at, _)| at).collect()
+    };
+    let by_driver = |Seed { driver, polls, .. }: &'a Seed| ByDriver {
+        driver,
+        is_polled: !polls.is_empty(),
+        nics: own(driver),
+    };
+    attribution.code.seeds.iter().map(by_driver).collect()
+}
+
+/// What each driver cost, the most expensive first. `nics` are all there are.
+pub(super) fn drivers(
+    attribution: &Attribution<'_>,
+    nics: &[Nic],
+    by_driver: &[ByDriver<'_>],
+    seen: &Observation,
+) -> Vec<Driver> {
+    // Packets count on all CPUs: they stand beside a cost only if all CPUs are sampled.
+    let samples = seen.reading.samples.as_ref();
+    let is_whole = samples.is_some_and(|samples| samples.cpus as usize == seen.facts.now.stat.len());
+    let driver = |own: &ByDriver<'_>| {
+        let nics: Vec<&Nic> = own.nics.iter().map(|at| &nics[*at]).collect();
+        let mut driver = driver(attribution, own, &nics, seen.interval_ns);
+        if is_whole {
+            count_traffic(&mut driver, &nics);
+        }
+        driver
+    };
+    let mut drivers: Vec<Driver> = by_driver.iter().map(driver).collect();
+    drivers.sort_by(|a, b| b.cost_cpu_pct.unwrap_or(-1.0).total_cmp(&a.cost_cpu_pct.unwrap_or(-1.0)));
+    drivers
+}
+
+fn driver(attribution: &Attribution<'_>, own: &ByDriver<'_>, nics: &[&Nic], interval_ns: u64) -> Driver {
+    let ByDriver { driver, is_polled, .. } = *own;
+    let text = attribution.text_of(driver);
+    let samples = text.as_ref().ok().map(|text| attribution.of_driver(text));
+    let share = samples.and_then(|samples| Share::of(samples, attribution.busy));
+    let hardirq_ns: Option<u64> = nics.iter().map(|nic| nic.hardirq_ns).sum();
+    let sampled_est_ns = samples.map(|samples| attribution.estimate_ns(samples));
+    let cost_ns = hardirq_ns.zip(sampled_est_ns).map(|(exact, sampled)| exact + sampled);
+    Driver {
+        driver: driver.to_owned(),
+        origin: attribution.code.text.origin(driver).ok().map(|origin| match origin {
+            symbols::Origin::Module => Origin::Module,
+            symbols::Origin::BuiltinRanges => Origin::BuiltinRanges,
+            symbols::Origin::Inferred => Origin::Inferred,
+        }),
+        unknown: text.as_ref().err().map(|unknown| match unknown {
+            Unknown::NoSymbol if !is_polled => "none of its NICs was polled yet".to_owned(),
+            unknown => unknown.to_string(),
+        }),
+        samples,
+        busy_share_pct: share.map(|share| share.pct),
+        busy_share_ci_pct: share.map(|share| share.ci_pct),
+        hardirq_ns,
+        sampled_est_ns,
+        cost_cpu_pct: cost_ns.map(|ns| pct_of(ns, interval_ns)),
+        packets: None,
+        bytes: None,
+        counted_est_ns: None,
+        ns_per_packet: None,
+        cpu_s_per_gb: None,
+        companions: companions(attribution, driver),
+        functions: text.map_or_else(|_| Vec::new(), |text| functions(attribution, text)),
+        gap: None,
+    }
+}
+
+fn companions(attribution: &Attribution<'_>, driver: &str) -> Vec<Companion> {
+    let serving = attribution.companions.values().filter(|(_, companion)| companion.serves(driver));
+    let companion = |(samples, companion): &(u64, &'static symbols::Companion)| Companion {
+        name: companion.name.to_owned(),
+        samples: *samples,
+        busy_share_pct: Share::of(*samples, attribution.busy).map(|share| share.pct),
+    };
+    serving.map(companion).collect()
+}
+
+/// The functions of a text with most samples, by context and process.
+fn functions(attribution: &Attribution<'_>, text: &str) -> Vec<SampledFunction> {
+    let own = attribution.functions.iter().filter(|(function, _)| function.text == text);
+    let mut functions: Vec<SampledFunction> = own
+        .map(|(InDriver { symbol, context, comm, .. }, samples)| SampledFunction {
+            symbol: (*symbol).to_owned(),
+            context: *context,
+            comm: (*comm).to_owned(),
+            samples: *samples,
+            share_pct: Share::of(*samples, attribution.busy).map(|share| share.pct),
+        })
+        .collect();
+    functions.sort_by(|a, b| {
+        b.samples.cmp(&a.samples).then_with(|| (&a.symbol, &a.comm).cmp(&(&b.symbol, &b.comm)))
+    });
+    functions.truncate(FUNCTIONS);
+    functions
+}
+
+/// Sets what a driver cost beside what its NICs received and sent.
+fn count_traffic(driver: &mut Driver, nics: &[&Nic]) {
+    let packets: Option<u64> = nics.iter().map(|nic| packets_of(&nic.counters)).sum();
+    let bytes: Option<u64> = nics.iter().map(|nic| bytes_of(&nic.counters)).sum();
+    let cost_ns = driver.hardirq_ns.zip(driver.sampled_est_ns).map(|(exact, sampled)| exact + sampled);
+    let Some(((packets, bytes), ns)) = packets.zip(bytes).zip(cost_ns) else { return };
+    driver.packets = Some(packets);
+    driver.bytes = Some(bytes);
+    driver.counted_est_ns = Some(ns);
+    driver.ns_per_packet = ns_per(ns, packets);
+    // ns for a byte are seconds for 10^9 bytes.
+    driver.cpu_s_per_gb = ns_per(ns, bytes);
+}

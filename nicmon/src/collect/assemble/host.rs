@@ -1,0 +1,60 @@
+//! `host`: the machine, and how it was measured.
+
+use super::{Observation, drops};
+use crate::{
+    counters::{SampleEvent, SampleKind, Samples},
+    frame::{self, Host, Sampling},
+};
+
+/// Facts of the whole machine.
+pub(super) fn host(seen: &Observation) -> Host {
+    let machine = &seen.facts.machine;
+    let samples = seen.reading.samples.as_ref();
+    Host {
+        hostname: machine.hostname.clone(),
+        kernel: machine.kernel.clone(),
+        cpus_online: u32::try_from(seen.facts.now.stat.len()).unwrap_or(u32::MAX),
+        source: seen.source,
+        source_reason: seen.source_reason.clone(),
+        sample_event: samples.map(|samples| match samples.event {
+            SampleEvent::Cycles => frame::SampleEvent::Cycles,
+            SampleEvent::CpuClock => frame::SampleEvent::CpuClock,
+        }),
+        drivers_reason: drivers_reason(seen),
+        drivers_gap: None,
+        sampling: samples.map(|samples| sampling(samples, seen.interval_ns)),
+        accounting: seen.accounting,
+        preempt_rt: machine.preempt_rt,
+        drops: seen.reading.drops.as_ref().map(|dropped| drops::drops(dropped, &seen.code.symbols)),
+    }
+}
+
+/// Why the cost of drivers is unknown; `None` where it is known, or was not asked for.
+fn drivers_reason(seen: &Observation) -> Option<String> {
+    if !seen.asked.sampling {
+        return None;
+    }
+    let none = || {
+        let text = "none of the CPUs shown is sampled: isolated CPUs and those without a tick are sampled only if -C \
+                    names them";
+        seen.reading.samples.is_none().then(|| text.to_owned())
+    };
+    seen.sampling_problem.clone().or_else(none).or_else(|| seen.code.symbols.problem.clone())
+}
+
+fn sampling(samples: &Samples, interval_ns: u64) -> Sampling {
+    let count = |kind| samples.taken.iter().filter(|sample| sample.kind == kind).count() as u64;
+    let (taken, idle) = (samples.taken.len() as u64, count(SampleKind::Idle));
+    let in_interval = u128::from(samples.frequency) * u128::from(samples.cpus) * u128::from(interval_ns);
+    let is_timer = samples.event == SampleEvent::CpuClock;
+    Sampling {
+        frequency_per_s: Some(samples.frequency),
+        cpus: samples.cpus,
+        samples: taken,
+        idle,
+        user: count(SampleKind::User),
+        busy: taken - idle,
+        expected: is_timer.then(|| u64::try_from(in_interval / 1_000_000_000).unwrap_or(u64::MAX)),
+        lost: samples.lost,
+    }
+}

@@ -1,0 +1,72 @@
+//! Makes a frame of an observation: a pure function, so a saved observation gives the same frame again.
+
+mod attribution;
+mod cpus;
+mod drivers;
+mod drops;
+mod host;
+mod irqs;
+mod napis;
+mod netns;
+mod nics;
+mod sampled;
+mod stacks;
+
+use self::attribution::Attribution;
+pub(super) use self::{cpus::busy_ns, nics::BACKLOG};
+use super::{Filter, observation::Observation};
+use crate::frame::{Frame, OwnCost, SCHEMA, pct_of};
+
+/// The frame of an observation, with what the filter shows.
+pub fn assemble(seen: &Observation, filter: &Filter) -> Frame {
+    let cpus = cpus::cpus(seen, filter);
+    let irqs = irqs::irqs(seen, filter);
+    let mut nics = nics::nics(seen, filter, &irqs);
+
+    // A driver's cost is that of all its NICs, so the NICs are filtered afterwards.
+    let attribution = Attribution::of(seen, filter);
+    let mut drivers = None;
+    if let Some(attribution) = &attribution {
+        let by_driver = drivers::by_driver(attribution, &nics);
+        let estimates = sampled::estimates(attribution, &nics, &by_driver);
+        drivers = Some(drivers::drivers(attribution, &nics, &by_driver, seen));
+        for (nic, estimate) in nics.iter_mut().zip(estimates) {
+            estimate.write_to(nic);
+        }
+    }
+    nics.retain(|nic| filter.shows_interface(&nic.name));
+    if let Some(drivers) = &mut drivers {
+        drivers.retain(|driver| nics.iter().any(|nic| nic.driver.as_ref() == Some(&driver.driver)));
+    }
+
+    Frame {
+        schema: SCHEMA.to_owned(),
+        seq: seen.seq,
+        time: seen.time.clone(),
+        mono_ns: seen.reading.mono_ns,
+        boot_id: seen.facts.machine.boot_id.clone(),
+        interval_ns: seen.interval_ns,
+        host: host::host(seen),
+        cpus,
+        nics,
+        drivers,
+        stacks: attribution.filter(|_| seen.asked.stacks).map(|attribution| attribution.stacks(filter)),
+        irqs,
+        netns: netns::netns(&seen.facts),
+        topology: seen.topology.clone(),
+        own: own_cost(seen),
+    }
+}
+
+fn own_cost(seen: &Observation) -> OwnCost {
+    let Observation { reading, own, .. } = seen;
+    OwnCost {
+        bpf_est_ns: reading.bpf_est_ns,
+        bpf_runs: reading.bpf_runs,
+        cpu_ns: own.cpu_ns,
+        rss_bytes: own.rss_bytes,
+        lost: reading.lost,
+        overhead_pct: reading.bpf_est_ns.map(|bpf_ns| pct_of(bpf_ns + own.cpu_ns, seen.interval_ns)),
+        bpf_gap_ns: None,
+    }
+}

@@ -1,0 +1,139 @@
+//! What samples say of each NIC: the time of its driver, of the stack, and the stages of its polls.
+
+use std::{cmp::Reverse, collections::BTreeMap};
+
+use super::{
+    attribution::{Attribution, Place, PollOf},
+    drivers::ByDriver,
+    nics::BACKLOG,
+};
+use crate::frame::{Nic, NicCounters, Share, Stage, StageFunction, StageShare};
+
+/// How many functions are listed of what is in no stage.
+const OTHER_FUNCTIONS: usize = 5;
+
+/// The fields of a NIC that rest on samples.
+#[derive(Default)]
+pub(super) struct NicEstimates {
+    driver_ns: Option<u64>,
+    is_split: bool,
+    stack_ns: Option<u64>,
+    stages: Option<Vec<StageShare>>,
+}
+
+impl NicEstimates {
+    /// Puts them where they belong.
+    pub(super) fn write_to(self, nic: &mut Nic) {
+        nic.driver_est_ns = self.driver_ns;
+        nic.driver_est_split = self.is_split;
+        nic.stack_est_ns = self.stack_ns;
+        nic.stages = self.stages;
+    }
+}
+
+/// The estimates of each NIC, in the order of `nics`, which are all there are.
+pub(super) fn estimates(
+    attribution: &Attribution<'_>,
+    nics: &[Nic],
+    by_driver: &[ByDriver<'_>],
+) -> Vec<NicEstimates> {
+    let mut estimates: Vec<NicEstimates> = nics.iter().map(|nic| of_polls(attribution, nic)).collect();
+    for ByDriver { driver, nics: own, .. } in by_driver {
+        share_out(attribution, driver, own, nics, &mut estimates);
+    }
+    estimates
+}
+
+/// What the samples in a NIC's polls say. Its polls may run the code of another NIC's driver, to send: that is not its
+/// own driver's.
+fn of_polls(attribution: &Attribution<'_>, nic: &Nic) -> NicEstimates {
+    let own = match nic.driver.as_deref().map(|driver| attribution.text_of(driver)) {
+        None => None,
+        Some(Ok(text)) => Some(text),
+        Some(Err(_)) => return NicEstimates::default(),
+    };
+    let poll = match nic.netns {
+        Some(netns) => PollOf::Nic((netns, nic.ifindex)),
+        None if nic.name == BACKLOG => PollOf::Backlog,
+        None => return NicEstimates::default(),
+    };
+    let mut stages: BTreeMap<Stage, u64> = BTreeMap::new();
+    for (place, count) in attribution.polls.get(&poll).into_iter().flatten() {
+        let stage = match place {
+            Place::Driver(driver) if Some(*driver) == own => Stage::Driver,
+            Place::Driver(_) => Stage::Other,
+            Place::Stage(stage) => *stage,
+        };
+        *stages.entry(stage).or_default() += count;
+    }
+    let all: u64 = stages.values().sum();
+    let driver = stages.get(&Stage::Driver).copied().unwrap_or(0);
+    let mut shares: Vec<StageShare> = stages
+        .into_iter()
+        .filter_map(|(stage, samples)| {
+            let Share { pct, ci_pct } = Share::of(samples, all)?;
+            let is_other = stage == Stage::Other;
+            let functions = if is_other { other_functions(attribution, poll, own) } else { Vec::new() };
+            Some(StageShare { stage, samples, share_pct: pct, ci_pct, functions })
+        })
+        .collect();
+    shares.sort_by_key(|share| Reverse(share.samples));
+    NicEstimates {
+        driver_ns: own.map(|_| attribution.estimate_ns(driver)),
+        is_split: false,
+        stack_ns: Some(attribution.estimate_ns(all - driver)),
+        stages: Some(shares),
+    }
+}
+
+/// The functions in a poll that are in no stage of the stack, most samples first.
+fn other_functions(attribution: &Attribution<'_>, poll: PollOf, own: Option<&str>) -> Vec<StageFunction> {
+    let is_other = |driver: Option<&str>| driver.is_none() || driver != own;
+    let mut functions: Vec<StageFunction> = (attribution.others.get(&poll).into_iter().flatten())
+        .filter(|((driver, _), _)| is_other(*driver))
+        .map(|((_, symbol), samples)| StageFunction { symbol: (*symbol).to_owned(), samples: *samples })
+        .collect();
+    functions.sort_by(|a, b| b.samples.cmp(&a.samples).then_with(|| a.symbol.cmp(&b.symbol)));
+    functions.truncate(OTHER_FUNCTIONS);
+    functions
+}
+
+/// Gives the samples of a driver outside polls, which are mostly of sending, to its NICs: all to an only one, else by
+/// packets.
+fn share_out(
+    attribution: &Attribution<'_>,
+    driver: &str,
+    own: &[usize],
+    nics: &[Nic],
+    estimates: &mut [NicEstimates],
+) {
+    let Ok(text) = attribution.text_of(driver) else { return };
+    let all = attribution.estimate_ns(attribution.of_driver(text));
+    let in_polls: u64 = own.iter().filter_map(|at| estimates[*at].driver_ns).sum();
+    let rest = all.saturating_sub(in_polls);
+    let packets = |at: usize| packets_of(&nics[at].counters);
+    let total: Option<u64> = own.iter().map(|at| packets(*at)).sum();
+    let several = own.len() > 1;
+    for at in own.iter().copied() {
+        let part = match (several, packets(at), total) {
+            (false, ..) => Some(rest),
+            (true, Some(packets), Some(total)) if total > 0 => {
+                u64::try_from(u128::from(rest) * u128::from(packets) / u128::from(total)).ok()
+            }
+            _ => (rest == 0).then_some(0),
+        };
+        let estimate = &mut estimates[at];
+        estimate.driver_ns = estimate.driver_ns.zip(part).map(|(ns, part)| ns + part);
+        estimate.is_split = several && rest > 0;
+    }
+}
+
+/// Packets in both directions; `None` where a counter is unknown.
+pub(super) fn packets_of(counters: &NicCounters) -> Option<u64> {
+    Some(counters.rx_packets?.saturating_add(counters.tx_packets?))
+}
+
+/// Bytes in both directions; `None` where a counter is unknown.
+pub(super) fn bytes_of(counters: &NicCounters) -> Option<u64> {
+    Some(counters.rx_bytes?.saturating_add(counters.tx_bytes?))
+}

@@ -1,0 +1,66 @@
+//! Everything that is read for a frame, in the order that its figures depend on.
+
+use std::time::SystemTime;
+
+use super::{
+    CollectError, Collector,
+    observation::{Code, Observation, OwnUse, nic_keys},
+};
+use crate::host;
+
+impl Collector {
+    /// Reads what happened since the observation before.
+    ///
+    /// 1. Interfaces and their counters, and with them all other facts. They are behind RTNL, which others may hold for
+    ///    long. Read first, such a wait makes this interval longer and its rates stay right.
+    /// 2. The time, nicmon's own CPU time, and the counters: here the interval ends. What this frame still costs is of
+    ///    the next.
+    /// 3. What depends on the counters: which interrupts are whose, and the time of threads that polled.
+    /// 4. Names, as far as they are known by now, and the setup of the network if it is due.
+    pub(super) fn observe(&mut self) -> Result<Observation, CollectError> {
+        self.source.look_for_napis()?;
+        self.facts.read(&self.source.known_napis())?;
+
+        let time = SystemTime::now();
+        let own_cpu_ns = host::own::cpu_ns();
+        let mut reading = self.source.read(&self.facts)?;
+        let known_napis = self.source.known_napis();
+        let cpu_ns = own_cpu_ns.saturating_sub(std::mem::replace(&mut self.last_own_cpu_ns, own_cpu_ns));
+        let last_mono_ns = std::mem::replace(&mut self.last_mono_ns, reading.mono_ns);
+
+        self.facts.follow_irqs(&reading);
+        let thread_ns = self.threads.read(&self.facts.roots.proc, &reading);
+        let facts = self.facts.host_facts();
+
+        let symbols = self.symbols.snapshot();
+        let mut drivers = None;
+        if let (Some(samples), Some(kallsyms)) = (&mut reading.samples, symbols.current()) {
+            self.softirq_loop.find(kallsyms, samples);
+            let nics = nic_keys(&reading, &facts, &known_napis);
+            drivers = Some(self.driver_code.find(kallsyms, &facts.now, &nics, &known_napis));
+        }
+        let seq = self.seq;
+        self.seq += 1;
+        Ok(Observation {
+            seq,
+            time: humantime::format_rfc3339_micros(time).to_string(),
+            interval_ns: reading.mono_ns.saturating_sub(last_mono_ns),
+            asked: self.asked,
+            source: self.source.kind(),
+            source_reason: self.source_reason.clone(),
+            sampling_problem: self.sampling_problem.clone(),
+            accounting: self.accounting,
+            reading,
+            facts,
+            thread_ns,
+            known_napis,
+            code: Code { symbols, drivers },
+            topology: self.topology.next(
+                self.facts.links_changed(),
+                || self.facts.namespaces(),
+                &self.filter,
+            ),
+            own: OwnUse { cpu_ns, rss_bytes: host::own::resident_bytes(&self.facts.roots.proc).unwrap_or(0) },
+        })
+    }
+}

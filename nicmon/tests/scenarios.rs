@@ -1,0 +1,197 @@
+//! Scenarios: observations of real machines, and what the frames made of them must say.
+//!
+//! Each `tests/scenarios/NAME.toml` tells what was observed, where, and which values are expected, each with the source
+//! it was taken from: the kernel's counters, perf or bpftrace beside nicmon, never nicmon itself. The observations stand
+//! in `NAME.ndjson`, one a line. docs/develop/testing.md tells how to add one.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use nicmon::collect::{Filter, Observation, assemble};
+use serde::Deserialize;
+use serde_json::Value;
+
+/// A scenario's TOML file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Scenario {
+    /// What it is, in one line.
+    title: String,
+    /// Machine, kernel, load, day, and what counted beside nicmon.
+    source: String,
+    /// As `-i` and `-C`.
+    #[serde(default)]
+    interfaces: Vec<String>,
+    #[serde(default)]
+    cpus: Vec<u32>,
+    expect: Vec<Expect>,
+}
+
+/// One expected value.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Expect {
+    /// Number of the observation, from 0.
+    frame: usize,
+    /// Where in the frame: field names, and elements of arrays by a field of theirs, as in
+    /// `nics[name=eth0].cpus[cpu=0].polls`.
+    at: String,
+    #[serde(flatten)]
+    what: Expected,
+    /// Who else says so.
+    from: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+enum Expected {
+    /// Equal.
+    Is(Value),
+    /// A number, and by how many percent of it the frame's may differ.
+    About(f64, f64),
+    AtLeast(f64),
+    AtMost(f64),
+    /// Unknown.
+    Null(bool),
+    /// Not in the frame: a measured zero.
+    Absent(bool),
+}
+
+impl Expected {
+    fn check(&self, found: Option<&Value>) -> Result<()> {
+        let number = || found.and_then(Value::as_f64).context("is no number");
+        match self {
+            Self::Is(value) => ensure!(found == Some(value), "is not {value}"),
+            Self::About(value, pct) => {
+                ensure!((number()? - value).abs() <= value.abs() * pct / 100.0, "is not {value} +- {pct} %");
+            }
+            Self::AtLeast(least) => ensure!(number()? >= *least, "is below {least}"),
+            Self::AtMost(most) => ensure!(number()? <= *most, "is above {most}"),
+            Self::Null(wanted) => ensure!(found.is_some_and(Value::is_null) == *wanted, "null: not {wanted}"),
+            Self::Absent(wanted) => ensure!(found.is_none() == *wanted, "absent: not {wanted}"),
+        }
+        Ok(())
+    }
+}
+
+/// The value at a path.
+fn find<'a>(frame: &'a Value, path: &str) -> Result<Option<&'a Value>> {
+    let mut at = Some(frame);
+    for step in path.split('.') {
+        let (field, selector) = match step.split_once('[') {
+            Some((field, rest)) => (field, Some(rest.strip_suffix(']').context("a [ without ]")?)),
+            None => (step, None),
+        };
+        at = at.and_then(|value| value.get(field));
+        if let Some(selector) = selector {
+            let (key, wanted) = selector.split_once('=').context("[ ] needs key=value")?;
+            let is_wanted = |element: &&Value| match &element[key] {
+                Value::String(text) => text == wanted,
+                other => wanted.parse() == Ok(other.as_f64().unwrap_or(f64::NAN)),
+            };
+            at = at.and_then(|array| array.as_array()?.iter().find(is_wanted));
+        }
+    }
+    Ok(at)
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios")
+}
+
+/// The frames of a scenario's observations, as JSON.
+fn frames(name: &str, filter: &Filter) -> Result<Vec<Value>> {
+    let text = fs::read_to_string(folder().join(format!("{name}.ndjson")))?;
+    let frame = |line: &str| Ok(serde_json::to_value(assemble(&Observation::load(line)?, filter))?);
+    text.lines().map(frame).collect()
+}
+
+/// Every disagreement of a scenario, one a line.
+fn disagreements(name: &str) -> Result<String> {
+    let text = fs::read_to_string(folder().join(format!("{name}.toml")))?;
+    let scenario: Scenario = toml::from_str(&text)?;
+    ensure!(!scenario.title.is_empty() && !scenario.source.is_empty(), "title and source must say something");
+    ensure!(!scenario.expect.is_empty(), "it expects nothing");
+    let filter = Filter::new(&scenario.interfaces, &scenario.cpus)?;
+    let frames = frames(name, &filter)?;
+    let mut said = String::new();
+    for Expect { frame, at, what, from } in &scenario.expect {
+        ensure!(!from.is_empty(), "{at}: who says so?");
+        let found = find(frames.get(*frame).with_context(|| format!("no frame {frame}"))?, at)?;
+        if let Err(why) = what.check(found) {
+            let found = found.map_or("nothing".to_owned(), Value::to_string);
+            writeln!(said, "  frame {frame}, {at}: {found} {why} (from {from})")?;
+        }
+    }
+    if let Ok(frozen) = fs::read_to_string(folder().join(format!("{name}.frames.ndjson"))) {
+        let frozen: Vec<Value> = frozen.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+        ensure!(frozen.len() == frames.len(), "{} frames, {} frozen", frames.len(), frozen.len());
+        for (at, (frame, frozen)) in frames.iter().zip(&frozen).enumerate() {
+            differences(&format!("frame {at}"), frame, frozen, &mut said)?;
+        }
+    }
+    Ok(said)
+}
+
+/// Where two values differ, leaf by leaf.
+fn differences(path: &str, one: &Value, other: &Value, said: &mut String) -> Result<()> {
+    match (one, other) {
+        (Value::Object(one), Value::Object(other)) if one.keys().eq(other.keys()) => {
+            for (key, value) in one {
+                differences(&format!("{path}.{key}"), value, &other[key], said)?;
+            }
+        }
+        (Value::Array(one), Value::Array(other)) if one.len() == other.len() => {
+            for (at, (one, other)) in one.iter().zip(other).enumerate() {
+                differences(&format!("{path}[{at}]"), one, other, said)?;
+            }
+        }
+        _ if one == other => {}
+        _ => writeln!(said, "  {path}: {one}, frozen {other}")?,
+    }
+    Ok(())
+}
+
+#[test]
+fn frames_say_what_others_counted() -> Result<()> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder())? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            names.push(path.file_stem().context("a file without a name")?.to_string_lossy().into_owned());
+        }
+    }
+    names.sort();
+    ensure!(names.len() >= 7, "only {} scenarios were found", names.len());
+    let mut failed = String::new();
+    for name in &names {
+        match disagreements(name) {
+            Ok(said) if said.is_empty() => {}
+            Ok(said) => write!(failed, "{name}.toml\n{said}")?,
+            Err(why) => writeln!(failed, "{name}.toml: {why:#}")?,
+        }
+    }
+    if !failed.is_empty() {
+        bail!("scenarios disagree:\n{failed}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_wrong_value_is_noticed() -> Result<()> {
+    let frame = serde_json::json!({"nics": [{"name": "eth0", "polls": 5, "drops": null}]});
+    let found = |path| find(&frame, path);
+    assert!(Expected::About(5.2, 5.0).check(found("nics[name=eth0].polls")?).is_ok());
+    assert!(Expected::About(5.2, 1.0).check(found("nics[name=eth0].polls")?).is_err());
+    assert!(Expected::Is(6.into()).check(found("nics[name=eth0].polls")?).is_err());
+    assert!(Expected::Null(true).check(found("nics[name=eth0].drops")?).is_ok());
+    assert!(Expected::Null(true).check(found("nics[name=eth1].drops")?).is_err());
+    assert!(Expected::Absent(true).check(found("nics[name=eth1]")?).is_ok());
+    assert!(Expected::Absent(true).check(found("nics[name=eth0]")?).is_err());
+    assert!(Expected::AtLeast(1.0).check(found("nics[name=eth0].drops")?).is_err());
+    Ok(())
+}
