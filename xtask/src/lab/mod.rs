@@ -19,6 +19,7 @@ mod perf;
 mod plan;
 mod results;
 mod rules;
+mod scenarios;
 mod stacks;
 mod table;
 
@@ -95,6 +96,8 @@ enum Case {
     Pairs,
     /// A recording with --stacks of a download: call stacks in the driver's polls, as perf sees them
     Stacks,
+    /// Observations for nicmon's scenario tests, beside the kernel's counters; with --keep they stay
+    Scenarios,
 }
 
 impl Args {
@@ -108,6 +111,7 @@ impl Args {
             Case::Handler => handler::plan(self),
             Case::Pairs => pairs::plan(self),
             Case::Stacks => stacks::plan(self),
+            Case::Scenarios => scenarios::plan(self),
         }
     }
 }
@@ -163,6 +167,7 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
         Case::Handler => handler::judge(&done, &mut verdicts)?,
         Case::Pairs => pairs::judge(&done, &mut verdicts)?,
         Case::Stacks => stacks::judge(&done, &mut verdicts)?,
+        Case::Scenarios => scenarios::judge(&done)?,
     }
     Ok(if verdicts.all_hold() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

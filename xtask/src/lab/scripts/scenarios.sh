@@ -1,0 +1,72 @@
+# Observations for nicmon's scenario tests, with what the kernel itself counted at the same time:
+# `scenario NAME SECONDS COMMAND...` runs the command while nicmon captures.
+
+# Five times a second, the time since boot and the kernel's own counters.
+watch() {
+    while :; do
+        echo "uptime $(cut -d ' ' -f 1 /proc/uptime)"
+        for device in /sys/class/net/*; do
+            for counter in rx_packets tx_packets rx_bytes; do
+                echo "counter $(basename "$device") $counter $(cat "$device/statistics/$counter")"
+            done
+        done
+        cat /proc/softirqs /proc/interrupts
+        sleep 0.2
+    done
+}
+
+scenario() {
+    folder=/tmp/$1
+    mkdir -p "$folder"
+    seconds=$2
+    shift 2
+    watch >"$folder/watched" &
+    watching=$!
+    touch /tmp/load
+    "$@" &
+    loading=$!
+    sleep 1
+    nicmon --json -n "$seconds" -F 199 --capture "$folder/observations" >"$folder/frames" 2>"$folder/nicmon.err"
+    echo "nicmon $?" >>"$folder/status"
+    rm /tmp/load
+    wait $loading
+    kill $watching
+    wait $watching
+    cp -r "$folder" /out/
+    rm -r "$folder"
+}
+
+up() {
+    name=$(interface "$1") || return
+    ip address add "$2" dev "$name"
+    ip link set "$name" up
+}
+
+# Downloads of a URL, so many at a time, until the load ends.
+downloads_of() {
+    for flow in $(seq "$2"); do
+        while [ -e /tmp/load ]; do wget -q -O /dev/null "$1" || sleep 0.1; done &
+    done
+    wait
+}
+
+# One from each of two URLs.
+both() {
+    downloads_of "$1" 1 &
+    downloads_of "$2" 1
+}
+
+# Waits until nicmon has written so many frames: under emulation it takes seconds to start.
+frames_are() {
+    while [ "$(wc -l <"$folder/frames" || echo 0)" -lt "$1" ]; do sleep 0.2; done
+}
+
+# Takes a CPU away after the second frame and brings it back after the fifth.
+without_cpu_1() {
+    downloads_of "$1" 1 &
+    frames_are 2
+    echo 0 >/sys/devices/system/cpu/cpu1/online
+    frames_are 5
+    echo 1 >/sys/devices/system/cpu/cpu1/online
+    wait
+}
