@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use xtask::process::{output, run};
+use testkit::process::{output, run};
 
 use crate::{
     toolchain::{Set, Toolchain, how_to_get_pinned},

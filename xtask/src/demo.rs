@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use rustix::process::Signal;
-use xtask::{
+use testkit::{
     load::{Receive, UdpLoad, UdpPlan, VethPair},
     process::{self, Running},
 };

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use xtask::process;
+use testkit::process;
 
 use crate::workspace;
 

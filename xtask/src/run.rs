@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::Result;
-use xtask::process;
+use testkit::process;
 
 use crate::workspace;
 

@@ -5,7 +5,7 @@
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result};
-use xtask::process;
+use testkit::process;
 
 use crate::workspace;
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow};
-use xtask::{not_run, process};
+use testkit::{not_run, process};
 
 use crate::workspace;
 

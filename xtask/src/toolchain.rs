@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use xtask::process::{output, run};
+use testkit::process::{output, run};
 
 use crate::workspace;
 

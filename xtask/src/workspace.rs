@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use xtask::process;
+use testkit::process;
 
 /// The workspace's folder.
 pub(crate) fn root() -> &'static Path {

@@ -17,7 +17,7 @@ use aya::{
 };
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use tempfile::TempDir;
-use xtask::process::{self, Running, not_installed};
+use testkit::process::{self, Running, not_installed};
 
 use crate::workspace;
 

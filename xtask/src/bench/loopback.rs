@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow};
 use clap::ValueEnum as _;
-use xtask::{load::pin_thread, process};
+use testkit::{load::pin_thread, process};
 
 use super::{
     Setup,

@@ -14,7 +14,7 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::Result;
 use contenders::Contender;
 use figures::Verdicts;
-use xtask::process;
+use testkit::process;
 
 use crate::workspace;
 

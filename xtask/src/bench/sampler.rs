@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use aya::sys::{Stats, enable_stats};
-use xtask::{
+use testkit::{
     load::{UdpLoad, UdpPlan, VethPair},
     process::{self, Running},
 };

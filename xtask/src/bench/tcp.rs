@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use xtask::{
+use testkit::{
     load::{VethPair, tcp_throughput},
     process,
 };

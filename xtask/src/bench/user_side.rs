@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use xtask::{
+use testkit::{
     load::{UdpLoad, UdpPlan, VethPair},
     process,
 };

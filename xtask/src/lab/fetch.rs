@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use xtask::process::output;
+use testkit::process::output;
 
 /// Where Debian's keys lie; without them apt falls back to the machine's own settings.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
-use xtask::share::Share;
+use testkit::share::Share;
 
 use super::{device::Device, handler::Timing};
 

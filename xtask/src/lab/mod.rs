@@ -35,7 +35,7 @@ use kernel::{Kernel, Series};
 use plan::Plan;
 use table::Verdicts;
 use tempfile::TempDir;
-use xtask::process;
+use testkit::process;
 
 use crate::workspace;
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use xtask::{idle::is_idle, process::output, share::Share};
+use testkit::{idle::is_idle, process::output, share::Share};
 
 /// Samples of one transfer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use anyhow::{Context as _, Result};
-use xtask::share::Share;
+use testkit::share::Share;
 
 use super::{
     Args, Done,

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
-use xtask::{process::output, share::Share};
+use testkit::{process::output, share::Share};
 
 use super::{
     Args, Done,

@@ -121,7 +121,7 @@ impl Drop for UdpLoad {
         if self.threads.is_some()
             && let Err(error) = self.end()
         {
-            eprintln!("xtask: {error:#}");
+            eprintln!("testkit: {error:#}");
         }
     }
 }
@@ -167,7 +167,7 @@ fn listen(busy_poll: bool) -> Result<UdpSocket> {
         set_option(&socket, libc::SO_BUSY_POLL, 50).context("cannot set SO_BUSY_POLL")?;
         // Linux 5.11; without it the socket still polls, only the softirq is as willing as before.
         if let Err(error) = set_option(&socket, libc::SO_PREFER_BUSY_POLL, 1) {
-            eprintln!("xtask: no SO_PREFER_BUSY_POLL on this kernel ({error}): less of the load is polled");
+            eprintln!("testkit: no SO_PREFER_BUSY_POLL on this kernel ({error}): less of the load is polled");
         }
     }
     Ok(socket)

@@ -163,7 +163,7 @@ impl Running {
         if let Some(status) = self.wait_for(Duration::from_secs(5))? {
             return Ok(status);
         }
-        eprintln!("xtask: {} did not end on SIGINT within 5 s: killed", self.name);
+        eprintln!("testkit: {} did not end on SIGINT within 5 s: killed", self.name);
         self.signal(Signal::KILL);
         self.child.wait().with_context(|| format!("cannot wait for {}", self.name))
     }
@@ -172,7 +172,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if let Err(error) = self.stop() {
-            eprintln!("xtask: {error:#}");
+            eprintln!("testkit: {error:#}");
         }
     }
 }
