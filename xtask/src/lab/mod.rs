@@ -37,7 +37,7 @@ use table::Verdicts;
 use tempfile::TempDir;
 use testkit::process;
 
-use crate::workspace;
+use crate::workspace::{self, Profile};
 
 /// Modules that every guest needs; those that a kernel has built in are not looked for.
 const MODULES: [&str; 6] = ["virtio_pci", "9pnet_virtio", "9p", "failover", "net_failover", "mii"];
@@ -125,7 +125,7 @@ struct Done<'a> {
 }
 
 pub(crate) fn main(args: &Args) -> Result<ExitCode> {
-    let nicmon = workspace::as_root_with_nicmon(args.nicmon.as_ref())?;
+    let nicmon = workspace::as_root_with_nicmon(args.nicmon.as_ref(), Profile::Dist)?;
     process::catch_signals()?;
     let cache = env::var_os("NICMON_LAB").map_or_else(|| workspace::target_dir().join("lab"), PathBuf::from);
     let cache = std::path::absolute(cache)?;

@@ -18,8 +18,8 @@ use testkit::{
     process::{self, Running},
 };
 
-use super::{
-    Setup,
+use crate::{
+    Args,
     contenders::start_nicmon_with,
     figures::Verdicts,
     programs::{Program, programs},
@@ -36,12 +36,12 @@ struct Cost {
     user_pct: f64,
 }
 
-pub(super) fn measure(setup: &Setup<'_>, verdicts: &mut Verdicts) -> Result<()> {
+pub(crate) fn measure(args: &Args, verdicts: &mut Verdicts) -> Result<()> {
     let pair = VethPair::create("nicmon-bench")?;
-    let plan = UdpPlan { pps: 60_000, limit: WINDOW * 8, sender_cpu: setup.args.cpu, busy_poll: false };
+    let plan = UdpPlan { pps: 60_000, limit: WINDOW * 8, sender_cpu: args.cpu, busy_poll: false };
     let load = UdpLoad::start(&pair, plan)?;
-    eprintln!("xtask: samples, at 1, 99 and 999 Hz, and perf at 999 Hz, {WINDOW:?} each");
-    let at = |frequency| nicmon(setup, frequency);
+    eprintln!("bench: samples, at 1, 99 and 999 Hz, and perf at 999 Hz, {WINDOW:?} each");
+    let at = |frequency| nicmon(args, frequency);
     let (seldom, slow, fast) = (at(SELDOM)?, at("99")?, at("999")?);
     let perf_pct = perf()?;
     load.stop()?;
@@ -65,9 +65,9 @@ pub(super) fn measure(setup: &Setup<'_>, verdicts: &mut Verdicts) -> Result<()> 
     Ok(())
 }
 
-fn nicmon(setup: &Setup<'_>, frequency: &str) -> Result<Cost> {
+fn nicmon(args: &Args, frequency: &str) -> Result<Cost> {
     let others = programs();
-    let (mut nicmon, _) = start_nicmon_with(&setup.nicmon, &["-F", frequency])?;
+    let (mut nicmon, _) = start_nicmon_with(&args.nicmon, &["-F", frequency])?;
     // The statistics slow every program of the host: they end with this descriptor, even if we are killed.
     let statistics = enable_stats(Stats::RunTime).context("cannot switch the BPF statistics on")?;
     let (start, before) = (Instant::now(), program_time(&others));
