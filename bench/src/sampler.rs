@@ -1,8 +1,8 @@
-//! What samples cost: the time of nicmon's program `sample` and what its user side needs more for them, beside
-//! `perf record -e cpu-clock` at the same rate. The timer interrupt itself is in neither figure.
+//! What samples cost: the time of nicmon's program `sample` and what its user side needs more for them,
+//! beside `perf record -e cpu-clock` at the same rate. The timer interrupt itself is in neither figure.
 //!
-//! Of nicmon it is what it costs while it runs, as monitors do for days; of perf a whole run of that length, since
-//! perf does most of its work at the start and at the end.
+//! Of nicmon it is what it costs while it runs, as monitors do for days; of perf a whole run of that length,
+//! since perf does most of its work at the start and at the end.
 
 use std::{
     collections::BTreeMap,
@@ -59,7 +59,10 @@ pub(crate) fn measure(args: &Args, verdicts: &mut Verdicts) -> Result<()> {
     }
     let (ours, limit) = (fast.program_pct + fast.user_pct, perf_pct / 5.0);
     verdicts.add(
-        format!("samples at 999 Hz, with all of the user side: {ours:.3} % of a CPU, limit {limit:.3} %: a fifth of perf's"),
+        format!(
+            "samples at 999 Hz, with all of the user side: {ours:.3} % of a CPU, limit {limit:.3} % \
+             (a fifth of perf's)"
+        ),
         Some(ours <= limit),
     );
     Ok(())

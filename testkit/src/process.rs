@@ -98,7 +98,8 @@ impl Running {
     pub fn start(command: &mut Command) -> Result<Self> {
         let name = command.get_program().to_string_lossy().into_owned();
         #[expect(unsafe_code, reason = "std has no safe way to set a death signal")]
-        // SAFETY: the closure runs between fork and exec; prctl is async-signal-safe and it allocates nothing.
+        // SAFETY: the closure runs between fork and exec; prctl is async-signal-safe and it allocates
+        // nothing.
         unsafe {
             command.pre_exec(|| {
                 rustix::process::set_parent_process_death_signal(Some(Signal::TERM)).map_err(io::Error::from)

@@ -1,4 +1,5 @@
-//! `cargo xtask dist`: the Debian package, whose contents nicmon/Cargo.toml lists, and a tarball for any Linux.
+//! `cargo xtask dist`: the Debian package, whose contents nicmon/Cargo.toml lists, and a tarball for any
+//! Linux.
 
 use std::{
     fs,
@@ -62,8 +63,8 @@ fn write_deb(dist: &Path) -> Result<()> {
         .context("is cargo-deb installed? `cargo install --locked cargo-deb`")
 }
 
-/// Packs what can be unpacked over `/usr/local` or `~/.local`: `bin` and `share`. `man` finds the pages from the
-/// folder of the program in PATH.
+/// Packs what can be unpacked over `/usr/local` or `~/.local`: `bin` and `share`. `man` finds the pages from
+/// the folder of the program in PATH.
 fn write_tarball(nicmon: &Path, manual: &Path, dist: &Path) -> Result<PathBuf> {
     let name = format!("nicmon-{}-{}-linux", env!("CARGO_PKG_VERSION"), workspace::host_arch()?);
     let work = tempfile::tempdir().context("cannot create a temporary folder")?;

@@ -58,7 +58,8 @@ pub(crate) fn build(package: &str, profile: Profile) -> Result<PathBuf> {
     let mut folder = target_dir();
     if profile == Profile::Dist {
         let target = host_target()?;
-        // With --target the flags do not apply to build scripts and procedural macros, which cannot be static.
+        // With --target the flags do not apply to build scripts and procedural macros, which cannot be
+        // static.
         build.args(["--target", &target]).env("RUSTFLAGS", static_flags());
         folder.push(target);
     }
@@ -93,8 +94,8 @@ pub(crate) fn root_command(program: &Path) -> Command {
     sudo
 }
 
-/// Builds nicmon, unless `--nicmon` gave one. If we are not root, starts this same command again through sudo with
-/// that binary, so that root builds nothing; returns the binary if we are.
+/// Builds nicmon, unless `--nicmon` gave one. If we are not root, starts this same command again through sudo
+/// with that binary, so that root builds nothing; returns the binary if we are.
 pub(crate) fn as_root_with_nicmon(given: Option<&PathBuf>, profile: Profile) -> Result<PathBuf> {
     let nicmon = match given {
         Some(path) => path.clone(),

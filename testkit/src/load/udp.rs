@@ -20,8 +20,8 @@ use super::{VethPair, other_cpu, pin_thread};
 
 const PORT: u16 = 9;
 const PAYLOAD: [u8; 64] = [0; 64];
-/// How long the sender sleeps between bursts; at 60,000 packets a second a burst is some 30 packets. Never twice the same:
-/// bursts in step with a sampling timer would be seen too often, or never.
+/// How long the sender sleeps between bursts; at 60,000 packets a second a burst is some 30 packets. Never
+/// twice the same: bursts in step with a sampling timer would be seen too often, or never.
 const TICKS: std::ops::Range<u64> = 300..700;
 /// After a pause longer than this the sender does not make up for it: a burst would only overflow queues.
 const CATCH_UP: Duration = Duration::from_millis(10);

@@ -1,5 +1,5 @@
-//! nicmon's side of the table: sums over its frames. They are read as plain JSON, so that this reads frames from
-//! before and after a field came.
+//! nicmon's side of the table: sums over its frames. They are read as plain JSON, so that this reads frames
+//! from before and after a field came.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! `cargo xtask lab`: nicmon on real drivers, in a QEMU guest of its own, beside what the guest's kernel and other
-//! tools say.
+//! `cargo xtask lab`: nicmon on real drivers, in a QEMU guest of its own, beside what the guest's kernel and
+//! other tools say.
 
 mod capture;
 mod changes;
@@ -67,7 +67,8 @@ pub(crate) struct Args {
     /// Queues of virtio [default: 1]; the guest gets as many CPUs, at least 2
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=8))]
     queues: Option<u32>,
-    /// Store what the guest's nicmon and ethtool, sysfs and procfs say of its NICs, as a fixture, in this folder
+    /// Store what the guest's nicmon and ethtool, sysfs and procfs say of its NICs, as a fixture, in this
+    /// folder
     #[arg(long, value_name = "FOLDER", conflicts_with = "case")]
     capture: Option<PathBuf>,
     /// Leave what the guest brought out, and say where
@@ -89,7 +90,8 @@ enum Case {
     Changes,
     /// A thousand rules of iptables: netfilter becomes the largest stage, as perf sees it
     Rules,
-    /// Time in interrupt handlers (8139cp's, e1000's), beside what kprobes measure, with either attached first
+    /// Time in interrupt handlers (8139cp's, e1000's), beside what kprobes measure, with either attached
+    /// first
     Handler,
     /// 40 recordings of a download, 20 over each NIC: of 20 pairs, nicmon compare tells 2 apart at most
     Pairs,

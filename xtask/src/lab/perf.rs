@@ -21,8 +21,8 @@ pub(super) struct Samples {
 }
 
 impl Samples {
-    /// Counts the samples of a `perf.data` that were taken in this time, named by the guest's kallsyms; `driver` are
-    /// the modules that are it.
+    /// Counts the samples of a `perf.data` that were taken in this time, named by the guest's kallsyms;
+    /// `driver` are the modules that are it.
     pub(super) fn read(
         data: &Path,
         kallsyms: &str,

@@ -110,7 +110,8 @@ impl Stages {
         Ok(Self { samples: stages, busy: sampled.busy, perf })
     }
 
-    /// The stages of the stack, that with the most samples first: not the driver, and not what belongs to no stage.
+    /// The stages of the stack, that with the most samples first: not the driver, and not what belongs to no
+    /// stage.
     fn stack(&self) -> impl Iterator<Item = &(String, u64)> {
         self.samples.iter().filter(|(name, _)| !["driver", "other"].contains(&name.as_str()))
     }
