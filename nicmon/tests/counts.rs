@@ -14,7 +14,7 @@ use std::{
 use nicmon::frame::{Frame, Source};
 use privileges::is_root;
 use serde_json::Value;
-use xtask::not_run;
+use testkit::not_run;
 
 const NICMON: &str = env!("CARGO_BIN_EXE_nicmon");
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use xtask::process::{output, run};
+use testkit::process::{output, run};
 
 use crate::{
     toolchain::{Set, Toolchain, how_to_get_pinned},
@@ -53,7 +53,7 @@ fn build(arch: &str) -> Result<()> {
     eprintln!("{}: {} bytes, sha256 {sha256}", object.display(), fs::metadata(&object)?.len());
     if toolchain.set == Set::Nightly {
         eprintln!(
-            "built with nightly: it works, but is not byte for byte what the pinned toolchain gives, so do not \
+            "built with nightly: it works, but differs from what the pinned toolchain builds, so do not \
              commit it. The pinned toolchain: {}",
             how_to_get_pinned()
         );
@@ -73,8 +73,8 @@ fn check(arch: &str) -> Result<()> {
     let sha256_now = sha256(&object)?;
     if noted != format!("{sha256_now}  nicmon.bpf.o\n") {
         bail!(
-            "{} does not have the sha256 in the file beside it ({sha256_now}): commit what `cargo xtask build-ebpf` \
-             wrote, all three files together",
+            "{} does not have the sha256 in the file beside it ({sha256_now}): commit all three files that \
+             `cargo xtask build-ebpf` writes",
             object.display()
         );
     }
@@ -86,8 +86,9 @@ fn check(arch: &str) -> Result<()> {
     if rebuilt != committed {
         let at = rebuilt.iter().zip(&committed).take_while(|(a, b)| a == b).count();
         bail!(
-            "the kernel sources give another object than the committed {}: {} bytes, committed {} bytes, the first \
-             difference at byte {at}. Run `cargo xtask build-ebpf` and commit the object, its sha256 and PROVENANCE",
+            "the kernel sources build another object than the committed {}: {} bytes, committed {} bytes, \
+             the first difference at byte {at}. Run `cargo xtask build-ebpf` and commit the object, its \
+             sha256 and PROVENANCE",
             object.display(),
             rebuilt.len(),
             committed.len()
@@ -127,8 +128,8 @@ fn compile(toolchain: &Toolchain, arch: &str, target_dir: &Path) -> Result<PathB
     Ok(object)
 }
 
-/// A function that is not inlined leaves its mangled name, and that carries a hash of where the checkout lies: the
-/// object would be another one from another folder.
+/// A function that is not inlined leaves its mangled name, and that carries a hash of where the checkout
+/// lies: the object would be another one from another folder.
 fn refuse_mangled_names(object: &Path) -> Result<()> {
     let bytes = fs::read(object).with_context(|| format!("cannot read {}", object.display()))?;
     let names = bytes.split(|&byte| byte == 0);
@@ -138,16 +139,16 @@ fn refuse_mangled_names(object: &Path) -> Result<()> {
         .collect();
     if !mangled.is_empty() {
         bail!(
-            "functions of their own in the object, whose names differ from checkout to checkout: {}. Mark them \
-             #[inline(always)]",
+            "the object has functions that were not inlined, and their names differ between checkouts: {}. \
+             Mark them #[inline(always)]",
             mangled.join(", ")
         );
     }
     Ok(())
 }
 
-/// The flags that mean something for the object, as the provenance shows them. The third version of the instruction
-/// set (Linux 5.1) has 32-bit operations and all comparisons: somewhat fewer instructions.
+/// The flags that mean something for the object, as the provenance shows them. The third version of the
+/// instruction set (Linux 5.1) has 32-bit operations and all comparisons: somewhat fewer instructions.
 fn meaningful_flags(arch: &str) -> [String; 4] {
     [
         format!("--cfg=bpf_target_arch=\"{arch}\""),

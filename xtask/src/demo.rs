@@ -10,12 +10,12 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use rustix::process::Signal;
-use xtask::{
+use testkit::{
     load::{Receive, UdpLoad, UdpPlan, VethPair},
     process::{self, Running},
 };
 
-use crate::workspace;
+use crate::workspace::{self, Profile};
 
 /// A demo that is never ended ends itself.
 const LONGEST: u64 = 600;
@@ -72,7 +72,7 @@ impl Mode {
 }
 
 pub(crate) fn main(args: &Args) -> Result<ExitCode> {
-    let nicmon = workspace::as_root_with_nicmon(args.nicmon.as_ref())?;
+    let nicmon = workspace::as_root_with_nicmon(args.nicmon.as_ref(), Profile::Quick)?;
     process::catch_signals()?;
     let limit = Duration::from_secs(args.seconds.unwrap_or(LONGEST));
 

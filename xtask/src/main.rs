@@ -28,17 +28,17 @@ enum Command {
     BuildEbpf(build_ebpf::Args),
     /// Build bpf-linker, which build-ebpf needs, into target/tools
     InstallTools,
-    /// Build nicmon (release) and run it, through sudo when not root
+    /// Build nicmon and run it, through sudo unless you are root
     Run(run::Args),
-    /// Run every test; says which did not run
+    /// Run all tests, and list those that did not run
     Test(test::Args),
-    /// Run nicmon on a small network of its own, with traffic on a CPU of choice
+    /// Run nicmon on a small network of its own, with traffic on a CPU of your choice
     Demo(demo::Args),
-    /// Draw the pictures of README from recorded frames
+    /// Draw the pictures in README from recorded frames
     Screenshots(screenshots::Args),
     /// Measure what nicmon costs, beside other tools
     Bench(bench::Args),
-    /// Build the Debian package into target/dist (needs cargo-deb)
+    /// Build the Debian package and the tarball into target/dist (needs cargo-deb)
     Dist,
     /// Run nicmon beside perf on real drivers, in a QEMU guest
     Lab(lab::Args),

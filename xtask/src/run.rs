@@ -1,14 +1,10 @@
 //! `cargo xtask run`: builds nicmon and becomes it.
 
-use std::{
-    ffi::OsString,
-    process::{Command, ExitCode},
-};
+use std::{ffi::OsString, process::ExitCode};
 
 use anyhow::Result;
-use xtask::process;
 
-use crate::workspace;
+use crate::workspace::{self, Profile};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -18,13 +14,6 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn main(args: &Args) -> Result<ExitCode> {
-    let nicmon = workspace::build_nicmon()?;
-    let mut command = if process::is_root() {
-        Command::new(nicmon)
-    } else {
-        let mut sudo = Command::new("sudo");
-        sudo.arg("--").arg(nicmon);
-        sudo
-    };
-    Err(workspace::exec(command.args(&args.arguments)))
+    let nicmon = workspace::build_nicmon(Profile::Quick)?;
+    Err(workspace::exec(workspace::root_command(&nicmon).args(&args.arguments)))
 }

@@ -5,9 +5,9 @@
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result};
-use xtask::process;
+use testkit::process;
 
-use crate::workspace;
+use crate::workspace::{self, Profile};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -18,14 +18,8 @@ pub(crate) struct Args {
 
 pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     let mut test = Command::new(workspace::cargo());
-    test.current_dir(workspace::root()).args([
-        "test",
-        "--quiet",
-        "--package",
-        "nicmon",
-        "--test",
-        "screenshots",
-    ]);
+    test.current_dir(workspace::root()).args(["test", "--quiet", "--profile", Profile::Quick.name()]);
+    test.args(["--package", "nicmon", "--test", "screenshots"]);
     if args.check {
         process::run(&mut test).context("the pictures are not up to date: run cargo xtask screenshots")?;
     } else {

@@ -9,9 +9,9 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow};
-use xtask::{not_run, process};
+use testkit::{not_run, process};
 
-use crate::workspace;
+use crate::workspace::{self, Profile};
 
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -25,9 +25,9 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn main(args: &Args) -> Result<ExitCode> {
-    // Release, since demo and the kernel tests run the release nicmon: one build of everything, not two.
     let mut command = Command::new(workspace::cargo());
-    command.current_dir(workspace::root()).args(["test", "--release", "--no-fail-fast"]);
+    command.current_dir(workspace::root()).args(["test", "--profile", Profile::Quick.name()]);
+    command.arg("--no-fail-fast");
     let one_package =
         args.cargo_args.iter().any(|a| a == "-p" || a.to_string_lossy().starts_with("--package"));
     if !one_package {

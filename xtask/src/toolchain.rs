@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use xtask::process::{output, run};
+use testkit::process::{output, run};
 
 use crate::workspace;
 
@@ -55,8 +55,9 @@ impl Toolchain {
             Ok(pinned) => Ok(pinned),
             Err(no_pinned) => Self::nightly().with_context(|| {
                 format!(
-                    "no toolchain can build the kernel side. The pinned set: {no_pinned:#}; get it {}. Or take \
-                     nightly: rustup toolchain install nightly --component rust-src, and cargo install bpf-linker",
+                    "no toolchain here can build the kernel side. The pinned set: {no_pinned:#}; get it {}. \
+                     Or use nightly: rustup toolchain install nightly --component rust-src, and cargo install \
+                     bpf-linker",
                     how_to_get_pinned()
                 )
             }),

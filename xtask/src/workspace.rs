@@ -1,4 +1,4 @@
-//! Where things are in this clone, the release binary, and becoming root.
+//! Where things are in this clone, how its programs are built, and how to become root.
 
 use std::{
     env,
@@ -9,7 +9,25 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use xtask::process;
+use testkit::process;
+
+/// How a program is built: see the profiles in Cargo.toml.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Profile {
+    /// For trying a change.
+    Quick,
+    /// As users get it: linked statically, so that it runs on any Linux of this architecture.
+    Dist,
+}
+
+impl Profile {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Quick => "quick",
+            Self::Dist => "dist",
+        }
+    }
+}
 
 /// The workspace's folder.
 pub(crate) fn root() -> &'static Path {
@@ -27,39 +45,77 @@ pub(crate) fn cargo() -> OsString {
     env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
-/// Builds nicmon (release) and returns the binary; cargo's progress goes to standard error.
-pub(crate) fn build_nicmon() -> Result<PathBuf> {
-    let mut build = Command::new(cargo());
-    build.current_dir(root()).args(["build", "--release", "--locked", "--package", "nicmon"]);
-    process::run(&mut build).context("nicmon does not build")?;
-    let binary = target_dir().join("release/nicmon");
-    binary
-        .canonicalize()
-        .with_context(|| format!("cargo built nicmon, but {} is not there", binary.display()))
+/// Builds nicmon and returns the binary.
+pub(crate) fn build_nicmon(profile: Profile) -> Result<PathBuf> {
+    build("nicmon", profile)
 }
 
-/// Where root is needed and we are not: starts this same command again through sudo, with the nicmon that
-/// was built before (`--nicmon`), so that root builds nothing. Returns that binary when we are root.
-pub(crate) fn as_root_with_nicmon(given: Option<&PathBuf>) -> Result<PathBuf> {
+/// Builds a package and returns its binary, which has the same name. Cargo's progress goes to standard error.
+pub(crate) fn build(package: &str, profile: Profile) -> Result<PathBuf> {
+    let mut build = Command::new(cargo());
+    build.current_dir(root()).args(["build", "--locked", "--package", package]);
+    build.args(["--profile", profile.name()]);
+    let mut folder = target_dir();
+    if profile == Profile::Dist {
+        let target = host_target()?;
+        // With --target the flags do not apply to build scripts and procedural macros, which cannot be
+        // static.
+        build.args(["--target", &target]).env("RUSTFLAGS", static_flags());
+        folder.push(target);
+    }
+    process::run(&mut build).with_context(|| format!("{package} does not build"))?;
+    let binary = folder.join(profile.name()).join(package);
+    binary
+        .canonicalize()
+        .with_context(|| format!("cargo built {package}, but {} does not exist", binary.display()))
+}
+
+/// The user's own flags, and those of a static binary.
+fn static_flags() -> String {
+    let flags = env::var("RUSTFLAGS").unwrap_or_default();
+    format!("{flags} -C target-feature=+crt-static").trim_start().to_owned()
+}
+
+/// The target that rustc builds for by default, such as `x86_64-unknown-linux-gnu`.
+pub(crate) fn host_target() -> Result<String> {
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let version = process::output(Command::new(rustc).arg("-vV"))?;
+    let target = version.lines().find_map(|line| line.strip_prefix("host: "));
+    target.map(str::to_owned).context("`rustc -vV` does not name its host")
+}
+
+/// A command that runs `program` as root: through sudo, unless we are root.
+pub(crate) fn root_command(program: &Path) -> Command {
+    if process::is_root() {
+        return Command::new(program);
+    }
+    let mut sudo = Command::new("sudo");
+    sudo.arg("--").arg(program);
+    sudo
+}
+
+/// Builds nicmon, unless `--nicmon` gave one. If we are not root, starts this same command again through sudo
+/// with that binary, so that root builds nothing; returns the binary if we are.
+pub(crate) fn as_root_with_nicmon(given: Option<&PathBuf>, profile: Profile) -> Result<PathBuf> {
     let nicmon = match given {
         Some(path) => path.clone(),
-        None => build_nicmon()?,
+        None => build_nicmon(profile)?,
     };
     if process::is_root() {
         return Ok(nicmon);
     }
     let mut arguments = env::args_os().skip(1);
     let subcommand = arguments.next().context("no subcommand")?;
-    let mut sudo = Command::new("sudo");
-    sudo.arg(env::current_exe().context("cannot find this program")?).arg(subcommand);
+    let mut command = root_command(&env::current_exe().context("cannot find this program")?);
+    command.arg(subcommand);
     if given.is_none() {
-        sudo.arg("--nicmon").arg(nicmon);
+        command.arg("--nicmon").arg(nicmon);
     }
-    eprintln!("xtask: this needs root: going on through sudo");
-    Err(exec(sudo.args(arguments)))
+    eprintln!("xtask: this needs root: continuing with sudo");
+    Err(exec(command.args(arguments)))
 }
 
-/// Becomes `command`; returns only when that fails.
+/// Becomes `command`; returns only if that fails.
 pub(crate) fn exec(command: &mut Command) -> anyhow::Error {
     let error = command.exec();
     let program = command.get_program().to_string_lossy().into_owned();
@@ -73,7 +129,7 @@ pub(crate) fn exec(command: &mut Command) -> anyhow::Error {
 pub(crate) fn host_arch() -> Result<&'static str> {
     match env::consts::ARCH {
         arch @ ("x86_64" | "aarch64") => Ok(arch),
-        other => bail!("no kernel object is built for {other} yet (only x86_64 and aarch64)"),
+        other => bail!("no kernel object is built for {other} yet (only for x86_64 and aarch64)"),
     }
 }
 

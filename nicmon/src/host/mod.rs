@@ -145,7 +145,7 @@ mod testing {
         thread,
     };
 
-    use xtask::not_run;
+    use testkit::not_run;
 
     /// Captures from a real machine.
     pub(super) fn this_machine() -> PathBuf {

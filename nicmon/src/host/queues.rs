@@ -147,7 +147,7 @@ mod tests {
             assert!(irqs.iter().all(|&(napi_id, _)| served(napi_id)));
         }
         match queues().unwrap() {
-            None => xtask::not_run::say_of_this_thread("this kernel has no queue-get"),
+            None => testkit::not_run::say_of_this_thread("this kernel has no queue-get"),
             Some(queues) => {
                 let known = links::links().unwrap();
                 assert!(queues.iter().all(|queue| known.iter().any(|link| link.ifindex == queue.ifindex)));

@@ -320,7 +320,7 @@ mod tests {
         let start = std::time::Instant::now();
         let index = match Kallsyms::read(Path::new("/proc")) {
             Ok(index) => index,
-            Err(error) => return xtask::not_run::say_of_this_thread(&error.to_string()),
+            Err(error) => return testkit::not_run::say_of_this_thread(&error.to_string()),
         };
         let took = start.elapsed();
         eprintln!("{} functions, {} bytes, {took:?}", index.len(), index.bytes());

@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, ensure};
 use nicmon::frame::NapiMode;
 use rustix::process::Signal;
 use serde_json::Value;
-use xtask::load::Namespace;
+use testkit::load::Namespace;
 
 use crate::{
     check::{BACKLOG, pct, polled},
@@ -95,7 +95,7 @@ pub(crate) fn many_packets() -> Result<()> {
         "ip link set lo mtu 1500 && echo {:x} > /sys/class/net/lo/queues/rx-0/rps_cpus",
         1_u32 << LOADED
     );
-    xtask::process::run(namespace.command("sh").args(["-c", &set_up]))?;
+    testkit::process::run(namespace.command("sh").args(["-c", &set_up]))?;
     let mut aparts = Vec::new();
     for first in [First::Nicmon, First::Bpftrace] {
         let order = if first == First::Nicmon { "nicmon first" } else { "bpftrace first" };

@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use nicmon::frame::Frame;
 use rustix::process::Signal;
-use xtask::process::Running;
+use testkit::process::Running;
 
 use crate::check;
 

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
-use xtask::{load::Namespace, process::output};
+use testkit::{load::Namespace, process::output};
 
 use crate::{child::Nicmon, clean::objects_of, loads::inode, tell};
 

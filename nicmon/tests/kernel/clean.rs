@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, ensure};
 use nicmon::collect::{Collector, Options};
 use rustix::process::Signal;
 use serde_json::Value;
-use xtask::process::{Running, output};
+use testkit::process::{Running, output};
 
 use crate::{child::Nicmon, tell};
 

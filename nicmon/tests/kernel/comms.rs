@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use nicmon::frame::Context;
-use xtask::load::{Receive, UdpLoad, VethPair};
+use testkit::load::{Receive, UdpLoad, VethPair};
 
 use crate::{child::Nicmon, loads::plan, tell};
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use xtask::load::{Receive, UdpLoad, VethPair};
+use testkit::load::{Receive, UdpLoad, VethPair};
 
 use crate::{
     check::{busy_ns, filed_ns, pct},

@@ -4,7 +4,7 @@ use std::{path::Path, process::Command};
 
 use anyhow::{Context as _, Result, ensure};
 use nicmon::symbols::{DriverText, Kallsyms, Origin, Seed};
-use xtask::{
+use testkit::{
     load::{Receive, UdpLoad, VethPair},
     process::output,
 };

@@ -21,7 +21,7 @@ use rustix::{
     thread::{CpuSet, sched_getaffinity, sched_setaffinity},
     time::{ClockId, clock_gettime},
 };
-use xtask::{
+use testkit::{
     load::{Namespace, UdpPlan, pin_thread},
     process::output,
 };

@@ -40,7 +40,7 @@ use std::{
 
 use anyhow::Result;
 use libtest_mimic::{Arguments, Failed, Trial};
-use xtask::{
+use testkit::{
     load::online_cpus,
     not_run,
     process::{is_root, output},

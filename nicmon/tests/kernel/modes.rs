@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use nicmon::frame::{Napi, NapiMode};
-use xtask::{
+use testkit::{
     load::{Receive, UdpLoad, UdpPlan, VethPair},
     process::output,
 };

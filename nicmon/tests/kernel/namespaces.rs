@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use nicmon::frame::Frame;
-use xtask::{
+use testkit::{
     load::{Namespace, UdpLoad, UdpPlan, VethPair},
     process::output,
 };

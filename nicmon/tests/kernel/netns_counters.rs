@@ -4,7 +4,7 @@ use std::{net::UdpSocket, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use nicmon::frame::Netns;
-use xtask::load::{VethPair, tcp_throughput};
+use testkit::load::{VethPair, tcp_throughput};
 
 use crate::{
     child::{Arrived, Nicmon},

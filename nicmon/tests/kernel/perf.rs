@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path, process::Command};
 
 use anyhow::{Context as _, Result};
-use xtask::{idle::is_idle, process::output, share::Share};
+use testkit::{idle::is_idle, process::output, share::Share};
 
 /// Samples a second and CPU that nicmon is to take, and perf: timers of one frequency run in step (docs/kernel-notes.md).
 pub(crate) const NICMON_HZ: &str = "997";

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, ensure};
 use nicmon::{frame::Frame, stream::Reader};
 use rustix::process::Signal;
 use tempfile::TempDir;
-use xtask::process::{Running, output};
+use testkit::process::{Running, output};
 
 use crate::tell;
 

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use nicmon::frame::{Context, Driver, Frame};
-use xtask::{
+use testkit::{
     load::{Receive, UdpLoad, VethPair},
     process::{Running, output},
     share::Share,

@@ -1,7 +1,7 @@
 //! Samples: against exact poll time, and against perf's samples of the same load at the same time.
 
 use anyhow::{Context as _, Result, ensure};
-use xtask::{
+use testkit::{
     load::{Receive, UdpLoad, VethPair},
     process::output,
     share::Share,

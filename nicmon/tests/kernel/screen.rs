@@ -12,7 +12,7 @@ use nicmon::{
     tui::{Screen, Source, State, Theme},
 };
 use rustix::process::{Pid, Signal, kill_process};
-use xtask::{
+use testkit::{
     load::{Namespace, Receive, UdpLoad, VethPair},
     process::output,
 };

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
-use xtask::{
+use testkit::{
     load::{Receive, UdpLoad, VethPair},
     process::output,
     share::Share,

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use tempfile::TempDir;
-use xtask::process::output;
+use testkit::process::output;
 
 /// How long a shell may take for a command that does nothing.
 const PATIENCE: Duration = Duration::from_secs(10);

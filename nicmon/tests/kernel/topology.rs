@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use nicmon::frame::topology::{Nic, PacketType, QueueKind, Topology};
 use rustix::net::{AddressFamily, Protocol, SocketFlags, SocketType, socket_with};
-use xtask::{load::Namespace, process::output};
+use testkit::{load::Namespace, process::output};
 
 use crate::{
     child::Nicmon,
@@ -55,7 +55,7 @@ pub(crate) fn here() -> Result<()> {
         compared += compare(nic, &Live(&|program| Command::new(program)))?;
     }
     ensure!(nics.len() == std::fs::read_dir("/sys/class/net")?.count(), "not the NICs of /sys/class/net");
-    ensure!(topology.cpus.len() == xtask::load::online_cpus()?.len(), "not the online CPUs");
+    ensure!(topology.cpus.len() == testkit::load::online_cpus()?.len(), "not the online CPUs");
     tell("topology, here", &format!("{} NICs, {compared} values agree", nics.len()));
     Ok(())
 }

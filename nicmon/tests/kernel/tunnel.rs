@@ -1,7 +1,7 @@
 //! A tunnel, whose poll function all tunnels share: its text is its driver's own, as perf names it.
 
 use anyhow::{Context as _, Result, ensure};
-use xtask::{
+use testkit::{
     load::{Receive, UdpLoad, VethPair},
     process::output,
     share::Share,

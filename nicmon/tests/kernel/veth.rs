@@ -1,7 +1,7 @@
 //! A veth pair that polls by NAPI, loaded as `cargo xtask demo` does.
 
 use anyhow::{Context as _, Result, ensure};
-use xtask::load::{Receive, UdpLoad, VethPair};
+use testkit::load::{Receive, UdpLoad, VethPair};
 
 use crate::{
     check::{napis, nic, pct, within},

@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use xtask::{not_run, process};
+use testkit::{not_run, process};
 
 /// `nobody`: any user without privileges does.
 const NOBODY: u32 = 65534;

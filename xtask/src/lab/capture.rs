@@ -1,7 +1,8 @@
 //! What a guest's nicmon, ethtool and kernel say of its NICs, stored for tests that need no guest.
 //!
-//! The text is a txtar archive (as of Go's `golang.org/x/tools/txtar`): a comment, then parts, each after a line
-//! `-- NAME --`. A name is a path, or `PATH -> TARGET` of a symbolic link, or `$ COMMAND`, or `$ COMMAND: failed`.
+//! The text is a txtar archive (as of Go's `golang.org/x/tools/txtar`): a comment, then parts, each after a
+//! line `-- NAME --`. A name is a path, or `PATH -> TARGET` of a symbolic link, or `$ COMMAND`, or `$
+//! COMMAND: failed`.
 
 use std::{
     fmt::Write as _,

@@ -15,8 +15,8 @@ use super::{
     table::Verdicts,
 };
 
-/// The largest part of an interval by which what happened in it may exceed it, in percent: clocks are read one after
-/// the other.
+/// The largest part of an interval by which what happened in it may exceed it, in percent: clocks are read
+/// one after the other.
 const SLACK_PCT: u64 = 1;
 
 pub(super) fn plan(args: &Args) -> Plan {
@@ -111,7 +111,8 @@ impl Run {
         }
     }
 
-    /// No time is beyond what the interval can hold. A softirq is filed when it ends: the longest may have begun before.
+    /// No time is beyond what the interval can hold. A softirq is filed when it ends: the longest may have
+    /// begun before.
     fn frames_are_sane(&self, verdicts: &mut Verdicts) {
         let (mut lost, mut beyond) = (0, Vec::new());
         for frame in &self.frames {
@@ -134,7 +135,8 @@ impl Run {
         verdicts.check(lost == 0, &format!("{lost} events and samples lost"));
     }
 
-    /// While the driver was away nothing was said of its NIC; afterwards its packets and its code are seen as before.
+    /// While the driver was away nothing was said of its NIC; afterwards its packets and its code are seen as
+    /// before.
     fn driver_comes_back(&self, verdicts: &mut Verdicts) {
         let name = self.results.interface().unwrap_or_default();
         let seen = self

@@ -62,8 +62,8 @@ impl Device {
         matches!(self, Self::Rtl8139 | Self::Virtio)
     }
 
-    /// How many downloads follow one another: virtio's packets hold 64 KB each, and cost so little that its share needs
-    /// as many to be known as well as the 8139's.
+    /// How many downloads follow one another: virtio's packets hold 64 KB each, and cost so little that its
+    /// share needs as many to be known as well as the 8139's.
     pub(super) fn downloads(self) -> u64 {
         if self == Self::Virtio { 16 } else { 1 }
     }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use xtask::process::output;
+use testkit::process::output;
 
 /// Where Debian's keys lie; without them apt falls back to the machine's own settings.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
@@ -42,8 +42,9 @@ impl Bundle<'_> {
             .with_context(|| format!("cannot write to {}", cache.display()))?;
         self.unpack(work.path()).with_context(|| {
             format!(
-                "cannot fetch {} from the Debian archive that this machine's apt uses. It is needed once: try again \
-                 where the archive can be reached, or let NICMON_LAB name a folder that another run has filled",
+                "cannot fetch {} from the Debian archive that this machine's apt uses. It is needed \
+                 only once: try again where the archive can be reached, or set NICMON_LAB to a folder that \
+                 another run has filled",
                 self.name
             )
         })?;

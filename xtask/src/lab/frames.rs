@@ -1,11 +1,11 @@
-//! nicmon's side of the table: sums over its frames. They are read as plain JSON, so that this reads frames from
-//! before and after a field came.
+//! nicmon's side of the table: sums over its frames. They are read as plain JSON, so that this reads frames
+//! from before and after a field came.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
-use xtask::share::Share;
+use testkit::share::Share;
 
 use super::{device::Device, handler::Timing};
 

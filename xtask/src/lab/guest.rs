@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use xtask::process::{Running, check_signalled, output};
+use testkit::process::{Running, check_signalled, output};
 
 use super::{device::Device, fetch::Bundle, net};
 

@@ -114,8 +114,8 @@ pub(super) fn plan(args: &Args) -> Plan {
     plan
 }
 
-/// Compares the timings. The probes run inside the time that nicmon measures, so its time must be the longer one. How
-/// much longer is told, not judged: under emulation what each probe adds is as long as the handler.
+/// Compares the timings. The probes run inside the time that nicmon measures, so its time must be the longer
+/// one. How much longer is told, not judged: under emulation what each probe adds is as long as the handler.
 pub(super) fn judge(done: &Done<'_>, verdicts: &mut Verdicts) -> Result<()> {
     for run in Run::all(done.plan) {
         let (nicmon, other) = run.read(done).with_context(|| format!("the timing in {}", run.folder()))?;

@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use xtask::process::{not_installed, output};
+use testkit::process::{not_installed, output};
 
 /// A folder that becomes the guest's root.
 #[derive(Debug)]

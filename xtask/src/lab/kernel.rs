@@ -83,7 +83,8 @@ impl Kernel {
         let release = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if !release.starts_with(series.prefix()) {
             bail!(
-                "the archive now has {release} where {}x was: adapt xtask/src/lab/kernel.rs, or remove {} and try again",
+                "the archive now has {release}, not {}x: adapt xtask/src/lab/kernel.rs, or remove {} and try \
+                 again",
                 series.prefix(),
                 tree.display()
             );

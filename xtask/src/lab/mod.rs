@@ -1,5 +1,5 @@
-//! `cargo xtask lab`: nicmon on real drivers, in a QEMU guest of its own, beside what the guest's kernel and other
-//! tools say.
+//! `cargo xtask lab`: nicmon on real drivers, in a QEMU guest of its own, beside what the guest's kernel and
+//! other tools say.
 
 mod capture;
 mod changes;
@@ -36,9 +36,9 @@ use kernel::{Kernel, Series};
 use plan::Plan;
 use table::Verdicts;
 use tempfile::TempDir;
-use xtask::process;
+use testkit::process;
 
-use crate::workspace;
+use crate::workspace::{self, Profile};
 
 /// Modules that every guest needs; those that a kernel has built in are not looked for.
 const MODULES: [&str; 6] = ["virtio_pci", "9pnet_virtio", "9p", "failover", "net_failover", "mii"];
@@ -68,7 +68,8 @@ pub(crate) struct Args {
     /// Queues of virtio [default: 1]; the guest gets as many CPUs, at least 2
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=8))]
     queues: Option<u32>,
-    /// Store what the guest's nicmon and ethtool, sysfs and procfs say of its NICs, as a fixture, in this folder
+    /// Store what the guest's nicmon and ethtool, sysfs and procfs say of its NICs, as a fixture, in this
+    /// folder
     #[arg(long, value_name = "FOLDER", conflicts_with = "case")]
     capture: Option<PathBuf>,
     /// Leave what the guest brought out, and say where
@@ -90,7 +91,8 @@ enum Case {
     Changes,
     /// A thousand rules of iptables: netfilter becomes the largest stage, as perf sees it
     Rules,
-    /// Time in interrupt handlers (8139cp's, e1000's), beside what kprobes measure, with either attached first
+    /// Time in interrupt handlers (8139cp's, e1000's), beside what kprobes measure, with either attached
+    /// first
     Handler,
     /// 40 recordings of a download, 20 over each NIC: of 20 pairs, nicmon compare tells 2 apart at most
     Pairs,
@@ -129,7 +131,7 @@ struct Done<'a> {
 }
 
 pub(crate) fn main(args: &Args) -> Result<ExitCode> {
-    let nicmon = workspace::as_root_with_nicmon(args.nicmon.as_ref())?;
+    let nicmon = workspace::as_root_with_nicmon(args.nicmon.as_ref(), Profile::Dist)?;
     process::catch_signals()?;
     let cache = env::var_os("NICMON_LAB").map_or_else(|| workspace::target_dir().join("lab"), PathBuf::from);
     let cache = std::path::absolute(cache)?;

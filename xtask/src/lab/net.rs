@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use xtask::{
+use testkit::{
     load::Namespace,
     process::{Running, output},
 };

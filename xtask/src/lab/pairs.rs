@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
-use xtask::process::output;
+use testkit::process::output;
 
 use super::{Args, Done, device::Device, job, plan::Plan, results::Results, table::Verdicts};
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use xtask::{idle::is_idle, process::output, share::Share};
+use testkit::{idle::is_idle, process::output, share::Share};
 
 /// Samples of one transfer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,8 +21,8 @@ pub(super) struct Samples {
 }
 
 impl Samples {
-    /// Counts the samples of a `perf.data` that were taken in this time, named by the guest's kallsyms; `driver` are
-    /// the modules that are it.
+    /// Counts the samples of a `perf.data` that were taken in this time, named by the guest's kallsyms;
+    /// `driver` are the modules that are it.
     pub(super) fn read(
         data: &Path,
         kallsyms: &str,

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use anyhow::{Context as _, Result};
-use xtask::share::Share;
+use testkit::share::Share;
 
 use super::{
     Args, Done,
@@ -110,7 +110,8 @@ impl Stages {
         Ok(Self { samples: stages, busy: sampled.busy, perf })
     }
 
-    /// The stages of the stack, that with the most samples first: not the driver, and not what belongs to no stage.
+    /// The stages of the stack, that with the most samples first: not the driver, and not what belongs to no
+    /// stage.
     fn stack(&self) -> impl Iterator<Item = &(String, u64)> {
         self.samples.iter().filter(|(name, _)| !["driver", "other"].contains(&name.as_str()))
     }

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
-use xtask::{process::output, share::Share};
+use testkit::{process::output, share::Share};
 
 use super::{
     Args, Done,
@@ -21,16 +21,18 @@ use super::{
     table::Verdicts,
 };
 
-/// The way to a poll, the outermost first (kernel/softirq.c, net/core/dev.c). `handle_softirqs` was `__do_softirq` before
-/// 6.11 and the stable releases that took it over; the beginning of their section stands at the same address.
+/// The way to a poll, the outermost first (kernel/softirq.c, net/core/dev.c). `handle_softirqs` was
+/// `__do_softirq` before 6.11 and the stable releases that took it over; the beginning of their section
+/// stands at the same address.
 const WAY: [&[&str]; 2] =
     [&["handle_softirqs", "__do_softirq", "__softirqentry_text_start"], &["net_rx_action"]];
-/// What polls call, by the names that kernels have for it: `napi_gro_receive` calls nothing but `gro_receive_skb` since
-/// 6.15, and is inlined.
+/// What polls call, by the names that kernels have for it: `napi_gro_receive` calls nothing but
+/// `gro_receive_skb` since 6.15, and is inlined.
 const CALLED: [&[&str]; 2] = [&["napi_gro_receive", "gro_receive_skb"], &["tcp_v4_rcv"]];
 
-/// How many stacks may be cut off: the kernel's unwinder ends in thunks of indirect calls (`UNWIND_HINT_EMPTY` in
-/// arch/x86/lib/retpoline.S), and at either end of a BPF program, where it has no frame.
+/// How many stacks may be cut off: the kernel's unwinder ends in thunks of indirect calls
+/// (`UNWIND_HINT_EMPTY` in arch/x86/lib/retpoline.S), and at either end of a BPF program, where it has no
+/// frame.
 const CUT_OFF_PER_MILLE: u64 = 20;
 
 pub(super) fn plan(args: &Args) -> Plan {
@@ -128,8 +130,8 @@ impl Polls {
         polls
     }
 
-    /// Of what `perf script -F pid,time,ip` printed: a line with process and time, the addresses, innermost first, each
-    /// in a line, and an empty line.
+    /// Of what `perf script -F pid,time,ip` printed: a line with process and time, the addresses, innermost
+    /// first, each in a line, and an empty line.
     fn of_perf(script: &str, symbols: &Symbols, window_ns: (u64, u64), poll: &[&str]) -> Self {
         let mut polls = Self::default();
         for sample in script.split("\n\n") {
@@ -139,7 +141,8 @@ impl Polls {
                 continue;
             }
             let addresses = lines.filter_map(|line| u64::from_str_radix(line.trim(), 16).ok());
-            // All but the first are return addresses: after a call that never returns, one stands in the next function.
+            // All but the first are return addresses: after a call that never returns, one stands in the next
+            // function.
             let inside =
                 addresses.enumerate().map(|(at, address)| address - u64::from(at > 0 && address > 0));
             let mut functions: Vec<&str> =

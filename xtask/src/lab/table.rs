@@ -1,6 +1,6 @@
 //! The table, and what must hold in it.
 
-use xtask::share::Share;
+use testkit::share::Share;
 
 use super::{device::Device, frames::Sums, perf::Samples, results::Interrupts};
 

@@ -98,7 +98,8 @@ impl Running {
     pub fn start(command: &mut Command) -> Result<Self> {
         let name = command.get_program().to_string_lossy().into_owned();
         #[expect(unsafe_code, reason = "std has no safe way to set a death signal")]
-        // SAFETY: the closure runs between fork and exec; prctl is async-signal-safe and it allocates nothing.
+        // SAFETY: the closure runs between fork and exec; prctl is async-signal-safe and it allocates
+        // nothing.
         unsafe {
             command.pre_exec(|| {
                 rustix::process::set_parent_process_death_signal(Some(Signal::TERM)).map_err(io::Error::from)
@@ -163,7 +164,7 @@ impl Running {
         if let Some(status) = self.wait_for(Duration::from_secs(5))? {
             return Ok(status);
         }
-        eprintln!("xtask: {} did not end on SIGINT within 5 s: killed", self.name);
+        eprintln!("testkit: {} did not end on SIGINT within 5 s: killed", self.name);
         self.signal(Signal::KILL);
         self.child.wait().with_context(|| format!("cannot wait for {}", self.name))
     }
@@ -172,7 +173,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if let Err(error) = self.stop() {
-            eprintln!("xtask: {error:#}");
+            eprintln!("testkit: {error:#}");
         }
     }
 }

@@ -11,25 +11,25 @@ use aya::{
     sys::{Stats, enable_stats},
 };
 
-use super::{Setup, contenders::start_nicmon, loopback};
+use crate::{Args, contenders::start_nicmon, loopback};
 
 const WINDOW: Duration = Duration::from_secs(3);
 
-pub(super) struct Program {
-    pub(super) name: String,
-    pub(super) time: Duration,
+pub(crate) struct Program {
+    pub(crate) name: String,
+    pub(crate) time: Duration,
     runs: u64,
 }
 
-pub(super) fn measure(setup: &Setup<'_>) -> Result<()> {
+pub(crate) fn measure(args: &Args) -> Result<()> {
     let others: BTreeSet<_> = programs().into_keys().collect();
-    let (mut nicmon, _) = start_nicmon(&setup.nicmon)?;
+    let (mut nicmon, _) = start_nicmon(&args.nicmon)?;
     let before = programs();
     // The statistics slow every program of the host: they end with this descriptor, even if we are killed.
     let statistics = enable_stats(Stats::RunTime).context("cannot switch the BPF statistics on")?;
     let start = Instant::now();
     while start.elapsed() < WINDOW {
-        loopback::slices(setup.args.cpu, 1, setup.args.packets)?;
+        loopback::slices(args.cpu, 1, args.packets)?;
     }
     let after = programs();
     drop(statistics);
@@ -50,7 +50,7 @@ pub(super) fn measure(setup: &Setup<'_>) -> Result<()> {
 }
 
 /// All loaded programs by id; one that goes while we read is left out.
-pub(super) fn programs() -> BTreeMap<u32, Program> {
+pub(crate) fn programs() -> BTreeMap<u32, Program> {
     let infos = loaded_programs().filter_map(Result::ok);
     let entry = |info: aya::programs::ProgramInfo| {
         let name = info.name_as_str().unwrap_or("?").to_owned();

@@ -7,7 +7,8 @@ use std::{
 
 const MARK: &str = "DID NOT RUN: ";
 
-/// Says that the test `name` cannot run. Not by `eprintln!`, which the test harness keeps of a test that passes.
+/// Says that the test `name` cannot run. Not by `eprintln!`, which the test harness keeps of a test that
+/// passes.
 pub fn say(name: &str, reason: &str) {
     // Where nobody can be told, nobody is misled either.
     let _ = writeln!(io::stderr(), "{MARK}{name}: {reason}");

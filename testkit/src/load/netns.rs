@@ -50,9 +50,9 @@ impl Namespace {
                 continue;
             };
             if pid.parse::<u32>().is_ok() && !Path::new("/proc").join(pid).exists() {
-                eprintln!("xtask: removing {name}, left by a run that was killed");
+                eprintln!("removing {name}, left by a run that was killed");
                 if let Err(error) = output(Command::new("ip").args(["netns", "del", &name])) {
-                    eprintln!("xtask: {error:#}");
+                    eprintln!("testkit: {error:#}");
                 }
             }
         }
@@ -108,7 +108,7 @@ fn enter(path: &PathBuf) -> Result<()> {
 impl Drop for Namespace {
     fn drop(&mut self) {
         if let Err(error) = output(Command::new("ip").args(["netns", "del", &self.name])) {
-            eprintln!("xtask: {error:#}\nxtask: remove it by hand: ip netns del {}", self.name);
+            eprintln!("testkit: {error:#}\ntestkit: remove it by hand: ip netns del {}", self.name);
         }
     }
 }

@@ -12,18 +12,23 @@ mod user_side;
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
+use clap::Parser as _;
 use contenders::Contender;
 use figures::Verdicts;
-use xtask::process;
+use testkit::process;
 
-use crate::workspace;
-
-#[derive(clap::Args)]
-#[command(after_help = "\
+#[derive(clap::Parser)]
+#[command(
+    name = "cargo xtask bench",
+    bin_name = "cargo xtask bench",
+    about,
+    max_term_width = 110,
+    after_help = "\
 Examples:
   cargo xtask bench
-  cargo xtask bench --only loopback --contenders nothing,empty,nicmon --rounds 3")]
-pub(crate) struct Args {
+  cargo xtask bench --only loopback --contenders nothing,empty,nicmon --rounds 3"
+)]
+struct Args {
     /// Rounds; in each every contender has its turn
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
@@ -45,9 +50,12 @@ pub(crate) struct Args {
     /// Exit with 1 when a target is missed or was not measured
     #[arg(long)]
     assert: bool,
-    /// Measure this nicmon instead of building it
+    /// The nicmon to measure; xtask gives it
     #[arg(long, hide = true)]
-    nicmon: Option<PathBuf>,
+    nicmon: PathBuf,
+    /// The kernel object, for its program that does nothing; xtask gives it
+    #[arg(long, hide = true)]
+    kernel_object: PathBuf,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -66,26 +74,25 @@ enum Part {
     Sampler,
 }
 
-/// What every part needs.
-struct Setup<'a> {
-    args: &'a Args,
-    nicmon: PathBuf,
+fn main() -> ExitCode {
+    measure(&Args::parse()).unwrap_or_else(|error| {
+        eprintln!("bench: {error:#}");
+        ExitCode::FAILURE
+    })
 }
 
-pub(crate) fn main(args: &Args) -> Result<ExitCode> {
-    let nicmon = workspace::as_root_with_nicmon(args.nicmon.as_ref())?;
+fn measure(args: &Args) -> Result<ExitCode> {
     process::catch_signals()?;
-    let setup = Setup { args, nicmon };
     let mut verdicts = Verdicts::default();
     let parts = <Part as clap::ValueEnum>::value_variants();
     for part in parts.iter().filter(|p| args.only.is_empty() || args.only.contains(p)) {
         match part {
-            Part::Loopback => loopback::measure(&setup, &mut verdicts)?,
-            Part::Tcp => tcp::measure(&setup, &mut verdicts)?,
-            Part::User => user_side::measure(&setup, &mut verdicts)?,
-            Part::Start => user_side::measure_start(&setup, &mut verdicts)?,
-            Part::Programs => programs::measure(&setup)?,
-            Part::Sampler => sampler::measure(&setup, &mut verdicts)?,
+            Part::Loopback => loopback::measure(args, &mut verdicts)?,
+            Part::Tcp => tcp::measure(args, &mut verdicts)?,
+            Part::User => user_side::measure(args, &mut verdicts)?,
+            Part::Start => user_side::measure_start(args, &mut verdicts)?,
+            Part::Programs => programs::measure(args)?,
+            Part::Sampler => sampler::measure(args, &mut verdicts)?,
         }
         println!();
     }

@@ -2,7 +2,7 @@
 //!
 //! ```no_run
 //! use std::time::Duration;
-//! use xtask::load::{Receive, UdpLoad, UdpPlan, VethPair};
+//! use testkit::load::{Receive, UdpLoad, UdpPlan, VethPair};
 //!
 //! # fn main() -> anyhow::Result<()> {
 //! let pair = VethPair::create("nicmon-example")?;

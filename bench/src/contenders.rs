@@ -17,9 +17,9 @@ use aya::{
 };
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use tempfile::TempDir;
-use xtask::process::{self, Running, not_installed};
+use testkit::process::{self, Running, not_installed};
 
-use crate::workspace;
+use crate::Args;
 
 /// The sums nicmon makes, written as cheaply as bpftrace allows: softirq time and runs by CPU and vector
 /// (softirqs of one CPU do not nest), polls and work by CPU and device.
@@ -32,7 +32,7 @@ const TRACEPOINTS: [&str; 3] = ["softirq_entry", "softirq_exit", "napi_poll"];
 const PATIENCE: Duration = Duration::from_secs(20);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Contender {
+pub(crate) enum Contender {
     /// No tool at all
     Nothing,
     /// Programs that do nothing, on softirq entry, softirq exit and `napi_poll`
@@ -48,7 +48,7 @@ pub(super) enum Contender {
 }
 
 /// A contender at work; it ends when this goes.
-pub(super) enum AtWork {
+pub(crate) enum AtWork {
     Nothing,
     Programs { _loaded: Vec<Ebpf> },
     Tool { tool: Running, _files: Option<TempDir> },
@@ -56,7 +56,7 @@ pub(super) enum AtWork {
 
 impl AtWork {
     /// Fails when the tool has ended by itself: then nothing was measured.
-    pub(super) fn still(&mut self) -> Result<()> {
+    pub(crate) fn still(&mut self) -> Result<()> {
         if let Self::Tool { tool, .. } = self
             && let Some(status) = tool.ended()?
         {
@@ -67,7 +67,7 @@ impl AtWork {
 }
 
 impl Contender {
-    pub(super) fn label(self) -> &'static str {
+    pub(crate) fn label(self) -> &'static str {
         match self {
             Self::Nothing => "nothing",
             Self::Empty => "empty programs",
@@ -79,7 +79,7 @@ impl Contender {
     }
 
     /// Why it cannot be measured here.
-    pub(super) fn missing(self) -> Option<String> {
+    pub(crate) fn missing(self) -> Option<String> {
         let program = match self {
             Self::Nothing | Self::Empty | Self::Nicmon => return None,
             Self::Softirqs => "softirqs",
@@ -90,12 +90,12 @@ impl Contender {
     }
 
     /// Starts it; returns when it measures.
-    pub(super) fn start(self, nicmon: &Path) -> Result<AtWork> {
+    pub(crate) fn start(self, args: &Args) -> Result<AtWork> {
         let tool = |name: &str| find(name).with_context(|| not_installed(name));
         match self {
             Self::Nothing => Ok(AtWork::Nothing),
-            Self::Empty => empty_programs(),
-            Self::Nicmon => start_nicmon(nicmon).map(|(tool, _)| AtWork::Tool { tool, _files: None }),
+            Self::Empty => empty_programs(&args.kernel_object),
+            Self::Nicmon => start_nicmon(&args.nicmon).map(|(tool, _)| AtWork::Tool { tool, _files: None }),
             Self::Softirqs => start_tool(Command::new(tool("softirqs")?).arg("3600")),
             Self::Bpftrace => start_tool(Command::new(tool("bpftrace")?).args(["-e", BPFTRACE_SUMS])),
             Self::Perf => start_perf(&tool("perf")?),
@@ -111,12 +111,12 @@ fn find(program: &str) -> Option<PathBuf> {
 }
 
 /// Starts `nicmon --json -d 1s`; returns at its first frame, with the time that took.
-pub(super) fn start_nicmon(nicmon: &Path) -> Result<(Running, Duration)> {
+pub(crate) fn start_nicmon(nicmon: &Path) -> Result<(Running, Duration)> {
     start_nicmon_with(nicmon, &[])
 }
 
 /// The same with more options.
-pub(super) fn start_nicmon_with(nicmon: &Path, options: &[&str]) -> Result<(Running, Duration)> {
+pub(crate) fn start_nicmon_with(nicmon: &Path, options: &[&str]) -> Result<(Running, Duration)> {
     let started = Instant::now();
     let mut command = Command::new(nicmon);
     command.args(["--json", "-d", "1s"]).args(options).stdin(Stdio::null()).stdout(Stdio::piped());
@@ -201,9 +201,8 @@ fn newest_program() -> Result<u32> {
 
 /// The program `empty` of the committed object on each of the three hooks: an object loads a program once,
 /// hence three objects.
-fn empty_programs() -> Result<AtWork> {
-    let file = workspace::kernel_object(workspace::host_arch()?);
-    let object = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+fn empty_programs(file: &Path) -> Result<AtWork> {
+    let object = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     let btf = Btf::from_sys_fs().context("this kernel has no BTF")?;
     let mut loaded = Vec::new();
     for tracepoint in TRACEPOINTS {
@@ -218,14 +217,14 @@ fn empty_programs() -> Result<AtWork> {
 }
 
 /// tracefs, which bpftrace and perf need: mounted here for as long as this lives, if it was not.
-pub(super) struct Tracefs {
+pub(crate) struct Tracefs {
     mounted_here: bool,
 }
 
 impl Tracefs {
     const AT: &str = "/sys/kernel/tracing";
 
-    pub(super) fn mounted() -> Result<Self> {
+    pub(crate) fn mounted() -> Result<Self> {
         let there = Path::new(Self::AT).join("events").exists();
         if !there {
             mount("tracefs", Self::AT, "tracefs", MountFlags::empty(), None)
@@ -240,7 +239,7 @@ impl Drop for Tracefs {
         if self.mounted_here
             && let Err(error) = unmount(Self::AT, UnmountFlags::DETACH)
         {
-            eprintln!("xtask: cannot unmount {}: {error}", Self::AT);
+            eprintln!("bench: cannot unmount {}: {error}", Self::AT);
         }
     }
 }

@@ -6,13 +6,13 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use xtask::{
+use testkit::{
     load::{UdpLoad, UdpPlan, VethPair},
     process,
 };
 
-use super::{
-    Setup,
+use crate::{
+    Args,
     contenders::start_nicmon,
     figures::{Figures, Verdicts},
 };
@@ -24,12 +24,12 @@ struct Usage {
     rss_bytes: u64,
 }
 
-pub(super) fn measure(setup: &Setup<'_>, verdicts: &mut Verdicts) -> Result<()> {
+pub(crate) fn measure(args: &Args, verdicts: &mut Verdicts) -> Result<()> {
     let pair = VethPair::create("nicmon-bench")?;
-    let (mut nicmon, _) = start_nicmon(&setup.nicmon)?;
-    eprintln!("xtask: user side, idle and under load, {WINDOW:?} each");
+    let (mut nicmon, _) = start_nicmon(&args.nicmon)?;
+    eprintln!("bench: user side, idle and under load, {WINDOW:?} each");
     let idle = watch(nicmon.pid())?;
-    let plan = UdpPlan { pps: 60_000, limit: WINDOW * 2, sender_cpu: setup.args.cpu, busy_poll: false };
+    let plan = UdpPlan { pps: 60_000, limit: WINDOW * 2, sender_cpu: args.cpu, busy_poll: false };
     let load = UdpLoad::start(&pair, plan)?;
     let loaded = watch(nicmon.pid())?;
     let totals = load.stop()?;
@@ -57,7 +57,7 @@ fn watch(pid: u32) -> Result<Usage> {
 }
 
 /// CPU time of all threads. From schedstat, in ns: 0.3 % of ten seconds is three ticks of /proc/PID/stat.
-pub(super) fn cpu_time(pid: u32) -> Result<Duration> {
+pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
     let folder = format!("/proc/{pid}/task");
     let mut ns = 0;
     for thread in fs::read_dir(&folder).with_context(|| format!("nicmon is gone: cannot read {folder}"))? {
@@ -81,11 +81,11 @@ fn first_number(text: &str) -> Option<u64> {
 }
 
 /// From exec to the first frame with an interval of one second.
-pub(super) fn measure_start(setup: &Setup<'_>, verdicts: &mut Verdicts) -> Result<()> {
+pub(crate) fn measure_start(args: &Args, verdicts: &mut Verdicts) -> Result<()> {
     const TRIES: u32 = 5;
     let mut figures = Figures::default();
     for _ in 0..TRIES {
-        let (mut nicmon, time) = start_nicmon(&setup.nicmon)?;
+        let (mut nicmon, time) = start_nicmon(&args.nicmon)?;
         nicmon.stop()?;
         figures.add([time.as_secs_f64()]);
     }

@@ -8,22 +8,22 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow};
 use clap::ValueEnum as _;
-use xtask::{load::pin_thread, process};
+use testkit::{load::pin_thread, process};
 
-use super::{
-    Setup,
+use crate::{
+    Args,
     contenders::{Contender, Tracefs},
     figures::{Figures, Verdicts},
 };
 
 /// Two sockets that one thread sends between: send one, receive one.
-pub(super) struct Loopback {
+pub(crate) struct Loopback {
     sender: UdpSocket,
     receiver: UdpSocket,
 }
 
 impl Loopback {
-    pub(super) fn new() -> Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         let socket = || UdpSocket::bind(("127.0.0.1", 0));
         let (sender, receiver) = (socket()?, socket()?);
         sender.connect(receiver.local_addr()?)?;
@@ -33,7 +33,7 @@ impl Loopback {
     }
 
     /// ns a packet over one slice.
-    pub(super) fn slice(&self, packets: u32) -> Result<f64> {
+    pub(crate) fn slice(&self, packets: u32) -> Result<f64> {
         let mut buffer = [0; 64];
         let start = Instant::now();
         for _ in 0..packets {
@@ -45,7 +45,7 @@ impl Loopback {
 }
 
 /// Some slices on a thread pinned to `cpu` (ours must not be: what we start inherits it).
-pub(super) fn slices(cpu: usize, count: u32, packets: u32) -> Result<Vec<f64>> {
+pub(crate) fn slices(cpu: usize, count: u32, packets: u32) -> Result<Vec<f64>> {
     let work = move || -> Result<Vec<f64>> {
         pin_thread(cpu)?;
         let loopback = Loopback::new().context("cannot open the loopback sockets")?;
@@ -66,8 +66,7 @@ struct Entry {
     not_measured: Option<String>,
 }
 
-pub(super) fn measure(setup: &Setup<'_>, verdicts: &mut Verdicts) -> Result<()> {
-    let args = setup.args;
+pub(crate) fn measure(args: &Args, verdicts: &mut Verdicts) -> Result<()> {
     let _tracefs = Tracefs::mounted()?;
     let mut entries: Vec<_> = Contender::value_variants()
         .iter()
@@ -76,12 +75,12 @@ pub(super) fn measure(setup: &Setup<'_>, verdicts: &mut Verdicts) -> Result<()> 
         .map(|&contender| Entry { contender, figures: Figures::default(), not_measured: contender.missing() })
         .collect();
     for round in 1..=args.rounds {
-        eprintln!("xtask: loopback, round {round} of {}", args.rounds);
+        eprintln!("bench: loopback, round {round} of {}", args.rounds);
         for entry in entries.iter_mut().filter(|e| e.not_measured.is_none()) {
             let turn = || -> Result<Vec<f64>> {
                 // The kernel takes a moment to let go of the last contender's programs.
                 process::sleep(Duration::from_millis(150))?;
-                let mut at_work = entry.contender.start(&setup.nicmon)?;
+                let mut at_work = entry.contender.start(args)?;
                 let figures = slices(args.cpu, args.slices, args.packets)?;
                 at_work.still()?;
                 Ok(figures)
@@ -95,7 +94,7 @@ pub(super) fn measure(setup: &Setup<'_>, verdicts: &mut Verdicts) -> Result<()> 
             }
         }
     }
-    print(setup, &entries);
+    print(args, &entries);
     judge(&entries, verdicts);
     Ok(())
 }
@@ -106,8 +105,7 @@ fn added(entries: &[Entry], contender: Contender, figure: fn(&Figures) -> Option
     Some(of(contender)? - of(Contender::Nothing)?)
 }
 
-fn print(setup: &Setup<'_>, entries: &[Entry]) {
-    let args = setup.args;
+fn print(args: &Args, entries: &[Entry]) {
     println!(
         "UDP over loopback, one packet a poll, on CPU {}: {} rounds of {} slices of {} packets",
         args.cpu, args.rounds, args.slices, args.packets

@@ -3,21 +3,20 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use xtask::{
+use testkit::{
     load::{VethPair, tcp_throughput},
     process,
 };
 
-use super::{
-    Setup,
+use crate::{
+    Args,
     contenders::start_nicmon,
     figures::{Figures, Verdicts},
 };
 
 const RUN: Duration = Duration::from_millis(1500);
 
-pub(super) fn measure(setup: &Setup<'_>, verdicts: &mut Verdicts) -> Result<()> {
-    let args = setup.args;
+pub(crate) fn measure(args: &Args, verdicts: &mut Verdicts) -> Result<()> {
     let pair = VethPair::create("nicmon-bench")?;
     // In seconds a gigabyte, so that smaller is better here, too.
     let run = || -> Result<f64> {
@@ -27,11 +26,11 @@ pub(super) fn measure(setup: &Setup<'_>, verdicts: &mut Verdicts) -> Result<()> 
     run()?;
     let (mut without, mut with) = (Figures::default(), Figures::default());
     for round in 1..=args.rounds {
-        eprintln!("xtask: TCP, round {round} of {}", args.rounds);
+        eprintln!("bench: TCP, round {round} of {}", args.rounds);
         // Who goes first changes, so that a drift favours neither.
         for nicmon_now in [round % 2 == 0, round % 2 != 0] {
             if nicmon_now {
-                let (mut nicmon, _) = start_nicmon(&setup.nicmon)?;
+                let (mut nicmon, _) = start_nicmon(&args.nicmon)?;
                 with.add([run()?, run()?]);
                 nicmon.stop()?;
             } else {

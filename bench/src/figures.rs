@@ -2,37 +2,37 @@
 
 /// Figures of one contender; smaller is better.
 #[derive(Default)]
-pub(super) struct Figures(Vec<f64>);
+pub(crate) struct Figures(Vec<f64>);
 
 impl Figures {
-    pub(super) fn add(&mut self, figures: impl IntoIterator<Item = f64>) {
+    pub(crate) fn add(&mut self, figures: impl IntoIterator<Item = f64>) {
         self.0.extend(figures);
         self.0.sort_by(f64::total_cmp);
     }
 
     /// The smallest; `None` where nothing was measured.
-    pub(super) fn best(&self) -> Option<f64> {
+    pub(crate) fn best(&self) -> Option<f64> {
         self.0.first().copied()
     }
 
     /// The middle one (the upper of two).
-    pub(super) fn median(&self) -> Option<f64> {
+    pub(crate) fn median(&self) -> Option<f64> {
         self.0.get(self.0.len() / 2).copied()
     }
 }
 
 /// The targets and what came of them.
 #[derive(Default)]
-pub(super) struct Verdicts(Vec<(String, Option<bool>)>);
+pub(crate) struct Verdicts(Vec<(String, Option<bool>)>);
 
 impl Verdicts {
     /// `figure` says target and measurement; `reached` is `None` where it could not be measured.
-    pub(super) fn add(&mut self, figure: impl Into<String>, reached: Option<bool>) {
+    pub(crate) fn add(&mut self, figure: impl Into<String>, reached: Option<bool>) {
         self.0.push((figure.into(), reached));
     }
 
     /// Prints them all; whether all were reached.
-    pub(super) fn print(&self) -> bool {
+    pub(crate) fn print(&self) -> bool {
         println!("Targets");
         for (figure, reached) in &self.0 {
             let word = match reached {

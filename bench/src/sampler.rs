@@ -1,8 +1,8 @@
-//! What samples cost: the time of nicmon's program `sample` and what its user side needs more for them, beside
-//! `perf record -e cpu-clock` at the same rate. The timer interrupt itself is in neither figure.
+//! What samples cost: the time of nicmon's program `sample` and what its user side needs more for them,
+//! beside `perf record -e cpu-clock` at the same rate. The timer interrupt itself is in neither figure.
 //!
-//! Of nicmon it is what it costs while it runs, as monitors do for days; of perf a whole run of that length, since
-//! perf does most of its work at the start and at the end.
+//! Of nicmon it is what it costs while it runs, as monitors do for days; of perf a whole run of that length,
+//! since perf does most of its work at the start and at the end.
 
 use std::{
     collections::BTreeMap,
@@ -13,13 +13,13 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use aya::sys::{Stats, enable_stats};
-use xtask::{
+use testkit::{
     load::{UdpLoad, UdpPlan, VethPair},
     process::{self, Running},
 };
 
-use super::{
-    Setup,
+use crate::{
+    Args,
     contenders::start_nicmon_with,
     figures::Verdicts,
     programs::{Program, programs},
@@ -36,12 +36,12 @@ struct Cost {
     user_pct: f64,
 }
 
-pub(super) fn measure(setup: &Setup<'_>, verdicts: &mut Verdicts) -> Result<()> {
+pub(crate) fn measure(args: &Args, verdicts: &mut Verdicts) -> Result<()> {
     let pair = VethPair::create("nicmon-bench")?;
-    let plan = UdpPlan { pps: 60_000, limit: WINDOW * 8, sender_cpu: setup.args.cpu, busy_poll: false };
+    let plan = UdpPlan { pps: 60_000, limit: WINDOW * 8, sender_cpu: args.cpu, busy_poll: false };
     let load = UdpLoad::start(&pair, plan)?;
-    eprintln!("xtask: samples, at 1, 99 and 999 Hz, and perf at 999 Hz, {WINDOW:?} each");
-    let at = |frequency| nicmon(setup, frequency);
+    eprintln!("bench: samples, at 1, 99 and 999 Hz, and perf at 999 Hz, {WINDOW:?} each");
+    let at = |frequency| nicmon(args, frequency);
     let (seldom, slow, fast) = (at(SELDOM)?, at("99")?, at("999")?);
     let perf_pct = perf()?;
     load.stop()?;
@@ -59,15 +59,18 @@ pub(super) fn measure(setup: &Setup<'_>, verdicts: &mut Verdicts) -> Result<()> 
     }
     let (ours, limit) = (fast.program_pct + fast.user_pct, perf_pct / 5.0);
     verdicts.add(
-        format!("samples at 999 Hz, with all of the user side: {ours:.3} % of a CPU, limit {limit:.3} %: a fifth of perf's"),
+        format!(
+            "samples at 999 Hz, with all of the user side: {ours:.3} % of a CPU, limit {limit:.3} % \
+             (a fifth of perf's)"
+        ),
         Some(ours <= limit),
     );
     Ok(())
 }
 
-fn nicmon(setup: &Setup<'_>, frequency: &str) -> Result<Cost> {
+fn nicmon(args: &Args, frequency: &str) -> Result<Cost> {
     let others = programs();
-    let (mut nicmon, _) = start_nicmon_with(&setup.nicmon, &["-F", frequency])?;
+    let (mut nicmon, _) = start_nicmon_with(&args.nicmon, &["-F", frequency])?;
     // The statistics slow every program of the host: they end with this descriptor, even if we are killed.
     let statistics = enable_stats(Stats::RunTime).context("cannot switch the BPF statistics on")?;
     let (start, before) = (Instant::now(), program_time(&others));

@@ -1,8 +1,8 @@
 //! Which of perf's samples are idle.
 
-/// Functions of the idle loop (kernel/sched/idle.c, the architecture's and ACPI's idle routines, the switch to and from
-/// it): a sample of the idle task there is idle. The rest of the idle task's samples are interrupts, which it carries,
-/// but for a few (locks, timers) that the address alone does not tell.
+/// Functions of the idle loop (kernel/sched/idle.c, the architecture's and ACPI's idle routines, the switch
+/// to and from it): a sample of the idle task there is idle. The rest of the idle task's samples are
+/// interrupts, which it carries, but for a few (locks, timers) that the address alone does not tell.
 const IDLE: [&str; 18] = [
     "__schedule",
     "acpi_idle_",

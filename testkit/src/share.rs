@@ -2,8 +2,8 @@
 
 /// The normal distribution's 97.5 % point.
 const Z_95: f64 = 1.959_964;
-/// The point beyond which, on both sides, lie 0.02 % of a normal distribution. CI compares some seven shares, so one in
-/// seven hundred runs fails by chance.
+/// The point beyond which, on both sides, lie 0.02 % of a normal distribution. CI compares some seven shares,
+/// so one in seven hundred runs fails by chance.
 const Z_CHANCE: f64 = 3.72;
 
 /// `hits` of `all` samples; of more than none.
@@ -33,8 +33,9 @@ impl Share {
         (100.0 * (middle - half).max(0.0), 100.0 * (middle + half).min(1.0))
     }
 
-    /// How far this share may be below or above another by chance, in percentage points: Newcombe's interval of a
-    /// difference (Statistics in Medicine 17, 1998, method 10), as far as it reaches to the side of the difference.
+    /// How far this share may be below or above another by chance, in percentage points: Newcombe's interval
+    /// of a difference (Statistics in Medicine 17, 1998, method 10), as far as it reaches to the side of the
+    /// difference.
     fn chance(self, other: Self, z: f64) -> f64 {
         let (ours, theirs) = (self.interval(z), other.interval(z));
         let (low, high) = if self.pct() < other.pct() {
@@ -54,7 +55,8 @@ impl Share {
         self.apart(other) <= self.chance(other, Z_95)
     }
 
-    /// Whether the two differ by no more than chance makes of one share in all but two of ten thousand comparisons.
+    /// Whether the two differ by no more than chance makes of one share in all but two of ten thousand
+    /// comparisons.
     pub fn can_be(self, other: Self) -> bool {
         self.apart(other) <= self.chance(other, Z_CHANCE)
     }

@@ -20,8 +20,8 @@ use super::{VethPair, other_cpu, pin_thread};
 
 const PORT: u16 = 9;
 const PAYLOAD: [u8; 64] = [0; 64];
-/// How long the sender sleeps between bursts; at 60,000 packets a second a burst is some 30 packets. Never twice the same:
-/// bursts in step with a sampling timer would be seen too often, or never.
+/// How long the sender sleeps between bursts; at 60,000 packets a second a burst is some 30 packets. Never
+/// twice the same: bursts in step with a sampling timer would be seen too often, or never.
 const TICKS: std::ops::Range<u64> = 300..700;
 /// After a pause longer than this the sender does not make up for it: a burst would only overflow queues.
 const CATCH_UP: Duration = Duration::from_millis(10);
@@ -121,7 +121,7 @@ impl Drop for UdpLoad {
         if self.threads.is_some()
             && let Err(error) = self.end()
         {
-            eprintln!("xtask: {error:#}");
+            eprintln!("testkit: {error:#}");
         }
     }
 }
@@ -167,7 +167,7 @@ fn listen(busy_poll: bool) -> Result<UdpSocket> {
         set_option(&socket, libc::SO_BUSY_POLL, 50).context("cannot set SO_BUSY_POLL")?;
         // Linux 5.11; without it the socket still polls, only the softirq is as willing as before.
         if let Err(error) = set_option(&socket, libc::SO_PREFER_BUSY_POLL, 1) {
-            eprintln!("xtask: no SO_PREFER_BUSY_POLL on this kernel ({error}): less of the load is polled");
+            eprintln!("testkit: no SO_PREFER_BUSY_POLL on this kernel ({error}): less of the load is polled");
         }
     }
     Ok(socket)
