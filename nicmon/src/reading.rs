@@ -3,6 +3,8 @@
 
 use nicmon_common::{DEVICE_OPS, NapiKey, PollStats, SOFTIRQ_VECTORS};
 
+pub use crate::frame::SampleEvent;
+
 /// What was counted since the reading before. What this source of counts cannot know is `None`.
 #[derive(Debug, Clone)]
 pub struct Reading {
@@ -149,15 +151,6 @@ pub struct Samples {
     pub taken: Vec<TakenSample>,
     /// Samples that were taken and written over before they were read.
     pub lost: u64,
-}
-
-/// What samples are taken by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SampleEvent {
-    /// Cycles of the CPU, in an NMI: code with interrupts off is seen; an idle CPU is not.
-    Cycles,
-    /// A timer: code with interrupts off is not seen, what follows it is seen too often.
-    CpuClock,
 }
 
 /// What a CPU was doing at one moment.

@@ -31,8 +31,6 @@ pub(super) fn known_time(frame: &Frame, driver: &Driver) -> Gap {
 /// Only the sampled part is uncertain: the interval of its share is that of its time.
 pub(super) fn cost(frame: &Frame, driver: &Driver) -> Cost {
     let bounds_ns = bounds_ns(frame, driver);
-    let cost_ns =
-        driver.hardirq_ns.zip(driver.sampled_est_ns).map(|(exact, sampled)| exact.saturating_add(sampled));
     let known_ns = known_time(frame, driver).ns;
     let cpu_pct = driver
         .cost_cpu_pct
@@ -41,7 +39,7 @@ pub(super) fn cost(frame: &Frame, driver: &Driver) -> Cost {
     // Packets may be known of a part of the time; its samples are as uncertain as the others.
     let part = driver
         .counted_est_ns
-        .zip(cost_ns)
+        .zip(driver.cost_ns())
         .map(|(counted, all)| if all > 0 { counted as f64 / all as f64 } else { 1.0 });
     let per = |value: Option<f64>, count: Option<u64>| {
         let ((value, count), (bounds, part)) = value.zip(count).zip(bounds_ns.zip(part))?;

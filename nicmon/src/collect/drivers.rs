@@ -10,7 +10,7 @@ use std::{
 use super::{facts::NicKey, filter::Filter, nics::BACKLOG, source::Source, stacks::stacks};
 use crate::{
     frame::{
-        Companion, Context, Driver, Nic, NicCounters, Origin, SampledFunction, SampledStack, Share, Stage,
+        Companion, Context, Driver, Nic, NicCounters, SampledFunction, SampledStack, Share, Stage,
         StageFunction, StageShare, ns_per, pct_of,
     },
     reading::{DriverFunctions, SampleEvent, SampleKind, SamplePoll, Samples, TakenSample},
@@ -335,11 +335,7 @@ impl<'a> Sorted<'a> {
             .collect();
         Driver {
             driver: driver.to_owned(),
-            origin: text.origin(driver).ok().map(|origin| match origin {
-                symbols::Origin::Module => Origin::Module,
-                symbols::Origin::BuiltinRanges => Origin::BuiltinRanges,
-                symbols::Origin::Inferred => Origin::Inferred,
-            }),
+            origin: text.origin(driver).ok(),
             unknown: name.as_ref().err().map(|unknown| match unknown {
                 symbols::Unknown::NoSymbol if !polled => "none of its NICs was polled yet".to_owned(),
                 unknown => unknown.to_string(),

@@ -32,7 +32,7 @@ use self::{
 #[cfg(feature = "bpf")]
 use crate::probe::{Probe, ProbeError};
 use crate::{
-    frame::{self, Accounting, Drop, DropLocation, Frame, Host, OwnCost, SCHEMA, Sampling, pct_of},
+    frame::{self, Accounting, DropLocation, DroppedPackets, Frame, Host, OwnCost, SCHEMA, Sampling, pct_of},
     host::{
         self, Roots,
         btf::{KERNEL_BTF, KernelBtf},
@@ -282,10 +282,7 @@ impl Collector {
                 Source::Bpf(_) => frame::Source::Bpf,
             },
             source_reason: self.source_reason.clone(),
-            sample_event: reading.samples.as_ref().map(|samples| match samples.event {
-                reading::SampleEvent::Cycles => frame::SampleEvent::Cycles,
-                reading::SampleEvent::CpuClock => frame::SampleEvent::CpuClock,
-            }),
+            sample_event: reading.samples.as_ref().map(|samples| samples.event),
             drivers_reason: self.drivers_reason(reading),
             drivers_gap: None,
             sampling: reading.samples.as_ref().map(|samples| sampling(samples, interval_ns)),
@@ -344,15 +341,15 @@ fn sampling(samples: &Samples, interval_ns: u64) -> Sampling {
     }
 }
 
-fn drops(reading: &Reading, symbols: &mut Symbols) -> Vec<Drop> {
-    let mut drops: Vec<Drop> = Vec::new();
+fn drops(reading: &Reading, symbols: &mut Symbols) -> Vec<DroppedPackets> {
+    let mut drops: Vec<DroppedPackets> = Vec::new();
     for dropped in reading.drops.iter().flatten() {
         let location = DropLocation {
             symbol: symbols.name(dropped.location).map(|name| name.to_string()),
             count: dropped.count,
         };
         let at = drops.iter().position(|drop| drop.reason == dropped.reason).unwrap_or_else(|| {
-            drops.push(Drop { reason: dropped.reason.clone(), count: 0, locations: Vec::new() });
+            drops.push(DroppedPackets { reason: dropped.reason.clone(), count: 0, locations: Vec::new() });
             drops.len() - 1
         });
         drops[at].count += dropped.count;

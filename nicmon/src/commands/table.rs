@@ -110,12 +110,7 @@ fn drivers(text: &mut String, frame: &Frame) {
 }
 
 fn driver_row(text: &mut String, driver: &Driver, interval_ns: u64) {
-    let origin = match driver.origin {
-        Some(Origin::Module) => "module",
-        Some(Origin::BuiltinRanges) => "builtin",
-        Some(Origin::Inferred) => "inferred",
-        None => "?",
-    };
+    let origin = driver.origin.map_or("?", Origin::label);
     let known = |value: Option<String>| value.unwrap_or_else(|| "?".to_owned());
     let pct = |pct: Option<f64>| known(pct.map(|pct| format!("{pct:.2}")));
     let cpu_pct = |ns: Option<u64>| pct(ns.map(|ns| pct_of(ns, interval_ns)));

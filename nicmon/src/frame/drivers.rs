@@ -46,6 +46,16 @@ pub enum SampleEvent {
     CpuClock,
 }
 
+impl SampleEvent {
+    /// What people read, the same in every output.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Cycles => "cycles",
+            Self::CpuClock => "cpu-clock",
+        }
+    }
+}
+
 /// What one driver cost, all its NICs together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Driver {
@@ -92,6 +102,18 @@ pub struct Driver {
     pub gap: Option<Gap>,
 }
 
+impl Driver {
+    /// All the CPU time the driver took, in nanoseconds: `hardirq_ns` and `sampled_est_ns`. `None` if either is unknown.
+    pub fn cost_ns(&self) -> Option<u64> {
+        cost_ns(self.hardirq_ns, self.sampled_est_ns)
+    }
+}
+
+/// Exact and sampled time together, in nanoseconds. A sum that does not fit stays at the largest number.
+pub(crate) fn cost_ns(hardirq_ns: Option<u64>, sampled_est_ns: Option<u64>) -> Option<u64> {
+    Some(hardirq_ns?.saturating_add(sampled_est_ns?))
+}
+
 /// How the code of a driver was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -102,6 +124,17 @@ pub enum Origin {
     BuiltinRanges,
     /// From the names around its functions.
     Inferred,
+}
+
+impl Origin {
+    /// What people read, the same in every output; at most 8 characters.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Module => "module",
+            Self::BuiltinRanges => "builtin",
+            Self::Inferred => "inferred",
+        }
+    }
 }
 
 /// Code that serves drivers and is none.
@@ -142,6 +175,17 @@ pub enum Context {
     Task,
 }
 
+impl Context {
+    /// What people read, the same in every output; at most 7 characters.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Hardirq => "hardirq",
+            Self::Softirq => "softirq",
+            Self::Task => "task",
+        }
+    }
+}
+
 /// A stage of the network stack, of the samples in polls of one NIC.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StageShare {
@@ -166,4 +210,39 @@ pub struct StageFunction {
     pub symbol: String,
     /// Samples in it.
     pub samples: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::Stage;
+
+    #[test]
+    fn a_cost_is_known_if_both_parts_are() {
+        assert_eq!(cost_ns(Some(2), Some(3)), Some(5));
+        assert_eq!((cost_ns(None, Some(3)), cost_ns(Some(2), None)), (None, None));
+        assert_eq!(cost_ns(Some(u64::MAX), Some(1)), Some(u64::MAX));
+    }
+
+    /// Someone who reads a table may look for the same word in JSON.
+    #[test]
+    fn labels_are_the_words_of_json() {
+        fn word(value: impl Serialize) -> String {
+            serde_json::to_value(value).expect("JSON").as_str().expect("a word").to_owned()
+        }
+        for event in [SampleEvent::Cycles, SampleEvent::CpuClock] {
+            assert_eq!(event.label(), word(event));
+        }
+        for context in [Context::Hardirq, Context::Softirq, Context::Task] {
+            assert_eq!(context.label(), word(context));
+        }
+        for stage in Stage::ALL {
+            assert_eq!(stage.label(), word(stage));
+        }
+        // Its full word does not fit a column.
+        assert_eq!(word(Origin::BuiltinRanges), format!("{}_ranges", Origin::BuiltinRanges.label()));
+        for origin in [Origin::Module, Origin::Inferred] {
+            assert_eq!(origin.label(), word(origin));
+        }
+    }
 }

@@ -101,7 +101,7 @@ pub struct Host {
     #[serde(default)]
     pub sampling: Option<Sampling>,
     /// Packets the kernel dropped, by reason, most first; `null` where the kernel names no reason (before 5.17).
-    pub drops: Option<Vec<Drop>>,
+    pub drops: Option<Vec<DroppedPackets>>,
 }
 
 /// Who counts softirqs and interrupts.
@@ -127,9 +127,21 @@ pub enum Accounting {
     Virt,
 }
 
+impl Accounting {
+    /// What people read, the same in every output.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Tick => "tick",
+            Self::IrqTime => "irq_time",
+            Self::Virt => "virt",
+        }
+    }
+}
+
 /// Packets dropped for one reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Drop {
+#[schemars(rename = "Drop")]
+pub struct DroppedPackets {
     /// Name of the `skb_drop_reason`, as the kernel's BTF has it, without its prefix.
     pub reason: String,
     /// Packets dropped for this reason.
@@ -210,6 +222,16 @@ pub struct Softirqs {
     pub hrtimer: Vector,
     /// Callbacks of RCU.
     pub rcu: Vector,
+}
+
+impl Softirqs {
+    /// Time of all vectors, in nanoseconds; `None` if one is unknown.
+    pub fn all_ns(&self) -> Option<u64> {
+        let Self { hi, timer, net_tx, net_rx, block, irq_poll, tasklet, sched, hrtimer, rcu } = self;
+        [hi, timer, net_tx, &net_rx.vector, block, irq_poll, tasklet, sched, hrtimer, rcu]
+            .iter()
+            .try_fold(0_u64, |sum, vector| Some(sum.saturating_add(vector.ns?)))
+    }
 }
 
 /// Runs of one softirq vector that ended in the interval.
@@ -334,6 +356,18 @@ pub struct NicCounters {
     pub tx_bytes: Option<u64>,
     /// Drop counters.
     pub drops: Option<NicDrops>,
+}
+
+impl NicCounters {
+    /// Packets received and sent; `None` if either is unknown.
+    pub fn packets(&self) -> Option<u64> {
+        Some(self.rx_packets?.saturating_add(self.tx_packets?))
+    }
+
+    /// Bytes received and sent; `None` if either is unknown.
+    pub fn bytes(&self) -> Option<u64> {
+        Some(self.rx_bytes?.saturating_add(self.tx_bytes?))
+    }
 }
 
 /// Drop counters of `rtnl_link_stats64`.

@@ -32,3 +32,40 @@ pub enum Stage {
     /// What is none of these.
     Other,
 }
+
+impl Stage {
+    /// All of them, in the order of a packet's way.
+    #[cfg(test)]
+    pub(crate) const ALL: [Self; 12] = [
+        Self::Driver,
+        Self::Alloc,
+        Self::Bpf,
+        Self::Gro,
+        Self::Tap,
+        Self::Netfilter,
+        Self::Conntrack,
+        Self::Bridge,
+        Self::Ip,
+        Self::Tcp,
+        Self::Udp,
+        Self::Other,
+    ];
+
+    /// What people read, the same in every output; at most 9 characters.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Driver => "driver",
+            Self::Alloc => "alloc",
+            Self::Bpf => "bpf",
+            Self::Gro => "gro",
+            Self::Tap => "tap",
+            Self::Netfilter => "netfilter",
+            Self::Conntrack => "conntrack",
+            Self::Bridge => "bridge",
+            Self::Ip => "ip",
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+            Self::Other => "other",
+        }
+    }
+}

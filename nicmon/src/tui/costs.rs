@@ -145,9 +145,9 @@ fn cost<'a>(newest: &'a Driver, frames: &[(&'a Excerpt, &'a Driver)]) -> Cost<'a
     let interval_ns = total(frames.iter().map(|(excerpt, _)| Some(excerpt.interval_ns))).unwrap_or(0);
     let (irq_ns, code_ns) = (sum(|driver| driver.hardirq_ns), sum(|driver| driver.sampled_est_ns));
     let samples = sum(|driver| driver.samples);
-    let both = irq_ns.zip(code_ns).map(|(irq, code)| irq.saturating_add(code));
+    let cost_ns = sum(Driver::cost_ns);
     let per = |count: Option<u64>| {
-        both.zip(count.filter(|count| *count > 0)).map(|(ns, count)| ns as f64 / count as f64)
+        cost_ns.zip(count.filter(|count| *count > 0)).map(|(ns, count)| ns as f64 / count as f64)
     };
     Cost {
         origin: newest.origin,
@@ -183,11 +183,7 @@ fn of_driver<'a>(frames: &[(&'a Excerpt, &'a Driver)]) -> Details<'a> {
     for (_, driver) in frames {
         all = all.saturating_add(driver.samples.unwrap_or(0));
         for function in &driver.functions {
-            let context = match function.context {
-                Context::Hardirq => "hardirq",
-                Context::Softirq => "softirq",
-                Context::Task => "task",
-            };
+            let context = function.context.label();
             // As in the driver's samples: interrupt handlers are timed exactly.
             if function.context != Context::Hardirq {
                 listed = listed.saturating_add(function.samples);
@@ -261,7 +257,7 @@ fn most_first<T>(counts: BTreeMap<T, u64>, of: u64) -> Vec<Counted<T>> {
 mod tests {
     use super::*;
     use crate::{
-        frame::{Frame, Nic, pct_of},
+        frame::{Frame, pct_of},
         tui::{
             Span,
             window::tests::{sampled, window},
@@ -305,9 +301,8 @@ mod tests {
             assert!(close(cost.irq_pct, pct_of(irq_ns, interval_ns)));
             assert!(close(cost.code_pct, pct_of(code_ns, interval_ns)));
             let nics = frames.iter().flat_map(|frame| &frame.nics);
-            let packets =
-                |nic: &Nic| nic.counters.rx_packets.unwrap_or(0) + nic.counters.tx_packets.unwrap_or(0);
-            let packets: u64 = nics.filter(|nic| nic.driver.as_deref() == Some("veth")).map(packets).sum();
+            let veths = nics.filter(|nic| nic.driver.as_deref() == Some("veth"));
+            let packets: u64 = veths.filter_map(|nic| nic.counters.packets()).sum();
             assert!(close(cost.ns_per_packet, (irq_ns + code_ns) as f64 / packets as f64));
 
             let of_functions: u64 = details.functions.iter().map(|function| function.samples).sum();

@@ -62,9 +62,8 @@ pub(super) fn dropped(nic: &Nic) -> Option<u64> {
 ///
 /// Unknown where part of it is: busy polls have no time, and CPUs that are not shown handle packets, too.
 pub(super) fn ns_per_packet(frame: &Frame, nic: &Nic) -> Figure {
-    let counters = &nic.counters;
     let known = || {
-        let packets = counters.rx_packets?.saturating_add(counters.tx_packets?);
+        let packets = nic.counters.packets()?;
         let ns = nic.poll_ns?.saturating_add(nic.hardirq_ns?);
         (nic.is_timed() && frame.has_all_cpus()).then_some((ns, packets))
     };
@@ -82,17 +81,13 @@ pub(super) fn in_order(frame: &Frame, sort: Sort) -> Vec<&Nic> {
     match sort {
         Sort::Load => nics.sort_by(|a, b| {
             let load = |nic| load_pct(nic, frame.interval_ns);
-            descending(load(a), load(b)).then_with(|| traffic(b).cmp(&traffic(a)))
+            descending(load(a), load(b)).then_with(|| b.counters.packets().cmp(&a.counters.packets()))
         }),
         Sort::Received => nics.sort_by_key(|nic| Reverse(nic.counters.rx_packets)),
         Sort::Drops => nics.sort_by_key(|nic| Reverse(dropped(nic))),
         Sort::Name => nics.sort_by(|a, b| a.name.cmp(&b.name)),
     }
     nics
-}
-
-fn traffic(nic: &Nic) -> u64 {
-    nic.counters.rx_packets.unwrap_or(0).saturating_add(nic.counters.tx_packets.unwrap_or(0))
 }
 
 /// How much network work a CPU has, to put the worst first: by softirqs and interrupts, by its NICs (whose threads are

@@ -67,9 +67,5 @@ fn join(all: &BTreeSet<String>) -> String {
 }
 
 fn event(event: Option<SampleEvent>) -> &'static str {
-    match event {
-        Some(SampleEvent::Cycles) => "cycles",
-        Some(SampleEvent::CpuClock) => "cpu-clock",
-        None => "none",
-    }
+    event.map_or("none", SampleEvent::label)
 }

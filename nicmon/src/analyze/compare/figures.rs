@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::series::Cell;
+use crate::frame::cost_ns;
 
 /// Samples of a driver that are needed at the least: of fewer, even a recording without one would be no surprise.
 pub(super) const FEWEST_SAMPLES: u64 = 5;
@@ -73,15 +74,15 @@ impl Figure {
 
     /// What a frame adds: to what is divided, and to what by. `None` where it does not know.
     pub(super) fn of(self, cell: &Cell) -> Option<(u64, u64)> {
-        let cost = || cell.hardirq_ns?.checked_add(cell.sampled_ns?);
+        let cost_ns = cost_ns(cell.hardirq_ns, cell.sampled_ns);
         match self {
-            Self::CostPerGb => cost().zip(cell.bytes),
-            Self::CostPerPacket => cost().zip(cell.packets),
+            Self::CostPerGb => cost_ns.zip(cell.bytes),
+            Self::CostPerPacket => cost_ns.zip(cell.packets),
             Self::BusyShare => {
                 let ns = |samples: u64| samples.checked_mul(cell.period_ns?);
                 ns(cell.samples?).zip(ns(cell.busy?))
             }
-            Self::Cost => cost().map(|cost| (cost, cell.interval_ns)),
+            Self::Cost => cost_ns.map(|cost_ns| (cost_ns, cell.interval_ns)),
             Self::PollNsPerPacket => cell.poll_ns.zip(cell.packets),
             Self::IrqNsPerPacket => cell.hardirq_ns.zip(cell.packets),
         }

@@ -177,7 +177,6 @@ impl Recording {
         let sum = |part: &dyn Fn(&Nic) -> Option<u64>| {
             nics.iter().try_fold(0_u64, |sum, nic| sum.checked_add(part(nic)?))
         };
-        let counters = |nic: &Nic| nic.counters.clone();
         let cost = frame.drivers.iter().flatten().find(|cost| cost.driver == driver);
         // As packets are of all CPUs.
         let online = frame.host.cpus_online as usize;
@@ -193,10 +192,8 @@ impl Recording {
             sampled_ns: cost.and_then(|cost| cost.sampled_est_ns).filter(|_| are_sampled),
             poll_ns: sum(&|nic| nic.poll_ns.filter(|_| nic.is_timed())),
             is_threaded: nics.iter().any(|nic| nic.threaded_est_ns != Some(0)),
-            packets: sum(&|nic| counters(nic).rx_packets?.checked_add(counters(nic).tx_packets?))
-                .filter(|_| frame.has_all_cpus()),
-            bytes: sum(&|nic| counters(nic).rx_bytes?.checked_add(counters(nic).tx_bytes?))
-                .filter(|_| frame.has_all_cpus()),
+            packets: sum(&|nic| nic.counters.packets()).filter(|_| frame.has_all_cpus()),
+            bytes: sum(&|nic| nic.counters.bytes()).filter(|_| frame.has_all_cpus()),
         }
     }
 }

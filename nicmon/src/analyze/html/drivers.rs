@@ -123,12 +123,7 @@ fn table(html: &mut String, rows: &[Row<'_>]) {
                 format!("{} [{}, {}]", number(Some(pct)), number(Some(low)), number(Some(high)))
             },
         );
-        let origin = match driver.origin {
-            Some(Origin::Module) => "module",
-            Some(Origin::BuiltinRanges) => "built in",
-            Some(Origin::Inferred) => "inferred",
-            None => "?",
-        };
+        let origin = driver.origin.map_or("?", Origin::label);
         let _ = writeln!(
             html,
             "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{share}</td><td>{}</td><td>{}</td><td>{origin}</td></tr>",

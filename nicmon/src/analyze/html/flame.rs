@@ -49,10 +49,11 @@ impl Node {
     fn of<'a>(stacks: impl Iterator<Item = &'a SampledStack>) -> Self {
         let mut root = Self::default();
         for stack in stacks {
+            // No thread has such a name.
+            let context = format!("({})", stack.context.label());
             let below = match (stack.context, stack.comm.as_deref()) {
-                (Context::Task, comm) => comm.unwrap_or("task"),
-                (Context::Softirq, _) => "(softirq)",
-                (Context::Hardirq, _) => "(hard irq)",
+                (Context::Task, Some(comm)) => comm,
+                _ => &context,
             };
             root.samples = root.samples.saturating_add(stack.samples);
             let mut node = &mut root;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::text::{escape, number};
 use crate::{
     analyze::cost::known_time,
-    frame::{Context, Frame, Share},
+    frame::{Frame, Share},
 };
 
 /// Functions that are shown of a driver.
@@ -24,11 +24,7 @@ pub(super) fn section(whole: &Frame) -> String {
             escape(&driver.driver)
         );
         for function in driver.functions.iter().take(SHOWN) {
-            let context = match function.context {
-                Context::Hardirq => "hard irq",
-                Context::Softirq => "softirq",
-                Context::Task => "task",
-            };
+            let context = function.context.label();
             let share = Share::of(function.samples, busy).map_or_else(
                 || "?".to_owned(),
                 |Share { pct, ci_pct: [low, high] }| {

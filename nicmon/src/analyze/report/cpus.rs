@@ -7,7 +7,7 @@ use super::{
     table::Table,
     text::{known, name, pct, share, wrapped},
 };
-use crate::frame::{Accounting, Cpu, CpuStat, Frame, Nic, Softirqs, pct_of};
+use crate::frame::{Accounting, Cpu, CpuStat, Frame, Nic, pct_of};
 
 /// NICs that are named for the worst CPU.
 const NAMED: usize = 3;
@@ -47,7 +47,7 @@ fn row(cpu: &Cpu, interval_ns: u64) -> [String; 13] {
     [
         cpu.cpu.to_string(),
         exact(cpu.hardirq_ns),
-        exact(cpu.softirq.and_then(|softirq| all_softirqs(&softirq))),
+        exact(cpu.softirq.and_then(|softirq| softirq.all_ns())),
         exact(cpu.softirq.and_then(|softirq| softirq.net_rx.vector.ns)),
         exact(cpu.softirq.and_then(|softirq| softirq.net_tx.ns)),
         "|".to_owned(),
@@ -59,13 +59,6 @@ fn row(cpu: &Cpu, interval_ns: u64) -> [String; 13] {
         stat(|stat| stat.steal_pct),
         stat(|stat| stat.idle_pct),
     ]
-}
-
-fn all_softirqs(softirqs: &Softirqs) -> Option<u64> {
-    let Softirqs { hi, timer, net_tx, net_rx, block, irq_poll, tasklet, sched, hrtimer, rcu } = softirqs;
-    [hi, timer, net_tx, &net_rx.vector, block, irq_poll, tasklet, sched, hrtimer, rcu]
-        .iter()
-        .try_fold(0_u64, |sum, vector| Some(sum.saturating_add(vector.ns?)))
 }
 
 /// Polls and interrupts of NICs on one CPU.

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     analyze::cost::{Estimate, cost, known_time},
-    frame::{Driver, Frame, Origin},
+    frame::{Driver, Frame},
 };
 
 pub(super) fn section(report: &Report<'_>) -> String {
@@ -88,15 +88,9 @@ fn bounds(estimate: Option<Estimate>, form: fn(f64) -> String) -> String {
 }
 
 fn parts_row(driver: &Driver) -> [String; 8] {
-    let origin = match driver.origin {
-        Some(Origin::Module) => "module",
-        Some(Origin::BuiltinRanges) => "builtin",
-        Some(Origin::Inferred) => "inferred",
-        None => "?",
-    };
     [
         name(&driver.driver),
-        origin.to_owned(),
+        known(driver.origin, |origin| origin.label().to_owned()),
         known(driver.hardirq_ns, ms),
         "|".to_owned(),
         known(driver.samples, |samples| samples.to_string()),

@@ -24,16 +24,11 @@ fn one(report: &Report<'_>, driver: &Driver) -> String {
     let busy = known_time(report.frame, driver).busy;
     let mut table = Table::new(["SYMBOL", "PROCESS", "CONTEXT", "SAMPLES", "SHARE%", "95 % interval"], 3);
     for function in &driver.functions {
-        let context = match function.context {
-            Context::Hardirq => "hardirq",
-            Context::Softirq => "softirq",
-            Context::Task => "task",
-        };
         let share = Share::of(function.samples, busy);
         table.add([
             name(&function.symbol),
             name(&function.comm),
-            context.to_owned(),
+            function.context.label().to_owned(),
             function.samples.to_string(),
             share.map_or_else(|| "?".to_owned(), |share| pct(share.pct)),
             share.map_or_else(|| "?".to_owned(), |share| interval(share.ci_pct, pct)),

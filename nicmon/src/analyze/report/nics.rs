@@ -78,23 +78,18 @@ pub(super) fn section(report: &Report<'_>) -> String {
 fn costs_row(frame: &Frame, nic: &Nic) -> [String; 6] {
     let interval_ns = frame.interval_ns;
     let cost_ns = nic.poll_ns.zip(nic.hardirq_ns).map(|(poll, irq)| poll.saturating_add(irq));
-    let counters = &nic.counters;
     // Cost and packets must be of the same time, CPUs and polls.
     let belong = nic.counters_gap_ns.is_none() && nic.is_timed() && frame.has_all_cpus();
-    let both = |one: Option<u64>, other: Option<u64>| {
-        one.zip(other).filter(|_| belong).map(|(one, other)| one.saturating_add(other))
-    };
-    let packets = both(counters.rx_packets, counters.tx_packets);
-    let bytes = both(counters.rx_bytes, counters.tx_bytes);
-    let per = |count: Option<u64>| cost_ns.zip(count).and_then(|(ns, count)| ns_per(ns, count));
+    let per =
+        |count: Option<u64>| cost_ns.zip(count.filter(|_| belong)).and_then(|(ns, count)| ns_per(ns, count));
     let worst =
         nic.cpus.iter().max_by(|a, b| a.load_pct.unwrap_or(0.0).total_cmp(&b.load_pct.unwrap_or(0.0)));
     [
         name(&nic.name),
         share(nic.poll_ns, interval_ns),
         share(nic.hardirq_ns, interval_ns),
-        known(per(packets), ns),
-        known(per(bytes), |value| format!("{value:.3}")),
+        known(per(nic.counters.packets()), ns),
+        known(per(nic.counters.bytes()), |value| format!("{value:.3}")),
         worst.map_or_else(
             || "-".to_owned(),
             |row| format!("{}: {}", row.cpu, known(row.load_pct, |load| format!("{load:.2} %"))),

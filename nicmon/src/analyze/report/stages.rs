@@ -20,7 +20,7 @@ pub(super) fn section(report: &Report<'_>) -> String {
         let mut table = Table::new(["STAGE", "SAMPLES", "SHARE%", "95 % interval"], 1);
         for share in nic.stages.iter().flatten() {
             table.add([
-                stage_name(share.stage),
+                share.stage.label().to_owned(),
                 share.samples.to_string(),
                 pct(share.share_pct),
                 interval(share.ci_pct, pct),
@@ -60,10 +60,4 @@ fn others(nic: &Nic, top: usize) -> String {
     } else {
         wrapped(&format!("  of other: {}", functions.join(", ")))
     }
-}
-
-/// As frames have it.
-fn stage_name(stage: crate::frame::Stage) -> String {
-    let value = serde_json::to_value(stage).unwrap_or_default();
-    value.as_str().unwrap_or_default().to_owned()
 }

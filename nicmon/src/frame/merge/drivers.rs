@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::sum::{keep, sum};
-use crate::frame::{Companion, Context, Driver, Gap, Host, Origin, SampledFunction, Share, ns_per, pct_of};
+use crate::frame::{
+    Companion, Context, Driver, Gap, Host, Origin, SampledFunction, Share, cost_ns, ns_per, pct_of,
+};
 
 /// All drivers that were there.
 #[derive(Debug, Default)]
@@ -102,7 +104,6 @@ impl DriverSum {
         let share_of = |samples| Share::of(samples, time.busy).filter(|_| are_alike);
         let share = share_of(sums.samples).filter(|_| is_known);
         let sampled_est_ns = sums.sampled_est_ns.filter(|_| is_known);
-        let cost_ns = sum(sums.hardirq_ns, sampled_est_ns);
         let counted = sums.counted;
         let pct = |samples| share_of(samples).map(|share| share.pct);
         let companion = |(name, samples): (&String, &u64)| Companion {
@@ -119,7 +120,7 @@ impl DriverSum {
             busy_share_ci_pct: share.map(|share| share.ci_pct),
             hardirq_ns: sums.hardirq_ns,
             sampled_est_ns,
-            cost_cpu_pct: cost_ns.map(|ns| pct_of(ns, time.ns)),
+            cost_cpu_pct: cost_ns(sums.hardirq_ns, sampled_est_ns).map(|ns| pct_of(ns, time.ns)),
             packets: counted.map(|counted| counted.packets),
             bytes: counted.map(|counted| counted.bytes),
             counted_est_ns: counted.map(|counted| counted.est_ns),

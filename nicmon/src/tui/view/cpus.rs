@@ -6,7 +6,7 @@ use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
 use super::nics::{NAME_WIDTH, first_row};
 use crate::{
-    frame::{Cpu, Frame, Nic, Softirqs},
+    frame::{Cpu, Frame, Nic},
     tui::{
         State, Theme, figures,
         paint::{left, right},
@@ -41,7 +41,12 @@ struct Total {
 }
 
 const ROWS: [Total; TOTALS as usize] = [
-    Total { label: "all softirqs", kind: Kind::Load, rank: 3, value: |f, cpu| share(f, all_softirqs(cpu)) },
+    Total {
+        label: "all softirqs",
+        kind: Kind::Load,
+        rank: 3,
+        value: |f, cpu| share(f, cpu.softirq.and_then(|all| all.all_ns())),
+    },
     Total { label: "NET_RX", kind: Kind::Load, rank: 0, value: |f, cpu| share(f, net_rx(cpu)) },
     Total { label: "NET_TX", kind: Kind::Load, rank: 8, value: |f, cpu| share(f, net_tx(cpu)) },
     Total { label: "hard irqs", kind: Kind::Load, rank: 1, value: |f, cpu| share(f, cpu.hardirq_ns) },
@@ -186,12 +191,6 @@ fn net_rx(cpu: &Cpu) -> Option<u64> {
 
 fn net_tx(cpu: &Cpu) -> Option<u64> {
     cpu.softirq?.net_tx.ns
-}
-
-fn all_softirqs(cpu: &Cpu) -> Option<u64> {
-    let Softirqs { hi, timer, net_tx, net_rx, block, irq_poll, tasklet, sched, hrtimer, rcu } = cpu.softirq?;
-    let vectors = [hi, timer, net_tx, net_rx.vector, block, irq_poll, tasklet, sched, hrtimer, rcu];
-    vectors.iter().try_fold(0_u64, |sum, vector| Some(vector.ns?.saturating_add(sum)))
 }
 
 fn net_rx_runs(frame: &Frame, cpu: &Cpu) -> Option<f64> {

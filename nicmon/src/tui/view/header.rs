@@ -41,12 +41,7 @@ fn of_frame(state: &State, frame: &Frame) -> Vec<Part> {
     let plain = Style::new();
     let part = |leave, text, style| Part { leave, text, style };
     let host = &frame.host;
-    let accounting = match host.accounting {
-        Some(Accounting::Tick) => "tick",
-        Some(Accounting::IrqTime) => "irq_time",
-        Some(Accounting::Virt) => "virt",
-        None => "?",
-    };
+    let accounting = host.accounting.map_or("?", Accounting::label);
     // RFC 3339: date, T, time; a recording may hold anything.
     let time = frame.time.get(11..19).map_or_else(|| printable(&frame.time), |time| format!("{time}Z"));
     let own = frame.own.overhead_pct.map_or_else(|| "?".to_owned(), |own| format!("{}% of a CPU", pct(own)));

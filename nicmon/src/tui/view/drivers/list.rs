@@ -47,12 +47,7 @@ fn line(theme: Theme, row: &costs::Row, is_chosen: bool) -> Row {
 }
 
 fn cells(theme: Theme, cost: &Cost) -> Vec<(String, Style)> {
-    let origin = match cost.origin {
-        Some(Origin::Module) => "module",
-        Some(Origin::BuiltinRanges) => "builtin",
-        Some(Origin::Inferred) => "inferred",
-        None => "?",
-    };
+    let origin = cost.origin.map_or("?", Origin::label);
     let text = |value: Option<f64>, form: fn(f64) -> String| Figure::from(value).text(form);
     let load = |value: Option<f64>| (text(value, pct), theme.load(value.unwrap_or(0.0)));
     let [share, interval] = parts::figures(cost.share);

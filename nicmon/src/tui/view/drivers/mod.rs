@@ -88,11 +88,7 @@ fn reason(frame: &Frame) -> &str {
 fn note(state: &State, newest: &Excerpt, recent: &[&Excerpt], area: Rect, buffer: &mut Buffer) {
     let sum =
         |of: fn(&Excerpt) -> u64| recent.iter().fold(0_u64, |sum, excerpt| sum.saturating_add(of(excerpt)));
-    let by = match newest.event {
-        Some(SampleEvent::Cycles) => "cycles",
-        Some(SampleEvent::CpuClock) => "cpu-clock",
-        None => "?",
-    };
+    let by = newest.event.map_or("?", SampleEvent::label);
     let text = format!(
         "over {:.1} s: {} busy of {} samples ({by}, {} a second on {} CPUs)",
         sum(|excerpt| excerpt.interval_ns) as f64 / 1e9,

@@ -43,7 +43,7 @@ pub(super) fn rows(details: &Details) -> usize {
 
 fn rows_of(counted: &Counted<Stage>, others: &[Counted<&str>]) -> Vec<Row> {
     let [share, interval] = parts::figures(counted.share);
-    let mut rows = vec![Row::new(name(counted.what).to_owned(), vec![bar(counted.share), share, interval])];
+    let mut rows = vec![Row::new(counted.what.label().to_owned(), vec![bar(counted.share), share, interval])];
     if counted.what == Stage::Other {
         rows.extend(others.iter().take(OTHERS).map(|function| {
             let [share, interval] = parts::figures(function.share);
@@ -72,23 +72,6 @@ fn bar(share: Option<Share>) -> String {
             () => None,
         })
         .collect()
-}
-
-fn name(stage: Stage) -> &'static str {
-    match stage {
-        Stage::Driver => "driver",
-        Stage::Alloc => "alloc",
-        Stage::Bpf => "bpf",
-        Stage::Gro => "gro",
-        Stage::Tap => "tap",
-        Stage::Netfilter => "netfilter",
-        Stage::Conntrack => "conntrack",
-        Stage::Bridge => "bridge",
-        Stage::Ip => "ip",
-        Stage::Tcp => "tcp",
-        Stage::Udp => "udp",
-        Stage::Other => "other",
-    }
 }
 
 #[cfg(test)]
