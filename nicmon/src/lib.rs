@@ -9,6 +9,7 @@ pub mod collect;
 pub mod commands;
 pub mod frame;
 pub mod host;
+mod present;
 #[cfg(feature = "bpf")]
 pub mod probe;
 pub mod reading;

@@ -4,4 +4,3 @@ pub mod compare;
 mod cost;
 pub mod html;
 pub mod report;
-pub(crate) mod words;

@@ -10,7 +10,7 @@ use std::{
 use super::{
     Failure,
     new_file::NewFile,
-    output::{print, tell},
+    output::{json_line, print, tell},
 };
 use crate::{
     analyze::{
@@ -19,7 +19,7 @@ use crate::{
     },
     cli::{self, Moment},
     frame::{Frame, Merged},
-    stream::{Part, Parts, Span, Take, json_line},
+    stream::{Part, Parts, Span, Take},
 };
 
 /// How pages begin.
@@ -44,7 +44,7 @@ pub(super) fn run(args: &cli::Report) -> Result<(), Failure> {
         return written.map_err(|source| Failure::Page { path: path.clone(), source });
     }
     let text = if args.json {
-        json_line(&frame)
+        json_line(&frame)?
     } else if args.csv {
         csv(&frame).map_err(|error| Failure::Output(io::Error::other(error)))?
     } else {

@@ -18,6 +18,11 @@ pub fn pct_of(ns: u64, interval_ns: u64) -> f64 {
     if interval_ns == 0 { 0.0 } else { ns as f64 * 100.0 / interval_ns as f64 }
 }
 
+/// How many per second; `None` if the count is unknown or the interval has no length.
+pub fn per_s(count: Option<u64>, interval_ns: u64) -> Option<f64> {
+    count.filter(|_| interval_ns > 0).map(|count| count as f64 * 1e9 / interval_ns as f64)
+}
+
 /// The time that each of so many took; `None` of none.
 pub fn ns_per(ns: u64, count: u64) -> Option<f64> {
     (count > 0).then(|| ns as f64 / count as f64)

@@ -10,11 +10,6 @@ pub(super) fn share(ns: Option<u64>, interval_ns: u64) -> Option<f64> {
     ns.filter(|_| interval_ns > 0).map(|ns| pct_of(ns, interval_ns))
 }
 
-/// A count a second.
-pub(super) fn per_s(count: Option<u64>, interval_ns: u64) -> Option<f64> {
-    count.filter(|_| interval_ns > 0).map(|count| count as f64 * 1e9 / interval_ns as f64)
-}
-
 /// Polls and, as far as known, interrupts of a NIC on all CPUs, in percent of one.
 pub(super) fn load_pct(nic: &Nic, interval_ns: u64) -> Option<f64> {
     let polls = share(nic.poll_ns, interval_ns)?;
@@ -135,7 +130,7 @@ mod tests {
         nic.poll_ns = None;
         assert_eq!((worst_cpu(&nic), load_on(&nic, 0)), (Worst::Unknown, Figure::Unknown));
         assert_eq!(load_pct(&nic, 1), None);
-        assert_eq!((share(Some(5), 0), per_s(Some(5), 0)), (None, None), "an interval of nothing");
+        assert_eq!(share(Some(5), 0), None, "an interval of nothing");
     }
 
     #[test]

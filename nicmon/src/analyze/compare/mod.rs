@@ -24,7 +24,6 @@ pub use self::{
     model::*,
     pairs::{PairError, Wanted},
     series::Recording,
-    verdict::digits,
 };
 
 /// Of all verdicts together.

@@ -9,7 +9,7 @@ use super::{
     series::{self, Recording, Series},
     verdict,
 };
-use crate::analyze::words::counted;
+use crate::present::text::plural;
 
 /// What is compared, and how.
 pub(super) struct Both<'a> {
@@ -100,7 +100,7 @@ impl Both<'_> {
             if figure.is_sampled() && samples < FEWEST_SAMPLES {
                 return Err(format!(
                     "only {} of {}: record longer, or with a higher -F",
-                    counted(samples, "sample"),
+                    plural(samples, "sample"),
                     half.name()
                 ));
             }
@@ -110,7 +110,7 @@ impl Both<'_> {
             if frames < FEWEST_FRAMES {
                 format!(
                     "only {} with traffic, {FEWEST_FRAMES} are needed: record longer, or with a shorter -d",
-                    counted(whole(frames), "frame")
+                    plural(whole(frames), "frame")
                 )
             } else {
                 "its frames are too few, or too much alike: record longer, or with a higher -F".to_owned()

@@ -10,6 +10,7 @@ use super::{
     figures::Figure,
     model::{Compared, Side, Verdict},
 };
+use crate::present::text::{digits, interval};
 
 /// Figures that are claimed, in this order. `cost` is left out: it depends on how much traffic there was.
 const CLAIMED: [Figure; 4] =
@@ -41,8 +42,8 @@ pub(super) fn sentence(verdict: &Verdict, a: &str, b: &str) -> String {
         Side::A => (a, b),
         Side::B => (b, a),
     };
-    let Verdict { times, times_ci: [low, high], .. } = verdict;
-    let times = format!("{} times [{}, {}]", digits(*times), digits(*low), digits(*high));
+    let Verdict { times, times_ci, .. } = verdict;
+    let times = format!("{} times {}", digits(*times), interval(*times_ci, digits));
     match verdict.figure {
         Figure::BusyShare => format!("{dear} has {times} the share of busy samples of {cheap}"),
         Figure::PollNsPerPacket => format!("polls of {dear} take {times} the time per packet of {cheap}"),
@@ -70,18 +71,4 @@ pub(super) fn summary(verdicts: &[Verdict], figures: &[Compared], a: &str, b: &s
     }
     let why = figures.iter().find_map(|compared| compared.unknown.as_deref());
     format!("no verdict: {}", why.unwrap_or("nothing is known of both"))
-}
-
-/// A number with three digits that count.
-pub fn digits(number: f64) -> String {
-    let decimals = match number.abs() {
-        0.0 => 0,
-        small if small < 0.01 => return format!("{number:.1e}"),
-        small if small < 0.1 => 4,
-        small if small < 1.0 => 3,
-        small if small < 10.0 => 2,
-        small if small < 100.0 => 1,
-        _ => 0,
-    };
-    format!("{number:.decimals$}")
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::text::{escape, number};
+use super::text::{escape, number, share};
 use crate::{
     analyze::cost::{Estimate, cost, known_time},
     frame::{Driver, Frame, Origin, pct_of},
@@ -117,12 +117,7 @@ fn table(html: &mut String, rows: &[Row<'_>]) {
          <th>its code</th></tr>\n",
     );
     for Row { driver, exact, sampled, both } in rows {
-        let share = driver.busy_share_pct.zip(driver.busy_share_ci_pct).map_or_else(
-            || "?".to_owned(),
-            |(pct, [low, high])| {
-                format!("{} [{}, {}]", number(Some(pct)), number(Some(low)), number(Some(high)))
-            },
-        );
+        let share = share(driver.busy_share_pct.zip(driver.busy_share_ci_pct));
         let origin = driver.origin.map_or("?", Origin::label);
         let _ = writeln!(
             html,

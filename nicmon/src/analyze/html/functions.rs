@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::text::{escape, number};
+use super::text::{escape, share};
 use crate::{
     analyze::cost::known_time,
     frame::{Frame, Share},
@@ -25,12 +25,7 @@ pub(super) fn section(whole: &Frame) -> String {
         );
         for function in driver.functions.iter().take(SHOWN) {
             let context = function.context.label();
-            let share = Share::of(function.samples, busy).map_or_else(
-                || "?".to_owned(),
-                |Share { pct, ci_pct: [low, high] }| {
-                    format!("{} [{}, {}]", number(Some(pct)), number(Some(low)), number(Some(high)))
-                },
-            );
+            let share = share(Share::of(function.samples, busy).map(|share| (share.pct, share.ci_pct)));
             let _ = writeln!(
                 html,
                 "<tr><td><code>{}</code></td><td>{}</td><td>{context}</td><td>{}</td><td>{share}</td></tr>",

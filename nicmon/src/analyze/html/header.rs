@@ -4,8 +4,8 @@ use std::{collections::BTreeSet, fmt::Write as _};
 
 use super::text::escape;
 use crate::{
-    analyze::words::{counted, seconds},
     frame::{Frame, SampleEvent, Source},
+    present::text::{plural, seconds},
 };
 
 /// Names that are told at most: a recording is of one machine, unless several were joined.
@@ -61,7 +61,7 @@ impl Header {
             ("CPUs", self.most_cpus.to_string()),
             ("First frame", self.from.clone().unwrap_or_default()),
             ("Last frame", self.to.clone()),
-            ("Measured", format!("{} s in {}", seconds(self.interval_ns), counted(self.frames, "frame"))),
+            ("Measured", format!("{} s in {}", seconds(self.interval_ns), plural(self.frames, "frame"))),
             ("Sampled by", events.join(", ")),
         ];
         let mut html = format!("<h1>{}</h1>\n<dl>\n", escape(&list(&self.hosts)));

@@ -4,13 +4,34 @@ use std::{cmp::Reverse, collections::BTreeMap};
 
 use super::{
     Report,
-    table::Table,
-    text::{known, name, pct, share, wrapped},
+    text::{name, pct, rows, share, wrapped},
 };
-use crate::frame::{Accounting, Cpu, CpuStat, Frame, Nic, pct_of};
+use crate::{
+    frame::{Accounting, Cpu, CpuStat, Frame, Nic, pct_of},
+    present::{
+        table::{Column, Table},
+        text::known,
+    },
+};
 
 /// NICs that are named for the worst CPU.
 const NAMED: usize = 3;
+
+const COLUMNS: [Column; 13] = [
+    Column::words("CPU"),
+    Column::figures("HARDIRQ"),
+    Column::figures("SOFTIRQ"),
+    Column::figures("NET_RX"),
+    Column::figures("NET_TX"),
+    Column::figures("|"),
+    Column::figures("usr"),
+    Column::figures("sys"),
+    Column::figures("soft"),
+    Column::figures("irq"),
+    Column::figures("iowait"),
+    Column::figures("steal"),
+    Column::figures("idle"),
+];
 
 pub(super) fn section(report: &Report<'_>) -> String {
     let Report { frame, top, .. } = report;
@@ -21,11 +42,7 @@ pub(super) fn section(report: &Report<'_>) -> String {
         cpus.sort_by_key(|cpu| (Reverse(loads.get(&cpu.cpu).map_or(0, Load::ns)), cpu.cpu));
         cpus[..*top].sort_by_key(|cpu| cpu.cpu);
     }
-    let head = [
-        "CPU", "HARDIRQ", "SOFTIRQ", "NET_RX", "NET_TX", "|", "usr", "sys", "soft", "irq", "iowait", "steal",
-        "idle",
-    ];
-    let mut table = Table::new(head, 1);
+    let mut table = Table::new(COLUMNS);
     for cpu in cpus {
         table.add(row(cpu, frame.interval_ns));
     }
@@ -38,7 +55,7 @@ pub(super) fn section(report: &Report<'_>) -> String {
     let title = format!(
         "CPUs in percent of the time: exact to the left; right of the bar by the kernel's own accounting ({accounting}), as mpstat shows it"
     );
-    format!("{}{}{}", wrapped(&title), table.text(*top), worst(&loads, frame))
+    format!("{}{}{}", wrapped(&title), rows(&table, report), worst(&loads, frame))
 }
 
 fn row(cpu: &Cpu, interval_ns: u64) -> [String; 13] {

@@ -2,13 +2,39 @@
 
 use super::{
     Report, nics,
-    table::Table,
-    text::{interval, known, ms, name, names, ns, pct, printable, s, wrapped},
+    text::{ms, name, names, ns, pct, rows, wrapped},
 };
 use crate::{
     analyze::cost::{Estimate, cost, known_time},
     frame::{Driver, Frame},
+    present::{
+        table::{Column, Table},
+        text::{interval, known, plain, printable, seconds},
+    },
 };
+
+/// Exact time left of the bar, samples right of it.
+const PARTS: [Column; 8] = [
+    Column::words("DRIVER"),
+    Column::words("FOUND"),
+    Column::figures("IRQ ms"),
+    Column::figures("|"),
+    Column::figures("SAMPLES"),
+    Column::figures("ms"),
+    Column::figures("BUSY%"),
+    Column::figures("95 % interval"),
+];
+
+/// Both together.
+const COSTS: [Column; 7] = [
+    Column::words("DRIVER"),
+    Column::figures("CPU%"),
+    Column::figures("95 %"),
+    Column::figures("NS/PACKET"),
+    Column::figures("95 %"),
+    Column::figures("CPU_S/GB"),
+    Column::figures("95 %"),
+];
 
 pub(super) fn section(report: &Report<'_>) -> String {
     let Report { frame, top, .. } = report;
@@ -26,23 +52,10 @@ pub(super) fn section(report: &Report<'_>) -> String {
     if at_work.is_empty() {
         return format!("Drivers: none was at work\n{idle}");
     }
-    let mut parts =
-        Table::new(["DRIVER", "FOUND", "IRQ ms", "|", "SAMPLES", "ms", "BUSY%", "95 % interval"], 2);
-    let mut costs = Table::new(["DRIVER", "CPU%", "95 %", "NS/PACKET", "95 %", "CPU_S/GB", "95 %"], 1);
+    let (mut parts, mut costs) = (Table::new(PARTS), Table::new(COSTS));
     for driver in &at_work {
         parts.add(parts_row(driver));
-        let cost = cost(frame, driver);
-        let mut row = vec![name(&driver.driver)];
-        for (estimate, form) in [
-            (cost.cpu_pct, pct as fn(f64) -> String),
-            (cost.ns_per_packet, ns),
-            (cost.cpu_s_per_gb, |value| format!("{value:.3}")),
-        ] {
-            row.extend([value(estimate, form), bounds(estimate, form)]);
-        }
-        if let Ok(row) = row.try_into() {
-            costs.add(row);
-        }
+        costs.add(costs_row(frame, driver));
     }
     let mut notes: String = at_work.iter().take(*top).map(|driver| note(report, driver)).collect();
     if frame.host.sampling.is_some_and(|sampling| sampling.frequency_per_s.is_none()) {
@@ -55,9 +68,9 @@ pub(super) fn section(report: &Report<'_>) -> String {
         wrapped(
             "Drivers: time of interrupt handlers, exact; right of the bar their other code, estimated from samples, and its share of all busy ones",
         ),
-        parts.text(*top),
+        rows(&parts, report),
         wrapped("Both together, so estimated: percent of one CPU, for each packet, for 10^9 bytes"),
-        costs.text(*top),
+        rows(&costs, report),
         companions(&at_work)
     )
 }
@@ -79,12 +92,16 @@ fn idle_line(idle: &[&Driver], top: usize) -> String {
     wrapped(&format!("Idle: {names}: not measured, as their NICs had no packets and no polls"))
 }
 
-fn value(estimate: Option<Estimate>, form: fn(f64) -> String) -> String {
-    known(estimate, |estimate| form(estimate.value))
-}
-
-fn bounds(estimate: Option<Estimate>, form: fn(f64) -> String) -> String {
-    known(estimate, |estimate| interval(estimate.bounds, form))
+fn costs_row(frame: &Frame, driver: &Driver) -> [String; 7] {
+    let texts = |estimate: Option<Estimate>, form: fn(f64) -> String| {
+        let bounds = known(estimate, |estimate| interval(estimate.bounds, form));
+        [known(estimate, |estimate| form(estimate.value)), bounds]
+    };
+    let cost = cost(frame, driver);
+    let [cpu_pct, cpu_bounds] = texts(cost.cpu_pct, pct);
+    let [packet, packet_bounds] = texts(cost.ns_per_packet, ns);
+    let [gb, gb_bounds] = texts(cost.cpu_s_per_gb, |value| format!("{value:.3}"));
+    [name(&driver.driver), cpu_pct, cpu_bounds, packet, packet_bounds, gb, gb_bounds]
 }
 
 fn parts_row(driver: &Driver) -> [String; 8] {
@@ -93,7 +110,7 @@ fn parts_row(driver: &Driver) -> [String; 8] {
         known(driver.origin, |origin| origin.label().to_owned()),
         known(driver.hardirq_ns, ms),
         "|".to_owned(),
-        known(driver.samples, |samples| samples.to_string()),
+        plain(driver.samples),
         known(driver.sampled_est_ns, ms),
         known(driver.busy_share_pct, pct),
         known(driver.busy_share_ci_pct, |bounds| interval(bounds, pct)),
@@ -107,7 +124,11 @@ fn note(report: &Report<'_>, driver: &Driver) -> String {
     let text = match &driver.unknown {
         Some(reason) => format!("where its code is, is unknown: {}", printable(reason)),
         None if known_ns < all_ns => {
-            format!("all figures are of the {} of {} s that knew its code", s(known_ns), s(all_ns))
+            format!(
+                "all figures are of the {} of {} s that knew its code",
+                seconds(known_ns),
+                seconds(all_ns)
+            )
         }
         None => return String::new(),
     };

@@ -2,13 +2,25 @@
 
 use super::{
     Report,
-    table::Table,
-    text::{counted, interval, name, pct, wrapped},
+    text::{name, pct, rows, wrapped},
 };
 use crate::{
     analyze::cost::known_time,
     frame::{Context, Driver, Share},
+    present::{
+        table::{Column, Table},
+        text::{interval, known, plural},
+    },
 };
+
+const COLUMNS: [Column; 6] = [
+    Column::words("SYMBOL"),
+    Column::words("PROCESS"),
+    Column::words("CONTEXT"),
+    Column::figures("SAMPLES"),
+    Column::figures("SHARE%"),
+    Column::figures("95 % interval"),
+];
 
 pub(super) fn section(report: &Report<'_>) -> String {
     let drivers = report.frame.drivers.iter().flatten();
@@ -22,7 +34,7 @@ pub(super) fn section(report: &Report<'_>) -> String {
 
 fn one(report: &Report<'_>, driver: &Driver) -> String {
     let busy = known_time(report.frame, driver).busy;
-    let mut table = Table::new(["SYMBOL", "PROCESS", "CONTEXT", "SAMPLES", "SHARE%", "95 % interval"], 3);
+    let mut table = Table::new(COLUMNS);
     for function in &driver.functions {
         let share = Share::of(function.samples, busy);
         table.add([
@@ -30,11 +42,11 @@ fn one(report: &Report<'_>, driver: &Driver) -> String {
             name(&function.comm),
             function.context.label().to_owned(),
             function.samples.to_string(),
-            share.map_or_else(|| "?".to_owned(), |share| pct(share.pct)),
-            share.map_or_else(|| "?".to_owned(), |share| interval(share.ci_pct, pct)),
+            known(share, |share| pct(share.pct)),
+            known(share, |share| interval(share.ci_pct, pct)),
         ]);
     }
-    let text = table.text(report.top);
+    let text = rows(&table, report);
     if text.is_empty() {
         return text;
     }
@@ -43,7 +55,7 @@ fn one(report: &Report<'_>, driver: &Driver) -> String {
     let listed = listed.fold(0_u64, |sum, function| sum.saturating_add(function.samples));
     let rest = match driver.samples.unwrap_or(0).saturating_sub(listed) {
         0 => String::new(),
-        rest => format!("  and {} in functions that no frame lists\n", counted(rest, "sample")),
+        rest => format!("  and {} in functions that no frame lists\n", plural(rest, "sample")),
     };
     format!("{}:\n{text}{rest}", name(&driver.driver))
 }

@@ -4,9 +4,12 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::{
     Report,
-    text::{counted, known, ms, name, pct, printable, s, wrapped},
+    text::{ms, name, pct, wrapped},
 };
-use crate::frame::{Frame, Host, OwnCost, SampleEvent, Sampling, Source};
+use crate::{
+    frame::{Frame, Host, OwnCost, SampleEvent, Sampling, Source},
+    present::text::{known, plain, plural, printable, seconds},
+};
 
 pub(super) fn section(report: &Report<'_>) -> String {
     let frame = report.frame;
@@ -22,13 +25,13 @@ pub(super) fn section(report: &Report<'_>) -> String {
             "{}, Linux {}, {}{rt}",
             name(&host.hostname),
             name(&host.kernel),
-            counted(host.cpus_online.into(), "CPU")
+            plural(host.cpus_online.into(), "CPU")
         ),
         format!(
             "{}{} s in {}",
             begin.map_or(String::new(), |begin| format!("from {begin}, ")),
-            s(frame.interval_ns),
-            counted(report.frames, "frame")
+            seconds(frame.interval_ns),
+            plural(report.frames, "frame")
         ),
         source(host),
         samples(host),
@@ -57,7 +60,7 @@ fn own(frame: &Frame) -> String {
     } else {
         format!("{} of a CPU", known(overhead_pct, |value| format!("{} %", pct(value))))
     };
-    format!("nicmon itself: {took}, estimated; events lost: {}", known(lost, |lost| lost.to_string()))
+    format!("nicmon itself: {took}, estimated; events lost: {}", plain(lost))
 }
 
 fn source(host: &Host) -> String {
@@ -79,9 +82,9 @@ fn samples(host: &Host) -> String {
         Some(SampleEvent::CpuClock) => "cpu-clock, blind with interrupts off",
         None => "an unknown event",
     };
-    let rate = known(frequency_per_s, |rate| rate.to_string());
+    let rate = plain(frequency_per_s);
     format!(
         "samples: {rate} a second on {} by {event}; {samples} taken, {busy} busy, {lost} lost",
-        counted(cpus.into(), "CPU")
+        plural(cpus.into(), "CPU")
     )
 }

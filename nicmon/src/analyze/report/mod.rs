@@ -10,7 +10,6 @@ mod functions;
 mod head;
 mod nics;
 mod stages;
-mod table;
 #[cfg(test)]
 mod tests;
 mod text;

@@ -4,10 +4,22 @@ use std::fmt::Write as _;
 
 use super::{
     Report,
-    table::Table,
-    text::{interval, name, pct, s, wrapped},
+    text::{name, pct, rows, wrapped},
 };
-use crate::frame::{Nic, Share};
+use crate::{
+    frame::{Nic, Share},
+    present::{
+        table::{Column, Table},
+        text::{interval, seconds},
+    },
+};
+
+const COLUMNS: [Column; 4] = [
+    Column::words("STAGE"),
+    Column::figures("SAMPLES"),
+    Column::figures("SHARE%"),
+    Column::figures("95 % interval"),
+];
 
 /// Functions outside the stages that are named.
 const OTHERS: usize = 5;
@@ -17,7 +29,7 @@ pub(super) fn section(report: &Report<'_>) -> String {
     let polled =
         report.frame.nics.iter().filter(|nic| nic.stages.as_ref().is_some_and(|stages| !stages.is_empty()));
     for nic in polled.take(report.top) {
-        let mut table = Table::new(["STAGE", "SAMPLES", "SHARE%", "95 % interval"], 1);
+        let mut table = Table::new(COLUMNS);
         for share in nic.stages.iter().flatten() {
             table.add([
                 share.stage.label().to_owned(),
@@ -28,9 +40,13 @@ pub(super) fn section(report: &Report<'_>) -> String {
         }
         let gap = nic.sampled_gap_ns.map(|ns| {
             let all_ns = report.frame.interval_ns;
-            format!(" (of the {} of {} s that could be told)", s(all_ns.saturating_sub(ns)), s(all_ns))
+            format!(
+                " (of the {} of {} s that could be told)",
+                seconds(all_ns.saturating_sub(ns)),
+                seconds(all_ns)
+            )
         });
-        let table = table.text(report.top) + &others(nic, report.top);
+        let table = rows(&table, report) + &others(nic, report.top);
         // Writing to a String cannot fail.
         let _ = write!(tables, "{}{}:\n{table}", name(&nic.name), gap.unwrap_or_default());
     }

@@ -6,7 +6,7 @@ use std::{path::Path, process::ExitCode};
 
 use super::{
     Failure,
-    output::{print, tell},
+    output::{json_line, print, tell},
 };
 use crate::{
     analyze::compare::{Judgement, Recording, compare},
@@ -26,8 +26,7 @@ pub(super) fn run(args: &Compare) -> Result<ExitCode, Failure> {
     let b = args.b.as_deref().map(read).transpose()?;
     let comparison = compare(&a, b.as_ref(), &args.drivers, args.run_to_run / 100.0)?;
     if args.json {
-        // Numbers, strings and lists of them: there is nothing in it that JSON cannot say.
-        print(format!("{}\n", serde_json::to_string(&comparison).unwrap_or_default()).as_bytes())?;
+        print(json_line(&comparison)?.as_bytes())?;
     } else {
         print(text::render(&comparison, b.is_none()).as_bytes())?;
     }

@@ -2,10 +2,25 @@
 
 use std::fmt::Write as _;
 
-use crate::analyze::compare::{About, Compared, Comparison, Figure, Pair, digits};
+use crate::{
+    analyze::compare::{About, Compared, Comparison, Figure, Pair},
+    present::{
+        table::{Column, Table},
+        text::{digits, interval, known, plural, printable, seconds},
+    },
+};
 
 /// With fewer frames an interval is unsure itself.
 const FEW_FRAMES: u64 = 20;
+
+const COLUMNS: [Column; 6] = [
+    Column::words("").wide(25),
+    Column::figures("").wide(6),
+    Column::figures("A").wide(9),
+    Column::figures("B").wide(9),
+    Column::figures("B/A").wide(8),
+    Column::words("95 % interval"),
+];
 
 pub(super) fn render(comparison: &Comparison, is_one: bool) -> String {
     let mut text = String::new();
@@ -35,35 +50,24 @@ fn about(text: &mut String, side: &str, about: &About) {
     let setting = about.settings.first();
     let host = setting.map_or_else(String::new, |one| format!("  {}  Linux {}", one.hostname, one.kernel));
     let runs = if about.runs > 1 { format!(" in {} recordings", about.runs) } else { String::new() };
-    let seconds = about.interval_ns as f64 / 1e9;
-    let plural = if about.frames == 1 { "" } else { "s" };
-    line(
-        text,
-        &format!("{side}  {}{host}  {seconds:.1} s, {} frame{plural}{runs}", about.name, about.frames),
-    );
+    let (length, frames) = (seconds(about.interval_ns), plural(about.frames, "frame"));
+    line(text, &format!("{side}  {}{host}  {length} s, {frames}{runs}", about.name));
 }
 
 fn table(text: &mut String, pair: &Pair) {
     line(text, &format!("A: {}   B: {}", pair.a, pair.b));
-    line(text, &format!("{:<26}{:>6}{:>10}{:>10}{:>9}  95 % interval", "", "", "A", "B", "B/A"));
+    let mut table = Table::new(COLUMNS);
     for compared in &pair.figures {
-        let kind = if compared.is_estimate { "est." } else { "exact" };
-        let number = |value: Option<f64>| value.map_or_else(|| "?".to_owned(), digits);
-        let interval = match compared.ratio_ci {
-            Some([low, high]) => format!("[{}, {}]", digits(low), digits(high)),
-            None => "?".to_owned(),
-        };
-        line(
-            text,
-            &format!(
-                "{:<26}{kind:>6}{:>10}{:>10}{:>9}  {interval}",
-                label(compared.figure),
-                number(compared.a),
-                number(compared.b),
-                number(compared.ratio)
-            ),
-        );
+        table.add([
+            label(compared.figure).to_owned(),
+            if compared.is_estimate { "est." } else { "exact" }.to_owned(),
+            known(compared.a, digits),
+            known(compared.b, digits),
+            known(compared.ratio, digits),
+            known(compared.ratio_ci, |bounds| interval(bounds, digits)),
+        ]);
     }
+    text.push_str(&table.text());
     for (at, why) in reasons(&pair.figures) {
         line(text, &format!("?  {at}: {why}"));
     }
@@ -119,6 +123,6 @@ fn label(figure: Figure) -> &'static str {
 
 /// Names come from elsewhere: a terminal must not obey them.
 fn line(text: &mut String, line: &str) {
-    text.extend(line.trim_end().chars().map(|c| if c.is_control() { '?' } else { c }));
+    text.push_str(&printable(line.trim_end()));
     text.push('\n');
 }

@@ -6,18 +6,21 @@ use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
 use super::nics::{NAME_WIDTH, first_row};
 use crate::{
-    frame::{Cpu, Frame, Nic},
+    frame::{Cpu, Frame, Nic, per_s},
+    present::text::{pct, printable, scaled},
     tui::{
         State, Theme, figures,
         paint::{left, right},
-        text::{Figure, pct, printable, scaled, short_pct},
+        text::Figure,
     },
 };
 
 /// Widths of a CPU's column, a space included, the widest that lets all fit is taken.
 const WIDTHS: [u16; 3] = [7, 6, 5];
-/// With a column this narrow a percentage has 3 characters.
+/// The narrowest column, for as many CPUs as possible.
 const NARROWEST: u16 = 4;
+/// Characters of a percentage and of a count, at most.
+const LONGEST: (usize, usize) = (4, 5);
 /// Rows below the NICs.
 pub(super) const TOTALS: u16 = 12;
 
@@ -152,10 +155,13 @@ impl Table<'_> {
     }
 
     fn row<'k>(&mut self, label: &str, style: Style, figure: impl Fn(&Cpu) -> (Figure, &'k Kind)) {
-        let form = if self.columns.width > NARROWEST { pct } else { short_pct };
+        let room = usize::from(self.columns.width - 1);
         self.line(label, style, |state, cpu| {
             let (figure, kind) = figure(cpu);
-            let text = figure.text(if matches!(kind, Kind::Count) { scaled } else { form });
+            let text = figure.text(|value| match kind {
+                Kind::Count => scaled(value, room.min(LONGEST.1)),
+                Kind::Load | Kind::Share => pct(value, room.min(LONGEST.0)),
+            });
             let style = match (figure, kind) {
                 (Figure::Known(value), Kind::Load) => state.theme.load(value),
                 (Figure::Known(value), _) if value > 0.0 => Style::new(),
@@ -194,22 +200,22 @@ fn net_tx(cpu: &Cpu) -> Option<u64> {
 }
 
 fn net_rx_runs(frame: &Frame, cpu: &Cpu) -> Option<f64> {
-    figures::per_s(Some(cpu.softirq?.net_rx.vector.count), frame.interval_ns)
+    per_s(Some(cpu.softirq?.net_rx.vector.count), frame.interval_ns)
 }
 
 fn hard_irqs(frame: &Frame, cpu: &Cpu) -> Option<f64> {
     let on = frame.irqs.iter().flat_map(|irq| &irq.cpus).filter(|on| on.cpu == cpu.cpu);
-    figures::per_s(Some(on.fold(0, |sum, on| on.count.saturating_add(sum))), frame.interval_ns)
+    per_s(Some(on.fold(0, |sum, on| on.count.saturating_add(sum))), frame.interval_ns)
 }
 
 fn squeezed(frame: &Frame, cpu: &Cpu) -> Option<f64> {
-    figures::per_s(Some(cpu.softnet?.time_squeeze), frame.interval_ns)
+    per_s(Some(cpu.softnet?.time_squeeze), frame.interval_ns)
 }
 
 fn dropped(frame: &Frame, cpu: &Cpu) -> Option<f64> {
-    figures::per_s(Some(cpu.softnet?.dropped), frame.interval_ns)
+    per_s(Some(cpu.softnet?.dropped), frame.interval_ns)
 }
 
 fn processed(frame: &Frame, cpu: &Cpu) -> Option<f64> {
-    figures::per_s(Some(cpu.softnet?.processed), frame.interval_ns)
+    per_s(Some(cpu.softnet?.processed), frame.interval_ns)
 }

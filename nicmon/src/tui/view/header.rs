@@ -4,10 +4,11 @@ use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
 use crate::{
     frame::{self, Accounting, Frame},
+    present::text::printable,
     tui::{
         Source, State, Theme,
         paint::{left, text_width},
-        text::{pct, printable},
+        text::short_pct,
     },
 };
 
@@ -44,7 +45,8 @@ fn of_frame(state: &State, frame: &Frame) -> Vec<Part> {
     let accounting = host.accounting.map_or("?", Accounting::label);
     // RFC 3339: date, T, time; a recording may hold anything.
     let time = frame.time.get(11..19).map_or_else(|| printable(&frame.time), |time| format!("{time}Z"));
-    let own = frame.own.overhead_pct.map_or_else(|| "?".to_owned(), |own| format!("{}% of a CPU", pct(own)));
+    let own =
+        frame.own.overhead_pct.map_or_else(|| "?".to_owned(), |own| format!("{}% of a CPU", short_pct(own)));
     let mut parts = vec![
         part(4, short(&host.hostname), Theme::name()),
         part(6, short(&host.kernel), plain),

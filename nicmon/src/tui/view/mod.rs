@@ -12,7 +12,8 @@ use ratatui::{
     layout::{Constraint, Layout, Rect},
 };
 
-use super::{State, View, figures, paint, text};
+use super::{State, View, figures, paint};
+use crate::present::text::printable;
 
 pub(super) use help::lines as help_lines;
 
@@ -52,7 +53,7 @@ pub fn render(state: &State, buffer: &mut Buffer) {
     let [first, body] =
         Layout::vertical([Constraint::Length(u16::from(reason.is_some())), Constraint::Fill(1)]).areas(body);
     if let Some(reason) = reason {
-        let text = text::printable(&format!("no times: {reason}"));
+        let text = printable(&format!("no times: {reason}"));
         paint::left(buffer, (first.x, first.y), first.width, &text, state.theme.loud());
     }
     if state.view == View::Drivers {

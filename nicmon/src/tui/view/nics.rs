@@ -3,12 +3,13 @@
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
 use crate::{
-    frame::{Frame, Nic},
+    frame::{Frame, Nic, per_s},
+    present::text::printable,
     tui::{
         State, Theme,
         figures::{self, Worst},
         paint::{left, right},
-        text::{Figure, pct, printable, scaled, whole},
+        text::{Figure, scaled, short_pct, whole},
     },
 };
 
@@ -103,23 +104,23 @@ fn that_fit(width: u16) -> Vec<&'static Column> {
 }
 
 fn load(frame: &Frame, nic: &Nic) -> (String, Style) {
-    (Figure::from(figures::load_pct(nic, frame.interval_ns)).text(pct), Style::new())
+    (Figure::from(figures::load_pct(nic, frame.interval_ns)).text(short_pct), Style::new())
 }
 
 fn worst(state: &State, nic: &Nic) -> (String, Style) {
     match figures::worst_cpu(nic) {
-        Worst::Cpu(cpu, load) => (format!("{cpu}: {}", pct(load)), state.theme.load(load)),
+        Worst::Cpu(cpu, load) => (format!("{cpu}: {}", short_pct(load)), state.theme.load(load)),
         Worst::Unknown => ("?".to_owned(), Style::new()),
         Worst::Nowhere => (".".to_owned(), Style::new()),
     }
 }
 
 fn rate(frame: &Frame, count: Option<u64>) -> (String, Style) {
-    (Figure::from(figures::per_s(count, frame.interval_ns)).text(scaled), Style::new())
+    (Figure::from(per_s(count, frame.interval_ns)).text(scaled), Style::new())
 }
 
 fn bits(frame: &Frame, bytes: Option<u64>) -> (String, Style) {
-    let bits = figures::per_s(bytes, frame.interval_ns).map(|bytes| bytes * 8.0);
+    let bits = per_s(bytes, frame.interval_ns).map(|bytes| bytes * 8.0);
     (Figure::from(bits).text(scaled), Style::new())
 }
 

@@ -8,10 +8,11 @@ use super::{
 };
 use crate::{
     frame::Origin,
+    present::text::printable,
     tui::{
         State, Theme,
         costs::{self, Cost},
-        text::{Figure, pct, printable, scaled, whole},
+        text::{Figure, scaled, short_pct, whole},
     },
 };
 
@@ -49,7 +50,7 @@ fn line(theme: Theme, row: &costs::Row, is_chosen: bool) -> Row {
 fn cells(theme: Theme, cost: &Cost) -> Vec<(String, Style)> {
     let origin = cost.origin.map_or("?", Origin::label);
     let text = |value: Option<f64>, form: fn(f64) -> String| Figure::from(value).text(form);
-    let load = |value: Option<f64>| (text(value, pct), theme.load(value.unwrap_or(0.0)));
+    let load = |value: Option<f64>| (text(value, short_pct), theme.load(value.unwrap_or(0.0)));
     let [share, interval] = parts::figures(cost.share);
     let samples = cost.samples.map(|samples| samples as f64);
     let others =

@@ -15,11 +15,11 @@ use ratatui::{
 
 use crate::{
     frame::{self, Frame, SampleEvent},
+    present::text::{plain, printable},
     tui::{
         State,
         costs::{self, Cost, Details},
         paint::{left, text_width},
-        text::printable,
         window::Excerpt,
     },
 };
@@ -94,7 +94,7 @@ fn note(state: &State, newest: &Excerpt, recent: &[&Excerpt], area: Rect, buffer
         sum(|excerpt| excerpt.interval_ns) as f64 / 1e9,
         sum(|excerpt| excerpt.sampling.busy),
         sum(|excerpt| excerpt.sampling.samples),
-        newest.sampling.frequency_per_s.map_or_else(|| "?".to_owned(), |rate| rate.to_string()),
+        plain(newest.sampling.frequency_per_s),
         newest.sampling.cpus,
     );
     left(buffer, (area.x, area.y), area.width, &text, Style::new());

@@ -5,10 +5,11 @@ use ratatui::{buffer::Buffer, layout::Rect};
 use super::table::{Column, Row, Side, Table};
 use crate::{
     frame::Share,
+    present::text::{interval, printable},
     tui::{
         State,
         costs::{Counted, Details},
-        text::{self, pct, printable},
+        text::{short_pct, whole},
     },
 };
 
@@ -64,14 +65,14 @@ pub(super) fn companions(state: &State, details: &Details, area: Rect, buffer: &
 fn row<T>(name: &str, words: &[&str], counted: &Counted<T>) -> Row {
     let mut cells: Vec<String> = words.iter().map(|word| printable(word)).collect();
     cells.extend(figures(counted.share));
-    cells.push(text::whole(counted.samples as f64));
+    cells.push(whole(counted.samples as f64));
     Row::new(printable(name), cells)
 }
 
 /// A share and its interval.
 pub(super) fn figures(share: Option<Share>) -> [String; 2] {
     match share {
-        Some(Share { pct: share, ci_pct }) => [pct(share), text::interval(ci_pct)],
+        Some(Share { pct: share, ci_pct }) => [short_pct(share), interval(ci_pct, short_pct)],
         None => ["?".to_owned(), "?".to_owned()],
     }
 }

@@ -8,10 +8,10 @@ use super::{
 };
 use crate::{
     frame::{Share, Stage},
+    present::text::printable,
     tui::{
         State,
         costs::{Counted, Details},
-        text::printable,
     },
 };
 
