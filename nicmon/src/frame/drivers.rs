@@ -8,21 +8,29 @@ use serde::{Deserialize, Serialize};
 pub struct Sampling {
     /// Samples that were asked for, a second and CPU (with `cycles` of a busy one at its highest frequency); `null` in a
     /// report of frames that differ in it.
+    #[schemars(title = "Samples asked for, per CPU per second")]
     pub frequency_per_s: Option<u32>,
     /// Number of CPUs that are sampled: not isolated ones, nor those that run without a tick.
+    #[schemars(title = "CPUs that are sampled")]
     pub cpus: u32,
     /// Samples that were taken.
+    #[schemars(title = "Samples taken")]
     pub samples: u64,
     /// Of these, samples in which the CPU was idle: in the idle task outside interrupts, softirqs and, where symbols are
     /// known, the kernel's loop over softirqs.
+    #[schemars(title = "Samples of an idle CPU")]
     pub idle: u64,
     /// Of these, samples in user mode.
+    #[schemars(title = "Samples in user mode")]
     pub user: u64,
     /// The others than `idle`: what shares are of.
+    #[schemars(title = "Busy samples: all that are not idle")]
     pub busy: u64,
     /// Samples that the timer should have taken in the interval; `null` with `cycles`, which idle CPUs do not count.
+    #[schemars(title = "Samples that the timer should have taken")]
     pub expected: Option<u64>,
     /// Samples that were written over before they were read: then shares are of what is left.
+    #[schemars(title = "Samples lost before they were read")]
     pub lost: u64,
 }
 
@@ -30,8 +38,10 @@ pub struct Sampling {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Gap {
     /// How long it is.
+    #[schemars(title = "Length of the gap")]
     pub ns: u64,
     /// Busy samples in it, which no share is of.
+    #[schemars(title = "Busy samples in the gap")]
     pub busy: u64,
 }
 
@@ -60,44 +70,61 @@ impl SampleEvent {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Driver {
     /// Driver as `ethtool -i` names it.
+    #[schemars(title = "Driver")]
     pub driver: String,
     /// How its code was found; `null` where it is not known: then what is sampled is `null`, too.
+    #[schemars(title = "How its code was found")]
     pub origin: Option<Origin>,
     /// Why its code is not known.
+    #[schemars(title = "Why its code is unknown")]
     pub unknown: Option<String>,
     /// Samples in its code, outside hard irqs.
+    #[schemars(title = "Samples in its code, outside interrupt handlers")]
     pub samples: Option<u64>,
     /// `samples` in percent of all samples that were not idle.
+    #[schemars(title = "Its share of all busy samples")]
     pub busy_share_pct: Option<f64>,
     /// The 95 % interval of `busy_share_pct`: lower and upper bound.
+    #[schemars(title = "95 % interval of this share")]
     pub busy_share_ci_pct: Option<[f64; 2]>,
     /// Time of its interrupt handlers, exact; `null` where those of one of its NICs are not known.
+    #[schemars(title = "Time of its interrupt handlers, exact")]
     pub hardirq_ns: Option<u64>,
     /// Time of its code outside hard irqs, estimated from `samples`: each stands for the timer's period, or with `cycles`
     /// for an equal part of the time in which the CPUs were busy, by the kernel's accounting.
+    #[schemars(title = "Time of its other code, estimated")]
     pub sampled_est_ns: Option<u64>,
     /// `hardirq_ns` and `sampled_est_ns` in percent of one CPU: an estimate as far as the latter is one.
+    #[schemars(title = "Its CPU time, in percent of one CPU, estimated")]
     pub cost_cpu_pct: Option<f64>,
     /// Packets that its NICs received and sent; `null` where some are not known, or not all CPUs are sampled.
+    #[schemars(title = "Packets its NICs received and sent")]
     #[serde(default)]
     pub packets: Option<u64>,
     /// Bytes that its NICs received and sent; `null` where `packets` is.
+    #[schemars(title = "Bytes its NICs received and sent")]
     #[serde(default)]
     pub bytes: Option<u64>,
     /// The part of `hardirq_ns` and `sampled_est_ns` that `packets` and `bytes` took: all of it but in reports, where
     /// these were unknown for a while; `null` where `packets` is.
+    #[schemars(title = "CPU time that these packets took, estimated")]
     #[serde(default)]
     pub counted_est_ns: Option<u64>,
     /// `counted_est_ns` for each of `packets`; `null` without packets.
+    #[schemars(title = "Driver time per packet, estimated")]
     pub ns_per_packet: Option<f64>,
     /// CPU seconds of `counted_est_ns` for each 10^9 of `bytes`; `null` without bytes.
+    #[schemars(title = "Driver CPU seconds per GB (10^9 bytes), estimated")]
     pub cpu_s_per_gb: Option<f64>,
     /// Code that works for it and for others: never part of the figures above.
+    #[schemars(title = "Code that works for it and for others")]
     pub companions: Vec<Companion>,
     /// Its functions with the most samples, at most 20; in a report all that were among these in a frame.
+    #[schemars(title = "Its functions with the most samples")]
     pub functions: Vec<SampledFunction>,
     /// The part of a report's interval in which its code was not known, while other drivers' was: its figures leave it
     /// out. Absent where there is none, as in all frames but reports.
+    #[schemars(title = "Part of a report in which its code was unknown")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gap: Option<Gap>,
 }
@@ -141,10 +168,13 @@ impl Origin {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Companion {
     /// Its module, or part of the kernel.
+    #[schemars(title = "Module or part of the kernel")]
     pub name: String,
     /// Samples in it, for whichever driver.
+    #[schemars(title = "Samples in it, for any driver")]
     pub samples: u64,
     /// `samples` in percent of all samples that were not idle.
+    #[schemars(title = "Its share of all busy samples")]
     pub busy_share_pct: Option<f64>,
 }
 
@@ -152,14 +182,19 @@ pub struct Companion {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SampledFunction {
     /// Name of the function.
+    #[schemars(title = "Function")]
     pub symbol: String,
     /// Where it ran.
+    #[schemars(title = "Where it ran")]
     pub context: Context,
     /// Name of the thread that was current, lossy UTF-8; in an interrupt the one that was interrupted.
+    #[schemars(title = "Running thread; in an interrupt, the interrupted one")]
     pub comm: String,
     /// Samples in it.
+    #[schemars(title = "Samples in it")]
     pub samples: u64,
     /// `samples` in percent of all samples that were not idle.
+    #[schemars(title = "Its share of all busy samples")]
     pub share_pct: Option<f64>,
 }
 
@@ -190,15 +225,20 @@ impl Context {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StageShare {
     /// The stage.
+    #[schemars(title = "Stage of the network stack")]
     pub stage: super::Stage,
     /// Samples in it.
+    #[schemars(title = "Samples in it")]
     pub samples: u64,
     /// `samples` in percent of the samples in polls of this NIC.
+    #[schemars(title = "Its share of the samples in polls of this NIC")]
     pub share_pct: f64,
     /// The 95 % interval of `share_pct`: lower and upper bound.
+    #[schemars(title = "95 % interval of this share")]
     pub ci_pct: [f64; 2],
     /// Of `other` its functions with the most samples, at most 5; in a report all that were among these in a frame. The
     /// other stages say by their names what they are, and list none.
+    #[schemars(title = "Functions in no stage with the most samples")]
     #[serde(default)]
     pub functions: Vec<StageFunction>,
 }
@@ -207,8 +247,10 @@ pub struct StageShare {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StageFunction {
     /// Name of the function.
+    #[schemars(title = "Function")]
     pub symbol: String,
     /// Samples in it.
+    #[schemars(title = "Samples in it")]
     pub samples: u64,
 }
 

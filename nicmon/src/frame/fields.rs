@@ -1,4 +1,4 @@
-//! The fields of a frame as a flat table: path, type, unit and meaning, from its JSON Schema.
+//! The fields of a frame as a flat table, made from its JSON Schema: path, title, type, unit and definition.
 
 use std::sync::OnceLock;
 
@@ -11,13 +11,15 @@ use super::schema;
 pub struct Field {
     /// Where it stands, as in `nics[].cpus[].load_pct`.
     pub path: String,
+    /// What it is, for people: at most 60 characters, without a unit.
+    pub title: String,
     /// Its type in JSON; for a choice of words, the words.
     pub kind: String,
     /// Its unit; `None` for counts, for numbers that name something, and for what is no number.
     pub unit: Option<&'static str>,
     /// Whether it may be `null`: unknown.
     pub is_nullable: bool,
-    /// What it means.
+    /// Its definition.
     pub meaning: String,
 }
 
@@ -37,9 +39,9 @@ pub fn fields_of(root: &Value) -> Vec<Field> {
     fields
 }
 
-/// What the field at a path means.
-pub fn meaning(path: &str) -> Option<&'static str> {
-    fields().iter().find(|field| field.path == path).map(|field| field.meaning.as_str())
+/// The title of the field at a path.
+pub fn title(path: &str) -> Option<&'static str> {
+    fields().iter().find(|field| field.path == path).map(|field| field.title.as_str())
 }
 
 /// A walk over a schema as schemars makes it: a reference, perhaps beside a description; `anyOf` it or null; objects,
@@ -61,6 +63,7 @@ impl<'a> Walk<'a> {
         let (kind, is_nullable) = self.resolve(schema);
         self.fields.push(Field {
             path: path.to_owned(),
+            title: schema["title"].as_str().unwrap_or_default().to_owned(),
             kind: kind_of(kind),
             unit: unit_of(name),
             is_nullable,
@@ -108,6 +111,8 @@ fn unit_of(name: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
 
     #[test]
@@ -129,6 +134,24 @@ mod tests {
     }
 
     #[test]
+    fn every_field_has_a_title_of_its_own() {
+        const LONGEST: usize = 60;
+        let mut titles: HashMap<(&str, &str), &str> = HashMap::new();
+        for Field { path, title, .. } in fields() {
+            assert!(!title.is_empty(), "{path} has no title");
+            assert!(
+                title.chars().count() <= LONGEST,
+                "{path}: {title:?} is longer than {LONGEST} characters"
+            );
+            assert!(!title.contains('`') && !title.ends_with('.'), "{path}: {title:?} is no title");
+            let object = path.rsplit_once('.').map_or("", |(object, _)| object);
+            if let Some(other) = titles.insert((object, title), path) {
+                panic!("{other} and {path} have the same title: {title:?}");
+            }
+        }
+    }
+
+    #[test]
     fn a_path_leads_to_its_field() {
         let field = |path| fields().iter().find(|field| field.path == path).expect("the field");
         let load = field("nics[].cpus[].load_pct");
@@ -139,11 +162,8 @@ mod tests {
         assert_eq!(field("nics[].rx_bytes").unit, Some("bytes"));
         assert_eq!(field("cpus[].softirq.net_rx.ns").unit, Some("ns"));
         assert!(field("cpus[].softirq").is_nullable);
-        assert_eq!(
-            meaning("interval_ns"),
-            Some("Length of the interval, as measured: a late tick makes it longer.")
-        );
-        assert_eq!(meaning("nosuch"), None);
+        assert!(field("interval_ns").meaning.contains("a late tick makes it longer"));
+        assert_eq!((title("interval_ns"), title("nosuch")), (Some("Length of the interval"), None));
     }
 
     #[test]

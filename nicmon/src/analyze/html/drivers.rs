@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::text::{escape, number, share};
+use super::text::{escape, head, number, share};
 use crate::{
     analyze::cost::{Estimate, cost, known_time},
     frame::{Driver, Frame, Origin, pct_of},
@@ -13,6 +13,18 @@ const LABEL: f64 = 180.0;
 /// Left for the figure beside a bar.
 const VALUE: f64 = 90.0;
 const HEIGHT: usize = 26;
+
+/// Fields, and units that their titles leave out.
+const COLUMNS: [(&str, &str); 8] = [
+    ("driver", ""),
+    ("cost_cpu_pct", ""),
+    ("hardirq_ns", ", % of one CPU"),
+    ("sampled_est_ns", ", % of one CPU"),
+    ("busy_share_pct", ", % [95 % interval]"),
+    ("ns_per_packet", ", ns"),
+    ("cpu_s_per_gb", ""),
+    ("origin", ""),
+];
 
 /// A driver and what it cost in all, in percent of one CPU.
 struct Row<'a> {
@@ -111,11 +123,11 @@ fn bars(html: &mut String, rows: &[Row<'_>]) {
 }
 
 fn table(html: &mut String, rows: &[Row<'_>]) {
-    html.push_str(
-        "<div class=\"wide\"><table>\n<tr><th>driver</th><th>cost, % of a CPU</th><th>interrupts, exact</th>\
-         <th>sampled</th><th>of the busy samples, %</th><th>ns per packet</th><th>CPU s per GB</th>\
-         <th>its code</th></tr>\n",
-    );
+    html.push_str("<div class=\"wide\"><table>\n<tr>");
+    for (field, unit) in COLUMNS {
+        html.push_str(&head(&format!("drivers[].{field}"), unit));
+    }
+    html.push_str("</tr>\n");
     for Row { driver, exact, sampled, both } in rows {
         let share = share(driver.busy_share_pct.zip(driver.busy_share_ci_pct));
         let origin = driver.origin.map_or("?", Origin::label);

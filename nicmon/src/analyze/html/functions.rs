@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::text::{escape, share};
+use super::text::{escape, head, share};
 use crate::{
     analyze::cost::known_time,
     frame::{Frame, Share},
@@ -10,6 +10,9 @@ use crate::{
 
 /// Functions that are shown of a driver.
 const SHOWN: usize = 15;
+/// Fields, and units that their titles leave out.
+const COLUMNS: [(&str, &str); 5] =
+    [("symbol", ""), ("comm", ""), ("context", ""), ("samples", ""), ("share_pct", ", % [95 % interval]")];
 
 /// Nothing where there are none. `whole` is the recording as one frame.
 pub(super) fn section(whole: &Frame) -> String {
@@ -19,9 +22,9 @@ pub(super) fn section(whole: &Frame) -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(
             html,
-            "<h3>{}</h3>\n<div class=\"wide\"><table>\n<tr><th>function</th><th>process</th><th>in</th><th>samples</th>\
-             <th>of the busy samples, % [95 %]</th></tr>",
-            escape(&driver.driver)
+            "<h3>{}</h3>\n<div class=\"wide\"><table>\n<tr>{}</tr>",
+            escape(&driver.driver),
+            COLUMNS.map(|(field, unit)| head(&format!("drivers[].functions[].{field}"), unit)).concat()
         );
         for function in driver.functions.iter().take(SHOWN) {
             let context = function.context.label();

@@ -1,6 +1,9 @@
 //! Text that goes into the page.
 
-use crate::present::text::{interval, known, printable};
+use crate::{
+    frame::title,
+    present::text::{interval, known, printable},
+};
 
 /// Text between tags or in a quoted attribute, printable and without markup. What XML 1.0 does not allow either becomes
 /// U+FFFD.
@@ -18,6 +21,11 @@ pub(super) fn escape(text: &str) -> String {
         }
     }
     escaped
+}
+
+/// The head of a column that shows one field: its title, and the unit or what else the column shows.
+pub(super) fn head(path: &str, unit: &str) -> String {
+    format!("<th>{}{unit}</th>", escape(title(path).unwrap_or_default()))
 }
 
 /// A number with as many decimals as help, or `?`.
