@@ -89,7 +89,8 @@ pub(crate) fn scaled(value: f64, width: usize) -> String {
         }
         left /= 1000.0;
         // A tenth of the next prefix may be shorter: `.5M` for `500k`.
-        let tenths = format!("{left:.1}{}", PREFIXES.get(at + 1).unwrap_or(&""));
+        let Some(next) = PREFIXES.get(at + 1) else { break };
+        let tenths = format!("{left:.1}{next}");
         match tenths.strip_prefix('0') {
             Some(text) if text.len() <= width && !text.starts_with(".0") => return text.to_owned(),
             _ => {}
