@@ -1,4 +1,4 @@
-//! What is made of many frames: pure functions of them.
+//! What is computed from many frames: reports, comparisons, HTML pages. Pure functions, no I/O.
 
 pub mod compare;
 mod cost;

@@ -10,7 +10,7 @@ use crate::{
 
 /// As long as a node name may be (`__NEW_UTS_LEN`).
 const HOSTNAME: usize = 64;
-/// Characters of a percentage.
+/// Most characters of a percentage.
 const PCT: usize = 6;
 
 const NICS: [Column; 9] = [
@@ -37,7 +37,7 @@ const CPUS: [Column; 9] = [
     Column::figures("DROPPED").wide(8),
 ];
 
-/// `~` marks what is estimated from samples.
+/// `~` marks estimates from samples.
 const DRIVERS: [Column; 8] = [
     Column::words("DRIVER").wide(12),
     Column::words("ORIGIN").wide(8),
@@ -49,7 +49,7 @@ const DRIVERS: [Column; 8] = [
     Column::figures("~ns/PKT").wide(9),
 ];
 
-/// The whole frame, ending in an empty line.
+/// The whole frame, followed by an empty line.
 pub(super) fn render(frame: &Frame) -> String {
     [head(frame), nics(frame), cpus(frame), drivers(frame)].concat() + "\n"
 }
@@ -67,7 +67,7 @@ fn head(frame: &Frame) -> String {
     )
 }
 
-/// A row for each CPU on which the NIC did anything; its rates are in the first.
+/// One row per CPU on which the NIC did anything. The first row also has the rates of the NIC.
 fn nics(frame: &Frame) -> String {
     let interval_ns = frame.interval_ns;
     let rate = |count| known(per_s(count, interval_ns), |rate| format!("{rate:.0}"));

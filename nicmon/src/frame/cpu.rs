@@ -12,29 +12,29 @@ pub struct Cpu {
     /// The kernel's own accounting (`/proc/stat`); `null` in the first interval of a CPU.
     #[schemars(title = "CPU time as the kernel accounts it")]
     pub stat: Option<CpuStat>,
-    /// The part of a report's interval in which `stat` was `null`: its shares are of the rest. Absent where there is
-    /// none, as in all frames but reports.
+    /// The part of a report's interval in which `stat` was `null`. The shares in `stat` are shares of the
+    /// rest. Absent if there was none, and in every frame that is not a report.
     #[schemars(title = "Part of a report without the kernel's accounting")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stat_gap_ns: Option<u64>,
-    /// Time in device interrupt handlers, exact; timers and IPIs are not device interrupts.
+    /// Time in device interrupt handlers, exact. Timers and IPIs are not device interrupts.
     #[schemars(title = "Time in handlers of device interrupts, exact")]
     pub hardirq_ns: Option<u64>,
-    /// Softirqs by vector; `null` in the first interval of a CPU where the kernel's files count.
+    /// Softirqs by vector; `null` in the first interval of a CPU if the kernel's own files are the source.
     #[schemars(title = "Softirqs by vector")]
     pub softirq: Option<Softirqs>,
-    /// CPU time of ksoftirqd; overlaps `softirq`.
+    /// CPU time of the ksoftirqd thread. It overlaps `softirq`.
     #[schemars(title = "CPU time of ksoftirqd; overlaps softirqs")]
     pub ksoftirqd_ns: Option<u64>,
-    /// The kernel's per-CPU packet backlog counters.
+    /// The kernel's packet backlog counters for the CPU.
     #[schemars(title = "Packet backlog counters")]
     pub softnet: Option<Softnet>,
 }
 
-/// Shares of the interval by the kernel's own accounting.
+/// Shares of the interval according to the kernel's own accounting.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CpuStat {
-    /// Tasks in user mode, with nice ones and guests.
+    /// Tasks in user mode, including nice tasks and guests.
     #[schemars(title = "User mode")]
     pub user_pct: f64,
     /// Tasks in the kernel.
@@ -49,15 +49,15 @@ pub struct CpuStat {
     /// Idle while a task waited for a disk.
     #[schemars(title = "Idle, waiting for a disk")]
     pub iowait_pct: f64,
-    /// Idle otherwise.
+    /// Idle for any other reason.
     #[schemars(title = "Idle")]
     pub idle_pct: f64,
-    /// Taken by the hypervisor for others: it stretches every time.
+    /// Time in which the hypervisor ran something else. It makes every measured time longer.
     #[schemars(title = "Taken by the hypervisor")]
     pub steal_pct: f64,
 }
 
-/// Softirq time of a CPU by vector, less the device interrupts nested in it.
+/// Softirq time of a CPU by vector, without the device interrupts nested in it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Softirqs {
     /// High-priority tasklets.
@@ -69,7 +69,7 @@ pub struct Softirqs {
     /// Completion of sent packets, and queueing disciplines.
     #[schemars(title = "NET_TX: completion of sent packets, queueing disciplines")]
     pub net_tx: Vector,
-    /// NAPI polls: receiving, and mostly completion of sent packets, too.
+    /// NAPI polls: receiving and, with most drivers, completion of sent packets.
     #[schemars(title = "NET_RX: NAPI polls")]
     pub net_rx: NetRx,
     /// Completion of disk requests.
@@ -84,10 +84,10 @@ pub struct Softirqs {
     /// Load balancing of the scheduler.
     #[schemars(title = "SCHED: load balancing of the scheduler")]
     pub sched: Vector,
-    /// High-resolution timers that run in softirq.
+    /// High-resolution timers that run in softirq context.
     #[schemars(title = "HRTIMER: high-resolution timers in softirq")]
     pub hrtimer: Vector,
-    /// Callbacks of RCU.
+    /// RCU callbacks.
     #[schemars(title = "RCU: callbacks of RCU")]
     pub rcu: Vector,
 }
@@ -108,13 +108,13 @@ pub struct Vector {
     /// Number of runs.
     #[schemars(title = "Runs of this softirq")]
     pub count: u64,
-    /// Time of these runs.
+    /// Total time of these runs.
     #[schemars(title = "Time of these runs")]
     pub ns: Option<u64>,
-    /// Time of the longest of these runs, never more than `ns`.
+    /// Time of the longest of these runs; never more than `ns`.
     #[schemars(title = "Longest run")]
     pub max_ns: Option<u64>,
-    /// Delay from raising the vector to running it; absent without `--latency`.
+    /// Delay between raising the softirq and running it; absent without `--latency`.
     #[schemars(title = "Delay from raise to run")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency: Option<Latency>,
@@ -129,13 +129,13 @@ pub struct NetRx {
     /// Time of runs that polled no NAPI.
     #[schemars(title = "Time of runs that polled no NAPI")]
     pub other_ns: Option<u64>,
-    /// Time of runs that unexpectedly polled two NAPIs, split between them by their work: the only
+    /// Time of runs that unexpectedly polled two NAPIs, split between them by their work. This is the only
     /// part of `napis[].cpus[].poll_ns` that is not measured poll by poll.
     #[schemars(title = "Time of runs split between NAPIs by their work")]
     pub mixed_ns: Option<u64>,
 }
 
-/// Delay between raising a softirq and running it, from the oldest raise.
+/// Delay between raising a softirq and running it, counted from the oldest raise.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Latency {
     /// Runs whose raise was seen.
@@ -152,16 +152,16 @@ pub struct Latency {
 /// Counters of `/proc/net/softnet_stat`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Softnet {
-    /// Packets processed by the backlog and NAPI receive path of the CPU.
+    /// Packets that the CPU processed in its backlog and in the receive path of NAPI.
     #[schemars(title = "Packets the CPU took from NICs and backlogs")]
     pub processed: u64,
     /// Packets dropped because the backlog was full.
     #[schemars(title = "Packets dropped because the CPU's backlog was full")]
     pub dropped: u64,
-    /// Times `NET_RX` ended with work left, its budget or time used up.
+    /// Times that `NET_RX` ended with work left because its budget or its time was used up.
     #[schemars(title = "NET_RX ended with work left; a few are normal")]
     pub time_squeeze: u64,
-    /// Times the CPU was woken by an IPI of RPS.
+    /// Times that an IPI of RPS woke the CPU.
     #[schemars(title = "IPIs of RPS received")]
     pub received_rps: u64,
     /// Packets waiting in the backlog at the end of the interval.

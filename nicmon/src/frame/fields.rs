@@ -13,9 +13,9 @@ pub struct Field {
     pub path: String,
     /// What it is, for people: at most 60 characters, without a unit.
     pub title: String,
-    /// Its type in JSON; for a choice of words, the words.
+    /// Its JSON type; for a choice of words, the words.
     pub kind: String,
-    /// Its unit; `None` for counts, for numbers that name something, and for what is no number.
+    /// Its unit; `None` for counts, for numbers that name something, and for everything that is not a number.
     pub unit: Option<&'static str>,
     /// Whether it may be `null`: unknown.
     pub is_nullable: bool,
@@ -23,16 +23,16 @@ pub struct Field {
     pub meaning: String,
 }
 
-/// Units by the last part of a name.
+/// Units, by the last part of a field's name.
 const UNITS: [(&str, &str); 4] = [("ns", "ns"), ("pct", "%"), ("bytes", "bytes"), ("per_s", "1/s")];
 
-/// All fields, in the order of the types.
+/// All fields of a frame, in the order of the types.
 pub fn fields() -> &'static [Field] {
     static FIELDS: OnceLock<Vec<Field>> = OnceLock::new();
     FIELDS.get_or_init(|| fields_of(&schema()))
 }
 
-/// The fields of another schema that schemars made.
+/// The fields of any schema that schemars made.
 pub fn fields_of(root: &Value) -> Vec<Field> {
     let mut fields = Vec::new();
     Walk { root, fields: &mut fields }.object(root, "");
@@ -44,8 +44,8 @@ pub fn title(path: &str) -> Option<&'static str> {
     fields().iter().find(|field| field.path == path).map(|field| field.title.as_str())
 }
 
-/// A walk over a schema as schemars makes it: a reference, perhaps beside a description; `anyOf` it or null; objects,
-/// arrays, and `oneOf` words.
+/// A walk over a schema as schemars makes it. A field is a reference, perhaps beside a title and a
+/// description, or `anyOf` a reference and null; or it is an object, an array, or `oneOf` several words.
 struct Walk<'a> {
     root: &'a Value,
     fields: &'a mut Vec<Field>,
@@ -77,7 +77,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Follows a reference and leaves out `null`; tells whether that was allowed.
+    /// Follows a reference and leaves out `null`; also returns whether `null` was allowed.
     fn resolve(&self, schema: &'a Value) -> (&'a Value, bool) {
         if let Some(choices) = schema["anyOf"].as_array() {
             let other = choices.iter().find(|choice| choice["type"] != "null").unwrap_or(schema);
@@ -123,7 +123,7 @@ mod tests {
         assert!(silent.is_empty(), "without a comment: {silent:?}");
         for field in fields() {
             assert!(!field.kind.is_empty(), "{} has no type", field.path);
-            // Words of Rust are nothing to a reader of JSON.
+            // A reader of JSON does not know Rust.
             assert!(
                 !field.meaning.contains("None") && !field.meaning.contains("[`"),
                 "{}: {}",

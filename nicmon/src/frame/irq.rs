@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// One action of one device interrupt line.
+/// One action on one device interrupt line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Irq {
     /// Number of the interrupt line.
@@ -12,16 +12,16 @@ pub struct Irq {
     /// Name of the action, as in `/proc/interrupts`.
     #[schemars(title = "Action")]
     pub action: String,
-    /// Name of its NIC; `null` where it is no NIC's or cannot be told.
+    /// Name of the NIC; `null` if the interrupt belongs to no NIC or its NIC cannot be identified.
     #[schemars(title = "NIC it belongs to")]
     pub nic: Option<String>,
-    /// Its queue, from the action's name.
+    /// The queue it serves, taken from the name of the action.
     #[schemars(title = "Queue it serves")]
     pub queue: Option<u32>,
-    /// True where only the primary handler is timed, the rest running in a thread.
+    /// True if only the primary handler is timed and the rest of the work runs in a thread.
     #[schemars(title = "Handler runs mostly in a thread")]
     pub threaded: Option<bool>,
-    /// Its handler calls by CPU; CPUs where nothing happened are absent.
+    /// Its handler calls on each CPU. CPUs on which nothing happened are absent.
     #[schemars(title = "Its handler calls on each CPU")]
     pub cpus: Vec<IrqCpu>,
 }
@@ -35,7 +35,7 @@ pub struct IrqCpu {
     /// Number of handler calls.
     #[schemars(title = "Handler calls")]
     pub count: u64,
-    /// Time of these calls.
+    /// Total time of these calls.
     #[schemars(title = "Time of these calls")]
     pub ns: Option<u64>,
     /// Time of the longest of these calls.

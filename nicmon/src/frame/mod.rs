@@ -1,4 +1,4 @@
-//! The model: what a frame is, its schema, and the arithmetic of counters and samples. No I/O.
+//! The model: what a frame is, its schema, and the arithmetic on counters and samples. No I/O.
 
 mod cpu;
 mod cpu_list;

@@ -1,11 +1,12 @@
 //! What a frame holds. Serialised, it is one line of `nicmon --json`.
 //!
-//! Every value covers the frame's interval unless its comment says otherwise. `None` (`null`) means unknown here; an
-//! absent array element means a measured zero. Within `nicmon.frame/1`, fields are only ever added.
+//! Every value covers the frame's interval unless its comment says otherwise. `None` (`null`) means unknown
+//! here; an absent array element means a measured zero. Within `nicmon.frame/1`, fields are only ever added.
 //!
-//! A field is described in one place, beside its declaration, in two lengths. Its title is what people read: the help of
-//! the screen and the heads of columns. Its comment is the definition, and speaks of `null` because readers of JSON see
-//! it. The JSON Schema and docs/fields.md are made from both. The unit is in the name.
+//! A field is described in one place, beside its declaration, in two lengths. Its title is what people read:
+//! the help of the screen and the heads of columns. Its comment is the definition, and speaks of `null`
+//! because readers of JSON see it. The JSON Schema and docs/fields.md are made from both. The unit is in the
+//! name.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -30,47 +31,48 @@ pub struct Frame {
     #[schemars(title = "Name and version of this format")]
     #[schemars(extend("const" = SCHEMA))]
     pub schema: String,
-    /// Number of the frame in its stream, from 0.
+    /// Number of the frame in its stream, counted from 0.
     #[schemars(title = "Number of the frame in its stream")]
     pub seq: u64,
-    /// End of the interval, RFC 3339 in UTC.
+    /// End of the interval, in UTC (RFC 3339).
     #[schemars(title = "End of the interval, UTC")]
     pub time: String,
     /// End of the interval on `CLOCK_MONOTONIC`.
     #[schemars(title = "End of the interval on the monotonic clock")]
     pub mono_ns: u64,
-    /// The kernel's boot id: tells whether two frames' `mono_ns` may be compared.
+    /// The kernel's boot id. The `mono_ns` of two frames can be compared only if their boot ids are equal.
     #[schemars(title = "Boot of the machine")]
     pub boot_id: Option<String>,
-    /// Length of the interval, as measured: a late tick makes it longer.
+    /// Length of the interval as measured; a late tick makes it longer.
     #[schemars(title = "Length of the interval")]
     pub interval_ns: u64,
-    /// Facts of the whole machine.
+    /// Facts about the whole machine.
     #[schemars(title = "The machine")]
     pub host: Host,
-    /// Every online CPU (or those chosen by `-C`), ascending.
+    /// Every online CPU, or those chosen with `-C`, in ascending order.
     #[schemars(title = "CPUs")]
     pub cpus: Vec<Cpu>,
-    /// NICs, worst load first.
+    /// The NICs, highest load first.
     #[schemars(title = "NICs")]
     pub nics: Vec<Nic>,
-    /// What drivers cost, dearest first; `null` where the CPUs are not sampled or kernel symbols cannot be read, and for
-    /// a second or two after a kernel module came or went.
+    /// What the drivers cost, the most expensive first. `null` if the CPUs are not sampled or kernel symbols
+    /// cannot be read, and for a second or two after a kernel module was loaded or unloaded.
     #[schemars(title = "What the drivers cost")]
     #[serde(default)]
     pub drivers: Option<Vec<Driver>>,
-    /// Call stacks of network code by samples, most first; `null` without `--stacks`, or where `drivers` is.
+    /// Call stacks of network code, most samples first. `null` without `--stacks`, and whenever `drivers` is
+    /// `null`.
     #[schemars(title = "Call stacks of network code")]
     #[serde(default)]
     pub stacks: Option<Vec<SampledStack>>,
-    /// Device interrupts that fired, by irq and action.
+    /// Device interrupts that fired, one entry per interrupt line and action.
     #[schemars(title = "Device interrupts")]
     pub irqs: Vec<Irq>,
-    /// Network namespaces that could be entered, ascending by inode.
+    /// Network namespaces that nicmon could enter, in ascending order of their inodes.
     #[schemars(title = "Network namespaces")]
     #[serde(default)]
     pub netns: Vec<Netns>,
-    /// How the network is set up: in the first frame, after each change and every 60 s.
+    /// How the network is configured: in the first frame, after each change and every 60 s.
     #[schemars(title = "Network configuration")]
     #[serde(default)]
     pub topology: Option<Topology>,
@@ -81,16 +83,17 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// Whether it shows every CPU. Packets are of all of them: beside these no time of some CPUs may stand.
+    /// Whether the frame has every online CPU. Packets are always counted on all CPUs, so times of some CPUs
+    /// must not be compared with them.
     pub fn has_all_cpus(&self) -> bool {
         self.cpus.len() >= self.host.cpus_online as usize
     }
 }
 
-/// Facts of the whole machine.
+/// Facts about the whole machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Host {
-    /// Node name.
+    /// Node name of the machine.
     #[schemars(title = "Host name")]
     pub hostname: String,
     /// Kernel release.
@@ -99,50 +102,52 @@ pub struct Host {
     /// Number of online CPUs.
     #[schemars(title = "Online CPUs")]
     pub cpus_online: u32,
-    /// Who counts.
+    /// What counts softirqs and interrupts.
     #[schemars(title = "Where the counts come from")]
     #[serde(default)]
     pub source: Source,
-    /// Why it is not the kernel programs; `null` where it is, or where the kernel's counts were asked for.
+    /// Why the eBPF programs are not in use; `null` if they are, or if the kernel's own counts were asked
+    /// for.
     #[schemars(title = "Why the eBPF programs are not in use")]
     #[serde(default)]
     pub source_reason: Option<String>,
-    /// How this kernel accounts the time that `cpus[].stat` shows; `null` where its BTF cannot be read.
+    /// How the kernel accounts the CPU time in `cpus[].stat`; `null` if its BTF cannot be read.
     #[schemars(title = "How the kernel accounts CPU time")]
     pub accounting: Option<Accounting>,
-    /// True where the kernel is `PREEMPT_RT`: softirq times then include preemption.
+    /// True on a `PREEMPT_RT` kernel. Softirq times then include preemption.
     #[schemars(title = "PREEMPT_RT kernel")]
     pub preempt_rt: bool,
-    /// What samples are taken by; `null` where the CPUs are not sampled.
+    /// What triggers a sample; `null` if the CPUs are not sampled.
     #[schemars(title = "What triggers a sample")]
     #[serde(default)]
     pub sample_event: Option<SampleEvent>,
-    /// Why `drivers` is `null`, where the CPUs should be sampled.
+    /// Why `drivers` is `null` although the CPUs should be sampled.
     #[schemars(title = "Why driver costs are unknown")]
     #[serde(default)]
     pub drivers_reason: Option<String>,
-    /// The part of a report's interval in which `drivers` was `null`: the figures of drivers leave it out. Absent where
-    /// there is none, as in all frames but reports.
+    /// The part of a report's interval in which `drivers` was `null`. The driver figures leave it out. Absent
+    /// if there was none, and in every frame that is not a report.
     #[schemars(title = "Part of a report without driver costs")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drivers_gap: Option<Gap>,
-    /// How the CPUs were sampled; `null` where they were not.
+    /// How the CPUs were sampled; `null` if they were not.
     #[schemars(title = "How the CPUs were sampled")]
     #[serde(default)]
     pub sampling: Option<Sampling>,
-    /// Packets the kernel dropped, by reason, most first; `null` where the kernel names no reason (before 5.17).
+    /// Packets that the kernel dropped, by reason, most first; `null` if the kernel gives no reasons (before
+    /// 5.17).
     #[schemars(title = "Packets the kernel dropped, by reason")]
     pub drops: Option<Vec<DroppedPackets>>,
 }
 
-/// Who counts softirqs and interrupts.
+/// What counts softirqs and interrupts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
-    /// nicmon's kernel programs: counts and exact times.
+    /// nicmon's eBPF programs: counts and exact times.
     #[default]
     Bpf,
-    /// The kernel's own files: counts only, every time is `null`.
+    /// The kernel's own files: counts only; every time is `null`.
     Proc,
 }
 
@@ -150,11 +155,11 @@ pub enum Source {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Accounting {
-    /// Sampled once a tick: short softirqs are missed or overcounted.
+    /// Sampled once per tick: short softirqs are missed or counted too often.
     Tick,
-    /// `CONFIG_IRQ_TIME_ACCOUNTING`: hard and soft irq time measured at each switch.
+    /// `CONFIG_IRQ_TIME_ACCOUNTING`: hard and soft irq time is measured at each switch.
     IrqTime,
-    /// `CONFIG_VIRT_CPU_ACCOUNTING`: everything measured at each switch.
+    /// `CONFIG_VIRT_CPU_ACCOUNTING`: everything is measured at each switch.
     Virt,
 }
 
@@ -173,7 +178,7 @@ impl Accounting {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Drop")]
 pub struct DroppedPackets {
-    /// Name of the `skb_drop_reason`, as the kernel's BTF has it, without its prefix.
+    /// Name of the `skb_drop_reason` in the kernel's BTF, without its prefix.
     #[schemars(title = "Reason for the drop")]
     pub reason: String,
     /// Packets dropped for this reason.
@@ -187,7 +192,7 @@ pub struct DroppedPackets {
 /// A place in the kernel that dropped packets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DropLocation {
-    /// The function that dropped them, or `null` where kallsyms hides addresses.
+    /// The function that dropped them; `null` if kallsyms hides addresses.
     #[schemars(title = "Kernel function that dropped them")]
     pub symbol: Option<String>,
     /// Packets dropped there.
@@ -198,26 +203,28 @@ pub struct DropLocation {
 /// What nicmon itself cost in the interval.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OwnCost {
-    /// Time in nicmon's kernel programs, estimated as runs times the calibrated cost of one.
+    /// Time in nicmon's eBPF programs, estimated as the number of runs times the calibrated cost of one run.
     #[schemars(title = "Time in nicmon's eBPF programs, estimated")]
     pub bpf_est_ns: Option<u64>,
-    /// Runs of nicmon's kernel programs.
+    /// Runs of nicmon's eBPF programs.
     #[schemars(title = "Runs of nicmon's eBPF programs")]
     pub bpf_runs: Option<u64>,
-    /// CPU time of nicmon's process.
+    /// CPU time of the nicmon process.
     #[schemars(title = "CPU time of the nicmon process")]
     pub cpu_ns: u64,
-    /// Resident memory of its process, at the end of the interval.
+    /// Resident memory of the nicmon process at the end of the interval.
     #[schemars(title = "Memory of the nicmon process")]
     pub rss_bytes: u64,
-    /// Events that could not be counted: full map, unpaired event, recursion; `null` where no programs run.
+    /// Events that could not be counted, because a map was full, an event had no partner or a program
+    /// recursed; `null` if no eBPF programs run.
     #[schemars(title = "Events nicmon could not count")]
     pub lost: Option<u64>,
-    /// `bpf_est_ns` and `cpu_ns` in percent of one CPU; `null` where `bpf_est_ns` is.
+    /// `bpf_est_ns` and `cpu_ns` in percent of one CPU; `null` if `bpf_est_ns` is.
     #[schemars(title = "Overhead of nicmon, in percent of one CPU")]
     pub overhead_pct: Option<f64>,
-    /// The part of a report's interval in which `bpf_est_ns` was `null`: it is left out there, and `overhead_pct` takes
-    /// it to have been as in the rest. Absent where there is none, as in all frames but reports.
+    /// The part of a report's interval in which `bpf_est_ns` was `null`. The sum leaves it out, and
+    /// `overhead_pct` assumes the same rate as in the rest. Absent if there was none, and in every frame that
+    /// is not a report.
     #[schemars(title = "Part of a report without the cost of the eBPF programs")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bpf_gap_ns: Option<u64>,

@@ -8,7 +8,8 @@ use super::drivers::StageShare;
 /// One network interface, or the per-CPU backlog shown as one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Nic {
-    /// Name of the interface, lossy UTF-8; `(backlog)` is the per-CPU backlog (RPS, loopback, devices without NAPI).
+    /// Name of the interface (lossy UTF-8). `(backlog)` is the per-CPU backlog, which serves RPS, loopback
+    /// and devices without NAPI.
     #[schemars(title = "NIC")]
     pub name: String,
     /// Interface index; 0 for the backlog.
@@ -17,60 +18,63 @@ pub struct Nic {
     /// Inode of its network namespace; `null` for the backlog.
     #[schemars(title = "Network namespace")]
     pub netns: Option<u32>,
-    /// Driver as `ethtool -i` names it.
+    /// Name of the driver, as `ethtool -i` shows it.
     #[schemars(title = "Driver")]
     pub driver: Option<String>,
     /// Interface counters; `null` where its namespace cannot be entered.
     #[serde(flatten)]
     pub counters: NicCounters,
-    /// The part of a report's interval in which one of these counters was `null`, mostly the first of a new interface:
-    /// they leave it out. Absent where there is none, as in all frames but reports.
+    /// The part of a report's interval in which one of the interface counters was `null`, usually the first
+    /// interval of a new interface. The counters leave it out. Absent if there was none, and in every frame
+    /// that is not a report.
     #[schemars(title = "Part of a report without interface counters")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counters_gap_ns: Option<u64>,
-    /// Time of its polls: driver and stack up to the socket, never the driver's alone. Busy polls carry no time.
+    /// Time of its polls: the driver and the stack up to the socket, never the driver alone. Busy polls have
+    /// no time.
     #[schemars(title = "Time of its polls: driver and stack")]
     pub poll_ns: Option<u64>,
-    /// The part of `poll_ns` that comes from NAPI threads' schedstat, split over CPUs by work.
+    /// The part of `poll_ns` that comes from the schedstat of NAPI threads, split between CPUs by work.
     #[schemars(title = "Part of the poll time in NAPI threads, estimated")]
     pub threaded_est_ns: Option<u64>,
-    /// Time of its interrupt handlers, exact; `null` where they cannot be told: hardware in another namespace, USB
-    /// devices, several NICs of one device.
+    /// Time of its interrupt handlers, exact. `null` if its interrupts cannot be identified: hardware in
+    /// another namespace, USB devices, several NICs on one device.
     #[schemars(title = "Time of its interrupt handlers, exact")]
     pub hardirq_ns: Option<u64>,
     /// Time of its driver's code in its polls and elsewhere, outside hard irqs, estimated from samples.
     #[schemars(title = "Time of its driver's code, estimated")]
     #[serde(default)]
     pub driver_est_ns: Option<u64>,
-    /// True where a part of `driver_est_ns` was split by packets between NICs of one driver.
+    /// True if a part of `driver_est_ns` was split between NICs of one driver by their packets.
     #[schemars(title = "Driver time was split between NICs by packets")]
     #[serde(default)]
     pub driver_est_split: bool,
-    /// Time of its polls, in softirqs and in its own threads but not of busy ones, outside its driver's code, estimated
-    /// from samples.
+    /// Time of its polls outside its driver's code, estimated from samples. It covers polls in softirqs and
+    /// in its own threads, not busy polls.
     #[schemars(title = "Time of its polls outside the driver, estimated")]
     #[serde(default)]
     pub stack_est_ns: Option<u64>,
-    /// Where the time of its polls (but of busy ones) went, by samples, most first; `null` where `driver_est_ns` is, and in a
-    /// report of frames that were sampled at different rates.
+    /// Where its polls (except busy ones) spent their time, by samples, most first. `null` whenever
+    /// `driver_est_ns` is, and in a report of frames that were sampled at different rates.
     #[schemars(title = "Where its polls spent their time, by samples")]
     #[serde(default)]
     pub stages: Option<Vec<StageShare>>,
-    /// The part of a report's interval in which one of `driver_est_ns`, `stack_est_ns` and `stages` was `null`: they
-    /// leave it out. Absent where there is none, as in all frames but reports.
+    /// The part of a report's interval in which `driver_est_ns`, `stack_est_ns` or `stages` was `null`. All
+    /// three leave it out. Absent if there was none, and in every frame that is not a report.
     #[schemars(title = "Part of a report without these estimates")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sampled_gap_ns: Option<u64>,
-    /// What it cost by CPU; CPUs where nothing happened are absent. Where polls are not counted all are there, unknown.
+    /// What it cost on each CPU. CPUs on which nothing happened are absent; if polls are not counted, all
+    /// CPUs are present with unknown values.
     #[schemars(title = "Its cost on each CPU")]
     pub cpus: Vec<NicCpu>,
-    /// What it cost by NAPI and by who polled it; `null` where polls are not counted.
+    /// What it cost by NAPI and by who polled it; `null` if polls are not counted.
     #[schemars(title = "Its cost by NAPI")]
     pub napis: Option<Vec<Napi>>,
 }
 
 impl Nic {
-    /// Whether all its polls have a time: busy ones have none.
+    /// Whether all its polls have a time. Busy polls have none.
     pub fn is_timed(&self) -> bool {
         self.napis.iter().flatten().all(|napi| napi.mode != NapiMode::Busy)
     }
@@ -111,16 +115,16 @@ impl NicCounters {
 /// Drop counters of `rtnl_link_stats64`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NicDrops {
-    /// Received packets that were dropped for want of room or use in the host (`rx_dropped`).
+    /// Received packets that the host dropped because it had no room or no use for them (`rx_dropped`).
     #[schemars(title = "Received, then dropped by the host")]
     pub rx_dropped: u64,
-    /// Packets that the NIC dropped for want of buffers (`rx_missed_errors`).
+    /// Packets that the NIC dropped for lack of buffers (`rx_missed_errors`).
     #[schemars(title = "Dropped by the NIC for lack of buffers")]
     pub rx_missed: u64,
-    /// Packets lost to an overrun of the NIC's FIFO (`rx_fifo_errors`).
+    /// Packets lost because the NIC's FIFO overran (`rx_fifo_errors`).
     #[schemars(title = "Lost to a FIFO overrun in the NIC")]
     pub rx_fifo: u64,
-    /// Packets with a wrong checksum of the frame (`rx_crc_errors`).
+    /// Packets whose frame checksum was wrong (`rx_crc_errors`).
     #[schemars(title = "Received with a wrong frame checksum")]
     pub rx_crc: u64,
     /// Packets that no protocol wanted (`rx_nohandler`).
@@ -137,22 +141,23 @@ pub struct NicCpu {
     /// The kernel's number of the CPU.
     #[schemars(title = "CPU number")]
     pub cpu: u32,
-    /// Time of polls in `NET_RX` and in NAPI threads; `null` where there were only busy polls, whose time is unknown.
+    /// Time of polls in `NET_RX` and in NAPI threads; `null` if there were only busy polls, whose time is
+    /// unknown.
     #[schemars(title = "Time of its polls on this CPU")]
     pub poll_ns: Option<u64>,
-    /// Time of its interrupt handlers there, exact.
+    /// Time of its interrupt handlers on this CPU, exact.
     #[schemars(title = "Time of its interrupt handlers on this CPU, exact")]
     pub hardirq_ns: Option<u64>,
     /// Number of polls.
     #[schemars(title = "Polls")]
     pub polls: Option<u64>,
-    /// Sum of what the polls returned: packets only for drivers that return packets.
+    /// Sum of what the polls returned. This counts packets only if the driver returns packets.
     #[schemars(title = "Work that the polls returned")]
     pub work: Option<u64>,
-    /// Polls that returned their whole budget, and so were polled again.
+    /// Polls that returned their whole budget and so were polled again.
     #[schemars(title = "Polls that used their whole budget")]
     pub repolls: Option<u64>,
-    /// `poll_ns` and, as far as known, `hardirq_ns` in percent of the interval.
+    /// `poll_ns` and, if known, `hardirq_ns` in percent of the interval.
     #[schemars(title = "Load on this CPU")]
     pub load_pct: Option<f64>,
 }
@@ -160,13 +165,13 @@ pub struct NicCpu {
 /// One NAPI in one mode.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Napi {
-    /// The kernel's id; 0 is normal for NAPIs that only transmit.
+    /// The kernel's id of the NAPI. 0 is normal for a NAPI that only transmits.
     #[schemars(title = "NAPI id")]
     pub napi_id: u32,
     /// Symbol of the driver's poll function.
     #[schemars(title = "Poll function")]
     pub poll_fn: Option<String>,
-    /// Queue index where the kernel tells it.
+    /// Queue index, if the kernel reports it.
     #[schemars(title = "Queue")]
     pub queue: Option<u32>,
     /// What the NAPI serves.
@@ -175,7 +180,7 @@ pub struct Napi {
     /// Who polled the NAPI.
     #[schemars(title = "Who polls it")]
     pub mode: NapiMode,
-    /// Its polls by CPU; CPUs where nothing happened are absent.
+    /// Its polls on each CPU. CPUs on which nothing happened are absent.
     #[schemars(title = "Its polls on each CPU")]
     pub cpus: Vec<NapiCpu>,
 }
@@ -188,7 +193,7 @@ pub enum NapiKind {
     Rx,
     /// A transmit queue.
     Tx,
-    /// A queue of both.
+    /// A queue in both directions.
     Combined,
     /// The per-CPU backlog.
     Backlog,
@@ -198,13 +203,13 @@ pub enum NapiKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NapiMode {
-    /// `NET_RX` softirq; time exact.
+    /// The `NET_RX` softirq; the time is exact.
     Softirq,
-    /// Its own kernel thread; time from the thread's schedstat, split over CPUs by work.
+    /// Its own kernel thread; the time comes from the thread's schedstat, split between CPUs by work.
     Threaded,
-    /// A task that busy-polls its socket; time unknown.
+    /// A task that busy-polls its socket; the time is unknown.
     Busy,
-    /// The per-CPU backlog in `NET_RX`; time exact.
+    /// The per-CPU backlog in `NET_RX`; the time is exact.
     Backlog,
 }
 
@@ -214,16 +219,16 @@ pub struct NapiCpu {
     /// The kernel's number of the CPU.
     #[schemars(title = "CPU number")]
     pub cpu: u32,
-    /// Time of polls; `null` when busy-polled.
+    /// Time of the polls; `null` for busy polls.
     #[schemars(title = "Time of its polls on this CPU")]
     pub poll_ns: Option<u64>,
     /// Number of polls.
     #[schemars(title = "Polls")]
     pub polls: u64,
-    /// Sum of what the polls returned: packets only for drivers that return packets.
+    /// Sum of what the polls returned. This counts packets only if the driver returns packets.
     #[schemars(title = "Work that the polls returned")]
     pub work: u64,
-    /// Polls that returned their whole budget, and so were polled again.
+    /// Polls that returned their whole budget and so were polled again.
     #[schemars(title = "Polls that used their whole budget")]
     pub repolls: u64,
 }

@@ -1,4 +1,4 @@
-//! The stages of a packet's way through the kernel, as samples are sorted by.
+//! The stages of a packet's way through the kernel, into which samples are sorted.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 pub enum Stage {
     /// The NIC's own driver.
     Driver,
-    /// Memory of packets: socket buffers, slab and page allocator, page pool.
+    /// Memory for packets: socket buffers, slab and page allocator, page pool.
     Alloc,
-    /// BPF programs, their maps and helpers: XDP, tc, socket filters.
+    /// BPF programs with their maps and helpers: XDP, tc, socket filters.
     Bpf,
-    /// Merging packets on receive (GRO).
+    /// Merging of received packets (GRO).
     Gro,
-    /// Packet sockets: tcpdump and others that look at every packet.
+    /// Packet sockets: tcpdump and other programs that see every packet.
     Tap,
     /// Netfilter: iptables, nftables, NAT, IPVS.
     Netfilter,
@@ -29,7 +29,7 @@ pub enum Stage {
     Tcp,
     /// UDP.
     Udp,
-    /// What is none of these.
+    /// Everything else.
     Other,
 }
 

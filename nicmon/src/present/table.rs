@@ -36,7 +36,8 @@ impl Column {
         Self { head, side: Side::Right, least: 0, most: usize::MAX }
     }
 
-    /// As wide as this whatever is in it, so that tables which follow each other look alike. Words are shortened to it.
+    /// As wide as this whatever is in it, so that tables which follow each other look alike. Words are
+    /// shortened to it.
     pub(crate) const fn wide(mut self, width: usize) -> Self {
         self.least = width;
         if matches!(self.side, Side::Left) {

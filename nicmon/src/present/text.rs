@@ -11,11 +11,12 @@ const NO_ROOM: char = '#';
 /// Prefixes of a thousand's powers.
 const PREFIXES: [&str; 7] = ["", "k", "M", "G", "T", "P", "E"];
 
-/// Text that can neither harm a terminal nor shift a column: each character that is not plainly visible becomes U+FFFD.
+/// Text that can neither harm a terminal nor shift a column: each character that is not plainly visible
+/// becomes U+FFFD.
 ///
-/// These are control characters (C0, C1, DEL), which a terminal obeys; line and paragraph separators; marks that change
-/// the direction of writing, which make a text read as another; and characters without a width. Names of interfaces may
-/// hold them (`dev_valid_name`, net/core/dev.c), and a recording may hold anything.
+/// These are control characters (C0, C1, DEL), which a terminal obeys; line and paragraph separators; marks
+/// that change the direction of writing, which make a text read as another; and characters without a width.
+/// Names of interfaces may hold them (`dev_valid_name`, net/core/dev.c), and a recording may hold anything.
 pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|c| if is_unsafe(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
@@ -27,7 +28,8 @@ pub(crate) fn printable_lines(text: &str) -> String {
 
 fn is_unsafe(c: char) -> bool {
     let is_separator = matches!(c, '\u{2028}' | '\u{2029}');
-    // Widths come from a table that a later version of its crate may change: what must not pass is listed as well.
+    // Widths come from a table that a later version of its crate may change: what must not pass is listed as
+    // well.
     let changes_direction = matches!(
         c,
         '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
@@ -54,8 +56,8 @@ pub(crate) fn plain(value: Option<impl Display>) -> String {
     known(value, |value| value.to_string())
 }
 
-/// A percentage in at most `width` characters, with at most two decimals. `0` is a zero; `0.00` is less than can be
-/// shown.
+/// A percentage in at most `width` characters, with at most two decimals. `0` is a zero; `0.00` is less than
+/// can be shown.
 pub(crate) fn pct(value: f64, width: usize) -> String {
     if value <= 0.0 {
         return "0".to_owned();
@@ -69,8 +71,8 @@ pub(crate) fn share(ns: Option<u64>, of_ns: u64, width: usize) -> String {
     known(ns, |ns| pct(pct_of(ns, of_ns), width))
 }
 
-/// A count or a rate in at most `width` characters: as many significant digits as leave room for a decimal point and a
-/// prefix (k, M, G, ...). A narrower column shows fewer digits, never a part of the number.
+/// A count or a rate in at most `width` characters: as many significant digits as leave room for a decimal
+/// point and a prefix (k, M, G, ...). A narrower column shows fewer digits, never a part of the number.
 pub(crate) fn scaled(value: f64, width: usize) -> String {
     if value <= 0.0 {
         return "0".to_owned();
@@ -121,18 +123,19 @@ fn stays_below_1000(value: f64, digits: usize) -> bool {
     value < 1000.0 - 0.5 * 10_f64.powi(-decimals)
 }
 
-/// So many significant digits, at least those before the point; a whole number without a prefix has no decimals.
+/// So many significant digits, at least those before the point; a whole number without a prefix has no
+/// decimals.
 fn significant(value: f64, digits: usize, prefix: &str) -> String {
     let is_whole = prefix.is_empty() && value.fract() == 0.0;
     let most = if is_whole { 0 } else { digits - 1 };
+    let mut texts = (0..=most).rev().map(|decimals| (decimals, format!("{value:.decimals$}")));
     let fits = |(decimals, text): &(usize, String)| text.len() - usize::from(*decimals > 0) <= digits;
-    let texts = (0..=most).rev().map(|decimals| (decimals, format!("{value:.decimals$}")));
-    let text = texts.clone().find(fits).or_else(|| texts.last()).map(|(_, text)| text);
-    text.unwrap_or_default() + prefix
+    let text = texts.find(fits).map_or_else(|| format!("{value:.0}"), |(_, text)| text);
+    text + prefix
 }
 
-/// A number in at most `width` characters, whole as long as that fits: of times in ns, a unit within a unit would have
-/// to be read twice.
+/// A number in at most `width` characters, whole as long as that fits: of times in ns, a unit within a unit
+/// would have to be read twice.
 pub(crate) fn whole(value: f64, width: usize) -> String {
     let text = format!("{:.0}", value.max(0.0));
     if text.len() <= width { text } else { scaled(value, width) }

@@ -1,4 +1,4 @@
-//! The drivers' functions that took the most samples, by process.
+//! The driver functions with the most samples, by process.
 
 use std::fmt::Write as _;
 
@@ -8,13 +8,13 @@ use crate::{
     frame::{Frame, Share},
 };
 
-/// Functions that are shown of a driver.
+/// Number of functions shown for each driver.
 const SHOWN: usize = 15;
 /// Fields, and units that their titles leave out.
 const COLUMNS: [(&str, &str); 5] =
     [("symbol", ""), ("comm", ""), ("context", ""), ("samples", ""), ("share_pct", ", % [95 % interval]")];
 
-/// Nothing where there are none. `whole` is the recording as one frame.
+/// Empty if there are none. `whole` is the recording as one frame.
 pub(super) fn section(whole: &Frame) -> String {
     let mut html = String::new();
     for driver in whole.drivers.iter().flatten().filter(|driver| !driver.functions.is_empty()) {
@@ -42,7 +42,8 @@ pub(super) fn section(whole: &Frame) -> String {
     if html.is_empty() {
         return html;
     }
-    let head = "<h2>Functions of drivers</h2>\n<p>By samples, of the functions that each frame lists. Those in hard irq \
-                are in no cost: handlers are timed.</p>\n";
+    let head = "<h2>Functions of drivers</h2>\n<p>By samples, among the functions that the frames list. \
+     Samples in \
+                hardirq context are in no cost, because interrupt handlers are timed exactly.</p>\n";
     format!("{head}{html}")
 }

@@ -1,12 +1,12 @@
-//! Text that goes into the page.
+//! Text for the page.
 
 use crate::{
     frame::title,
     present::text::{interval, known, printable},
 };
 
-/// Text between tags or in a quoted attribute, printable and without markup. What XML 1.0 does not allow either becomes
-/// U+FFFD.
+/// Text for use between tags or in a quoted attribute: printable, without markup, and without the characters
+/// that XML 1.0 forbids.
 pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in printable(text).chars() {
@@ -28,7 +28,7 @@ pub(super) fn head(path: &str, unit: &str) -> String {
     format!("<th>{}{unit}</th>", escape(title(path).unwrap_or_default()))
 }
 
-/// A number with as many decimals as help, or `?`.
+/// A number with as many decimals as are useful, or `?`.
 pub(super) fn number(value: Option<f64>) -> String {
     known(value, |value| match value {
         0.0 => "0".to_owned(),

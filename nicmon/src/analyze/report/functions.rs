@@ -1,7 +1,7 @@
-//! Functions of drivers by process, as perf tells them.
+//! Functions of drivers by process, as perf reports them.
 
 use super::{
-    Report,
+    recording::Report,
     text::{name, pct, rows, wrapped},
 };
 use crate::{
@@ -28,7 +28,7 @@ pub(super) fn section(report: &Report<'_>) -> String {
     if tables.is_empty() {
         return tables;
     }
-    let title = "Functions of drivers, estimated: share of the busy samples with its 95 % interval";
+    let title = "Functions of drivers: share of the busy samples, estimated, with its 95 % interval";
     format!("{}{tables}", wrapped(title))
 }
 
@@ -50,12 +50,12 @@ fn one(report: &Report<'_>, driver: &Driver) -> String {
     if text.is_empty() {
         return text;
     }
-    // Interrupt handlers are in the list, but not in the driver's samples.
+    // Interrupt handlers are in the list, but their samples are not among the driver's.
     let listed = driver.functions.iter().filter(|function| function.context != Context::Hardirq);
     let listed = listed.fold(0_u64, |sum, function| sum.saturating_add(function.samples));
     let rest = match driver.samples.unwrap_or(0).saturating_sub(listed) {
         0 => String::new(),
-        rest => format!("  and {} in functions that no frame lists\n", plural(rest, "sample")),
+        rest => format!("  and {} in functions that the frames do not list\n", plural(rest, "sample")),
     };
     format!("{}:\n{text}{rest}", name(&driver.driver))
 }

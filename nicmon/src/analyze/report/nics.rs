@@ -1,7 +1,7 @@
-//! What went through each NIC, and what its polls and interrupts took.
+//! The traffic of each NIC, and what its polls and interrupts cost.
 
 use super::{
-    Report,
+    recording::Report,
     text::{name, names, ns, pct, rate, rows, share, wrapped},
 };
 use crate::{
@@ -52,15 +52,16 @@ pub(super) fn section(report: &Report<'_>) -> String {
     if !frame.has_all_cpus() {
         let shown = plural(frame.cpus.len() as u64, "CPU");
         notes.push_str(&wrapped(&format!(
-            "Times are of {shown} of {}, packets of all: what a packet cost is unknown",
+            "Times cover {shown} of {}, packets all of them: the cost per packet is unknown",
             frame.host.cpus_online
         )));
     }
     [
-        wrapped("NICs: rates, and packets dropped in all"),
+        wrapped("NICs: rates, and the number of packets dropped"),
         rows(&rates, report),
         wrapped(
-            "Their polls (driver and stack) and interrupts, exact: percent of one CPU, for each packet, for 10^9 bytes",
+            "Polls (driver and stack) and interrupts, exact: percent of one CPU, ns per packet, CPU \
+             seconds per GB (10^9 bytes)",
         ),
         rows(&costs, report),
         notes,
@@ -69,7 +70,7 @@ pub(super) fn section(report: &Report<'_>) -> String {
     .concat()
 }
 
-/// The part of the interval that knows a NIC's counters.
+/// How long a NIC's counters were known.
 fn known_ns(frame: &Frame, nic: &Nic) -> u64 {
     frame.interval_ns.saturating_sub(nic.counters_gap_ns.unwrap_or(0))
 }
@@ -87,25 +88,25 @@ fn rates_row(frame: &Frame, nic: &Nic) -> [String; 7] {
     ]
 }
 
-/// Where the figures of a NIC are not what they seem.
+/// What a reader of a NIC's figures must know.
 fn caveats(frame: &Frame, nic: &Nic) -> Vec<String> {
     let (known_ns, all_ns) = (known_ns(frame, nic), frame.interval_ns);
     let mut caveats = Vec::new();
     if known_ns < all_ns && nic.counters.rx_packets.is_some() {
         caveats.push(format!(
-            "rates are of the {} of {} s that knew its counters; what a packet cost is unknown",
+            "its counters were known for {} of {} s; the rates cover that time, and the cost per packet \
+             is unknown",
             seconds(known_ns),
             seconds(all_ns)
         ));
     }
     if !nic.is_timed() {
-        caveats.push(
-            "some polls are of tasks (busy), which have no time; what a packet cost is unknown".to_owned(),
-        );
+        caveats
+            .push("some polls are busy polls, which have no time; the cost per packet is unknown".to_owned());
     }
     if nic.threaded_est_ns.is_some_and(|ns| ns > 0) {
         caveats.push(format!(
-            "{} % of POLL% ran in NAPI threads, which CPU time of threads estimates",
+            "{} % of POLL% ran in NAPI threads and is estimated from their CPU time",
             share(nic.threaded_est_ns, nic.poll_ns.unwrap_or(0))
         ));
     }
@@ -115,7 +116,7 @@ fn caveats(frame: &Frame, nic: &Nic) -> Vec<String> {
 fn costs_row(frame: &Frame, nic: &Nic) -> [String; 6] {
     let interval_ns = frame.interval_ns;
     let cost_ns = nic.poll_ns.zip(nic.hardirq_ns).map(|(poll, irq)| poll.saturating_add(irq));
-    // Cost and packets must be of the same time, CPUs and polls.
+    // Cost and packets must cover the same time, CPUs and polls.
     let belong = nic.counters_gap_ns.is_none() && nic.is_timed() && frame.has_all_cpus();
     let per =
         |count: Option<u64>| cost_ns.zip(count.filter(|_| belong)).and_then(|(ns, count)| ns_per(ns, count));

@@ -1,9 +1,9 @@
-//! Where the time of polls went.
+//! Where polls spent their time.
 
 use std::fmt::Write as _;
 
 use super::{
-    Report,
+    recording::Report,
     text::{name, pct, rows, wrapped},
 };
 use crate::{
@@ -21,7 +21,7 @@ const COLUMNS: [Column; 4] = [
     Column::figures("95 % interval"),
 ];
 
-/// Functions outside the stages that are named.
+/// Number of functions named that belong to no stage.
 const OTHERS: usize = 5;
 
 pub(super) fn section(report: &Report<'_>) -> String {
@@ -40,11 +40,7 @@ pub(super) fn section(report: &Report<'_>) -> String {
         }
         let gap = nic.sampled_gap_ns.map(|ns| {
             let all_ns = report.frame.interval_ns;
-            format!(
-                " (of the {} of {} s that could be told)",
-                seconds(all_ns.saturating_sub(ns)),
-                seconds(all_ns)
-            )
+            format!(" (known for {} of {} s)", seconds(all_ns.saturating_sub(ns)), seconds(all_ns))
         });
         let table = rows(&table, report) + &others(nic, report.top);
         // Writing to a String cannot fail.
@@ -55,11 +51,11 @@ pub(super) fn section(report: &Report<'_>) -> String {
     }
     format!(
         "{}{tables}",
-        wrapped("Stages of the stack in the polls of each NIC, estimated: share of its samples")
+        wrapped("Stages of the network stack in the polls of each NIC: share of its samples, estimated")
     )
 }
 
-/// What is in no stage.
+/// Functions that belong to no stage.
 fn others(nic: &Nic, top: usize) -> String {
     let stages = || nic.stages.iter().flatten();
     let all = stages().fold(0_u64, |sum, share| sum.saturating_add(share.samples));
@@ -74,6 +70,6 @@ fn others(nic: &Nic, top: usize) -> String {
     if functions.is_empty() {
         String::new()
     } else {
-        wrapped(&format!("  of other: {}", functions.join(", ")))
+        wrapped(&format!("  in other: {}", functions.join(", ")))
     }
 }

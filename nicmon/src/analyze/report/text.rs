@@ -1,6 +1,6 @@
-//! What only a report says in words.
+//! Forms of figures, names and sentences that only a report has.
 
-use super::Report;
+use super::recording::Report;
 use crate::frame::per_s;
 use crate::present::{
     table::{Table, WIDTH},
@@ -40,14 +40,14 @@ pub(super) fn name(name: &str) -> String {
     shortened(&printable(name), NAME)
 }
 
-/// The first names of them, at most so many.
+/// At most `top` of these names.
 pub(super) fn names<'a>(all: impl ExactSizeIterator<Item = &'a str>, top: usize) -> String {
     let more = if all.len() > top { " ..." } else { "" };
     let first: Vec<String> = all.take(top).map(name).collect();
     format!("{}{more}", first.join(", "))
 }
 
-/// The rows of a table that a report shows, and how many it leaves out; nothing without rows.
+/// The rows of a table that fit the report, and how many are left out. Empty without rows.
 pub(super) fn rows<const N: usize>(table: &Table<N>, report: &Report<'_>) -> String {
     match table.len() {
         0 => String::new(),
@@ -56,7 +56,7 @@ pub(super) fn rows<const N: usize>(table: &Table<N>, report: &Report<'_>) -> Str
     }
 }
 
-/// A sentence in lines of 80 columns, those after the first indented by two.
+/// A sentence in lines of 80 columns; lines after the first are indented by two.
 pub(super) fn wrapped(text: &str) -> String {
     let mut lines = String::new();
     let mut column = 0;

@@ -14,7 +14,7 @@ use crate::{
     stream::Reader,
 };
 
-/// A claim of `--fail-if` holds.
+/// Exit code if a claim of `--fail-if` holds.
 const CLAIM_HOLDS: u8 = 3;
 
 pub(super) fn run(args: &Compare) -> Result<ExitCode, Failure> {
@@ -49,7 +49,7 @@ pub(super) fn run(args: &Compare) -> Result<ExitCode, Failure> {
     }
 }
 
-/// All frames of a file, each forgotten but for what comparing needs.
+/// Reads a recording; of each frame, only what comparing needs is kept.
 fn read(path: &Path) -> Result<Recording, Failure> {
     let name = if path.as_os_str() == "-" { "standard input".into() } else { path.to_string_lossy() };
     let mut recording = Recording::new(name.into_owned());

@@ -1,4 +1,4 @@
-//! A comparison as text, at most 80 columns wide but for names and sentences.
+//! A comparison as text. Tables are at most 80 columns wide; names and sentences may be longer.
 
 use std::fmt::Write as _;
 
@@ -10,7 +10,7 @@ use crate::{
     },
 };
 
-/// With fewer frames an interval is unsure itself.
+/// With fewer frames, the interval itself is uncertain.
 const FEW_FRAMES: u64 = 20;
 
 const COLUMNS: [Column; 6] = [
@@ -39,9 +39,12 @@ pub(super) fn render(comparison: &Comparison, is_one: bool) -> String {
     }
     text.push('\n');
     if !comparison.left_out.is_empty() {
-        line(&mut text, &format!("Not compared (--driver A=B does): {}", comparison.left_out.join(", ")));
+        line(&mut text, &format!("Not compared (use --driver A=B): {}", comparison.left_out.join(", ")));
     }
-    text.push_str("est.: of exact interrupt time and samples; polls of NAPI threads. exact: measured.\nPolls are driver and stack.\n");
+    text.push_str(
+        "est.: rests on samples or on times of NAPI threads. exact: measured.\n\
+         Polls include the driver and the stack.\n",
+    );
     text.push_str(&between_runs(comparison));
     text
 }
@@ -74,14 +77,14 @@ fn table(text: &mut String, pair: &Pair) {
     let fewest =
         pair.figures.iter().filter(|compared| compared.ratio_ci.is_some()).filter_map(|one| one.frames).min();
     if let Some(frames) = fewest.filter(|frames| *frames < FEW_FRAMES) {
-        line(text, &format!("Only {frames} frames with traffic: the intervals themselves are unsure."));
+        line(text, &format!("Only {frames} frames with traffic: the intervals themselves are uncertain."));
     }
     for sentence in pair.summary.split("; ") {
         line(text, &format!("=> {sentence}"));
     }
 }
 
-/// Why there are question marks, each reason once, with the figures that it is of.
+/// The reasons for question marks, each once, with the figures that it applies to.
 fn reasons(figures: &[Compared]) -> Vec<(String, &str)> {
     let mut reasons: Vec<(String, &str)> = Vec::new();
     for compared in figures {
@@ -101,12 +104,12 @@ fn between_runs(comparison: &Comparison) -> String {
     let mut intervals =
         drivers.iter().flat_map(|pair| &pair.figures).filter(|one| one.ratio_ci.is_some()).peekable();
     if intervals.peek().is_some() && intervals.all(|one| one.is_of_recordings) {
-        return "Intervals are of how the recordings on each side differ.\n".to_owned();
+        return "Intervals reflect how much the recordings on each side differ.\n".to_owned();
     }
     format!(
-        "Intervals are of how frames differ, and allow for recordings of the same work\n\
-         that differ by {run_to_run_pct} % (--run-to-run). Three or more recordings on each side, joined\n\
-         with cat, tell it themselves.\n"
+        "Intervals reflect how much frames differ, and assume that recordings of the same\n\
+         work differ by {run_to_run_pct} % (--run-to-run). To measure that instead, join three or more\n\
+         recordings on each side with cat.\n"
     )
 }
 
@@ -114,14 +117,14 @@ fn label(figure: Figure) -> &'static str {
     match figure {
         Figure::CostPerGb => "CPU per GB, s",
         Figure::CostPerPacket => "CPU per packet, ns",
-        Figure::BusyShare => "of the busy samples, %",
-        Figure::Cost => "of one CPU, %",
+        Figure::BusyShare => "share of busy samples, %",
+        Figure::Cost => "CPU time, % of one CPU",
         Figure::PollNsPerPacket => "polls per packet, ns",
         Figure::IrqNsPerPacket => "interrupts per packet, ns",
     }
 }
 
-/// Names come from elsewhere: a terminal must not obey them.
+/// Adds a line. Names come from recordings, and a terminal must not obey them.
 fn line(text: &mut String, line: &str) {
     text.push_str(&printable(line.trim_end()));
     text.push('\n');

@@ -1,4 +1,4 @@
-//! `nicmon topology`: how the network is set up. Needs neither root nor kernel programs.
+//! `nicmon topology`: how the network is configured. It needs neither root nor eBPF programs.
 
 mod nic;
 mod text;
@@ -100,7 +100,7 @@ fn packet_types(text: &mut String, types: Option<&[PacketType]>) {
     let taps = types.map(|types| {
         let shown = |tap: &PacketType| {
             let device = tap.device.as_deref().unwrap_or("every device");
-            format!("{} on {device} by {}", tap.protocol, tap.function)
+            format!("{} on {device} to {}", tap.protocol, tap.function)
         };
         types.iter().filter(|of| of.tap).map(shown).collect::<Vec<_>>()
     });

@@ -1,4 +1,4 @@
-//! A NIC as text.
+//! One NIC as text.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ const QUEUES: [Column; 8] = [
     Column::words("XPS"),
 ];
 
-/// Below those of the queues.
+/// Aligned with the columns of the queues.
 const OTHER_IRQS: [Column; 4] = [
     Column::figures("IRQ").at_least(21),
     Column::words("AFFINITY").at_least(11),
@@ -33,7 +33,7 @@ const OTHER_IRQS: [Column; 4] = [
     Column::words("OF NO QUEUE"),
 ];
 
-/// All of a NIC; what its driver does not have, or does not tell, is left out.
+/// Everything about a NIC. What its driver does not have or does not report is left out.
 pub(super) fn render(text: &mut String, nic: &Nic) {
     text.push_str(&printable(&nic.name));
     text.push('\n');
@@ -69,7 +69,7 @@ fn link(nic: &Nic) -> Vec<String> {
     let mut items = vec![if nic.up { "up" } else { "down" }.to_owned()];
     items.extend(nic.speed_mbps.map(|speed| format!("{speed} Mbit/s")));
     items.extend(nic.mtu_bytes.map(|mtu| format!("MTU {mtu}")));
-    items.extend(nic.tx_queue_len.map(|length| format!("tx queue of {length}")));
+    items.extend(nic.tx_queue_len.map(|length| format!("tx queue length {length}")));
     items.push(format!("index {} in netns {}", nic.ifindex, nic.netns));
     items.extend(nic.master.as_deref().map(|master| format!("master {master}")));
     items.extend(nic.upper.iter().flatten().map(|upper| format!("below {upper}")));
@@ -86,7 +86,7 @@ fn xdp(xdp: &Xdp) -> String {
     format!("{mode} (program {})", plain(xdp.prog_id))
 }
 
-/// `rx 4 of 8`, for what there is.
+/// `rx 4 of 8`, for those that exist.
 fn of_most(values: &[(&str, Option<u32>, Option<u32>)]) -> Vec<String> {
     let known = values.iter().filter_map(|(name, value, most)| Some((name, (*value)?, most)));
     known
@@ -135,7 +135,7 @@ fn rss(rss: &Rss) -> Vec<String> {
             *buckets.entry(*queue).or_default() += 1;
         }
         let shares: Vec<String> = buckets.iter().map(|(queue, count)| format!("{queue}:{count}")).collect();
-        // One item a share, so that lines can end between them.
+        // One item per share, so lines can be broken between them.
         items.push(format!("table of {} (queue:buckets)", table.len()));
         items.extend(shares);
     }
@@ -194,7 +194,7 @@ fn coalesce(coalesce: Coalesce) -> Vec<String> {
     items
 }
 
-/// Those that are on; a star stands for fixed.
+/// The offloads that are on; a star marks those that cannot be changed.
 fn offloads(offloads: &BTreeMap<String, Offload>) -> Vec<String> {
     let on = offloads.iter().filter(|(_, offload)| offload.on);
     on.map(|(name, offload)| format!("{name}{}", if offload.fixed { "*" } else { "" })).collect()
@@ -241,7 +241,7 @@ fn queue_row(queue: &Queue, irqs: Option<&[Irq]>) -> [String; 8] {
     [name, plain(queue.napi_id), irq, affinity, effective, rps, rfs, xps]
 }
 
-/// Interrupts that no queue has.
+/// Interrupts that belong to no queue.
 fn other_irqs(nic: &Nic) -> String {
     let has_queue = |irq: &&Irq| nic.queues.iter().any(|queue| queue.irq == Some(irq.irq));
     let mut table = Table::new(OTHER_IRQS).indented(2);
@@ -329,7 +329,7 @@ eth\u{fffd}0
     }
 
     #[test]
-    fn one_of_which_little_is_known() {
+    fn little_is_known() {
         let text = of(&Nic { name: "x".into(), ..Nic::default() });
         assert_eq!(text, "x\n  driver    no driver\n  link      down, index 0 in netns 0\n");
     }

@@ -1,4 +1,4 @@
-//! Pieces of text of at most 80 columns.
+//! Pieces of text, at most 80 columns wide.
 
 use crate::{
     frame::cpu_list,
@@ -8,7 +8,7 @@ use crate::{
     },
 };
 
-/// Where the items of a paragraph begin.
+/// Column in which the items of a paragraph start.
 const INDENT: usize = 12;
 
 /// `yes`, `no` or `?`.
@@ -20,12 +20,13 @@ pub(super) fn yes_no(value: Option<bool>) -> &'static str {
     }
 }
 
-/// A list of CPUs, `-` where it is empty, or `?`.
+/// A list of CPUs, `-` if it is empty, or `?`.
 pub(super) fn list(cpus: Option<&[u32]>) -> String {
     known(cpus, |cpus| if cpus.is_empty() { "-".to_owned() } else { cpu_list(cpus) })
 }
 
-/// Items with commas between them, in lines of 80 columns, under a title. All are printable, whatever was in them.
+/// Adds a title and its items, separated by commas, in lines of at most 80 columns. All items are made
+/// printable.
 pub(super) fn paragraph(text: &mut String, title: &str, items: &[String]) {
     let mut line = format!("  {title:<width$}", width = INDENT - 2);
     let mut is_first = true;

@@ -7,12 +7,12 @@ use crate::frame::{
     Companion, Context, Driver, Gap, Host, Origin, SampledFunction, Share, cost_ns, ns_per, pct_of,
 };
 
-/// All drivers that were there.
+/// All drivers that appeared.
 #[derive(Debug, Default)]
 pub(super) struct Drivers {
-    /// Whether a frame knew any.
+    /// Whether any frame knew drivers.
     are_known: bool,
-    /// What the frames that knew none are together.
+    /// The sum of the frames that did not know drivers.
     gap: Gap,
     sums: BTreeMap<String, DriverSum>,
 }
@@ -22,14 +22,14 @@ pub(super) struct Drivers {
 struct DriverSum {
     origin: Option<Origin>,
     unknown: Option<String>,
-    /// Frames in which its code was known; `None` before the first.
+    /// The frames in which its code was known; `None` before the first.
     known: Option<Sums>,
     /// The other frames.
     others: Sums,
     gap: Gap,
 }
 
-/// What adds up.
+/// The values that are added up.
 #[derive(Debug)]
 struct Sums {
     samples: u64,
@@ -40,7 +40,7 @@ struct Sums {
     functions: HashMap<(String, Context, String), u64>,
 }
 
-/// Packets and bytes, and the cost of these.
+/// Packets and bytes, and what they cost.
 #[derive(Debug, Clone, Copy)]
 struct Counted {
     packets: u64,
@@ -63,7 +63,8 @@ impl Drivers {
         }
     }
 
-    /// The drivers, dearest first, and the time in which none was known. Shares are there if all samples are alike.
+    /// The drivers, the most expensive first, and the time in which none was known. There are shares only if
+    /// all samples were taken at the same rate.
     pub(super) fn drivers(
         &self,
         interval_ns: u64,
@@ -95,7 +96,7 @@ impl DriverSum {
         }
     }
 
-    /// `time` is when drivers were known at all.
+    /// `time` is the part of the interval in which drivers were known at all.
     fn driver(&self, name: &str, whole: Gap, time: Gap, are_alike: bool) -> Driver {
         let Self { origin, unknown, known, others, gap } = self;
         let is_known = known.is_some();

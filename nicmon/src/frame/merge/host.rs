@@ -11,7 +11,7 @@ use crate::frame::{DropLocation, DroppedPackets, Host, SampleEvent, Sampling};
 /// The host's facts and sums.
 #[derive(Debug, Default)]
 pub(super) struct HostSum {
-    /// The last frame's, without what stands below.
+    /// From the last frame, without what is below.
     facts: Option<Host>,
     drivers_reason: Option<String>,
     sample_event: Option<SampleEvent>,
@@ -65,7 +65,7 @@ impl HostSum {
         });
     }
 
-    /// Without the gap of the drivers.
+    /// The host without `drivers_gap`.
     pub(super) fn host(&self) -> Option<Host> {
         Some(Host {
             sample_event: self.sample_event,
@@ -76,7 +76,7 @@ impl HostSum {
         })
     }
 
-    /// Busy samples that shares are of.
+    /// The busy samples that shares are shares of.
     pub(super) fn busy(&self) -> u64 {
         self.sampling.map_or(0, |sampling| sampling.busy)
     }

@@ -97,7 +97,7 @@ fn a_figure_of_any_width_has_the_right_magnitude() {
             // From five columns on three digits are right.
             let text = scaled(value, width);
             let is_off = |shown: f64| (shown - value).abs() > value * 0.005_01;
-            let is_wrong = width >= 5 && value >= 1.0 && read(&text).is_some_and(is_off);
+            let is_wrong = width >= 5 && (1.0..1e20).contains(&value) && read(&text).is_some_and(is_off);
             assert!(!is_wrong, "{value} in {width}: {text}");
         }
     }

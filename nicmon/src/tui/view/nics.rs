@@ -1,4 +1,4 @@
-//! The NICs: load, rates, drops.
+//! The table of NICs: load, rates, drops.
 
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
@@ -13,16 +13,16 @@ use crate::{
     },
 };
 
-/// `IFNAMSIZ` less its final 0 byte.
+/// `IFNAMSIZ` without the final NUL byte.
 pub(super) const NAME_WIDTH: u16 = 15;
-/// What a driver's name takes; longer ones are cut.
+/// Width of a driver's name; longer names are cut.
 const DRIVER_WIDTH: u16 = 9;
 
 /// A column of figures.
 struct Column {
     head: &'static str,
     width: u16,
-    /// Of two columns that do not fit both, the one with the lower rank stays.
+    /// If not all columns fit, those with the lowest ranks stay.
     rank: u8,
     cell: fn(&State, &Frame, &Nic) -> (String, Style),
 }
@@ -38,13 +38,13 @@ const COLUMNS: [Column; 8] = [
     Column { head: "ns/PKT", width: 7, rank: 7, cell: |_, frame, nic| per_packet(frame, nic) },
 ];
 
-/// Draws the rows that fit, the figures that fit in each.
+/// Draws the rows and columns that fit.
 pub(super) fn render(state: &State, frame: &Frame, nics: &[&Nic], area: Rect, buffer: &mut Buffer) {
     if area.is_empty() {
         return;
     }
     let figures: u16 = COLUMNS.iter().map(|column| column.width).sum();
-    // The load is worth more than the end of a name.
+    // The load is more important than the end of a name.
     let name_width = NAME_WIDTH.min(area.width.saturating_sub(COLUMNS[0].width).max(4));
     let has_driver = area.width > NAME_WIDTH + figures + DRIVER_WIDTH;
     let driver_width = if has_driver { DRIVER_WIDTH + 1 } else { 0 };
@@ -81,7 +81,7 @@ pub(super) fn render(state: &State, frame: &Frame, nics: &[&Nic], area: Rect, bu
     }
 }
 
-/// The first row to show, so that no room is left free below the last.
+/// The first row to show, such that no room stays empty below the last row.
 pub(super) fn first_row(wanted: usize, rows: usize, shown: usize) -> usize {
     wanted.min(rows.saturating_sub(shown))
 }

@@ -1,4 +1,4 @@
-//! The drivers, dearest first. What is exact and what is sampled stand in columns of their own.
+//! The drivers, the most expensive first. Exact and sampled figures are in separate columns.
 
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// `~` marks what is estimated from samples.
+/// `~` marks estimates from samples.
 pub(super) const COLUMNS: [Column; 8] = [
     Column { head: "ORIGIN", width: 9, rank: 6, side: Side::Left },
     Column { head: "IRQ%", width: 6, rank: 2, side: Side::Right },
@@ -28,7 +28,7 @@ pub(super) const COLUMNS: [Column; 8] = [
     Column { head: "~s/GB", width: 7, rank: 7, side: Side::Right },
 ];
 
-/// Draws the rows that fit, the chosen one among them.
+/// Draws the rows that fit, including the chosen one.
 pub(super) fn render(state: &State, rows: &[costs::Row], chosen: usize, area: Rect, buffer: &mut Buffer) {
     let table = Table { theme: state.theme, title: "DRIVER", names: (12, 34), columns: &COLUMNS };
     let lines: Vec<Row> =
