@@ -10,6 +10,7 @@ pub mod commands;
 pub mod counters;
 pub mod frame;
 pub mod host;
+mod present;
 pub mod stream;
 pub mod symbols;
 pub mod tui;

@@ -1,4 +1,4 @@
-//! What a driver costs, as an estimate with its 95 % interval.
+//! The cost of a driver: estimates with their 95 % intervals.
 
 use crate::frame::{Driver, Frame, Gap, pct_of};
 
@@ -9,15 +9,15 @@ pub(super) struct Estimate {
     pub(super) bounds: [f64; 2],
 }
 
-/// The three figures of a driver's cost; `None` is unknown.
+/// The cost of a driver; `None` is unknown.
 pub(super) struct Cost {
     pub(super) cpu_pct: Option<Estimate>,
     pub(super) ns_per_packet: Option<Estimate>,
     pub(super) cpu_s_per_gb: Option<Estimate>,
 }
 
-/// Time and samples that a driver's figures are of. Samples that were taken at different rates do not weigh the same: no
-/// share is of these.
+/// The time and the busy samples that a driver's figures cover. Samples taken at different rates carry
+/// different weights, so no share can be formed and `busy` is 0.
 pub(super) fn known_time(frame: &Frame, driver: &Driver) -> Gap {
     let alike = frame.host.sampling.filter(|sampling| sampling.frequency_per_s.is_some());
     let busy = alike.map_or(0, |sampling| sampling.busy);
@@ -28,20 +28,18 @@ pub(super) fn known_time(frame: &Frame, driver: &Driver) -> Gap {
     })
 }
 
-/// Only the sampled part is uncertain: the interval of its share is that of its time.
+/// Only the sampled part is uncertain: the interval of its share gives the interval of its time.
 pub(super) fn cost(frame: &Frame, driver: &Driver) -> Cost {
     let bounds_ns = bounds_ns(frame, driver);
-    let cost_ns =
-        driver.hardirq_ns.zip(driver.sampled_est_ns).map(|(exact, sampled)| exact.saturating_add(sampled));
     let known_ns = known_time(frame, driver).ns;
     let cpu_pct = driver
         .cost_cpu_pct
         .zip(bounds_ns)
         .map(|(value, bounds)| Estimate { value, bounds: bounds.map(|ns| ns * pct_of(1, known_ns)) });
-    // Packets may be known of a part of the time; its samples are as uncertain as the others.
+    // Packets may be known for only a part of the time. Samples of that part are as uncertain as the others.
     let part = driver
         .counted_est_ns
-        .zip(cost_ns)
+        .zip(driver.cost_ns())
         .map(|(counted, all)| if all > 0 { counted as f64 / all as f64 } else { 1.0 });
     let per = |value: Option<f64>, count: Option<u64>| {
         let ((value, count), (bounds, part)) = value.zip(count).zip(bounds_ns.zip(part))?;
@@ -54,12 +52,12 @@ pub(super) fn cost(frame: &Frame, driver: &Driver) -> Cost {
     }
 }
 
-/// The interval of exact and sampled time together.
+/// The interval of exact and sampled time together, in nanoseconds.
 fn bounds_ns(frame: &Frame, driver: &Driver) -> Option<[f64; 2]> {
     let exact = driver.hardirq_ns? as f64;
     let share = driver.busy_share_ci_pct?;
     let frequency = frame.host.sampling?.frequency_per_s?.max(1);
-    // A sample by cycles stands for as much time as the CPUs took for these, which the estimate knows.
+    // With `cycles`, the time that a sample stands for follows from the estimate.
     let ns_per_sample = match driver.samples.zip(driver.sampled_est_ns) {
         Some((samples, ns)) if samples > 0 => ns as f64 / samples as f64,
         _ => 1e9 / f64::from(frequency),

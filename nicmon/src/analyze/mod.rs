@@ -1,7 +1,6 @@
-//! What is made of many frames: pure functions of them.
+//! What is computed from many frames: reports, comparisons, HTML pages. Pure functions, no I/O.
 
 pub mod compare;
 mod cost;
 pub mod html;
 pub mod report;
-pub(crate) mod words;

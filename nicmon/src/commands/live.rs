@@ -85,7 +85,7 @@ async fn print(args: &Live, mut frames: Frames, mut end: EndSignals) -> Result<(
         if told_to_end {
             break;
         }
-        let text = output::text(&frames.collect()?, args.form.json);
+        let text = output::text(&frames.collect()?, args.form.json)?;
         let mut written = true;
         told_to_end = end.comes_before(async { written = output.write(text).await }).await;
         if told_to_end || !written {

@@ -24,10 +24,11 @@ use std::{
 
 pub use self::output::tell;
 use crate::{
-    analyze::{compare::PairError, words::counted},
+    analyze::compare::PairError,
     cli::{Cli, Command, Measure, SourceArg},
     collect::{self, CollectError, Filter, SourceChoice},
     counters::HowToSample,
+    present::text::plural,
     stream::ReadError,
 };
 
@@ -107,7 +108,7 @@ pub enum Failure {
         source: io::Error,
     },
     /// A recording cannot be written on.
-    #[error("cannot write {}: {source}; it holds {}. Make room, or name another file with -o", path.display(), counted(*frames, "whole frame"))]
+    #[error("cannot write {}: {source}; it holds {}. Make room, or name another file with -o", path.display(), plural(*frames, "whole frame"))]
     Recording {
         /// Its name.
         path: PathBuf,

@@ -7,10 +7,14 @@ use std::{
     time::Duration,
 };
 
+use serde::Serialize;
 use tokio::sync::mpsc;
 
 use super::{Failure, signals::EndSignals, table};
-use crate::frame::Frame;
+use crate::{
+    frame::Frame,
+    present::{json, text::printable_lines},
+};
 
 /// Texts that may wait for a slow reader; after that frames become longer instead.
 const WAITING: usize = 4;
@@ -19,14 +23,13 @@ const WAITING: usize = 4;
 const PATIENCE: Duration = Duration::from_millis(200);
 
 /// A frame as a line of JSON, or as a table.
-pub(super) fn text(frame: &Frame, json: bool) -> String {
-    if !json {
-        return table::render(frame);
-    }
-    // A frame is numbers, strings and lists of them: there is nothing in it that JSON cannot say.
-    let mut line = serde_json::to_string(frame).unwrap_or_default();
-    line.push('\n');
-    line
+pub(super) fn text(frame: &Frame, is_json: bool) -> Result<String, Failure> {
+    if is_json { json_line(frame) } else { Ok(table::render(frame)) }
+}
+
+/// What a command prints with `--json`.
+pub(super) fn json_line(value: &impl Serialize) -> Result<String, Failure> {
+    json::line(value).map_err(|error| Failure::Output(error.into()))
 }
 
 /// Writes a text that is at hand. A closed pipe is a normal end.
@@ -42,12 +45,7 @@ pub(super) fn print(text: &[u8]) -> Result<(), Failure> {
 ///
 /// What is said may hold names out of a recording that somebody else made: a terminal must not obey them.
 pub fn tell(what: &str) {
-    let _ = writeln!(io::stderr(), "nicmon: {}", harmless(what));
-}
-
-/// Text without control characters, but for the ends of lines.
-fn harmless(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+    let _ = writeln!(io::stderr(), "nicmon: {}", printable_lines(what));
 }
 
 /// Where frames go.
@@ -96,15 +94,5 @@ impl Output {
             Ok(Ok(Err(error))) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
             _ => Ok(()),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_cannot_harm_a_terminal() {
-        assert_eq!(harmless("eth0\u{1b}[2J is\r\nodd\u{9b}5m"), "eth0\u{fffd}[2J is\u{fffd}\nodd\u{fffd}5m");
     }
 }

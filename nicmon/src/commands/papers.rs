@@ -48,7 +48,7 @@ pub(super) fn completions(args: &Completions) -> Result<(), Failure> {
 fn frame_fields() -> String {
     let head = format!(
         "# Fields of a frame\n\n\
-         Made by `nicmon schema --markdown` from the comments in `nicmon/src/frame/model.rs`: do not edit.\n\n\
+         Made by `nicmon schema --markdown` from the fields in `nicmon/src/frame`: do not edit.\n\n\
          These are the fields of `{SCHEMA}`. Each value is of the frame's interval unless said otherwise. `null` means\n\
          unknown here, an absent array element a measured zero. Numbers without a unit are counts, or name something.\n"
     );
@@ -65,13 +65,15 @@ fn comparison_fields() -> String {
 }
 
 fn table(fields: &[Field]) -> String {
-    let mut text = "\n| field | type | unit | may be `null` | meaning |\n|---|---|---|---|---|\n".to_owned();
+    let mut text =
+        "\n| field | title | type | unit | may be `null` | definition |\n|---|---|---|---|---|---|\n"
+            .to_owned();
     for field in fields {
         let null = if field.is_nullable { "yes" } else { "" };
-        let (path, kind, unit, meaning) =
-            (&field.path, &field.kind, field.unit.unwrap_or_default(), field.meaning.replace('|', "\\|"));
+        let Field { path, title, kind, unit, meaning, .. } = field;
+        let (unit, meaning) = (unit.unwrap_or_default(), meaning.replace('|', "\\|"));
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "| `{path}` | {kind} | {unit} | {null} | {meaning} |");
+        let _ = writeln!(text, "| `{path}` | {title} | {kind} | {unit} | {null} | {meaning} |");
     }
     text
 }

@@ -21,9 +21,9 @@ use super::{
     signals::EndSignals,
 };
 use crate::{
-    analyze::words::{counted, seconds},
     cli::Record,
     collect::{Clock, Collector, Options},
+    present::text::{plural, seconds},
     stream::{Span, Writer},
 };
 
@@ -243,6 +243,6 @@ impl Recording {
     fn size(&self) -> String {
         let (frames, bytes) = (self.writer.frames(), self.writer.bytes());
         let length = seconds(self.recorded_ns);
-        format!("{length} s, {}, {:.1} kB", counted(frames, "frame"), bytes as f64 / 1e3)
+        format!("{length} s, {}, {:.1} kB", plural(frames, "frame"), bytes as f64 / 1e3)
     }
 }

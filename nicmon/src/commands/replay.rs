@@ -82,8 +82,8 @@ async fn print(args: &Replay, mut frames: Frames, mut end: EndSignals) -> Result
     let mut is_written = true;
     let all = async {
         while let Some(frame) = frames.next().await {
-            match frame {
-                Ok(frame) => is_written = output.write(output::text(&frame, args.form.json)).await,
+            match frame.map_err(Failure::from).and_then(|frame| output::text(&frame, args.form.json)) {
+                Ok(text) => is_written = output.write(text).await,
                 Err(error) => result = Err(error),
             }
             if !is_written {

@@ -1,4 +1,4 @@
-//! `nicmon report`: a recording as one frame.
+//! `nicmon report`: a recording merged into one frame.
 
 use std::{
     fs::{self, File},
@@ -10,7 +10,7 @@ use std::{
 use super::{
     Failure,
     new_file::NewFile,
-    output::{print, tell},
+    output::{json_line, print, tell},
 };
 use crate::{
     analyze::{
@@ -19,10 +19,10 @@ use crate::{
     },
     cli::{self, Moment},
     frame::{Frame, Merged},
-    stream::{Part, Parts, Span, Take, json_line},
+    stream::{Part, Parts, Span, Take},
 };
 
-/// How pages begin.
+/// The start of every HTML page.
 const PAGE: &[u8] = b"<!DOCTYPE html>";
 
 pub(super) fn run(args: &cli::Report) -> Result<(), Failure> {
@@ -44,7 +44,7 @@ pub(super) fn run(args: &cli::Report) -> Result<(), Failure> {
         return written.map_err(|source| Failure::Page { path: path.clone(), source });
     }
     let text = if args.json {
-        json_line(&frame)
+        json_line(&frame)?
     } else if args.csv {
         csv(&frame).map_err(|error| Failure::Output(io::Error::other(error)))?
     } else {
@@ -53,7 +53,7 @@ pub(super) fn run(args: &cli::Report) -> Result<(), Failure> {
     print(text.as_bytes())
 }
 
-/// The report of a whole recording, with so many rows a table; `None` without frames.
+/// The report of a whole recording, with at most `top` rows per table; `None` without frames.
 ///
 /// # Errors
 /// The recording cannot be read.
@@ -62,7 +62,7 @@ pub(super) fn text_of(path: &Path, top: usize) -> Result<Option<String>, Failure
     Ok(Sum::read(path, &mut all, None)?.report(&path.to_string_lossy(), top))
 }
 
-/// Whether there is a file that is no page: a recording most likely, named in the wrong place.
+/// Whether a file exists that is not an HTML page: most likely a recording, given in the wrong place.
 fn is_no_page(path: &Path) -> bool {
     if !fs::metadata(path).is_ok_and(|there| there.is_file() && there.len() > 0) {
         return false;
@@ -72,23 +72,23 @@ fn is_no_page(path: &Path) -> bool {
     read.is_err() || !begin.eq_ignore_ascii_case(PAGE)
 }
 
-/// Frames added up, for a report.
+/// The merged frames of a report.
 #[derive(Default)]
 pub(super) struct Sum {
     merged: Merged,
     frames: u64,
-    /// When the first of them was.
+    /// When the first frame was.
     span: Option<Span>,
 }
 
 impl Sum {
-    /// Adds up what of a recording is in the range, and draws its frames on the page.
+    /// Merges the frames in the range, and adds them to the page.
     fn read(path: &Path, range: &mut Range, mut page: Option<&mut Page>) -> Result<Self, Failure> {
         let mut parts = Parts::open(path)?;
         let mut sum = Self::default();
         let has_page = page.is_some();
         while let Some(part) = parts.next(|span| match range.take(span) {
-            // A sum has no course of time that could be drawn.
+            // The page shows the course of time, which a sum does not have.
             Take::Sum if has_page => Take::Frames,
             take => take,
         })? {
@@ -111,14 +111,14 @@ impl Sum {
         Ok(sum)
     }
 
-    /// Adds a frame that so many were merged to.
+    /// Adds a frame that is the sum of this number of frames.
     pub(super) fn add(&mut self, frame: &Frame, span: Option<Span>, frames: u64) {
         self.merged.add(frame);
         self.frames += frames;
         self.span = self.span.or(span);
     }
 
-    /// The report; `None` without frames.
+    /// The report as text; `None` without frames.
     pub(super) fn report(&self, name: &str, top: usize) -> Option<String> {
         let frame = self.merged.frame()?;
         Some(self.text(name, &frame, top))
@@ -131,16 +131,16 @@ impl Sum {
     }
 }
 
-/// What is asked for of a recording.
+/// The part of a recording that is asked for.
 struct Range {
     from: Option<Moment>,
     to: Option<Moment>,
-    /// When all frames so far were, in the range or not.
+    /// The span of all frames read so far, in the range or not.
     all: Option<Span>,
 }
 
 impl Range {
-    /// What of these frames is in the range.
+    /// How much of these frames is in the range.
     fn take(&mut self, span: Option<Span>) -> Take {
         self.all = match (self.all, span) {
             (Some(all), Some(span)) => Some(all.with(span)),
@@ -148,7 +148,7 @@ impl Range {
         };
         let (from, to) = (self.from.map(|from| self.at(from)), self.to.map(|to| self.at(to)));
         let Some(span) = span else {
-            // Without a time it is in no range, and a sum without one may hold frames with times.
+            // A frame without a time is in no range. A sum without a time may contain frames that have one.
             return if from.is_none() && to.is_none() { Take::Sum } else { Take::Frames };
         };
         let is_in =
@@ -183,10 +183,10 @@ impl Range {
         };
         Failure::EmptyRange {
             name: name.to_owned(),
-            from: moment(self.from, "the begin"),
+            from: moment(self.from, "the start"),
             to: moment(self.to, "the end"),
             there: self.all.map_or_else(
-                || "of unknown times".to_owned(),
+                || "at unknown times".to_owned(),
                 |all| format!("from {} to {}", time(all.start_ns), time(all.last_middle_ns)),
             ),
         }

@@ -1,142 +1,152 @@
 //! A frame as plain text, at most 80 columns wide.
 
-use std::fmt::Write as _;
-
-use crate::frame::{Cpu, Driver, Frame, Nic, Origin, pct_of};
+use crate::{
+    frame::{Cpu, Driver, Frame, Nic, Origin, per_s},
+    present::{
+        table::{Column, Table},
+        text::{interval, known, pct, plain, printable, share, shortened},
+    },
+};
 
 /// As long as a node name may be (`__NEW_UTS_LEN`).
 const HOSTNAME: usize = 64;
+/// Most characters of a percentage.
+const PCT: usize = 6;
 
-/// The whole frame, ending in an empty line.
+const NICS: [Column; 9] = [
+    Column::words("NIC").wide(15),
+    Column::words("DRIVER").wide(10),
+    Column::figures("CPU").wide(4),
+    Column::figures("LOAD%").wide(6),
+    Column::figures("POLL%").wide(6),
+    Column::figures("IRQ%").wide(6),
+    Column::figures("POLLS/s").wide(8),
+    Column::figures("RXPKT/s").wide(8),
+    Column::figures("TXPKT/s").wide(8),
+];
+
+const CPUS: [Column; 9] = [
+    Column::words("CPU").wide(4),
+    Column::figures("NET_RX%").wide(9),
+    Column::figures("NET_TX%").wide(8),
+    Column::figures("HARDIRQ%").wide(8),
+    Column::figures("KSOFTIRQD%").wide(10),
+    Column::figures("TICKSI%").wide(8),
+    Column::figures("IDLE%").wide(8),
+    Column::figures("SQUEEZE").wide(8),
+    Column::figures("DROPPED").wide(8),
+];
+
+/// `~` marks estimates from samples.
+const DRIVERS: [Column; 8] = [
+    Column::words("DRIVER").wide(12),
+    Column::words("ORIGIN").wide(8),
+    Column::figures("IRQ%").wide(6),
+    Column::figures("~CODE%").wide(6),
+    Column::figures("~BUSY%").wide(6),
+    Column::figures("95% INTERVAL").wide(15),
+    Column::figures("SAMPLES").wide(8),
+    Column::figures("~ns/PKT").wide(9),
+];
+
+/// The whole frame, followed by an empty line.
 pub(super) fn render(frame: &Frame) -> String {
-    let mut text = String::new();
-    let own =
-        frame.own.overhead_pct.map_or_else(|| "unknown".to_owned(), |pct| format!("{pct:.2}% of a CPU"));
-    // Writing to a String cannot fail.
-    let _ = writeln!(
-        text,
-        "{}  {}  {:.2} s  nicmon itself: {own}",
-        printable(&frame.host.hostname, HOSTNAME),
-        printable(frame.time.get(11..19).unwrap_or(&frame.time), 8),
+    [head(frame), nics(frame), cpus(frame), drivers(frame)].concat() + "\n"
+}
+
+fn head(frame: &Frame) -> String {
+    let own = frame
+        .own
+        .overhead_pct
+        .map_or_else(|| "unknown".to_owned(), |own| format!("{}% of a CPU", pct(own, PCT)));
+    format!(
+        "{}  {}  {:.2} s  nicmon itself: {own}\n",
+        shortened(&printable(&frame.host.hostname), HOSTNAME),
+        shortened(&printable(frame.time.get(11..19).unwrap_or(&frame.time)), 8),
         frame.interval_ns as f64 / 1e9
-    );
-    let _ = writeln!(
-        text,
-        "{:<16}{:<11}{:>4}{:>7}{:>7}{:>7}{:>9}{:>9}{:>9}",
-        "NIC", "DRIVER", "CPU", "LOAD%", "POLL%", "IRQ%", "POLLS/s", "RXPKT/s", "TXPKT/s"
-    );
+    )
+}
+
+/// One row per CPU on which the NIC did anything. The first row also has the rates of the NIC.
+fn nics(frame: &Frame) -> String {
+    let interval_ns = frame.interval_ns;
+    let rate = |count| known(per_s(count, interval_ns), |rate| format!("{rate:.0}"));
+    let mut table = Table::new(NICS);
     for nic in &frame.nics {
-        nic_rows(&mut text, nic, frame.interval_ns);
+        let Nic { name, driver, counters, cpus, .. } = nic;
+        let names = [name.clone(), driver.clone().unwrap_or_else(|| "-".to_owned())];
+        let rates = [rate(counters.rx_packets), rate(counters.tx_packets)];
+        let mut add = |[name, driver]: [String; 2], on: [String; 5], [rx, tx]: [String; 2]| {
+            let [cpu, load, poll, irq, polls] = on;
+            table.add([name, driver, cpu, load, poll, irq, polls, rx, tx]);
+        };
+        if cpus.is_empty() {
+            add(names, ["-", "0", "0", "0", "0"].map(str::to_owned), rates);
+            continue;
+        }
+        let mut first = Some((names, rates));
+        for on in cpus {
+            let (names, rates) = first.take().unwrap_or_default();
+            let figures = [
+                on.cpu.to_string(),
+                known(on.load_pct, |load| pct(load, PCT)),
+                share(on.poll_ns, interval_ns, PCT),
+                share(on.hardirq_ns, interval_ns, PCT),
+                rate(on.polls),
+            ];
+            add(names, figures, rates);
+        }
     }
-    let _ = writeln!(
-        text,
-        "{:<5}{:>9}{:>9}{:>9}{:>11}{:>9}{:>9}{:>9}{:>9}",
-        "CPU", "NET_RX%", "NET_TX%", "HARDIRQ%", "KSOFTIRQD%", "TICKSI%", "IDLE%", "SQUEEZE", "DROPPED"
-    );
+    table.text()
+}
+
+fn cpus(frame: &Frame) -> String {
+    let mut table = Table::new(CPUS);
     for cpu in &frame.cpus {
-        cpu_row(&mut text, cpu, frame.interval_ns);
+        table.add(cpu_row(cpu, frame.interval_ns));
     }
-    drivers(&mut text, frame);
-    text.push('\n');
-    text
+    table.text()
 }
 
-/// A row a CPU where the NIC did anything; rates stand on the first.
-fn nic_rows(text: &mut String, nic: &Nic, interval_ns: u64) {
-    let per_s = |count: Option<u64>| {
-        count.map_or_else(|| "?".to_owned(), |count| format!("{:.0}", rate(count, interval_ns)))
-    };
-    let pct =
-        |ns: Option<u64>| ns.map_or_else(|| "?".to_owned(), |ns| format!("{:.2}", pct_of(ns, interval_ns)));
-    let name = printable(&nic.name, 15);
-    let driver = printable(nic.driver.as_deref().unwrap_or("-"), 10);
-    let (rx, tx) = (per_s(nic.counters.rx_packets), per_s(nic.counters.tx_packets));
-    if nic.cpus.is_empty() {
-        let _ = writeln!(
-            text,
-            "{name:<16}{driver:<11}{:>4}{:>7}{:>7}{:>7}{:>9}{rx:>9}{tx:>9}",
-            "-", "0.00", "0.00", "0.00", "0"
-        );
-    }
-    for (at, cpu) in nic.cpus.iter().enumerate() {
-        let (name, driver, rx, tx) = if at == 0 { (&*name, &*driver, &*rx, &*tx) } else { ("", "", "", "") };
-        let load = cpu.load_pct.map_or_else(|| "?".to_owned(), |pct| format!("{pct:.2}"));
-        let _ = writeln!(
-            text,
-            "{name:<16}{driver:<11}{:>4}{load:>7}{:>7}{:>7}{:>9}{rx:>9}{tx:>9}",
-            cpu.cpu,
-            pct(cpu.poll_ns),
-            pct(cpu.hardirq_ns),
-            per_s(cpu.polls),
-        );
-    }
-}
-
-fn cpu_row(text: &mut String, cpu: &Cpu, interval_ns: u64) {
-    let pct =
-        |ns: Option<u64>| ns.map_or_else(|| "?".to_owned(), |ns| format!("{:.2}", pct_of(ns, interval_ns)));
-    let tick = |pct: Option<f64>| pct.map_or_else(|| "?".to_owned(), |pct| format!("{pct:.1}"));
-    let count = |count: Option<u64>| count.map_or_else(|| "?".to_owned(), |count| count.to_string());
-    let _ = writeln!(
-        text,
-        "{:<5}{:>9}{:>9}{:>9}{:>11}{:>9}{:>9}{:>9}{:>9}",
-        cpu.cpu,
+fn cpu_row(cpu: &Cpu, interval_ns: u64) -> [String; 9] {
+    let pct = |ns| share(ns, interval_ns, PCT);
+    let tick = |pct: Option<f64>| known(pct, |pct| format!("{pct:.1}"));
+    [
+        cpu.cpu.to_string(),
         pct(cpu.softirq.and_then(|softirq| softirq.net_rx.vector.ns)),
         pct(cpu.softirq.and_then(|softirq| softirq.net_tx.ns)),
         pct(cpu.hardirq_ns),
         pct(cpu.ksoftirqd_ns),
         tick(cpu.stat.map(|stat| stat.softirq_pct)),
         tick(cpu.stat.map(|stat| stat.idle_pct)),
-        count(cpu.softnet.map(|softnet| softnet.time_squeeze)),
-        count(cpu.softnet.map(|softnet| softnet.dropped)),
-    );
+        plain(cpu.softnet.map(|softnet| softnet.time_squeeze)),
+        plain(cpu.softnet.map(|softnet| softnet.dropped)),
+    ]
 }
 
-/// What drivers cost; what is estimated from samples bears a `~`.
-fn drivers(text: &mut String, frame: &Frame) {
+/// What drivers cost.
+fn drivers(frame: &Frame) -> String {
     let (drivers, reason) = (frame.drivers.as_deref(), frame.host.drivers_reason.as_deref());
     if let (None, Some(reason)) = (drivers, reason) {
-        let _ = writeln!(text, "What drivers cost is unknown: {}", printable(reason, usize::MAX));
+        return format!("Driver costs are unknown: {}\n", printable(reason));
     }
-    let Some(drivers) = drivers.filter(|drivers| !drivers.is_empty()) else { return };
-    let _ = writeln!(
-        text,
-        "{:<13}{:<9}{:>6}{:>7}{:>7}{:>16}{:>9}{:>10}",
-        "DRIVER", "ORIGIN", "IRQ%", "~CODE%", "~BUSY%", "95% INTERVAL", "SAMPLES", "~ns/PKT"
-    );
+    let Some(drivers) = drivers.filter(|drivers| !drivers.is_empty()) else { return String::new() };
+    let mut table = Table::new(DRIVERS);
     for driver in drivers {
-        driver_row(text, driver, frame.interval_ns);
+        table.add(driver_row(driver, frame.interval_ns));
     }
+    table.text()
 }
 
-fn driver_row(text: &mut String, driver: &Driver, interval_ns: u64) {
-    let origin = match driver.origin {
-        Some(Origin::Module) => "module",
-        Some(Origin::BuiltinRanges) => "builtin",
-        Some(Origin::Inferred) => "inferred",
-        None => "?",
-    };
-    let known = |value: Option<String>| value.unwrap_or_else(|| "?".to_owned());
-    let pct = |pct: Option<f64>| known(pct.map(|pct| format!("{pct:.2}")));
-    let cpu_pct = |ns: Option<u64>| pct(ns.map(|ns| pct_of(ns, interval_ns)));
-    let _ = writeln!(
-        text,
-        "{:<13}{origin:<9}{:>6}{:>7}{:>7}{:>16}{:>9}{:>10}",
-        printable(&driver.driver, 12),
-        cpu_pct(driver.hardirq_ns),
-        cpu_pct(driver.sampled_est_ns),
-        pct(driver.busy_share_pct),
-        known(driver.busy_share_ci_pct.map(|[low, high]| format!("[{low:.2}, {high:.2}]"))),
-        known(driver.samples.map(|samples| samples.to_string())),
-        known(driver.ns_per_packet.map(|ns| format!("{ns:.0}"))),
-    );
-}
-
-/// A name without control characters, so many characters of it.
-fn printable(name: &str, most: usize) -> String {
-    name.chars().map(|c| if c.is_control() { '?' } else { c }).take(most).collect()
-}
-
-fn rate(count: u64, interval_ns: u64) -> f64 {
-    if interval_ns == 0 { 0.0 } else { count as f64 * 1e9 / interval_ns as f64 }
+fn driver_row(driver: &Driver, interval_ns: u64) -> [String; 8] {
+    [
+        driver.driver.clone(),
+        driver.origin.map_or("?", Origin::label).to_owned(),
+        share(driver.hardirq_ns, interval_ns, PCT),
+        share(driver.sampled_est_ns, interval_ns, PCT),
+        known(driver.busy_share_pct, |share| pct(share, PCT)),
+        known(driver.busy_share_ci_pct, |bounds| interval(bounds, |bound| pct(bound, PCT))),
+        plain(driver.samples),
+        known(driver.ns_per_packet, |ns| format!("{ns:.0}")),
+    ]
 }

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use nicmon_common::{DEVICE_OPS, NapiKey, PollStats, SOFTIRQ_VECTORS};
 
+pub use crate::frame::SampleEvent;
+
 /// What was counted since the reading before. What this source of counts cannot know is `None`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Reading {
@@ -155,15 +157,6 @@ pub struct Samples {
     pub taken: Vec<TakenSample>,
     /// Samples that were taken and written over before they were read.
     pub lost: u64,
-}
-
-/// What samples are taken by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum SampleEvent {
-    /// Cycles of the CPU, in an NMI: code with interrupts off is seen; an idle CPU is not.
-    Cycles,
-    /// A timer: code with interrupts off is not seen, what follows it is seen too often.
-    CpuClock,
 }
 
 /// What a CPU was doing at one moment.

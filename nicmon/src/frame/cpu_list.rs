@@ -1,6 +1,6 @@
 //! Lists of CPUs as text.
 
-/// Ascending numbers as the kernel writes them: `0-3,8`.
+/// Ascending CPU numbers as the kernel writes them: `0-3,8`.
 pub fn cpu_list(cpus: &[u32]) -> String {
     cpus.chunk_by(|one, next| one.checked_add(1) == Some(*next))
         .map(|run| match run {

@@ -1,9 +1,9 @@
-//! Differences of counters that may wrap or start again.
+//! Differences of counters that may wrap or restart, and rates.
 
-/// What a counter gained; `None` if it was reset, so that nobody knows.
+/// How much a counter gained; `None` if it was reset, because then the gain is unknown.
 ///
-/// Some drivers keep 32-bit counters behind the 64-bit interface: one that falls from the upper half of 32 bits to
-/// the lower has wrapped.
+/// Some drivers keep 32-bit counters behind the 64-bit interface. A counter that falls from the upper half of
+/// the 32-bit range to the lower half has wrapped.
 pub fn gained(now: u64, before: u64) -> Option<u64> {
     const WRAP: u64 = 1 << 32;
     match now.checked_sub(before) {
@@ -13,12 +13,17 @@ pub fn gained(now: u64, before: u64) -> Option<u64> {
     }
 }
 
-/// A time as percent of the interval.
+/// A time in percent of the interval; 0 if the interval has no length.
 pub fn pct_of(ns: u64, interval_ns: u64) -> f64 {
     if interval_ns == 0 { 0.0 } else { ns as f64 * 100.0 / interval_ns as f64 }
 }
 
-/// The time that each of so many took; `None` of none.
+/// How many per second; `None` if the count is unknown or the interval has no length.
+pub fn per_s(count: Option<u64>, interval_ns: u64) -> Option<f64> {
+    count.filter(|_| interval_ns > 0).map(|count| count as f64 * 1e9 / interval_ns as f64)
+}
+
+/// Nanoseconds for each of `count`; `None` if `count` is 0.
 pub fn ns_per(ns: u64, count: u64) -> Option<f64> {
     (count > 0).then(|| ns as f64 / count as f64)
 }

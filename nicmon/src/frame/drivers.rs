@@ -1,4 +1,4 @@
-//! What drivers cost: exact interrupt time and samples.
+//! `drivers[]`: what the drivers cost, as exact interrupt time plus samples.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,131 +6,205 @@ use serde::{Deserialize, Serialize};
 /// How the CPUs were sampled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Sampling {
-    /// Samples that were asked for, a second and CPU (with `cycles` of a busy one at its highest frequency); `null` in a
-    /// report of frames that differ in it.
+    /// Samples that were asked for, per CPU per second (with `cycles`, of a busy CPU at its highest
+    /// frequency); `null` in a report of frames with different rates.
+    #[schemars(title = "Samples asked for, per CPU per second")]
     pub frequency_per_s: Option<u32>,
-    /// Number of CPUs that are sampled: not isolated ones, nor those that run without a tick.
+    /// Number of CPUs that are sampled. Isolated CPUs and CPUs that run without a tick are not.
+    #[schemars(title = "CPUs that are sampled")]
     pub cpus: u32,
     /// Samples that were taken.
+    #[schemars(title = "Samples taken")]
     pub samples: u64,
-    /// Of these, samples in which the CPU was idle: in the idle task outside interrupts, softirqs and, where symbols are
-    /// known, the kernel's loop over softirqs.
+    /// Samples in which the CPU was idle: in the idle task, outside interrupts, softirqs and, if symbols are
+    /// known, the kernel's softirq loop.
+    #[schemars(title = "Samples of an idle CPU")]
     pub idle: u64,
-    /// Of these, samples in user mode.
+    /// Samples in user mode.
+    #[schemars(title = "Samples in user mode")]
     pub user: u64,
-    /// The others than `idle`: what shares are of.
+    /// Samples that are not `idle`. Shares are shares of these.
+    #[schemars(title = "Busy samples: all that are not idle")]
     pub busy: u64,
-    /// Samples that the timer should have taken in the interval; `null` with `cycles`, which idle CPUs do not count.
+    /// Samples that the timer should have taken in the interval; `null` with `cycles`, which an idle CPU does
+    /// not count.
+    #[schemars(title = "Samples that the timer should have taken")]
     pub expected: Option<u64>,
-    /// Samples that were written over before they were read: then shares are of what is left.
+    /// Samples that were overwritten before they were read. Shares are then shares of what is left.
+    #[schemars(title = "Samples lost before they were read")]
     pub lost: u64,
 }
 
 /// A part of a report's interval in which something was unknown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Gap {
-    /// How long it is.
+    /// Length of the gap.
+    #[schemars(title = "Length of the gap")]
     pub ns: u64,
-    /// Busy samples in it, which no share is of.
+    /// Busy samples in the gap, which no share counts.
+    #[schemars(title = "Busy samples in the gap")]
     pub busy: u64,
 }
 
-/// What samples are taken by.
+/// What triggers a sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum SampleEvent {
-    /// Cycles of the CPU, in an NMI: code with interrupts off is seen.
+    /// CPU cycles, in an NMI: code with interrupts off is sampled too.
     #[serde(rename = "cycles")]
     Cycles,
-    /// A timer: code with interrupts off (hard-irq handlers above all) is not seen, what follows it is seen too often.
+    /// A timer: code with interrupts off (above all, hard-irq handlers) is not sampled, and the code after it
+    /// is sampled too often.
     #[serde(rename = "cpu-clock")]
     CpuClock,
 }
 
-/// What one driver cost, all its NICs together.
+impl SampleEvent {
+    /// What people read, the same in every output.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Cycles => "cycles",
+            Self::CpuClock => "cpu-clock",
+        }
+    }
+}
+
+/// What one driver cost, with all its NICs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Driver {
-    /// Driver as `ethtool -i` names it.
+    /// Name of the driver, as `ethtool -i` shows it.
+    #[schemars(title = "Driver")]
     pub driver: String,
-    /// How its code was found; `null` where it is not known: then what is sampled is `null`, too.
+    /// How the driver's code was found; `null` if it was not found, and then everything sampled is `null`
+    /// too.
+    #[schemars(title = "How its code was found")]
     pub origin: Option<Origin>,
-    /// Why its code is not known.
+    /// Why the driver's code is unknown.
+    #[schemars(title = "Why its code is unknown")]
     pub unknown: Option<String>,
-    /// Samples in its code, outside hard irqs.
+    /// Samples in the driver's code, outside hard irqs.
+    #[schemars(title = "Samples in its code, outside interrupt handlers")]
     pub samples: Option<u64>,
     /// `samples` in percent of all samples that were not idle.
+    #[schemars(title = "Its share of all busy samples")]
     pub busy_share_pct: Option<f64>,
     /// The 95 % interval of `busy_share_pct`: lower and upper bound.
+    #[schemars(title = "95 % interval of this share")]
     pub busy_share_ci_pct: Option<[f64; 2]>,
-    /// Time of its interrupt handlers, exact; `null` where those of one of its NICs are not known.
+    /// Time of its interrupt handlers, exact; `null` if those of one of its NICs are unknown.
+    #[schemars(title = "Time of its interrupt handlers, exact")]
     pub hardirq_ns: Option<u64>,
-    /// Time of its code outside hard irqs, estimated from `samples`: each stands for the timer's period, or with `cycles`
-    /// for an equal part of the time in which the CPUs were busy, by the kernel's accounting.
+    /// Time of its code outside hard irqs, estimated from `samples`. Each sample stands for the timer's
+    /// period or, with `cycles`, for an equal part of the time in which the CPUs were busy by the kernel's
+    /// accounting.
+    #[schemars(title = "Time of its other code, estimated")]
     pub sampled_est_ns: Option<u64>,
-    /// `hardirq_ns` and `sampled_est_ns` in percent of one CPU: an estimate as far as the latter is one.
+    /// `hardirq_ns` and `sampled_est_ns` in percent of one CPU. An estimate, because the latter is one.
+    #[schemars(title = "Its CPU time, in percent of one CPU, estimated")]
     pub cost_cpu_pct: Option<f64>,
-    /// Packets that its NICs received and sent; `null` where some are not known, or not all CPUs are sampled.
+    /// Packets that its NICs received and sent; `null` if some are unknown or not all CPUs are sampled.
+    #[schemars(title = "Packets its NICs received and sent")]
     #[serde(default)]
     pub packets: Option<u64>,
-    /// Bytes that its NICs received and sent; `null` where `packets` is.
+    /// Bytes that its NICs received and sent; `null` if `packets` is.
+    #[schemars(title = "Bytes its NICs received and sent")]
     #[serde(default)]
     pub bytes: Option<u64>,
-    /// The part of `hardirq_ns` and `sampled_est_ns` that `packets` and `bytes` took: all of it but in reports, where
-    /// these were unknown for a while; `null` where `packets` is.
+    /// The part of `hardirq_ns` and `sampled_est_ns` that `packets` and `bytes` took. This is all of it,
+    /// except in reports in which the packets were unknown for a while; `null` if `packets` is.
+    #[schemars(title = "CPU time that these packets took, estimated")]
     #[serde(default)]
     pub counted_est_ns: Option<u64>,
-    /// `counted_est_ns` for each of `packets`; `null` without packets.
+    /// Driver time per packet, `counted_est_ns` divided by `packets`; `null` if there were no packets.
+    #[schemars(title = "Driver time per packet, estimated")]
     pub ns_per_packet: Option<f64>,
-    /// CPU seconds of `counted_est_ns` for each 10^9 of `bytes`; `null` without bytes.
+    /// CPU seconds of `counted_est_ns` per 10^9 of `bytes`; `null` if there were no bytes.
+    #[schemars(title = "Driver CPU seconds per GB (10^9 bytes), estimated")]
     pub cpu_s_per_gb: Option<f64>,
-    /// Code that works for it and for others: never part of the figures above.
+    /// Code that works for this driver and for others. It is never part of the figures above.
+    #[schemars(title = "Code that works for it and for others")]
     pub companions: Vec<Companion>,
-    /// Its functions with the most samples, at most 20; in a report all that were among these in a frame.
+    /// Its functions with the most samples, at most 20. A report lists every function that was among these in
+    /// a frame.
+    #[schemars(title = "Its functions with the most samples")]
     pub functions: Vec<SampledFunction>,
-    /// The part of a report's interval in which its code was not known, while other drivers' was: its figures leave it
-    /// out. Absent where there is none, as in all frames but reports.
+    /// The part of a report's interval in which its code was unknown while that of other drivers was known.
+    /// Its figures leave it out. Absent if there was none, and in every frame that is not a report.
+    #[schemars(title = "Part of a report in which its code was unknown")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gap: Option<Gap>,
+}
+
+impl Driver {
+    /// All the CPU time the driver took, in nanoseconds: `hardirq_ns` and `sampled_est_ns`. `None` if either
+    /// is unknown.
+    pub fn cost_ns(&self) -> Option<u64> {
+        cost_ns(self.hardirq_ns, self.sampled_est_ns)
+    }
+}
+
+/// Exact and sampled time together, in nanoseconds. A sum that does not fit stays at the largest number.
+pub(crate) fn cost_ns(hardirq_ns: Option<u64>, sampled_est_ns: Option<u64>) -> Option<u64> {
+    Some(hardirq_ns?.saturating_add(sampled_est_ns?))
 }
 
 /// How the code of a driver was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
-    /// It is a module: exact.
+    /// It is a loaded module: exact.
     Module,
-    /// The kernel's list of what is built in (modules.builtin.ranges): exact.
+    /// From the kernel's list of built-in code (modules.builtin.ranges): exact.
     BuiltinRanges,
-    /// From the names around its functions.
+    /// Inferred from the names of the functions around it.
     Inferred,
 }
 
-/// Code that serves drivers and is none.
+impl Origin {
+    /// What people read, the same in every output; at most 8 characters.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Module => "module",
+            Self::BuiltinRanges => "builtin",
+            Self::Inferred => "inferred",
+        }
+    }
+}
+
+/// Code that serves drivers but is not a driver.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Companion {
-    /// Its module, or part of the kernel.
+    /// Its module, or the part of the kernel.
+    #[schemars(title = "Module or part of the kernel")]
     pub name: String,
-    /// Samples in it, for whichever driver.
+    /// Samples in it, for any driver.
+    #[schemars(title = "Samples in it, for any driver")]
     pub samples: u64,
     /// `samples` in percent of all samples that were not idle.
+    #[schemars(title = "Its share of all busy samples")]
     pub busy_share_pct: Option<f64>,
 }
 
-/// A function in one context and task.
+/// A function in one context and one task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SampledFunction {
     /// Name of the function.
+    #[schemars(title = "Function")]
     pub symbol: String,
     /// Where it ran.
+    #[schemars(title = "Where it ran")]
     pub context: Context,
-    /// Name of the thread that was current, lossy UTF-8; in an interrupt the one that was interrupted.
+    /// Name of the current thread (lossy UTF-8); in an interrupt, the thread that was interrupted.
+    #[schemars(title = "Running thread; in an interrupt, the interrupted one")]
     pub comm: String,
     /// Samples in it.
+    #[schemars(title = "Samples in it")]
     pub samples: u64,
     /// `samples` in percent of all samples that were not idle.
+    #[schemars(title = "Its share of all busy samples")]
     pub share_pct: Option<f64>,
 }
 
-/// Where code of the kernel runs.
+/// Where kernel code runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Context {
@@ -142,19 +216,35 @@ pub enum Context {
     Task,
 }
 
-/// A stage of the network stack, of the samples in polls of one NIC.
+impl Context {
+    /// What people read, the same in every output; at most 7 characters.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Hardirq => "hardirq",
+            Self::Softirq => "softirq",
+            Self::Task => "task",
+        }
+    }
+}
+
+/// The samples in polls of one NIC that fell into one stage of the network stack.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StageShare {
     /// The stage.
+    #[schemars(title = "Stage of the network stack")]
     pub stage: super::Stage,
     /// Samples in it.
+    #[schemars(title = "Samples in it")]
     pub samples: u64,
     /// `samples` in percent of the samples in polls of this NIC.
+    #[schemars(title = "Its share of the samples in polls of this NIC")]
     pub share_pct: f64,
     /// The 95 % interval of `share_pct`: lower and upper bound.
+    #[schemars(title = "95 % interval of this share")]
     pub ci_pct: [f64; 2],
-    /// Of `other` its functions with the most samples, at most 5; in a report all that were among these in a frame. The
-    /// other stages say by their names what they are, and list none.
+    /// For `other`, its functions with the most samples, at most 5; a report lists every function that was
+    /// among these in a frame. The names of the other stages say what they are, and they list none.
+    #[schemars(title = "Functions in no stage with the most samples")]
     #[serde(default)]
     pub functions: Vec<StageFunction>,
 }
@@ -163,7 +253,44 @@ pub struct StageShare {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StageFunction {
     /// Name of the function.
+    #[schemars(title = "Function")]
     pub symbol: String,
     /// Samples in it.
+    #[schemars(title = "Samples in it")]
     pub samples: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::Stage;
+
+    #[test]
+    fn a_cost_is_known_if_both_parts_are() {
+        assert_eq!(cost_ns(Some(2), Some(3)), Some(5));
+        assert_eq!((cost_ns(None, Some(3)), cost_ns(Some(2), None)), (None, None));
+        assert_eq!(cost_ns(Some(u64::MAX), Some(1)), Some(u64::MAX));
+    }
+
+    /// A reader of a table may look for the same word in JSON.
+    #[test]
+    fn labels_are_the_words_of_json() {
+        fn word(value: impl Serialize) -> String {
+            serde_json::to_value(value).expect("JSON").as_str().expect("a word").to_owned()
+        }
+        for event in [SampleEvent::Cycles, SampleEvent::CpuClock] {
+            assert_eq!(event.label(), word(event));
+        }
+        for context in [Context::Hardirq, Context::Softirq, Context::Task] {
+            assert_eq!(context.label(), word(context));
+        }
+        for stage in Stage::ALL {
+            assert_eq!(stage.label(), word(stage));
+        }
+        // The whole word does not fit a column.
+        assert_eq!(word(Origin::BuiltinRanges), format!("{}_ranges", Origin::BuiltinRanges.label()));
+        for origin in [Origin::Module, Origin::Inferred] {
+            assert_eq!(origin.label(), word(origin));
+        }
+    }
 }

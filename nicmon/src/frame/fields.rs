@@ -1,4 +1,4 @@
-//! The fields of a frame as a flat table: path, type, unit and meaning, from its JSON Schema.
+//! The fields of a frame as a flat table, made from its JSON Schema: path, title, type, unit and definition.
 
 use std::sync::OnceLock;
 
@@ -11,39 +11,41 @@ use super::schema;
 pub struct Field {
     /// Where it stands, as in `nics[].cpus[].load_pct`.
     pub path: String,
-    /// Its type in JSON; for a choice of words, the words.
+    /// What it is, for people: at most 60 characters, without a unit.
+    pub title: String,
+    /// Its JSON type; for a choice of words, the words.
     pub kind: String,
-    /// Its unit; `None` for counts, for numbers that name something, and for what is no number.
+    /// Its unit; `None` for counts, for numbers that name something, and for everything that is not a number.
     pub unit: Option<&'static str>,
     /// Whether it may be `null`: unknown.
     pub is_nullable: bool,
-    /// What it means.
+    /// Its definition.
     pub meaning: String,
 }
 
-/// Units by the last part of a name.
+/// Units, by the last part of a field's name.
 const UNITS: [(&str, &str); 4] = [("ns", "ns"), ("pct", "%"), ("bytes", "bytes"), ("per_s", "1/s")];
 
-/// All fields, in the order of the types.
+/// All fields of a frame, in the order of the types.
 pub fn fields() -> &'static [Field] {
     static FIELDS: OnceLock<Vec<Field>> = OnceLock::new();
     FIELDS.get_or_init(|| fields_of(&schema()))
 }
 
-/// The fields of another schema that schemars made.
+/// The fields of any schema that schemars made.
 pub fn fields_of(root: &Value) -> Vec<Field> {
     let mut fields = Vec::new();
     Walk { root, fields: &mut fields }.object(root, "");
     fields
 }
 
-/// What the field at a path means.
-pub fn meaning(path: &str) -> Option<&'static str> {
-    fields().iter().find(|field| field.path == path).map(|field| field.meaning.as_str())
+/// The title of the field at a path.
+pub fn title(path: &str) -> Option<&'static str> {
+    fields().iter().find(|field| field.path == path).map(|field| field.title.as_str())
 }
 
-/// A walk over a schema as schemars makes it: a reference, perhaps beside a description; `anyOf` it or null; objects,
-/// arrays, and `oneOf` words.
+/// A walk over a schema as schemars makes it. A field is a reference, perhaps beside a title and a
+/// description, or `anyOf` a reference and null; or it is an object, an array, or `oneOf` several words.
 struct Walk<'a> {
     root: &'a Value,
     fields: &'a mut Vec<Field>,
@@ -61,6 +63,7 @@ impl<'a> Walk<'a> {
         let (kind, is_nullable) = self.resolve(schema);
         self.fields.push(Field {
             path: path.to_owned(),
+            title: schema["title"].as_str().unwrap_or_default().to_owned(),
             kind: kind_of(kind),
             unit: unit_of(name),
             is_nullable,
@@ -74,7 +77,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Follows a reference and leaves out `null`; tells whether that was allowed.
+    /// Follows a reference and leaves out `null`; also returns whether `null` was allowed.
     fn resolve(&self, schema: &'a Value) -> (&'a Value, bool) {
         if let Some(choices) = schema["anyOf"].as_array() {
             let other = choices.iter().find(|choice| choice["type"] != "null").unwrap_or(schema);
@@ -108,6 +111,8 @@ fn unit_of(name: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
 
     #[test]
@@ -118,13 +123,31 @@ mod tests {
         assert!(silent.is_empty(), "without a comment: {silent:?}");
         for field in fields() {
             assert!(!field.kind.is_empty(), "{} has no type", field.path);
-            // Words of Rust are nothing to a reader of JSON.
+            // A reader of JSON does not know Rust.
             assert!(
                 !field.meaning.contains("None") && !field.meaning.contains("[`"),
                 "{}: {}",
                 field.path,
                 field.meaning
             );
+        }
+    }
+
+    #[test]
+    fn every_field_has_a_title_of_its_own() {
+        const LONGEST: usize = 60;
+        let mut titles: HashMap<(&str, &str), &str> = HashMap::new();
+        for Field { path, title, .. } in fields() {
+            assert!(!title.is_empty(), "{path} has no title");
+            assert!(
+                title.chars().count() <= LONGEST,
+                "{path}: {title:?} is longer than {LONGEST} characters"
+            );
+            assert!(!title.contains('`') && !title.ends_with('.'), "{path}: {title:?} is no title");
+            let object = path.rsplit_once('.').map_or("", |(object, _)| object);
+            if let Some(other) = titles.insert((object, title), path) {
+                panic!("{other} and {path} have the same title: {title:?}");
+            }
         }
     }
 
@@ -139,11 +162,8 @@ mod tests {
         assert_eq!(field("nics[].rx_bytes").unit, Some("bytes"));
         assert_eq!(field("cpus[].softirq.net_rx.ns").unit, Some("ns"));
         assert!(field("cpus[].softirq").is_nullable);
-        assert_eq!(
-            meaning("interval_ns"),
-            Some("Length of the interval, as measured: a late tick makes it longer.")
-        );
-        assert_eq!(meaning("nosuch"), None);
+        assert!(field("interval_ns").meaning.contains("a late tick makes it longer"));
+        assert_eq!((title("interval_ns"), title("nosuch")), (Some("Length of the interval"), None));
     }
 
     #[test]

@@ -1,12 +1,15 @@
-//! The model: what a frame is, its schema, and the arithmetic of counters and samples. No I/O.
+//! The model: what a frame is, its schema, and the arithmetic on counters and samples. No I/O.
 
+mod cpu;
 mod cpu_list;
 mod delta;
 mod drivers;
 mod fields;
+mod irq;
 mod merge;
 mod model;
 mod netns;
+mod nic;
 mod schema;
 mod share;
 mod stacks;
@@ -14,13 +17,16 @@ mod stage;
 pub mod topology;
 
 pub use self::{
+    cpu::*,
     cpu_list::cpu_list,
     delta::*,
     drivers::*,
     fields::*,
+    irq::*,
     merge::{Machine, Merged},
     model::*,
     netns::Netns,
+    nic::*,
     schema::schema,
     share::Share,
     stacks::SampledStack,

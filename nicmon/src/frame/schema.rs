@@ -5,8 +5,9 @@ use serde_json::Value;
 
 use super::Frame;
 
-/// The JSON Schema (draft 2020-12) of what nicmon writes. Fields that may be unknown are of two types, one of them
-/// `null`; a reader must expect fields that are not in it, since later versions add some.
+/// The JSON Schema (draft 2020-12) of the frames that nicmon writes. Fields that may be unknown have two
+/// types, one of them `null`. Readers must expect fields that are not in the schema, because later versions
+/// add some.
 pub fn schema() -> Value {
     let settings = SchemaSettings::draft2020_12().for_serialize();
     settings.into_generator().into_root_schema_for::<Frame>().to_value()

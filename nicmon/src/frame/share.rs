@@ -1,4 +1,4 @@
-//! A share that was sampled, and how sure it is.
+//! A sampled share, and how certain it is.
 
 /// The two-sided 95 % quantile of the normal distribution.
 const Z: f64 = 1.959_963_984_540_054;
@@ -6,20 +6,20 @@ const Z: f64 = 1.959_963_984_540_054;
 /// A share of samples, with its 95 % interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Share {
-    /// The share that was seen, in percent.
+    /// The observed share, in percent.
     pub pct: f64,
     /// Lower and upper bound of the 95 % interval, in percent.
     pub ci_pct: [f64; 2],
 }
 
 impl Share {
-    /// Of `of` samples `hits` were of the kind; `None` without samples, or with more hits than samples.
+    /// The share if `hits` of `of` samples were hits; `None` without samples, or with more hits than samples.
     ///
-    /// The interval is Wilson's score interval (E. B. Wilson, 1927): right also for few samples and for shares near 0
-    /// or 100 %, where the usual one would end below 0 or have no width. It assumes samples that do not depend on each
-    /// other. Timer ticks come near that as long as nothing runs in step with them; work in step with the tick is
-    /// seen too often or never, and no interval tells. Numbers of several CPUs may be added first if all are
-    /// sampled at the same rate.
+    /// The interval is Wilson's score interval (E. B. Wilson, 1927). It also holds for few samples and for
+    /// shares near 0 or 100 %, where the usual interval would extend below 0 or have no width. It assumes
+    /// independent samples. Timer ticks come close to that as long as nothing runs in step with them; work in
+    /// step with the tick is sampled too often or never, and no interval shows it. Samples of several CPUs
+    /// may be added up first if all CPUs are sampled at the same rate.
     pub fn of(hits: u64, of: u64) -> Option<Self> {
         if of == 0 || hits > of {
             return None;
@@ -29,7 +29,7 @@ impl Share {
         let scale = 1.0 + Z * Z / n;
         let centre = (seen + Z * Z / (2.0 * n)) / scale;
         let half = Z / scale * (seen * (1.0 - seen) / n + Z * Z / (4.0 * n * n)).sqrt();
-        // Exact at the ends, where rounding would leave a trace.
+        // Exact at both ends, where rounding would leave a trace.
         let low = if hits == 0 { 0.0 } else { (centre - half).max(0.0) };
         let high = if hits == of { 1.0 } else { (centre + half).min(1.0) };
         Some(Self { pct: seen * 100.0, ci_pct: [low * 100.0, high * 100.0] })

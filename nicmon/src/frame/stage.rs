@@ -1,4 +1,4 @@
-//! The stages of a packet's way through the kernel, as samples are sorted by.
+//! The stages of a packet's way through the kernel, into which samples are sorted.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 pub enum Stage {
     /// The NIC's own driver.
     Driver,
-    /// Memory of packets: socket buffers, slab and page allocator, page pool.
+    /// Memory for packets: socket buffers, slab and page allocator, page pool.
     Alloc,
-    /// BPF programs, their maps and helpers: XDP, tc, socket filters.
+    /// BPF programs with their maps and helpers: XDP, tc, socket filters.
     Bpf,
-    /// Merging packets on receive (GRO).
+    /// Merging of received packets (GRO).
     Gro,
-    /// Packet sockets: tcpdump and others that look at every packet.
+    /// Packet sockets: tcpdump and other programs that see every packet.
     Tap,
     /// Netfilter: iptables, nftables, NAT, IPVS.
     Netfilter,
@@ -29,6 +29,43 @@ pub enum Stage {
     Tcp,
     /// UDP.
     Udp,
-    /// What is none of these.
+    /// Everything else.
     Other,
+}
+
+impl Stage {
+    /// All of them, in the order of a packet's way.
+    #[cfg(test)]
+    pub(crate) const ALL: [Self; 12] = [
+        Self::Driver,
+        Self::Alloc,
+        Self::Bpf,
+        Self::Gro,
+        Self::Tap,
+        Self::Netfilter,
+        Self::Conntrack,
+        Self::Bridge,
+        Self::Ip,
+        Self::Tcp,
+        Self::Udp,
+        Self::Other,
+    ];
+
+    /// What people read, the same in every output; at most 9 characters.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Driver => "driver",
+            Self::Alloc => "alloc",
+            Self::Bpf => "bpf",
+            Self::Gro => "gro",
+            Self::Tap => "tap",
+            Self::Netfilter => "netfilter",
+            Self::Conntrack => "conntrack",
+            Self::Bridge => "bridge",
+            Self::Ip => "ip",
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+            Self::Other => "other",
+        }
+    }
 }

@@ -26,5 +26,5 @@ pub use self::{
     reader::Reader,
     span::{Span, since_1970},
     summary::Summary,
-    writer::{Writer, json_line},
+    writer::Writer,
 };

@@ -5,8 +5,8 @@ use std::{
     path::Path,
 };
 
-use super::{ReadError, Reader, Writer, json_line, reader::counted};
-use crate::frame::Frame;
+use super::{ReadError, Reader, Writer, reader::counted};
+use crate::{frame::Frame, present::json};
 
 /// Three frames of a real machine.
 const CAPTURE: &str = include_str!("../../tests/fixtures/stream/this-machine.ndjson");
@@ -58,6 +58,11 @@ fn error(bytes: &[u8]) -> String {
     let (seqs, _, end) = read(bytes);
     assert!(seqs.is_empty(), "frames {seqs:?}");
     end.expect_err("it cannot be read").to_string()
+}
+
+/// As a stream of lines has it.
+pub(super) fn json_line(frame: &Frame) -> String {
+    json::line(frame).expect("JSON")
 }
 
 #[test]

@@ -5,7 +5,10 @@ use std::io::{self, Write};
 use zstd::{bulk::Compressor, zstd_safe::CParameter};
 
 use super::{span::Span, summary::Summary};
-use crate::frame::{Frame, Merged};
+use crate::{
+    frame::{Frame, Merged},
+    present::json,
+};
 
 /// The fastest of the usual levels: higher ones save 5 % on small frames, nothing on large ones.
 const LEVEL: i32 = 1;
@@ -14,14 +17,6 @@ const LEVEL: i32 = 1;
 const SUMMARY_AFTER_NS: u64 = 60_000_000_000;
 /// Fewer frames than these are read as quickly as their sum.
 const SUMMARY_FRAMES: u64 = 10;
-
-/// A frame as one line of JSON, with its line end.
-pub fn json_line(frame: &Frame) -> String {
-    // A frame is numbers, strings and lists of them: there is nothing in it that JSON cannot say.
-    let mut line = serde_json::to_string(frame).unwrap_or_default();
-    line.push('\n');
-    line
-}
 
 /// Writes a recording. Each frame is handed on whole at once: nothing waits here. Every minute their sum is written, too.
 pub struct Writer<W> {
@@ -59,7 +54,7 @@ impl<W: Write> Writer<W> {
     /// # Errors
     /// It cannot be written, or in part only: a reader then says that the recording is cut.
     pub fn write(&mut self, frame: &Frame) -> io::Result<()> {
-        let packed = self.compressor.compress(json_line(frame).as_bytes())?;
+        let packed = self.compressor.compress(json::line(frame)?.as_bytes())?;
         self.inner.write_all(&packed)?;
         self.inner.flush()?;
         self.frames += 1;

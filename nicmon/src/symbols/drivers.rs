@@ -8,6 +8,7 @@ use super::{
     BuiltinRanges, Companion, Kallsyms,
     locate::{Found, find},
 };
+pub use crate::frame::Origin;
 
 /// What is known of a driver before its text is: functions that its devices call.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,17 +19,6 @@ pub struct Seed {
     pub polls: Vec<u64>,
     /// Functions of its `net_device_ops`; not its irq handlers, which may be shared (`vring_interrupt`).
     pub ops: Vec<u64>,
-}
-
-/// How a driver's text was found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Origin {
-    /// It is a loaded module: exact.
-    Module,
-    /// `modules.builtin.ranges`: exact.
-    BuiltinRanges,
-    /// From the names around its functions.
-    Inferred,
 }
 
 /// Why a driver's text is not known.

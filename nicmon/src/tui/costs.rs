@@ -1,4 +1,5 @@
-//! What drivers cost over several frames, made of the frames' counts. Exact and sampled figures stay apart.
+//! What the drivers cost over several frames, from the sums of the frames' counts. Exact and sampled figures
+//! stay separate.
 
 use std::{cmp::Ordering, collections::BTreeMap};
 
@@ -8,12 +9,12 @@ use super::{
 };
 use crate::frame::{Context, Driver, Origin, Share, Stage};
 
-/// Whose cost it is.
+/// What a row is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Subject {
-    /// A driver, all its NICs together.
+    /// A driver with all its NICs.
     Driver(String),
-    /// A NIC without a driver, such as the backlog: only the stages of its polls are known.
+    /// A NIC without a driver, such as the backlog. Only the stages of its polls are known.
     Nic {
         /// Inode of its network namespace; `None` for the backlog.
         netns: Option<u32>,
@@ -22,7 +23,7 @@ pub enum Subject {
     },
 }
 
-/// A row of the table of drivers.
+/// One row in the table of drivers.
 #[derive(Debug)]
 pub(super) struct Row<'a> {
     pub(super) subject: Subject,
@@ -35,24 +36,24 @@ pub(super) struct Row<'a> {
 #[derive(Debug)]
 pub(super) struct Cost<'a> {
     pub(super) origin: Option<Origin>,
-    /// Why its code is not known.
+    /// Why its code is unknown.
     pub(super) unknown: Option<&'a str>,
-    /// The time that the figures are of.
+    /// The time that the figures cover.
     pub(super) interval_ns: u64,
-    /// Interrupt handlers, in percent of one CPU: exact.
+    /// Its interrupt handlers, in percent of one CPU: exact.
     pub(super) irq_pct: Option<f64>,
-    /// Its code outside of them, in percent of one CPU: sampled.
+    /// Its other code, in percent of one CPU: estimated from samples.
     pub(super) code_pct: Option<f64>,
     pub(super) samples: Option<u64>,
-    /// Of the busy samples.
+    /// Its share of the busy samples.
     pub(super) share: Option<Share>,
-    /// Both times for each packet; `None` without packets.
+    /// The sum of both per packet, in nanoseconds; `None` without packets.
     pub(super) ns_per_packet: Option<f64>,
-    /// CPU seconds of both for each 10^9 bytes; `None` without bytes.
+    /// CPU seconds of both per 10^9 bytes; `None` without bytes.
     pub(super) s_per_gb: Option<f64>,
 }
 
-/// Something that was sampled.
+/// Something that samples were counted for.
 #[derive(Debug, PartialEq)]
 pub(super) struct Counted<T> {
     pub(super) what: T,
@@ -72,26 +73,28 @@ pub(super) struct Function<'a> {
 #[derive(Debug)]
 pub(super) struct Polls<'a> {
     pub(super) stages: Vec<Counted<Stage>>,
-    /// Functions that are in no stage, as far as frames list them.
+    /// Functions that belong to no stage, as far as the frames list them.
     pub(super) others: Vec<Counted<&'a str>>,
 }
 
-/// What a row's cost is made of, the most first. Shares are of the busy samples, those of stages of the polls'.
+/// The parts of a row's cost, most samples first. Shares are shares of the busy samples; those of stages, of
+/// the samples in polls.
 #[derive(Debug, Default)]
 pub(super) struct Details<'a> {
     pub(super) functions: Vec<Counted<Function<'a>>>,
     /// The same functions by process.
     pub(super) processes: Vec<Counted<&'a str>>,
-    /// Samples in functions that their frames do not list, each of which has room for 20.
+    /// Samples in functions that the frames do not list; each frame has room for 20.
     pub(super) unlisted: Option<Counted<()>>,
     pub(super) companions: Vec<Counted<&'a str>>,
-    /// `None` where it is unknown.
+    /// `None` if unknown.
     pub(super) polls: Option<Polls<'a>>,
-    /// Names of the NICs that the stages are of.
+    /// Names of the NICs whose polls these are.
     pub(super) nics: Vec<&'a str>,
 }
 
-/// All rows of the newest of these frames, dearest first; then the NICs without a driver.
+/// The drivers of the newest of these frames, the most expensive first, followed by the NICs without a
+/// driver.
 pub(super) fn rows<'a>(recent: &[&'a Excerpt]) -> Vec<Row<'a>> {
     let Some(newest) = recent.first() else { return Vec::new() };
     let mut costs: Vec<_> = newest
@@ -99,7 +102,7 @@ pub(super) fn rows<'a>(recent: &[&'a Excerpt]) -> Vec<Row<'a>> {
         .iter()
         .map(|driver| (driver, cost(driver, &frames_of(recent, &driver.driver))))
         .collect();
-    costs.sort_by(|(a, of_a), (b, of_b)| dearer(of_a, of_b).then_with(|| a.driver.cmp(&b.driver)));
+    costs.sort_by(|(a, of_a), (b, of_b)| by_cost(of_a, of_b).then_with(|| a.driver.cmp(&b.driver)));
     let drivers = costs.into_iter().map(|(driver, cost)| Row {
         subject: Subject::Driver(driver.driver.clone()),
         name: &driver.driver,
@@ -118,18 +121,19 @@ pub(super) fn rows<'a>(recent: &[&'a Excerpt]) -> Vec<Row<'a>> {
     drivers.chain(others).collect()
 }
 
-/// The row that was chosen; the first if that is not there.
+/// The chosen row, or the first if that one is gone.
 pub(super) fn chosen(rows: &[Row<'_>], subject: Option<&Subject>) -> usize {
     subject.and_then(|subject| rows.iter().position(|row| row.subject == *subject)).unwrap_or(0)
 }
 
-/// What is not known comes last.
-fn dearer(a: &Cost<'_>, b: &Cost<'_>) -> Ordering {
+/// The most expensive first, unknown costs last.
+fn by_cost(a: &Cost<'_>, b: &Cost<'_>) -> Ordering {
     let pct = |cost: &Cost| cost.irq_pct.zip(cost.code_pct).map_or(-1.0, |(irq, code)| irq + code);
     pct(b).total_cmp(&pct(a))
 }
 
-/// The newest frames in a row in which the same is known of a driver: sums of others would be of a part.
+/// The newest consecutive frames that know the same things about a driver. A sum over other frames would be
+/// incomplete.
 fn frames_of<'a>(recent: &[&'a Excerpt], name: &str) -> Vec<(&'a Excerpt, &'a Driver)> {
     let known = |driver: &Driver| (driver.samples.is_some(), driver.hardirq_ns.is_some());
     let mut frames: Vec<(&Excerpt, &Driver)> =
@@ -145,9 +149,9 @@ fn cost<'a>(newest: &'a Driver, frames: &[(&'a Excerpt, &'a Driver)]) -> Cost<'a
     let interval_ns = total(frames.iter().map(|(excerpt, _)| Some(excerpt.interval_ns))).unwrap_or(0);
     let (irq_ns, code_ns) = (sum(|driver| driver.hardirq_ns), sum(|driver| driver.sampled_est_ns));
     let samples = sum(|driver| driver.samples);
-    let both = irq_ns.zip(code_ns).map(|(irq, code)| irq.saturating_add(code));
+    let cost_ns = sum(Driver::cost_ns);
     let per = |count: Option<u64>| {
-        both.zip(count.filter(|count| *count > 0)).map(|(ns, count)| ns as f64 / count as f64)
+        cost_ns.zip(count.filter(|count| *count > 0)).map(|(ns, count)| ns as f64 / count as f64)
     };
     Cost {
         origin: newest.origin,
@@ -158,12 +162,12 @@ fn cost<'a>(newest: &'a Driver, frames: &[(&'a Excerpt, &'a Driver)]) -> Cost<'a
         samples,
         share: samples.and_then(|samples| Share::of(samples, busy(frames))),
         ns_per_packet: per(sum(|driver| driver.packets)),
-        // ns for a byte are seconds for 10^9 bytes.
+        // Nanoseconds per byte are seconds per 10^9 bytes.
         s_per_gb: per(sum(|driver| driver.bytes)),
     }
 }
 
-/// What a row's cost is made of.
+/// The parts of a row's cost.
 pub(super) fn details<'a>(recent: &[&'a Excerpt], subject: &Subject) -> Details<'a> {
     match subject {
         Subject::Driver(name) => of_driver(&frames_of(recent, name)),
@@ -183,12 +187,8 @@ fn of_driver<'a>(frames: &[(&'a Excerpt, &'a Driver)]) -> Details<'a> {
     for (_, driver) in frames {
         all = all.saturating_add(driver.samples.unwrap_or(0));
         for function in &driver.functions {
-            let context = match function.context {
-                Context::Hardirq => "hardirq",
-                Context::Softirq => "softirq",
-                Context::Task => "task",
-            };
-            // As in the driver's samples: interrupt handlers are timed exactly.
+            let context = function.context.label();
+            // The driver's samples leave out interrupt handlers, which are timed exactly.
             if function.context != Context::Hardirq {
                 listed = listed.saturating_add(function.samples);
             }
@@ -237,7 +237,7 @@ fn busy(frames: &[(&Excerpt, &Driver)]) -> u64 {
     frames.iter().fold(0, |sum, (excerpt, _)| excerpt.sampling.busy.saturating_add(sum))
 }
 
-/// Unknown if a part is.
+/// Unknown if any part is.
 fn total(mut parts: impl Iterator<Item = Option<u64>>) -> Option<u64> {
     parts.try_fold(0_u64, |sum, part| Some(sum.saturating_add(part?)))
 }
@@ -252,7 +252,7 @@ fn most_first<T>(counts: BTreeMap<T, u64>, of: u64) -> Vec<Counted<T>> {
         .into_iter()
         .map(|(what, samples)| Counted { what, samples, share: Share::of(samples, of) })
         .collect();
-    // Equal ones stay in the order of what they are.
+    // Those with equal samples stay in their own order.
     counted.sort_by_key(|counted| std::cmp::Reverse(counted.samples));
     counted
 }
@@ -261,7 +261,7 @@ fn most_first<T>(counts: BTreeMap<T, u64>, of: u64) -> Vec<Counted<T>> {
 mod tests {
     use super::*;
     use crate::{
-        frame::{Frame, Nic, pct_of},
+        frame::{Frame, pct_of},
         tui::{
             Span,
             window::tests::{sampled, window},
@@ -305,9 +305,8 @@ mod tests {
             assert!(close(cost.irq_pct, pct_of(irq_ns, interval_ns)));
             assert!(close(cost.code_pct, pct_of(code_ns, interval_ns)));
             let nics = frames.iter().flat_map(|frame| &frame.nics);
-            let packets =
-                |nic: &Nic| nic.counters.rx_packets.unwrap_or(0) + nic.counters.tx_packets.unwrap_or(0);
-            let packets: u64 = nics.filter(|nic| nic.driver.as_deref() == Some("veth")).map(packets).sum();
+            let veths = nics.filter(|nic| nic.driver.as_deref() == Some("veth"));
+            let packets: u64 = veths.filter_map(|nic| nic.counters.packets()).sum();
             assert!(close(cost.ns_per_packet, (irq_ns + code_ns) as f64 / packets as f64));
 
             let of_functions: u64 = details.functions.iter().map(|function| function.samples).sum();

@@ -1,38 +1,33 @@
-//! What the screen makes of a frame's counters.
+//! Figures of the screen, computed from a frame's counters.
 
 use std::cmp::Reverse;
 
 use super::{Sort, text::Figure};
 use crate::frame::{Cpu, Frame, Nic, pct_of};
 
-/// A time in percent of the interval; unknown if the interval is.
+/// A time in percent of the interval; unknown if the interval has no length.
 pub(super) fn share(ns: Option<u64>, interval_ns: u64) -> Option<f64> {
     ns.filter(|_| interval_ns > 0).map(|ns| pct_of(ns, interval_ns))
 }
 
-/// A count a second.
-pub(super) fn per_s(count: Option<u64>, interval_ns: u64) -> Option<f64> {
-    count.filter(|_| interval_ns > 0).map(|count| count as f64 * 1e9 / interval_ns as f64)
-}
-
-/// Polls and, as far as known, interrupts of a NIC on all CPUs, in percent of one.
+/// Polls and, if known, interrupts of a NIC on all CPUs, in percent of one CPU.
 pub(super) fn load_pct(nic: &Nic, interval_ns: u64) -> Option<f64> {
     let polls = share(nic.poll_ns, interval_ns)?;
     Some(polls + share(nic.hardirq_ns, interval_ns).unwrap_or(0.0))
 }
 
-/// Where a NIC loads a CPU most.
+/// The CPU that a NIC loads most.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Worst {
-    /// This CPU, in percent of it; of those whose load is known.
+    /// This CPU, with its load in percent; only CPUs with a known load are considered.
     Cpu(u32, f64),
-    /// It did something somewhere, but no load is known.
+    /// It was active, but no load is known.
     Unknown,
-    /// It did nothing anywhere.
+    /// It was not active on any CPU.
     Nowhere,
 }
 
-/// The CPU that a NIC loads most.
+/// Finds the busiest CPU for a NIC.
 pub(super) fn worst_cpu(nic: &Nic) -> Worst {
     let known = nic.cpus.iter().filter_map(|on| Some((on.cpu, on.load_pct?)));
     match known.max_by(|a, b| a.1.total_cmp(&b.1)) {
@@ -51,20 +46,20 @@ pub(super) fn load_on(nic: &Nic, cpu: u32) -> Figure {
     }
 }
 
-/// Packets that were dropped for want of room or takers. Not those that were damaged (`rx_crc`) or came on a standby
-/// link (`rx_nohandler`); and not `rx_fifo`, which need not count packets (`struct rtnl_link_stats64` in `include/uapi/linux/if_link.h`).
+/// Packets that were dropped for lack of room or of a receiver. This leaves out damaged packets (`rx_crc`),
+/// packets on a standby link (`rx_nohandler`), and `rx_fifo`, which does not have to count packets (`struct
+/// rtnl_link_stats64` in `include/uapi/linux/if_link.h`).
 pub(super) fn dropped(nic: &Nic) -> Option<u64> {
     let drops = nic.counters.drops?;
     Some(drops.rx_dropped.saturating_add(drops.rx_missed).saturating_add(drops.tx_dropped))
 }
 
-/// Time of polls and interrupts for each packet received or sent.
+/// Time of polls and interrupts per packet received or sent, in nanoseconds.
 ///
-/// Unknown where part of it is: busy polls have no time, and CPUs that are not shown handle packets, too.
+/// Unknown if any part is: busy polls have no time, and CPUs that are not shown also handle packets.
 pub(super) fn ns_per_packet(frame: &Frame, nic: &Nic) -> Figure {
-    let counters = &nic.counters;
     let known = || {
-        let packets = counters.rx_packets?.saturating_add(counters.tx_packets?);
+        let packets = nic.counters.packets()?;
         let ns = nic.poll_ns?.saturating_add(nic.hardirq_ns?);
         (nic.is_timed() && frame.has_all_cpus()).then_some((ns, packets))
     };
@@ -75,14 +70,14 @@ pub(super) fn ns_per_packet(frame: &Frame, nic: &Nic) -> Figure {
     }
 }
 
-/// NICs in the order asked for; unknown figures come last.
+/// The NICs in this order, those with unknown figures last.
 pub(super) fn in_order(frame: &Frame, sort: Sort) -> Vec<&Nic> {
     let mut nics: Vec<&Nic> = frame.nics.iter().collect();
     let descending = |a: Option<f64>, b: Option<f64>| b.unwrap_or(-1.0).total_cmp(&a.unwrap_or(-1.0));
     match sort {
         Sort::Load => nics.sort_by(|a, b| {
             let load = |nic| load_pct(nic, frame.interval_ns);
-            descending(load(a), load(b)).then_with(|| traffic(b).cmp(&traffic(a)))
+            descending(load(a), load(b)).then_with(|| b.counters.packets().cmp(&a.counters.packets()))
         }),
         Sort::Received => nics.sort_by_key(|nic| Reverse(nic.counters.rx_packets)),
         Sort::Drops => nics.sort_by_key(|nic| Reverse(dropped(nic))),
@@ -91,12 +86,8 @@ pub(super) fn in_order(frame: &Frame, sort: Sort) -> Vec<&Nic> {
     nics
 }
 
-fn traffic(nic: &Nic) -> u64 {
-    nic.counters.rx_packets.unwrap_or(0).saturating_add(nic.counters.tx_packets.unwrap_or(0))
-}
-
-/// How much network work a CPU has, to put the worst first: by softirqs and interrupts, by its NICs (whose threads are
-/// no softirq), or where no time is known by the kernel's own accounting.
+/// The network load of a CPU in percent, for sorting: the larger of its softirqs plus interrupts and of its
+/// NICs (whose threads are not softirqs). If no time is known, the kernel's own accounting is used.
 pub(super) fn network_pct(frame: &Frame, cpu: &Cpu) -> f64 {
     let of = |ns: u64| pct_of(ns, frame.interval_ns);
     let exact = cpu.softirq.and_then(|softirq| {
@@ -140,7 +131,7 @@ mod tests {
         nic.poll_ns = None;
         assert_eq!((worst_cpu(&nic), load_on(&nic, 0)), (Worst::Unknown, Figure::Unknown));
         assert_eq!(load_pct(&nic, 1), None);
-        assert_eq!((share(Some(5), 0), per_s(Some(5), 0)), (None, None), "an interval of nothing");
+        assert_eq!(share(Some(5), 0), None, "an interval of nothing");
     }
 
     #[test]

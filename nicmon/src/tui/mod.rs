@@ -1,5 +1,6 @@
-//! The screen: what is known ([`State`]), what happens to it ([`update()`]), how it looks ([`view`]), and the
-//! terminal it is drawn on ([`Screen`]). It sees frames alone, so live and recorded ones look the same.
+//! The screen: its state ([`State`]), what changes it ([`update()`]), how it looks ([`view`]), and the
+//! terminal it is drawn on ([`Screen`]). It depends on frames only, so live and recorded frames look the
+//! same.
 
 mod costs;
 mod figures;
@@ -24,7 +25,7 @@ pub use self::{
     window::{Span, Window},
 };
 
-/// The screen of this state on a terminal of this size, as it would be drawn.
+/// What a terminal of this size (in columns and rows) would show for this state.
 pub fn draw_to_buffer(state: &State, width: u16, height: u16) -> Buffer {
     let mut buffer = Buffer::empty(Rect::new(0, 0, width, height));
     view::render(state, &mut buffer);

@@ -1,4 +1,4 @@
-//! The screen on a thread of its own: a slow terminal keeps nobody from collecting.
+//! The screen runs on a thread of its own, so a slow terminal does not delay collecting.
 
 use std::{
     io,
@@ -20,30 +20,30 @@ use super::{
 };
 use crate::frame::Frame;
 
-/// How long a terminal may take for the last of what is written to it.
+/// How long to wait for a terminal to accept the last output.
 const PATIENCE: Duration = Duration::from_millis(300);
 
-/// What the drawing thread is told besides frames.
+/// Messages to the drawing thread.
 #[derive(Debug)]
 pub enum Told {
-    /// Something happened to the state.
+    /// Update the state with this event.
     Event(Event),
-    /// A frame lies in the box.
+    /// A new frame is ready.
     Look,
-    /// The terminal has another size.
+    /// The terminal has a new size.
     Resized,
-    /// Stop, as a job.
+    /// Suspend, as a job of a shell.
     Stop,
-    /// Somebody let us go on.
+    /// The process was continued.
     GoOn,
-    /// End.
+    /// Give the terminal back and end.
     End,
 }
 
-/// The frame to show next: a terminal that is slow misses the ones between.
+/// The frame to show next. A slow terminal skips frames.
 type NextFrame = Arc<Mutex<Option<Arc<Frame>>>>;
 
-/// A screen that is shown.
+/// A running screen.
 pub struct Screen {
     next: NextFrame,
     tell: Sender<Told>,
@@ -52,10 +52,10 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// Takes the terminal.
+    /// Takes over the terminal and starts drawing.
     ///
     /// # Errors
-    /// It cannot be written to, or a thread cannot be started.
+    /// The terminal cannot be written to, or a thread cannot be started.
     pub fn start(state: State) -> io::Result<Self> {
         let (tell, told) = mpsc::channel();
         let (wish, wishes) = unbounded_channel();
@@ -70,7 +70,7 @@ impl Screen {
         Ok(Self { next, tell, wishes, drawer })
     }
 
-    /// Shows a frame, as soon as the terminal is ready.
+    /// Shows a frame as soon as the terminal is ready.
     pub fn show(&self, frame: Arc<Frame>) {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         if next.replace(frame).is_none() {
@@ -78,12 +78,12 @@ impl Screen {
         }
     }
 
-    /// Tells the drawing thread; one that has ended needs to know nothing.
+    /// Sends a message to the drawing thread. If that has ended, the message is dropped.
     pub fn tell(&self, what: Told) {
         let _ = self.tell.send(what);
     }
 
-    /// What the user wants; `None` when the terminal is gone.
+    /// The next request of the user; `None` if the terminal is gone.
     pub async fn wish(&mut self) -> Option<Wish> {
         self.wishes.recv().await
     }
@@ -91,12 +91,12 @@ impl Screen {
     /// Gives the terminal back.
     ///
     /// # Errors
-    /// Drawing has failed before.
+    /// Drawing failed earlier.
     pub async fn end(mut self) -> io::Result<()> {
         self.tell(Told::End);
         let drawn = async { while self.wishes.recv().await.is_some() {} };
         if tokio::time::timeout(PATIENCE, drawn).await.is_err() {
-            // It is stuck in writing. Raw mode at least is given back.
+            // The thread is stuck while writing. At least leave raw mode.
             terminal::give_back_modes();
             return Ok(());
         }
@@ -104,9 +104,9 @@ impl Screen {
     }
 }
 
-/// What the drawing thread has.
+/// The data of the drawing thread.
 struct Drawing {
-    /// Dropped first: whoever sees the end of `wish` may count on the terminal being given back.
+    /// Dropped first, so the terminal is back to normal when the other end of `wish` sees it close.
     taken: Taken,
     state: State,
     told: Receiver<Told>,
@@ -119,7 +119,7 @@ impl Drawing {
         loop {
             self.taken.draw(&self.state)?;
             let Ok(first) = self.told.recv() else { return Ok(()) };
-            // All that waits, then one drawing.
+            // Handle all waiting messages, then draw once.
             let mut next = Some(first);
             while let Some(told) = next {
                 match told {
@@ -142,13 +142,13 @@ impl Drawing {
 
     fn happen(&mut self, event: Event) {
         if let Some(wish) = update(&mut self.state, event) {
-            // Nobody hears it when all is about to end.
+            // When the program is about to end, nobody receives it.
             let _ = self.wish.send(wish);
         }
     }
 }
 
-/// From standard input if that is a terminal, else from the controlling terminal; until neither can be read.
+/// Reads keys from standard input if it is a terminal, else from the controlling terminal, until that fails.
 fn read_keys(tell: &Sender<Told>) {
     while let Ok(event) = terminal_event::read() {
         let told = match event {

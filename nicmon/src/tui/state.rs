@@ -1,48 +1,48 @@
-//! What the screen knows.
+//! The state of the screen.
 
 use std::{sync::Arc, time::Duration};
 
 use super::{Span, Subject, Theme, Window};
 use crate::frame::Frame;
 
-/// Everything that decides how the screen looks.
+/// Everything that determines how the screen looks.
 #[derive(Debug, Clone)]
 pub struct State {
     /// Where frames come from.
     pub source: Source,
-    /// The frame that is shown; `None` before the first.
+    /// The frame on the screen; `None` before the first.
     pub frame: Option<Arc<Frame>>,
-    /// The newest frame that came while a live screen stood still.
+    /// The newest frame that arrived while a live screen was paused.
     pub waiting: Option<Arc<Frame>>,
-    /// Whether the screen stands still.
+    /// Whether the screen is paused.
     pub paused: bool,
-    /// The first line of the help that is shown; `None` while it is closed.
+    /// The first help line on the screen; `None` while the help is closed.
     pub help: Option<usize>,
     /// The order of NICs.
     pub sort: Sort,
-    /// The first NIC that is shown.
+    /// The first NIC on the screen.
     pub row: usize,
-    /// The first CPU column that is shown.
+    /// The first CPU column on the screen.
     pub column: usize,
-    /// Which part of what is known is shown.
+    /// The current view.
     pub view: View,
-    /// What the view of drivers shows.
+    /// State of the driver view.
     pub drivers: Drivers,
-    /// Colours, or none.
+    /// With or without colours.
     pub theme: Theme,
 }
 
-/// What is shown, one at a time.
+/// A view; one is shown at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum View {
     /// NICs and CPUs: exact times.
     Nics,
-    /// What drivers cost, by samples.
+    /// Driver costs, by samples.
     Drivers,
 }
 
 impl View {
-    /// What the screen calls it.
+    /// Its name on the screen.
     pub fn name(self) -> &'static str {
         match self {
             Self::Nics => "NICs",
@@ -50,7 +50,7 @@ impl View {
         }
     }
 
-    /// The one that is not shown.
+    /// The other view.
     #[must_use]
     pub fn other(self) -> Self {
         match self {
@@ -60,32 +60,32 @@ impl View {
     }
 }
 
-/// What the view of drivers shows.
+/// State of the driver view.
 #[derive(Debug, Clone)]
 pub struct Drivers {
-    /// The last frames that were shown.
+    /// The last frames shown.
     pub window: Window,
-    /// How many of them are added up.
+    /// How many of them are added up for the figures.
     pub span: Span,
-    /// Whose details are shown; `None` for the dearest driver's.
+    /// The subject of the details; `None` for the most expensive driver.
     pub chosen: Option<Subject>,
-    /// The first of its functions that is shown.
+    /// The first of its functions on the screen.
     pub function: usize,
 }
 
 /// Where frames come from.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Source {
-    /// This machine, now.
+    /// This machine, live.
     Live {
         /// Time between frames.
         delay: Duration,
     },
     /// A recording or another nicmon.
     Replay {
-        /// How many times faster than it was recorded; `None` where frames are shown as they come.
+        /// How many times faster than recorded; `None` if frames are shown as they arrive.
         speed: Option<f64>,
-        /// Whether there are no more frames, and what is to say about that.
+        /// Set after the last frame, to a message about the end, which may be empty.
         end: Option<String>,
     },
 }
@@ -104,7 +104,7 @@ pub enum Sort {
 }
 
 impl Sort {
-    /// The one after this.
+    /// The next one in the cycle.
     #[must_use]
     pub fn next(self) -> Self {
         match self {
@@ -115,7 +115,7 @@ impl Sort {
         }
     }
 
-    /// What the screen calls it.
+    /// Its name on the screen.
     pub fn name(self) -> &'static str {
         match self {
             Self::Load => "load",
@@ -127,7 +127,7 @@ impl Sort {
 }
 
 impl State {
-    /// Nothing known yet.
+    /// The state before the first frame.
     pub fn new(source: Source, theme: Theme) -> Self {
         Self {
             source,

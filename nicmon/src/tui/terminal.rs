@@ -1,4 +1,4 @@
-//! The terminal while the screen has it: raw mode, alternate screen, no cursor; and given back as it was.
+//! Takes over the terminal (raw mode, alternate screen, no cursor) and gives it back as it was.
 
 use std::{
     fs::File,
@@ -24,18 +24,20 @@ use ratatui::{
 
 use super::{State, draw_to_buffer};
 
-/// Whether the terminal is ours. One process has one terminal, and a panic anywhere must find out.
+/// Whether the terminal is ours. It is global because a process has one terminal and a panic on any thread
+/// must know.
 static TAKEN: AtomicBool = AtomicBool::new(false);
-/// What a terminal that does not tell its size is taken for.
+/// The assumed size of a terminal that does not report one.
 const ANY_SIZE: (u16, u16) = (80, 24);
 
-/// The terminal, taken until it is dropped.
+/// The terminal, ours until this is dropped.
 ///
-/// Not ratatui's `Terminal`: to clear, that asks the terminal where the cursor is and reads the answer among the keys,
-/// which another thread reads; and it starts a program (tput) where the terminal does not tell its size.
+/// This is not ratatui's `Terminal`. To clear the screen, that one asks the terminal for the cursor's
+/// position and reads the answer from the keys, which another thread reads. It also runs a program (tput) if
+/// the terminal does not report its size.
 pub(super) struct Taken {
     backend: CrosstermBackend<BufWriter<File>>,
-    /// What stands on it.
+    /// What it shows now.
     shown: Buffer,
     /// Whether keys can be read.
     pub(super) has_keys: bool,
@@ -45,7 +47,7 @@ impl Taken {
     pub(super) fn take() -> io::Result<Self> {
         give_back_on_panic();
         let output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-        // A frame in one write, or a slow line would show halves.
+        // Write each frame at once, or a slow line would show half of it.
         let backend = CrosstermBackend::new(BufWriter::with_capacity(1 << 16, output));
         let mut taken = Self { backend, shown: Buffer::default(), has_keys: false };
         taken.enter()?;
@@ -54,16 +56,16 @@ impl Taken {
 
     fn enter(&mut self) -> io::Result<()> {
         TAKEN.store(true, Ordering::SeqCst);
-        // Fails where there is no terminal to read keys from; there is one to draw on all the same.
+        // This fails without a terminal to read keys from. There is still one to draw on.
         self.has_keys = enable_raw_mode().is_ok();
         self.shown = Buffer::default();
         execute!(self.backend, EnterAlternateScreen, Hide)
     }
 
-    /// Draws the state at the terminal's present size.
+    /// Draws the state at the terminal's current size.
     pub(super) fn draw(&mut self, state: &State) -> io::Result<()> {
         if !TAKEN.load(Ordering::SeqCst) {
-            // About to stop; or another thread panicked, and its message stands on the terminal.
+            // We are about to stop, or another thread panicked and the terminal shows its message.
             return Ok(());
         }
         let (width, height) = size();
@@ -77,14 +79,15 @@ impl Taken {
         io::Write::flush(&mut self.backend)
     }
 
-    /// Gives the terminal back and stops this process. Taking it again has to wait for [`Self::go_on`]: this thread may
-    /// run on for a moment, since the signal is delivered to any thread of the process.
+    /// Gives the terminal back and stops this process. The terminal is taken again only in [`Self::go_on`],
+    /// because this thread may run on for a moment: the signal is delivered to any thread of the process.
     pub(super) fn stop() -> io::Result<()> {
         give_back();
         Ok(rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP)?)
     }
 
-    /// After a stop. If somebody else stopped us, the modes are by now theirs, but the screen is still ours.
+    /// Continues after a stop. If someone else stopped us, the modes have changed, but the screen is still
+    /// ours.
     pub(super) fn go_on(&mut self) -> io::Result<()> {
         if !TAKEN.load(Ordering::SeqCst) {
             return self.enter();
@@ -102,22 +105,23 @@ impl Drop for Taken {
     }
 }
 
-/// Gives the terminal back as it was; does nothing if that is done. Errors are of a terminal that is gone.
+/// Gives the terminal back as it was, unless that is already done. Errors are ignored: they mean that the
+/// terminal is gone.
 pub(super) fn give_back() {
     if TAKEN.swap(false, Ordering::SeqCst) {
-        // Modes first: that works even where the line is stuck.
+        // Modes first: that works even if output is stuck.
         let _ = disable_raw_mode();
         let mut output = io::stdout();
         let _ = execute!(output, ResetColor, LeaveAlternateScreen, Show).and_then(|()| output.flush());
     }
 }
 
-/// What can be given back of a terminal that takes no more text.
+/// Restores the modes only, for a terminal that accepts no output.
 pub(super) fn give_back_modes() {
     let _ = disable_raw_mode();
 }
 
-/// Before the message of a panic, wherever it happens.
+/// Gives the terminal back before the message of a panic on any thread.
 fn give_back_on_panic() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

@@ -1,13 +1,13 @@
-//! Colours, and what stands in for them where there are none.
+//! Colours, and their substitutes on terminals without colours.
 
 use ratatui::style::{Color, Modifier, Style};
 
-/// From here on a load is shown as busy, in percent of one CPU.
+/// From this load on, a CPU counts as busy; in percent of one CPU.
 pub(super) const BUSY_PCT: f64 = 30.0;
-/// From here on as hot.
+/// From this load on, a CPU counts as hot; in percent of one CPU.
 pub(super) const HOT_PCT: f64 = 70.0;
 
-/// How things are emphasised.
+/// How the screen emphasises things.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Theme {
     colour: bool,
@@ -19,7 +19,8 @@ impl Theme {
     /// Bold and reverse only.
     pub const PLAIN: Self = Self { colour: false };
 
-    /// As the environment asks: any text in `NO_COLOR` means none (<https://no-color.org>).
+    /// The theme that the environment asks for: a `NO_COLOR` that is not empty turns colours off
+    /// (<https://no-color.org>).
     pub fn from_environment() -> Self {
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         if refused { Self::PLAIN } else { Self::COLOUR }
@@ -44,22 +45,22 @@ impl Theme {
         }
     }
 
-    /// What should not draw the eye: zeros, unknowns, hints.
+    /// For what should not attract attention: zeros, unknowns, hints.
     pub(super) fn quiet(self) -> Style {
         self.either(Style::new().fg(Color::DarkGray), Style::new())
     }
 
-    /// Heads of columns.
+    /// For heads of columns.
     pub(super) fn head(self) -> Style {
         self.either(Style::new().fg(Color::Cyan), Style::new().add_modifier(Modifier::UNDERLINED))
     }
 
-    /// Who and what: host, NIC.
+    /// For names: host, NIC.
     pub(super) fn name() -> Style {
         Style::new().add_modifier(Modifier::BOLD)
     }
 
-    /// What must be seen: lost events, drops.
+    /// For what must be seen: lost events, drops.
     pub(super) fn loud(self) -> Style {
         self.either(
             Style::new().fg(Color::White).bg(Color::Red).add_modifier(Modifier::BOLD),
@@ -67,7 +68,7 @@ impl Theme {
         )
     }
 
-    /// That the screen is not the present: paused, end.
+    /// For signs that the screen is not live: paused, end.
     pub(super) fn mark() -> Style {
         Style::new().add_modifier(Modifier::REVERSED)
     }

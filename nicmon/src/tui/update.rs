@@ -1,4 +1,4 @@
-//! What happens to the state: a pure function of it and an event.
+//! How events change the state: a pure function of both.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,49 +9,49 @@ use crate::frame::Frame;
 
 /// Times between frames that `+` and `-` choose from, in milliseconds.
 const DELAYS_MS: [u64; 9] = [100, 200, 500, 1000, 2000, 5000, 10_000, 30_000, 60_000];
-/// Rows that page up and down move.
+/// Rows that a page up or down moves.
 const PAGE: usize = 10;
 /// The slowest and the fastest replay.
 const SPEEDS: (f64, f64) = (0.01, 1000.0);
 
-/// What can happen.
+/// An event.
 #[derive(Debug, Clone)]
 pub enum Event {
     /// A key.
     Key(KeyEvent),
     /// A frame to show.
     Frame(Arc<Frame>),
-    /// No more frames, and what is to say about that.
+    /// There are no more frames. The message about that may be empty.
     End(String),
 }
 
-/// What the screen asks of the one who feeds it.
+/// What the screen asks of its source of frames.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Wish {
-    /// End.
+    /// End the program.
     Quit,
-    /// Stop the job, as the shell's Ctrl-Z does.
+    /// Suspend the job, as Ctrl-Z in a shell does.
     Suspend,
-    /// Another time between frames.
+    /// Change the time between frames.
     Delay(Duration),
-    /// Play on, or stand still.
+    /// Pause or continue.
     Paused(bool),
-    /// Another speed of replay.
+    /// Change the speed of the replay.
     Speed(f64),
-    /// The next frame of a replay, or the one before.
+    /// Go to the next or the previous frame of a replay.
     Step {
-        /// The next.
+        /// True for the next frame.
         forward: bool,
     },
 }
 
-/// The state after an event, and what is asked for because of it.
+/// Applies an event to the state, and returns what the user asked for with it.
 pub fn update(state: &mut State, event: Event) -> Option<Wish> {
     match event {
         Event::Key(key) if key.kind != KeyEventKind::Release => press(state, key),
         Event::Key(_) => None,
         Event::Frame(frame) => {
-            // In a replay the one who feeds it knows of the pause, and single steps come through.
+            // The player of a replay knows about the pause; what it sends while paused are single steps.
             if state.paused && matches!(state.source, Source::Live { .. }) {
                 state.waiting = Some(frame);
             } else {
@@ -112,13 +112,13 @@ fn press(state: &mut State, key: KeyEvent) -> Option<Wish> {
     None
 }
 
-/// Shows the other view; its help, if the help is open.
+/// Shows a view, or its help if the help is open.
 fn change_view(state: &mut State, view: View) {
     state.view = view;
     state.help = state.help.map(|_| 0);
 }
 
-/// A line down or up; among drivers the next or the one before is chosen.
+/// Moves one line down or up. In the driver view, this chooses the next or the previous driver.
 fn down(state: &mut State, down: bool) {
     if state.view == View::Drivers && state.help.is_none() {
         choose(state, down);
@@ -148,14 +148,14 @@ fn scroll(state: &mut State, rows: usize, down: bool) {
     *row = if down { row.saturating_add(rows) } else { row.saturating_sub(rows) };
 }
 
-/// What scrolls must not lose itself beyond the end.
+/// Keeps every scroll position within its list.
 fn keep_in_range(state: &mut State) {
     let (nics, cpus) = state.frame.as_ref().map_or((0, 0), |frame| (frame.nics.len(), frame.cpus.len()));
     state.row = state.row.min(nics.saturating_sub(1));
     state.column = state.column.min(cpus.saturating_sub(1));
     let lines = super::view::help_lines(state.view);
     state.help = state.help.map(|line| line.min(lines.saturating_sub(1)));
-    // Adding up functions takes a moment, and mostly nobody has scrolled them.
+    // Adding up functions takes a moment and is only needed if the user scrolled them.
     if let Some(frame) = state.frame.as_ref().filter(|_| state.drivers.function > 0) {
         let functions = functions(&state.drivers, frame);
         state.drivers.function = state.drivers.function.min(functions.saturating_sub(1));

@@ -1,25 +1,25 @@
-//! What was sampled in the last frames. One second holds few samples, so their shares are of several frames.
+//! The samples of the last frames. One second has few samples, so shares are computed over several frames.
 
 use std::collections::VecDeque;
 
 use crate::frame::{Driver, Frame, Nic, SampleEvent, Sampling, StageShare};
 
-/// How long frames are kept.
+/// How long excerpts of frames are kept.
 const KEPT_NS: u64 = 30_000_000_000;
 
 /// How many frames are added up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Span {
-    /// The one that is shown.
+    /// Only the frame on the screen.
     Frame,
-    /// Those of 10 s.
+    /// The frames of the last 10 s.
     Short,
-    /// Those of 30 s.
+    /// The frames of the last 30 s.
     Long,
 }
 
 impl Span {
-    /// The one after this.
+    /// The next one in the cycle.
     #[must_use]
     pub fn next(self) -> Self {
         match self {
@@ -29,7 +29,7 @@ impl Span {
         }
     }
 
-    /// What the screen calls it.
+    /// Its name on the screen.
     pub fn name(self) -> &'static str {
         match self {
             Self::Frame => "1 frame",
@@ -47,16 +47,17 @@ impl Span {
     }
 }
 
-/// Excerpts of the frames that were shown, oldest first: whole frames of a large machine would take too much memory.
+/// Excerpts of the frames shown so far, oldest first. Whole frames of a large machine would take too much
+/// memory.
 #[derive(Debug, Clone, Default)]
 pub struct Window {
     excerpts: VecDeque<Excerpt>,
 }
 
-/// What the drivers' costs are made of, of one frame.
+/// The part of one frame that driver costs are computed from.
 #[derive(Debug, Clone)]
 pub(super) struct Excerpt {
-    /// Shares may be added up if these are the same: one machine since one boot, one way to sample.
+    /// Samples can be added up only if these are equal: the same machine and boot, sampled in the same way.
     key: (String, Option<String>, Option<SampleEvent>, Option<u32>),
     mono_ns: u64,
     pub(super) interval_ns: u64,
@@ -66,7 +67,7 @@ pub(super) struct Excerpt {
     pub(super) nics: Vec<NicExcerpt>,
 }
 
-/// What is kept of a NIC.
+/// The part of a NIC that is kept.
 #[derive(Debug, Clone)]
 pub(super) struct NicExcerpt {
     pub(super) name: String,
@@ -77,7 +78,7 @@ pub(super) struct NicExcerpt {
 }
 
 impl Window {
-    /// Adds a frame that is shown from now on. After a step back in a replay what came later is forgotten.
+    /// Adds the frame that is now shown. After a step back in a replay, later frames are forgotten.
     pub(super) fn add(&mut self, frame: &Frame) {
         let Some(excerpt) = Excerpt::of(frame) else { return };
         if self.excerpts.back().is_some_and(|last| last.key != excerpt.key) {
@@ -93,7 +94,7 @@ impl Window {
         }
     }
 
-    /// The frame and those before it, newest first; empty if the frame tells nothing of drivers.
+    /// This frame and the ones before it, newest first; empty if the frame does not know about drivers.
     pub(super) fn until(&self, frame: &Frame, span: Span) -> Vec<&Excerpt> {
         let is_newest = self.excerpts.back().is_some_and(|last| last.mono_ns == frame.mono_ns);
         if frame.drivers.is_none() || !is_newest {
@@ -117,7 +118,8 @@ impl Excerpt {
         })
     }
 
-    /// Whether at least half of it lies within this time before `now`: intervals are never exactly what was asked for.
+    /// Whether at least half of the interval lies within this time before `now`. Intervals are never exactly
+    /// as long as requested.
     fn is_within(&self, now: u64, ns: u64) -> bool {
         let middle = self.mono_ns.saturating_sub(self.interval_ns / 2);
         now.saturating_sub(middle) <= ns || self.mono_ns == now

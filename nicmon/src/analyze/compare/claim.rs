@@ -1,10 +1,10 @@
-//! `--fail-if 'cost_per_gb > 1.1'`: a claim on a ratio, for use in CI.
+//! `--fail-if 'cost_per_gb > 1.1'`: a claim about a ratio, for use in CI.
 
 use std::str::FromStr;
 
 use super::{figures::Figure, model::Comparison};
 
-/// A claim on the ratio of a figure in the second recording by that in the first.
+/// A claim about the ratio of a figure: second recording divided by the first.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Claim {
     text: String,
@@ -21,23 +21,23 @@ enum Order {
     AtMost,
 }
 
-/// Longer ones first: `>=` begins with `>`.
+/// The longer ones come first, because `>=` starts with `>`.
 const ORDERS: [(&str, Order); 4] =
     [(">=", Order::AtLeast), ("<=", Order::AtMost), (">", Order::Above), ("<", Order::Below)];
 
 /// Whether a claim holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Judgement {
-    /// It holds with confidence: for the whole interval of a ratio. With a sentence.
+    /// It holds with confidence, that is for the whole interval of a ratio. With a sentence that says so.
     Holds(String),
-    /// It may not hold.
+    /// It does not hold with confidence.
     No,
-    /// It cannot be told: there is no interval. With the reason.
+    /// It cannot be judged because there is no interval. With the reason.
     Unknown(String),
 }
 
 impl Claim {
-    /// Whether it holds for one of the pairs.
+    /// Whether it holds for any of the pairs.
     pub fn judge(&self, comparison: &Comparison) -> Judgement {
         let mut unknown = None;
         for pair in &comparison.drivers {
@@ -68,7 +68,7 @@ impl Claim {
         unknown.map_or(Judgement::No, Judgement::Unknown)
     }
 
-    /// As it was given.
+    /// The claim as it was given.
     pub fn text(&self) -> &str {
         &self.text
     }
@@ -91,7 +91,7 @@ impl FromStr for Claim {
             Ok(limit) if limit.is_finite() && limit > 0.0 => {
                 Ok(Self { text: text.trim().to_owned(), figure, order, limit })
             }
-            _ => Err(format!("{limit:?} is no ratio: give a number above 0, as 1.1 for 10 % more")),
+            _ => Err(format!("{limit:?} is not a ratio: give a number above 0, such as 1.1 for 10 % more")),
         }
     }
 }

@@ -1,11 +1,11 @@
-//! In what two recordings differ besides what is compared, and what that makes of the figures.
+//! How two recordings differ apart from what is compared, and what that means for the figures.
 
 use std::collections::BTreeSet;
 
 use super::model::{About, Setting};
 use crate::frame::{SampleEvent, Source};
 
-/// One sentence a difference.
+/// One sentence per difference.
 pub(super) fn between(a: &About, b: &About) -> Vec<String> {
     let mut found = Vec::new();
     let mut differ = |what: &str, of: &dyn Fn(&Setting) -> String, so: &str| {
@@ -19,30 +19,30 @@ pub(super) fn between(a: &About, b: &About) -> Vec<String> {
     differ(
         "numbers of CPUs",
         &|one| one.cpus_online.to_string(),
-        ": a share of all busy samples is of other work as well",
+        ": the share of busy samples also depends on other work",
     );
     differ(
         "kinds of kernel",
         &|one| if one.preempt_rt { "PREEMPT_RT" } else { "without PREEMPT_RT" }.to_owned(),
-        ": with it, times of polls include preemption",
+        ": with PREEMPT_RT, poll times include preemption",
     );
     differ(
-        "events of sampling",
+        "sampling events",
         &|one| event(one.sample_event).to_owned(),
-        ": a timer does not see code with interrupts off; figures that rest on samples are not compared",
+        ": a timer cannot see code with interrupts off, so figures that rest on samples are not compared",
     );
     differ(
         "sources",
         &|one| match one.source {
-            Source::Bpf => "kernel programs".to_owned(),
+            Source::Bpf => "eBPF programs".to_owned(),
             Source::Proc => "counts only".to_owned(),
         },
-        ": counts only have no times",
+        ": counts have no times",
     );
     for about in [a, b] {
         if about.lost_samples > 0 {
             found.push(format!(
-                "{} lost {} samples: its shares are of the others",
+                "{} lost {} samples: its shares are shares of the rest",
                 about.name, about.lost_samples
             ));
         }
@@ -51,7 +51,7 @@ pub(super) fn between(a: &About, b: &About) -> Vec<String> {
     found
 }
 
-/// Whether samples of both were taken by the same event.
+/// Whether the same event triggered the samples of both.
 pub(super) fn sampled_alike(a: &About, b: &About) -> bool {
     let event = |one: &Setting| event(one.sample_event).to_owned();
     let (a, b) = (all(a, &event), all(b, &event));
@@ -67,9 +67,5 @@ fn join(all: &BTreeSet<String>) -> String {
 }
 
 fn event(event: Option<SampleEvent>) -> &'static str {
-    match event {
-        Some(SampleEvent::Cycles) => "cycles",
-        Some(SampleEvent::CpuClock) => "cpu-clock",
-        None => "none",
-    }
+    event.map_or("none", SampleEvent::label)
 }

@@ -1,33 +1,34 @@
-//! The figures that are compared: what is divided by what.
+//! The figures that are compared, each a ratio of two sums.
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::series::Cell;
+use super::cell::Cell;
+use crate::frame::cost_ns;
 
-/// Samples of a driver that are needed at the least: of fewer, even a recording without one would be no surprise.
+/// Fewest samples of a driver that are compared. With fewer, a recording without any would be no surprise.
 pub(super) const FEWEST_SAMPLES: u64 = 5;
 
-/// What is compared, in the order in which verdicts are sought.
+/// A figure to compare, in the order in which verdicts are sought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Figure {
-    /// CPU seconds for each 10^9 bytes received or sent: exact interrupt time and samples.
+    /// CPU seconds per 10^9 bytes received or sent: exact interrupt time plus samples.
     CostPerGb,
-    /// The same for each packet, in ns.
+    /// The same per packet, in nanoseconds.
     CostPerPacket,
-    /// The driver's part of the samples that were not idle.
+    /// The driver's share of the samples that were not idle, in percent.
     BusyShare,
-    /// Interrupt time and samples, in percent of one CPU.
+    /// Exact interrupt time plus samples, in percent of one CPU.
     Cost,
-    /// Time of polls for each packet: driver and stack.
+    /// Time of polls (driver and stack) per packet, in nanoseconds.
     PollNsPerPacket,
-    /// Time of interrupt handlers for each packet.
+    /// Time of interrupt handlers per packet, in nanoseconds.
     IrqNsPerPacket,
 }
 
 impl Figure {
-    /// All of them.
+    /// All figures, in this order.
     pub const ALL: [Self; 6] = [
         Self::CostPerGb,
         Self::CostPerPacket,
@@ -49,7 +50,7 @@ impl Figure {
         }
     }
 
-    /// Its unit.
+    /// Its unit, as people write it.
     pub fn unit(self) -> &'static str {
         match self {
             Self::CostPerGb => "s/GB",
@@ -63,7 +64,7 @@ impl Figure {
         !matches!(self, Self::PollNsPerPacket | Self::IrqNsPerPacket)
     }
 
-    /// What a ratio of sums is multiplied by. ns for a byte are seconds for 10^9 bytes.
+    /// The factor on the ratio of sums. Nanoseconds per byte are seconds per 10^9 bytes.
     pub(super) fn scale(self) -> f64 {
         match self {
             Self::BusyShare | Self::Cost => 100.0,
@@ -71,17 +72,17 @@ impl Figure {
         }
     }
 
-    /// What a frame adds: to what is divided, and to what by. `None` where it does not know.
+    /// What a frame adds to the dividend and to the divisor; `None` if the frame does not know.
     pub(super) fn of(self, cell: &Cell) -> Option<(u64, u64)> {
-        let cost = || cell.hardirq_ns?.checked_add(cell.sampled_ns?);
+        let cost_ns = cost_ns(cell.hardirq_ns, cell.sampled_ns);
         match self {
-            Self::CostPerGb => cost().zip(cell.bytes),
-            Self::CostPerPacket => cost().zip(cell.packets),
+            Self::CostPerGb => cost_ns.zip(cell.bytes),
+            Self::CostPerPacket => cost_ns.zip(cell.packets),
             Self::BusyShare => {
                 let ns = |samples: u64| samples.checked_mul(cell.period_ns?);
                 ns(cell.samples?).zip(ns(cell.busy?))
             }
-            Self::Cost => cost().map(|cost| (cost, cell.interval_ns)),
+            Self::Cost => cost_ns.map(|cost_ns| (cost_ns, cell.interval_ns)),
             Self::PollNsPerPacket => cell.poll_ns.zip(cell.packets),
             Self::IrqNsPerPacket => cell.hardirq_ns.zip(cell.packets),
         }

@@ -1,38 +1,39 @@
-//! How sure a ratio of two figures is: block bootstrap over frames.
+//! How certain a ratio of two figures is: a block bootstrap over frames.
 //!
-//! A figure is a ratio of sums, as CPU time by bytes. Frames that follow each other are alike, so not frames are drawn
-//! anew but blocks of them, from a circle (D. N. Politis, J. P. Romano, 1992). With few blocks the percentiles of what
-//! was drawn are too near to each other: by sqrt((k-1)/k), as the variance of k draws is, and since the normal
-//! distribution stands where Student's should. The interval is widened by both (T. Hesterberg, "What Teachers Should
-//! Know About the Bootstrap", 2015, section 3.4), on the scale of logarithms, where ratios up and down are alike.
+//! A figure is a ratio of sums, such as CPU time divided by bytes. Consecutive frames are similar, so blocks
+//! of frames are resampled instead of single frames, from a circle (D. N. Politis, J. P. Romano, 1992). With
+//! few blocks, the percentiles of the resamples are too close together, for two reasons: the variance of k
+//! draws is too small by (k-1)/k, and the normal distribution takes the place of Student's. The interval is
+//! widened by both (T. Hesterberg, "What Teachers Should Know About the Bootstrap", 2015, section 3.4), on a
+//! logarithmic scale, on which a ratio and its inverse are symmetric.
 //!
-//! Frames count by their traffic: of a minute in which five seconds had traffic, there are five frames, not sixty. So
-//! the number of frames is Kish's effective one, `(sum d)^2 / sum d^2` of the denominators.
+//! Frames count by their traffic: a minute with traffic in five seconds has five frames, not sixty. The
+//! number of frames is therefore Kish's effective number, `(sum d)^2 / sum d^2` of the denominators.
 
 use fastrand::Rng;
 use statrs::distribution::{ContinuousCDF as _, Normal, StudentsT};
 
-/// Draws for one interval.
+/// Number of resamples for one interval.
 const RESAMPLES: usize = 2000;
-/// The same frames give the same interval.
+/// A fixed seed: the same frames give the same interval.
 const SEED: u64 = 1;
-/// Fewer frames with traffic give no interval.
+/// With fewer frames with traffic, there is no interval.
 pub(super) const FEWEST_FRAMES: f64 = 5.0;
-/// So many recordings on end are drawn as wholes.
+/// From this number of joined recordings on, whole recordings are resampled.
 const FEWEST_RUNS: usize = 3;
-/// Blocks that count as independent: between two and one Student's interval grows beyond all bounds.
+/// Fewest independent blocks: between two and one, Student's interval grows without bound.
 const FEWEST_BLOCKS: f64 = 2.0;
-/// The two-sided 95 % quantile of the normal distribution, which the widening replaces.
+/// The two-sided 95 % quantile of the normal distribution; the widening replaces it.
 const Z: f64 = 1.959_963_984_540_054;
 
 /// What one frame adds to a figure.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Part {
-    /// Added to what is divided.
+    /// Added to the dividend.
     pub above: f64,
-    /// Added to what it is divided by.
+    /// Added to the divisor.
     pub below: f64,
-    /// Which of the recordings on end it is of.
+    /// Which of the joined recordings it belongs to.
     pub run: u32,
 }
 
@@ -50,7 +51,7 @@ impl Part {
     }
 }
 
-/// All frames as one.
+/// The sum of all frames.
 pub(super) fn total(parts: &[Part]) -> Part {
     parts.iter().copied().fold(Part::default(), Part::plus)
 }
@@ -58,36 +59,38 @@ pub(super) fn total(parts: &[Part]) -> Part {
 /// Whether both figures come from the same frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Frames {
-    /// Of two recordings: drawn for each by itself.
+    /// Two recordings: resampled independently.
     Apart,
-    /// Of one, part for part: drawn for both at once, so what made both dear at a time does not blur the ratio.
+    /// One recording, frame by frame: both figures are resampled together, so whatever made both expensive at
+    /// the same time does not blur the ratio.
     Same,
 }
 
-/// The interval of a ratio, and what was drawn for it.
+/// The interval of a ratio, and how it was obtained.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Interval {
     pub bounds: [f64; 2],
-    /// Of how many sides frames were drawn, not whole recordings: what recordings differ by is not in it for these.
+    /// On how many sides frames were resampled instead of whole recordings. For these sides, the interval
+    /// does not contain how much recordings differ.
     pub by_frames: u8,
 }
 
-/// What is drawn.
+/// The parts to resample.
 struct Pool {
-    /// Whether parts are whole recordings.
+    /// Whether the parts are whole recordings.
     is_runs: bool,
-    /// Sums of the parts before each, and at the end of all.
+    /// The sum of all parts before each part and, last, of all parts.
     sums: Vec<Part>,
-    /// Parts of a block.
+    /// Number of parts in a block.
     block: usize,
-    /// Number of blocks that count as independent.
+    /// Number of independent blocks.
     blocks: f64,
-    /// By how much deviations of what is drawn are too small.
+    /// Factor by which the deviations of resamples are too small.
     widening: f64,
 }
 
 impl Pool {
-    /// `None` where there are too few frames.
+    /// `None` if there are too few frames.
     fn new(parts: &[Part]) -> Option<Self> {
         let runs = runs(parts);
         let is_runs = runs.len() >= FEWEST_RUNS;
@@ -111,13 +114,13 @@ impl Pool {
         self.sums.len() - 1
     }
 
-    /// Where the blocks of one draw begin.
+    /// Picks where the blocks of one resample start.
     fn draw(&self, rng: &mut Rng, starts: &mut Vec<usize>) {
         starts.clear();
         starts.extend((0..self.len().div_ceil(self.block)).map(|_| rng.usize(..self.len())));
     }
 
-    /// The sum of these blocks, as many parts as there are.
+    /// The sum of these blocks, cut to the number of parts.
     fn sum(&self, starts: &[usize]) -> Part {
         let mut rest = self.len();
         let mut sum = Part::default();
@@ -140,7 +143,7 @@ fn runs(parts: &[Part]) -> Vec<Part> {
     parts.chunk_by(|a, b| a.run == b.run).map(total).collect()
 }
 
-/// Frames that count; 0 without traffic.
+/// The effective number of frames; 0 without traffic.
 pub(super) fn effective(parts: &[Part]) -> f64 {
     let (sum, squares) = parts
         .iter()
@@ -148,14 +151,19 @@ pub(super) fn effective(parts: &[Part]) -> f64 {
     if squares > 0.0 { sum * sum / squares } else { 0.0 }
 }
 
-/// The root of the number of frames: long enough for frames that are alike over some of them, and leaves as many blocks.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "of a positive number of frames")]
+/// The square root of the number of frames: long enough for frames that stay similar for a while, and it
+/// leaves as many blocks as a block has frames.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a number of frames is small and positive"
+)]
 fn block_length(frames: f64) -> usize {
     (frames.sqrt() as usize).max(1)
 }
 
-/// How alike frames are that follow each other: the correlation of what they deviate from the whole, from 0 to 0.95,
-/// less its bias in short series (M. G. Kendall, 1954).
+/// How similar consecutive frames are: the correlation of their deviations from the whole, between 0 and
+/// 0.95, corrected for its bias in short series (M. G. Kendall, 1954).
 fn likeness(parts: &[Part]) -> f64 {
     let all = total(parts);
     let off: Vec<f64> = parts.iter().map(|part| part.above - all.above / all.below * part.below).collect();
@@ -165,8 +173,9 @@ fn likeness(parts: &[Part]) -> f64 {
     if squares > 0.0 { ((count * products / squares + 1.0) / (count - 3.0)).clamp(0.0, 0.95) } else { 0.0 }
 }
 
-/// What blocks see of the variance of a sum, in variances of independent frames, where each frame is like the one
-/// before by `alike`: what is beyond a block they do not see. Of blocks without end it is (1 + alike) / (1 - alike).
+/// The part of a sum's variance that blocks capture, in variances of independent frames, if consecutive
+/// frames correlate by `alike`. Blocks miss what reaches beyond them; infinitely long ones would capture (1 +
+/// alike) / (1 - alike).
 fn seen_by_blocks(block: usize, alike: f64) -> f64 {
     let length = block as f64;
     let (mut seen, mut power) = (1.0, 1.0);
@@ -177,8 +186,8 @@ fn seen_by_blocks(block: usize, alike: f64) -> f64 {
     seen
 }
 
-/// The interval of the ratio of two figures (b by a) that holds the true one with this confidence; `None` with too few
-/// frames, or where many draws have nothing of what is divided.
+/// The interval that contains the true ratio of two figures (b divided by a) with this confidence; `None` if
+/// there are too few frames, or if in many resamples a divisor is 0.
 pub(super) fn of_ratio(a: &[Part], b: &[Part], frames: Frames, confidence: f64) -> Option<Interval> {
     let (a, b) = &without_pauses(a, b, frames);
     let (pool_a, pool_b) = (Pool::new(a)?, Pool::new(b)?);
@@ -194,7 +203,7 @@ pub(super) fn of_ratio(a: &[Part], b: &[Part], frames: Frames, confidence: f64) 
         of_b.push((pool_b.sum(&starts).log() - log_b) * pool_b.widening);
     }
     let mut off: Vec<f64> = of_a.iter().zip(&of_b).map(|(a, b)| b - a).collect();
-    // A draw with nothing to divide is at one end; one with nothing to divide by says nothing.
+    // A resample whose dividend is 0 lies at one end; one whose divisor is 0 says nothing.
     off.retain(|off| !off.is_nan());
     if off.len() < RESAMPLES / 2 {
         return None;
@@ -212,18 +221,18 @@ pub(super) fn of_ratio(a: &[Part], b: &[Part], frames: Frames, confidence: f64) 
     bounds.iter().all(|bound| bound.is_finite()).then_some(Interval { bounds, by_frames })
 }
 
-/// The interval, if a recording differs from others of the same work by this standard deviation, as a part of 1.
-/// Where whole recordings were drawn, what they differ by is in the interval already.
+/// The interval with an allowance for recordings of the same work that differ by this standard deviation, as
+/// a fraction. If whole recordings were resampled, the interval already contains how much they differ.
 pub(super) fn allowing(interval: Interval, ratio: f64, deviation: f64, confidence: f64) -> Option<[f64; 2]> {
     let quantile = Normal::standard().inverse_cdf(0.5 + confidence / 2.0);
     let between = quantile * deviation * f64::from(interval.by_frames).sqrt();
     let [low, high] = interval.bounds.map(|bound| bound.ln() - ratio.ln());
-    // What does not depend on each other adds in squares.
+    // Independent deviations add in squares.
     let allowing = [ratio * (-low.hypot(between)).exp(), ratio * high.hypot(between).exp()];
     allowing.iter().all(|bound| bound.is_finite()).then_some(allowing)
 }
 
-/// The frames in which there was anything. Of one recording: for either.
+/// The frames in which anything happened; within one recording, for either driver.
 fn without_pauses(a: &[Part], b: &[Part], frames: Frames) -> (Vec<Part>, Vec<Part>) {
     let is_any = |part: &Part| part.above > 0.0 || part.below > 0.0;
     match frames {
@@ -239,11 +248,11 @@ fn without_pauses(a: &[Part], b: &[Part], frames: Frames) -> (Vec<Part>, Vec<Par
 fn welch(a: &[f64], degrees_a: f64, b: &[f64], degrees_b: f64) -> f64 {
     let (a, b) = (variance(a), variance(b));
     let degrees = (a + b) * (a + b) / (a * a / degrees_a + b * b / degrees_b);
-    // Nothing varies in either.
+    // Neither varies.
     if degrees.is_nan() { degrees_a.min(degrees_b) } else { degrees }
 }
 
-/// Of those that are finite.
+/// The variance of the finite values.
 fn variance(values: &[f64]) -> f64 {
     let finite = || values.iter().filter(|value| value.is_finite());
     let count = finite().count() as f64;

@@ -1,10 +1,12 @@
-//! Two recordings side by side: what each driver costs, the ratio with its interval, and a verdict where that excludes 1.
+//! Two recordings side by side: what each driver costs, the ratio with its interval, and a verdict if the
+//! interval excludes 1.
 //!
-//! A recording knows how its frames differ, and so how sure its figures are. It does not know how another recording of
-//! the same work would differ: by which CPU the work fell on, where memory lay, what else the machine did. That is much
-//! more (README.md tells how much), so the interval allows for it: by the recordings themselves where each side is
-//! several on end, else by a deviation that the caller states.
+//! The frames of a recording show how much they differ, and so how certain its figures are. They do not show
+//! how much another recording of the same work would differ, with the work on other CPUs, memory in other
+//! places and other programs running. That is much more, so the interval allows for it: from the recordings
+//! themselves if each side consists of several, else by a deviation that the caller states.
 
+mod cell;
 mod claim;
 mod differences;
 mod figures;
@@ -24,17 +26,16 @@ pub use self::{
     model::*,
     pairs::{PairError, Wanted},
     series::Recording,
-    verdict::digits,
 };
 
-/// Of all verdicts together.
+/// Confidence of all verdicts together.
 const CONFIDENCE: f64 = 0.95;
 
-/// Compares `a` with `b`, or without it two drivers of `a`. `run_to_run` is the standard deviation of one recording
-/// among others of the same work, as a part of 1.
+/// Compares `a` with `b` or, without `b`, two drivers of `a`. `run_to_run` is the standard deviation of one
+/// recording among recordings of the same work, as a fraction (0.05 for 5 %).
 ///
 /// # Errors
-/// There are no drivers to compare, or those that are wanted are not there.
+/// There are no drivers to compare, or a wanted driver does not exist.
 pub fn compare(
     a: &Recording,
     b: Option<&Recording>,
@@ -46,7 +47,7 @@ pub fn compare(
         a,
         b: b.unwrap_or(a),
         is_one: b.is_none(),
-        // Each pair has its chance to differ by chance (C. E. Bonferroni, 1936).
+        // Every pair may differ by chance (C. E. Bonferroni, 1936).
         confidence: 1.0 - (1.0 - CONFIDENCE) / pairs.len().max(1) as f64,
         run_to_run,
     };

@@ -1,6 +1,7 @@
 //! A driver of one recording beside one of another: every figure of both.
 
 use super::{
+    cell::Cell,
     differences::sampled_alike,
     figures::{FEWEST_SAMPLES, Figure},
     interval::{self, FEWEST_FRAMES, Frames, Part},
@@ -9,21 +10,21 @@ use super::{
     series::{self, Recording, Series},
     verdict,
 };
-use crate::analyze::words::counted;
+use crate::present::text::plural;
 
-/// What is compared, and how.
+/// The two recordings, and how they are compared.
 pub(super) struct Both<'a> {
     pub a: &'a Recording,
     pub b: &'a Recording,
     /// Whether `b` is `a`.
     pub is_one: bool,
-    /// Of each interval.
+    /// Confidence of each interval.
     pub confidence: f64,
-    /// Standard deviation of a recording among others of the same work.
+    /// Standard deviation of a recording among recordings of the same work, as a fraction.
     pub run_to_run: f64,
 }
 
-/// A driver in a recording, as one figure sees it.
+/// What one recording contributes to a figure of a driver.
 struct Half<'a> {
     driver: &'a str,
     recording: &'a str,
@@ -78,12 +79,12 @@ impl Both<'_> {
         compared
     }
 
-    /// The ratio and how sure it is; an error says why there is none, or no interval.
+    /// Sets the ratio and its interval. An error says why one of them is missing.
     fn ratio(&self, figure: Figure, a: &Half, b: &Half, compared: &mut Compared) -> Result<(), String> {
         let value_a = compared.a.ok_or_else(|| a.why_unknown(figure))?;
         let value_b = compared.b.ok_or_else(|| b.why_unknown(figure))?;
         if figure.is_sampled() && !sampled_alike(&self.a.about, &self.b.about) {
-            return Err("the recordings were not sampled by the same event".to_owned());
+            return Err("different events triggered the samples of the two recordings".to_owned());
         }
         if value_a <= 0.0 {
             return Err(format!("it is 0 for {}", a.name()));
@@ -99,8 +100,8 @@ impl Both<'_> {
             let samples = half.series.samples(figure);
             if figure.is_sampled() && samples < FEWEST_SAMPLES {
                 return Err(format!(
-                    "only {} of {}: record longer, or with a higher -F",
-                    counted(samples, "sample"),
+                    "only {} for {}: record for longer, or with a higher -F",
+                    plural(samples, "sample"),
                     half.name()
                 ));
             }
@@ -109,11 +110,12 @@ impl Both<'_> {
         let drawn = interval::of_ratio(&a.parts, &b.parts, drawn, self.confidence).ok_or_else(|| {
             if frames < FEWEST_FRAMES {
                 format!(
-                    "only {} with traffic, {FEWEST_FRAMES} are needed: record longer, or with a shorter -d",
-                    counted(whole(frames), "frame")
+                    "only {} with traffic, but {FEWEST_FRAMES} are needed: record for longer, or with a \
+                     shorter -d",
+                    plural(whole(frames), "frame")
                 )
             } else {
-                "its frames are too few, or too much alike: record longer, or with a higher -F".to_owned()
+                "its frames are too few or too similar: record for longer, or with a higher -F".to_owned()
             }
         })?;
         compared.frames_ci = Some(drawn.bounds);
@@ -136,21 +138,25 @@ impl Half<'_> {
     fn why_unknown(&self, figure: Figure) -> String {
         let name = self.name();
         if !self.parts.is_empty() {
-            return format!("no traffic of {name}");
+            return format!("{name} had no traffic");
         }
-        let knows = |known: &dyn Fn(&series::Cell) -> bool| self.series.cells.iter().any(known);
+        let knows = |known: &dyn Fn(&Cell) -> bool| self.series.cells.iter().any(known);
         if figure.is_sampled() && !knows(&|cell| cell.samples.is_some()) {
-            let why = self.series.unknown.as_deref().unwrap_or("it was not sampled");
-            return format!("the code of {name} is not known: {why}");
+            let why = self.series.unknown.as_deref().unwrap_or("the CPUs were not sampled");
+            return format!("the code of {name} is unknown: {why}");
         }
         if !knows(&|cell| cell.packets.is_some()) {
-            return format!("the packets of {name} are not known");
+            return format!("the packets of {name} are unknown");
         }
-        format!("times of {name} are not known")
+        format!("the times of {name} are unknown")
     }
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "of a number of frames")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a number of frames is small and positive"
+)]
 fn whole(frames: f64) -> u64 {
     frames.round() as u64
 }

@@ -4,17 +4,17 @@ use std::str::FromStr;
 
 use super::series::Recording;
 
-/// A driver that carried so much of a recording's bytes is what it is about.
+/// A driver that carried this part of a recording's bytes is the one the recording is about.
 const MAIN_PART: f64 = 0.9;
-/// One that carried less is not compared unless asked for.
+/// A driver that carried less than this part is compared only if asked for.
 const LEAST_PART: f64 = 0.01;
 
-/// A driver of each, as asked for.
+/// A driver of each recording, as asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
-    /// Of the first recording.
+    /// Driver in the first recording.
     pub a: String,
-    /// Of the second.
+    /// Driver in the second recording.
     pub b: String,
 }
 
@@ -25,9 +25,8 @@ impl FromStr for Wanted {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (a, b) = text.split_once('=').unwrap_or((text, text));
         if a.is_empty() || b.is_empty() {
-            return Err(
-                "give a driver of each recording, as 8139cp=virtio_net, or one name for both".to_owned()
-            );
+            return Err("give one driver of each recording, such as 8139cp=virtio_net, or one name for both"
+                .to_owned());
         }
         Ok(Self { a: a.to_owned(), b: b.to_owned() })
     }
@@ -36,8 +35,8 @@ impl FromStr for Wanted {
 /// Why nothing can be compared.
 #[derive(Debug, thiserror::Error)]
 pub enum PairError {
-    /// A driver that was asked for is not there.
-    #[error("{name} has no NIC of the driver {driver}; there are: {there}")]
+    /// A recording has no such driver.
+    #[error("{name} has no NIC with the driver {driver}. Its drivers are: {there}")]
     Absent {
         /// The recording.
         name: String,
@@ -46,10 +45,10 @@ pub enum PairError {
         /// Its drivers.
         there: String,
     },
-    /// No driver has traffic in both.
+    /// No driver has traffic in both recordings.
     #[error(
         "no driver has traffic in both recordings\n{name_a}: {a}\n{name_b}: {b}\n\
-         Name one of each: --driver A=B"
+         Choose one of each with --driver A=B"
     )]
     Nothing {
         /// The first recording.
@@ -61,9 +60,10 @@ pub enum PairError {
         /// Its drivers with traffic.
         b: String,
     },
-    /// One recording has only one driver to compare with itself.
+    /// A single recording does not have exactly two drivers with traffic.
     #[error(
-        "one recording can be compared by its drivers only: name two with --driver A=B; there are: {there}"
+        "a single recording can only be compared driver against driver. Choose two with --driver A=B; its \
+         drivers are: {there}"
     )]
     One {
         /// Its drivers.
@@ -71,8 +71,8 @@ pub enum PairError {
     },
 }
 
-/// The pairs, and the drivers with traffic that are in none. What was asked for; else the drivers that the recordings
-/// are about, or those with traffic in both.
+/// The pairs to compare, and the drivers with traffic that are in no pair. The pairs are those asked for;
+/// else the drivers that the recordings are about; else the drivers with traffic in both.
 pub(super) fn choose(
     a: &Recording,
     b: Option<&Recording>,
@@ -99,7 +99,7 @@ pub(super) fn choose(
     };
     if pairs.is_empty() {
         let list = |recording| match with_traffic(recording).join(", ") {
-            none if none.is_empty() => "no traffic of any driver".to_owned(),
+            none if none.is_empty() => "no driver has traffic".to_owned(),
             some => some,
         };
         return Err(PairError::Nothing {
@@ -138,7 +138,7 @@ fn all_bytes(recording: &Recording) -> f64 {
     recording.drivers.values().map(|series| series.bytes() as f64).sum()
 }
 
-/// Drivers with more than a trace of the traffic, by name.
+/// Drivers with a noticeable part of the traffic, by name.
 fn with_traffic(recording: &Recording) -> Vec<&str> {
     let all = all_bytes(recording);
     let has_some = |bytes: f64| bytes > 0.0 && bytes >= all * LEAST_PART;
@@ -146,7 +146,7 @@ fn with_traffic(recording: &Recording) -> Vec<&str> {
     drivers.map(|(driver, _)| driver.as_str()).collect()
 }
 
-/// The one driver that a recording is about.
+/// The one driver that a recording is about, if there is one.
 fn main(recording: &Recording) -> Option<&str> {
     let all = all_bytes(recording);
     let is_main = |bytes: f64| bytes > 0.0 && bytes >= all * MAIN_PART;

@@ -1,37 +1,17 @@
-//! What is kept of a recording: some numbers of each frame and driver.
+//! What comparing needs from a recording: a few numbers per frame and driver.
 
 use std::collections::BTreeMap;
 
 use super::{
+    cell::Cell,
     figures::Figure,
     interval::Part,
     model::{About, Setting},
 };
 use crate::frame::{Frame, Nic};
 
-/// Settings that are told of a recording at most.
+/// Most settings listed for a recording.
 const SETTINGS: usize = 8;
-
-/// What a frame says of one driver, all its NICs together; `None` is unknown.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) struct Cell {
-    /// Number of the frame in the whole.
-    pub frame: u64,
-    /// Which of the recordings on end it is of.
-    pub run: u32,
-    pub interval_ns: u64,
-    pub samples: Option<u64>,
-    pub busy: Option<u64>,
-    /// What a sample stands for: recordings on end may differ in it.
-    pub period_ns: Option<u64>,
-    pub hardirq_ns: Option<u64>,
-    pub sampled_ns: Option<u64>,
-    pub poll_ns: Option<u64>,
-    /// Whether `poll_ns` is estimated in part.
-    pub is_threaded: bool,
-    pub packets: Option<u64>,
-    pub bytes: Option<u64>,
-}
 
 fn period_ns(frequency: u32) -> u64 {
     1_000_000_000 / u64::from(frequency.max(1))
@@ -41,43 +21,42 @@ fn period_ns(frequency: u32) -> u64 {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Series {
     pub cells: Vec<Cell>,
-    /// Why its code is not known, as frames say.
+    /// Why its code is unknown, according to the frames.
     pub unknown: Option<String>,
 }
 
 impl Series {
-    /// Bytes of all frames that know them.
+    /// Bytes in all frames that know them.
     pub(super) fn bytes(&self) -> u64 {
         self.cells.iter().filter_map(|cell| cell.bytes).fold(0, u64::saturating_add)
     }
 
-    /// Whether a figure rests on estimates: samples, or times of NAPI threads.
+    /// Whether a figure rests on estimates, which are samples and times of NAPI threads.
     pub(super) fn is_estimate(&self, figure: Figure) -> bool {
         let polls = || figure == Figure::PollNsPerPacket && self.cells.iter().any(|cell| cell.is_threaded);
         figure.is_sampled() || polls()
     }
 
-    /// What frames add to a figure, without those that do not know it.
+    /// What each frame adds to a figure; frames that do not know it are left out.
     pub(super) fn parts(&self, figure: Figure) -> Vec<Part> {
-        self.cells.iter().filter_map(|cell| cell.part(figure)).collect()
+        self.cells.iter().filter_map(|cell| part(cell, figure)).collect()
     }
 
-    /// Samples in frames that know a figure.
+    /// Samples in the frames that know a figure.
     pub(super) fn samples(&self, figure: Figure) -> u64 {
         let known = self.cells.iter().filter(|cell| figure.of(cell).is_some());
         known.filter_map(|cell| cell.samples).fold(0, u64::saturating_add)
     }
 }
 
-impl Cell {
-    fn part(&self, figure: Figure) -> Option<Part> {
-        let (above, below) = figure.of(self)?;
-        Some(Part { above: above as f64, below: below as f64, run: self.run })
-    }
+/// What one frame adds to a figure; `None` if the frame does not know it.
+fn part(cell: &Cell, figure: Figure) -> Option<Part> {
+    let (above, below) = figure.of(cell)?;
+    Some(Part { above: above as f64, below: below as f64, run: cell.run })
 }
 
-/// What the frames of one recording add to a figure of two drivers, frame by frame. A driver that is not there adds
-/// nothing; where one is there and its figure is not known, the frame is left out for both.
+/// What each frame of one recording adds to a figure of two drivers. An absent driver adds nothing. If a
+/// driver is present but its figure is unknown, the frame is left out for both.
 pub(super) fn aligned(a: &Series, b: &Series, figure: Figure) -> (Vec<Part>, Vec<Part>) {
     let mut frames: BTreeMap<u64, [Option<&Cell>; 2]> = BTreeMap::new();
     for (at, series) in [a, b].into_iter().enumerate() {
@@ -85,28 +64,28 @@ pub(super) fn aligned(a: &Series, b: &Series, figure: Figure) -> (Vec<Part>, Vec
             frames.entry(cell.frame).or_default()[at] = Some(cell);
         }
     }
-    let part = |cell: Option<&Cell>, run| match cell {
-        Some(cell) => cell.part(figure),
+    let part_of = |cell: Option<&Cell>, run| match cell {
+        Some(cell) => part(cell, figure),
         None => Some(Part { run, ..Part::default() }),
     };
     let parts = frames.into_values().filter_map(|[a, b]| {
         let run = a.or(b)?.run;
-        part(a, run).zip(part(b, run))
+        part_of(a, run).zip(part_of(b, run))
     });
     parts.unzip()
 }
 
-/// A recording, as much of it as comparing needs.
+/// A recording, reduced to what comparing needs.
 #[derive(Debug, Clone)]
 pub struct Recording {
-    /// What it is.
+    /// Its name, length and conditions.
     pub about: About,
     pub(super) drivers: BTreeMap<String, Series>,
     last: Option<(u64, Option<String>)>,
 }
 
 impl Recording {
-    /// Without frames yet.
+    /// A recording without frames.
     pub fn new(name: String) -> Self {
         let about = About {
             name,
@@ -123,7 +102,7 @@ impl Recording {
 
     /// Adds the next frame.
     pub fn add(&mut self, frame: &Frame) {
-        // Recordings may be joined with cat: each counts its frames from 0.
+        // Recordings can be joined with cat. Each counts its frames from 0.
         let goes_on =
             self.last.as_ref().is_some_and(|(seq, boot)| frame.seq > *seq && frame.boot_id == *boot);
         self.about.runs += u32::from(!goes_on);
@@ -177,9 +156,8 @@ impl Recording {
         let sum = |part: &dyn Fn(&Nic) -> Option<u64>| {
             nics.iter().try_fold(0_u64, |sum, nic| sum.checked_add(part(nic)?))
         };
-        let counters = |nic: &Nic| nic.counters.clone();
         let cost = frame.drivers.iter().flatten().find(|cost| cost.driver == driver);
-        // As packets are of all CPUs.
+        // Packets cover all CPUs, so samples must too.
         let online = frame.host.cpus_online as usize;
         let are_sampled = frame.host.sampling.is_some_and(|sampling| sampling.cpus as usize == online);
         Cell {
@@ -193,10 +171,8 @@ impl Recording {
             sampled_ns: cost.and_then(|cost| cost.sampled_est_ns).filter(|_| are_sampled),
             poll_ns: sum(&|nic| nic.poll_ns.filter(|_| nic.is_timed())),
             is_threaded: nics.iter().any(|nic| nic.threaded_est_ns != Some(0)),
-            packets: sum(&|nic| counters(nic).rx_packets?.checked_add(counters(nic).tx_packets?))
-                .filter(|_| frame.has_all_cpus()),
-            bytes: sum(&|nic| counters(nic).rx_bytes?.checked_add(counters(nic).tx_bytes?))
-                .filter(|_| frame.has_all_cpus()),
+            packets: sum(&|nic| nic.counters.packets()).filter(|_| frame.has_all_cpus()),
+            bytes: sum(&|nic| nic.counters.bytes()).filter(|_| frame.has_all_cpus()),
         }
     }
 }

@@ -126,7 +126,7 @@ fn the_same_is_the_same() {
         let comparison = compare(&a, Some(&b), &[], run_to_run).expect("a comparison");
         let pair = &comparison.drivers[0];
         assert!(pair.verdicts.is_empty(), "{pair:?}");
-        assert_eq!(pair.summary, "no difference that 95 % confidence supports");
+        assert_eq!(pair.summary, "no difference at 95 % confidence");
         let per_gb = figure(pair, Figure::CostPerGb);
         let ([low, high], [low_frames, high_frames]) =
             (per_gb.ratio_ci.expect("an interval"), per_gb.frames_ci.expect("an interval"));
@@ -172,12 +172,10 @@ fn unknown_is_not_compared() {
     let (known, comparison) = without(|frame| frame.drivers = None);
     assert_eq!(known, [false, false, true]);
     let why = figure(&comparison.drivers[0], Figure::CostPerGb).unknown.as_deref();
-    assert_eq!(why, Some("the code of 8139cp in a.rec is not known: it was not sampled"));
+    assert_eq!(why, Some("the code of 8139cp in a.rec is unknown: the CPUs were not sampled"));
     let (known, comparison) = without(|frame| frame.host.sample_event = Some(SampleEvent::Cycles));
     assert_eq!(known, [false, false, true]);
-    assert!(
-        comparison.differences.iter().any(|one| one.starts_with("events of sampling differ (cycles and"))
-    );
+    assert!(comparison.differences.iter().any(|one| one.starts_with("sampling events differ (cycles and")));
     let (known, comparison) = without(|frame| frame.nics[0].threaded_est_ns = Some(5));
     assert!(known == [true; 3] && figure(&comparison.drivers[0], Figure::PollNsPerPacket).is_estimate);
     let (known, _) = without(|frame| frame.nics[0].hardirq_ns = None);
@@ -189,7 +187,7 @@ fn unknown_is_not_compared() {
     });
     assert_eq!(known, [false, false, true]);
     let why = figure(&comparison.drivers[0], Figure::BusyShare).unknown.as_deref();
-    assert!(why.is_some_and(|why| why.starts_with("only 1 sample of 8139cp in a.rec")), "{why:?}");
+    assert!(why.is_some_and(|why| why.starts_with("only 1 sample for 8139cp in a.rec")), "{why:?}");
     let (known, _) = without(|frame| {
         if frame.seq % 2 == 0 {
             frame.drivers = None;
@@ -207,7 +205,7 @@ fn few_frames_give_no_verdict() {
     assert!(pair.verdicts.is_empty());
     assert_eq!(
         pair.summary,
-        "no verdict: only 4 frames with traffic, 5 are needed: record longer, or with a shorter -d"
+        "no verdict: only 4 frames with traffic, but 5 are needed: record for longer, or with a shorter -d"
     );
 }
 
@@ -251,12 +249,12 @@ fn what_is_compared() {
     let error = |result: Result<_, PairError>| result.expect_err("nothing to compare").to_string();
     assert_eq!(
         error(pairs(&old, &new, &["e1000"])),
-        "old has no NIC of the driver e1000; there are: 8139cp, virtio_net"
+        "old has no NIC with the driver e1000. Its drivers are: 8139cp, virtio_net"
     );
     let idle = of("idle", 9, &[Work { packets: 0, ..OLD }]);
     assert!(
         error(pairs(&idle, &many, &[]))
-            .contains("idle: no traffic of any driver\nmany: 8139cp, veth, virtio_net")
+            .contains("idle: no driver has traffic\nmany: 8139cp, veth, virtio_net")
     );
     assert!(compare(&new, None, &[], 0.15).is_err(), "one driver is not two");
 }

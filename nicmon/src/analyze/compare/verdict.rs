@@ -1,8 +1,9 @@
-//! What may be said of a pair of drivers.
+//! What can be claimed about a pair of drivers.
 //!
-//! Several figures are compared at once, and each has its chance to differ by chance. So they are asked in a fixed
-//! order, and after the first that shows no difference no more is claimed (W. Maurer, L. Hothorn, W. Lehmacher, 1995):
-//! then the chance of any wrong claim is that of the first, without wider intervals.
+//! Several figures are compared, and each of them may differ by chance. They are therefore tested in a fixed
+//! order, and nothing is claimed after the first figure without a difference (W. Maurer, L. Hothorn, W.
+//! Lehmacher, 1995). The chance of any wrong claim is then that of the first test, and intervals need not be
+//! wider.
 
 use std::fmt::Write as _;
 
@@ -10,12 +11,14 @@ use super::{
     figures::Figure,
     model::{Compared, Side, Verdict},
 };
+use crate::present::text::{digits, interval};
 
-/// Figures that are claimed, in this order. `cost` is left out: it depends on how much traffic there was.
+/// Figures that verdicts rest on, in this order. `cost` is left out because it depends on the amount of
+/// traffic.
 const CLAIMED: [Figure; 4] =
     [Figure::CostPerGb, Figure::CostPerPacket, Figure::BusyShare, Figure::PollNsPerPacket];
 
-/// The differences that stand.
+/// The differences that hold.
 pub(super) fn verdicts(figures: &[Compared]) -> Vec<Verdict> {
     let known = CLAIMED.iter().filter_map(|claimed| {
         let compared = figures.iter().find(|compared| compared.figure == *claimed)?;
@@ -35,23 +38,23 @@ pub(super) fn verdicts(figures: &[Compared]) -> Vec<Verdict> {
         .collect()
 }
 
-/// A verdict in words; `a` and `b` are what the drivers are called.
+/// A verdict in words; `a` and `b` are the names of the drivers.
 pub(super) fn sentence(verdict: &Verdict, a: &str, b: &str) -> String {
     let (dear, cheap) = match verdict.dearer {
         Side::A => (a, b),
         Side::B => (b, a),
     };
-    let Verdict { times, times_ci: [low, high], .. } = verdict;
-    let times = format!("{} times [{}, {}]", digits(*times), digits(*low), digits(*high));
+    let Verdict { times, times_ci, .. } = verdict;
+    let times = format!("{} times {}", digits(*times), interval(*times_ci, digits));
     match verdict.figure {
-        Figure::BusyShare => format!("{dear} has {times} the share of busy samples of {cheap}"),
+        Figure::BusyShare => format!("{dear} takes {times} the share of busy samples of {cheap}"),
         Figure::PollNsPerPacket => format!("polls of {dear} take {times} the time per packet of {cheap}"),
         Figure::CostPerPacket => format!("{dear} costs {times} the CPU per packet of {cheap}"),
         _ => format!("{dear} costs {times} the CPU per GB of {cheap}"),
     }
 }
 
-/// All of them; without any, why.
+/// All verdicts in words; without any, the reason.
 pub(super) fn summary(verdicts: &[Verdict], figures: &[Compared], a: &str, b: &str) -> String {
     let mut text = String::new();
     for verdict in verdicts {
@@ -65,23 +68,9 @@ pub(super) fn summary(verdicts: &[Verdict], figures: &[Compared], a: &str, b: &s
     let claimed = || figures.iter().filter(|compared| CLAIMED.contains(&compared.figure));
     if claimed().any(|compared| compared.ratio_ci.is_some()) {
         let some =
-            if claimed().all(|compared| compared.ratio_ci.is_some()) { "" } else { ", of what is known" };
-        return format!("no difference that 95 % confidence supports{some}");
+            if claimed().all(|compared| compared.ratio_ci.is_some()) { "" } else { " in what is known" };
+        return format!("no difference at 95 % confidence{some}");
     }
     let why = figures.iter().find_map(|compared| compared.unknown.as_deref());
-    format!("no verdict: {}", why.unwrap_or("nothing is known of both"))
-}
-
-/// A number with three digits that count.
-pub fn digits(number: f64) -> String {
-    let decimals = match number.abs() {
-        0.0 => 0,
-        small if small < 0.01 => return format!("{number:.1e}"),
-        small if small < 0.1 => 4,
-        small if small < 1.0 => 3,
-        small if small < 10.0 => 2,
-        small if small < 100.0 => 1,
-        _ => 0,
-    };
-    format!("{number:.decimals$}")
+    format!("no verdict: {}", why.unwrap_or("no figure is known for both"))
 }

@@ -1,8 +1,8 @@
-//! What drivers cost over the whole recording: bars and a table.
+//! What the drivers cost over the whole recording, as bars and as a table.
 
 use std::fmt::Write as _;
 
-use super::text::{escape, number};
+use super::text::{escape, head, number, share};
 use crate::{
     analyze::cost::{Estimate, cost, known_time},
     frame::{Driver, Frame, Origin, pct_of},
@@ -10,25 +10,37 @@ use crate::{
 
 const WIDTH: f64 = 1000.0;
 const LABEL: f64 = 180.0;
-/// Left for the figure beside a bar.
+/// Room for the figure beside a bar.
 const VALUE: f64 = 90.0;
 const HEIGHT: usize = 26;
 
-/// A driver and what it cost in all, in percent of one CPU.
+/// Fields, and units that their titles leave out.
+const COLUMNS: [(&str, &str); 8] = [
+    ("driver", ""),
+    ("cost_cpu_pct", ""),
+    ("hardirq_ns", ", % of one CPU"),
+    ("sampled_est_ns", ", % of one CPU"),
+    ("busy_share_pct", ", % [95 % interval]"),
+    ("ns_per_packet", ", ns"),
+    ("cpu_s_per_gb", ""),
+    ("origin", ""),
+];
+
+/// A driver and its cost, in percent of one CPU.
 struct Row<'a> {
     driver: &'a Driver,
     exact: f64,
     sampled: f64,
-    /// Of both parts: only the sampled one is uncertain.
+    /// The sum of both parts; only the sampled one is uncertain.
     both: Estimate,
 }
 
 /// `whole` is the recording as one frame.
 pub(super) fn section(whole: &Frame) -> String {
-    let mut html = "<h2>What drivers cost</h2>\n".to_owned();
+    let mut html = "<h2>Driver costs</h2>\n".to_owned();
     let Some(drivers) = &whole.drivers else {
         let why = whole.host.drivers_reason.as_deref().unwrap_or("the CPUs were not sampled");
-        let _ = writeln!(html, "<p class=\"note\">Not known: {}.</p>", escape(why));
+        let _ = writeln!(html, "<p class=\"note\">Unknown: {}.</p>", escape(why));
         return html;
     };
     let rows: Vec<Row> = drivers.iter().filter_map(|driver| row(whole, driver)).collect();
@@ -39,7 +51,7 @@ pub(super) fn section(whole: &Frame) -> String {
     let is_unknown = |driver: &&Driver| rows.iter().all(|row| row.driver.driver != driver.driver);
     let mixed = whole.host.sampling.is_some_and(|sampling| sampling.frequency_per_s.is_none());
     let otherwise =
-        if mixed { "samples were taken at different rates" } else { "not all of its time is known" };
+        if mixed { "samples were taken at different rates" } else { "some of its time is unknown" };
     let unknown: Vec<String> = drivers
         .iter()
         .filter(is_unknown)
@@ -49,12 +61,12 @@ pub(super) fn section(whole: &Frame) -> String {
         })
         .collect();
     if !unknown.is_empty() {
-        let _ = writeln!(html, "<p class=\"note\">Not known: {}.</p>", unknown.join("; "));
+        let _ = writeln!(html, "<p class=\"note\">Unknown: {}.</p>", unknown.join("; "));
     }
     html
 }
 
-/// `None` where its cost is not known.
+/// `None` if its cost is unknown.
 fn row<'a>(whole: &Frame, driver: &'a Driver) -> Option<Row<'a>> {
     let ns = known_time(whole, driver).ns;
     let (exact, sampled) = (pct_of(driver.hardirq_ns?, ns), pct_of(driver.sampled_est_ns?, ns));
@@ -62,20 +74,21 @@ fn row<'a>(whole: &Frame, driver: &'a Driver) -> Option<Row<'a>> {
     Some(Row { driver, exact, sampled, both })
 }
 
-/// Bars of both parts, with the interval of the sampled one.
+/// A bar of both parts for each driver, with the interval of the sampled part.
 fn bars(html: &mut String, rows: &[Row<'_>]) {
     let end = |row: &Row| row.both.bounds[1].max(row.both.value);
     let widest = rows.iter().map(end).fold(0.0, f64::max);
     let scale = if widest > 0.0 { (WIDTH - LABEL - VALUE) / widest } else { 0.0 };
     html.push_str(
         "<p class=\"legend\"><span class=\"exact\"></span> interrupt handlers, exact \
-         <span class=\"sampled\"></span> its other code, estimated from samples, with the 95 % interval; \
-         in percent of one CPU</p>\n",
+         <span class=\"sampled\"></span> other driver code, estimated from samples, with its 95 % interval. \
+         In percent of one CPU.</p>\n",
     );
     // Writing to a String cannot fail.
     let _ = writeln!(
         html,
-        "<div class=\"wide\"><svg viewBox=\"0 0 {WIDTH} {}\" role=\"img\" aria-label=\"cost by driver\">",
+        "<div class=\"wide\"><svg viewBox=\"0 0 {WIDTH} {}\" role=\"img\" aria-label=\"CPU cost of each \
+         driver\">",
         rows.len() * HEIGHT
     );
     for (at, row) in rows.iter().enumerate() {
@@ -111,27 +124,18 @@ fn bars(html: &mut String, rows: &[Row<'_>]) {
 }
 
 fn table(html: &mut String, rows: &[Row<'_>]) {
-    html.push_str(
-        "<div class=\"wide\"><table>\n<tr><th>driver</th><th>cost, % of a CPU</th><th>interrupts, exact</th>\
-         <th>sampled</th><th>of the busy samples, %</th><th>ns per packet</th><th>CPU s per GB</th>\
-         <th>its code</th></tr>\n",
-    );
+    html.push_str("<div class=\"wide\"><table>\n<tr>");
+    for (field, unit) in COLUMNS {
+        html.push_str(&head(&format!("drivers[].{field}"), unit));
+    }
+    html.push_str("</tr>\n");
     for Row { driver, exact, sampled, both } in rows {
-        let share = driver.busy_share_pct.zip(driver.busy_share_ci_pct).map_or_else(
-            || "?".to_owned(),
-            |(pct, [low, high])| {
-                format!("{} [{}, {}]", number(Some(pct)), number(Some(low)), number(Some(high)))
-            },
-        );
-        let origin = match driver.origin {
-            Some(Origin::Module) => "module",
-            Some(Origin::BuiltinRanges) => "built in",
-            Some(Origin::Inferred) => "inferred",
-            None => "?",
-        };
+        let share = share(driver.busy_share_pct.zip(driver.busy_share_ci_pct));
+        let origin = driver.origin.map_or("?", Origin::label);
         let _ = writeln!(
             html,
-            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{share}</td><td>{}</td><td>{}</td><td>{origin}</td></tr>",
+            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{share}</td><td>{}</td><td>{}</td>\
+             <td>{origin}</td></tr>",
             escape(&driver.driver),
             number(Some(both.value)),
             number(Some(*exact)),
@@ -141,7 +145,7 @@ fn table(html: &mut String, rows: &[Row<'_>]) {
         );
     }
     html.push_str(
-        "</table></div>\n<p class=\"note\">Cost, ns per packet and CPU s per GB are of both parts: estimates as far as \
-         the sampled one is.</p>\n",
+        "</table></div>\n<p class=\"note\">CPU time, time per packet and CPU seconds per GB cover both \
+         parts. They are estimates because the sampled part is one.</p>\n",
     );
 }

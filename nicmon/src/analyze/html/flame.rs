@@ -1,26 +1,27 @@
-//! Call stacks as a flame graph, the outermost function at the top: each function as wide as its samples.
+//! Call stacks as a flame graph with the outermost function at the top. The width of a function is its
+//! samples.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use super::text::escape;
 use crate::frame::{Context, Frame, SampledStack};
 
-/// Width of the drawing, in its own units.
+/// Width of the drawing, in SVG units.
 const WIDTH: f64 = 1060.0;
 const ROW: f64 = 17.0;
-/// What is narrower is left out: nobody could see it.
+/// Narrower functions are left out because nobody could see them.
 const NARROWEST: f64 = 0.7;
-/// Width of a character, about.
+/// Approximate width of a character.
 const CHARACTER: f64 = 6.6;
 
-/// A function called by those above it.
+/// A function, called by the one above it.
 #[derive(Default)]
 struct Node {
     samples: u64,
     callees: BTreeMap<String, Node>,
 }
 
-/// Nothing where no stacks were recorded. `whole` is the recording as one frame.
+/// Empty if no stacks were recorded. `whole` is the recording as one frame.
 pub(super) fn section(whole: &Frame) -> String {
     let root = Node::of(whole.stacks.iter().flatten());
     if root.samples == 0 {
@@ -32,27 +33,30 @@ pub(super) fn section(whole: &Frame) -> String {
     root.draw_callees(&mut drawing, (0.0, 0), unit, root.samples, &mut rows);
     let height = f64::from(rows) * ROW;
     format!(
-        "<h2>Call stacks of network code</h2>\n<p>{} samples. Each function is as wide as the samples in it and in what it \
-         called, which stands below it; interrupts are apart from the threads they interrupt, but what lies under \
-         (softirq) begins where the softirq was run. Point at one for its numbers.</p>\n<div class=\"wide\">\
+        "<h2>Call stacks of network code</h2>\n<p>{} samples. The width of a function shows the samples \
+         in it and in the functions it called, which are below it. Interrupts are separate from the threads \
+         they interrupted; stacks under (softirq) start with the function that ran the softirq. Hover over a \
+         function for its numbers.</p>\n<div class=\"wide\">\
          <svg class=\"flame\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" \
          aria-label=\"Call stacks of network code\">\n{drawing}</svg></div>\n",
         root.samples
     )
 }
 
-/// Functions of a stack that are drawn: the kernel keeps no more (`PERF_MAX_STACK_DEPTH`), but a file may.
+/// Most functions drawn of one stack. The kernel keeps no more (`PERF_MAX_STACK_DEPTH`), but a file may
+/// contain more.
 const DEEPEST: usize = 127;
 
 impl Node {
-    /// What calls everything.
+    /// The root of all stacks.
     fn of<'a>(stacks: impl Iterator<Item = &'a SampledStack>) -> Self {
         let mut root = Self::default();
         for stack in stacks {
+            // In parentheses, because a thread may be called `softirq`.
+            let context = format!("({})", stack.context.label());
             let below = match (stack.context, stack.comm.as_deref()) {
-                (Context::Task, comm) => comm.unwrap_or("task"),
-                (Context::Softirq, _) => "(softirq)",
-                (Context::Hardirq, _) => "(hard irq)",
+                (Context::Task, Some(comm)) => comm,
+                _ => &context,
             };
             root.samples = root.samples.saturating_add(stack.samples);
             let mut node = &mut root;
@@ -65,10 +69,10 @@ impl Node {
         root
     }
 
-    /// Draws what this one called, from `at` (x, row) on.
+    /// Draws the functions that this one called, starting at `at` (x, row).
     fn draw_callees(&self, drawing: &mut String, at: (f64, u32), unit: f64, all: u64, rows: &mut u32) {
         let (mut x, row) = at;
-        // The same name stays at the same place among its siblings, whatever its samples.
+        // Siblings are in the order of their names, so graphs of two recordings can be compared.
         for (name, node) in &self.callees {
             let width = node.samples as f64 * unit;
             if width >= NARROWEST {
@@ -83,7 +87,7 @@ impl Node {
     fn draw(&self, drawing: &mut String, name: &str, (x, row): (f64, u32), width: f64, all: u64) {
         let y = f64::from(row) * ROW;
         let pct = 100.0 * self.samples as f64 / all as f64;
-        // Neighbours are told apart by their shade, which is a name's own.
+        // The shade depends on the name alone and separates neighbours.
         let shade = name.bytes().fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into())) % 3;
         // Writing to a String cannot fail.
         let _ = write!(

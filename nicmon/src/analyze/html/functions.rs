@@ -1,17 +1,20 @@
-//! The drivers' functions that took the most samples, by process.
+//! The driver functions with the most samples, by process.
 
 use std::fmt::Write as _;
 
-use super::text::{escape, number};
+use super::text::{escape, head, share};
 use crate::{
     analyze::cost::known_time,
-    frame::{Context, Frame, Share},
+    frame::{Frame, Share},
 };
 
-/// Functions that are shown of a driver.
+/// Number of functions shown for each driver.
 const SHOWN: usize = 15;
+/// Fields, and units that their titles leave out.
+const COLUMNS: [(&str, &str); 5] =
+    [("symbol", ""), ("comm", ""), ("context", ""), ("samples", ""), ("share_pct", ", % [95 % interval]")];
 
-/// Nothing where there are none. `whole` is the recording as one frame.
+/// Empty if there are none. `whole` is the recording as one frame.
 pub(super) fn section(whole: &Frame) -> String {
     let mut html = String::new();
     for driver in whole.drivers.iter().flatten().filter(|driver| !driver.functions.is_empty()) {
@@ -19,22 +22,13 @@ pub(super) fn section(whole: &Frame) -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(
             html,
-            "<h3>{}</h3>\n<div class=\"wide\"><table>\n<tr><th>function</th><th>process</th><th>in</th><th>samples</th>\
-             <th>of the busy samples, % [95 %]</th></tr>",
-            escape(&driver.driver)
+            "<h3>{}</h3>\n<div class=\"wide\"><table>\n<tr>{}</tr>",
+            escape(&driver.driver),
+            COLUMNS.map(|(field, unit)| head(&format!("drivers[].functions[].{field}"), unit)).concat()
         );
         for function in driver.functions.iter().take(SHOWN) {
-            let context = match function.context {
-                Context::Hardirq => "hard irq",
-                Context::Softirq => "softirq",
-                Context::Task => "task",
-            };
-            let share = Share::of(function.samples, busy).map_or_else(
-                || "?".to_owned(),
-                |Share { pct, ci_pct: [low, high] }| {
-                    format!("{} [{}, {}]", number(Some(pct)), number(Some(low)), number(Some(high)))
-                },
-            );
+            let context = function.context.label();
+            let share = share(Share::of(function.samples, busy).map(|share| (share.pct, share.ci_pct)));
             let _ = writeln!(
                 html,
                 "<tr><td><code>{}</code></td><td>{}</td><td>{context}</td><td>{}</td><td>{share}</td></tr>",
@@ -48,7 +42,8 @@ pub(super) fn section(whole: &Frame) -> String {
     if html.is_empty() {
         return html;
     }
-    let head = "<h2>Functions of drivers</h2>\n<p>By samples, of the functions that each frame lists. Those in hard irq \
-                are in no cost: handlers are timed.</p>\n";
+    let head = "<h2>Functions of drivers</h2>\n<p>By samples, among the functions that the frames list. \
+     Samples in \
+                hardirq context are in no cost, because interrupt handlers are timed exactly.</p>\n";
     format!("{head}{html}")
 }

@@ -1,14 +1,14 @@
-//! The head of the page: which machine, when, how it was measured.
+//! The head of the page: which machine, when, and how it was measured.
 
 use std::{collections::BTreeSet, fmt::Write as _};
 
 use super::text::escape;
 use crate::{
-    analyze::words::{counted, seconds},
     frame::{Frame, SampleEvent, Source},
+    present::text::{plural, seconds},
 };
 
-/// Names that are told at most: a recording is of one machine, unless several were joined.
+/// Most names listed. A recording has one machine, unless several recordings were joined.
 const NAMES: usize = 8;
 
 #[derive(Default)]
@@ -44,8 +44,8 @@ impl Header {
             self.lost_samples.saturating_add(host.sampling.map_or(0, |sampling| sampling.lost));
         self.events.insert(match host.sample_event {
             Some(SampleEvent::Cycles) => "cycles",
-            Some(SampleEvent::CpuClock) => "cpu-clock (a timer, which sees no code with interrupts off)",
-            None => "none",
+            Some(SampleEvent::CpuClock) => "cpu-clock (a timer, which cannot see code with interrupts off)",
+            None => "not sampled",
         });
         self.has_counts_only |= host.source == Source::Proc;
     }
@@ -61,7 +61,7 @@ impl Header {
             ("CPUs", self.most_cpus.to_string()),
             ("First frame", self.from.clone().unwrap_or_default()),
             ("Last frame", self.to.clone()),
-            ("Measured", format!("{} s in {}", seconds(self.interval_ns), counted(self.frames, "frame"))),
+            ("Measured", format!("{} s in {}", seconds(self.interval_ns), plural(self.frames, "frame"))),
             ("Sampled by", events.join(", ")),
         ];
         let mut html = format!("<h1>{}</h1>\n<dl>\n", escape(&list(&self.hosts)));
@@ -71,12 +71,12 @@ impl Header {
         }
         html += "</dl>\n";
         if self.has_counts_only {
-            html += "<p class=\"note\">Frames with counts only: their times are unknown.</p>\n";
+            html += "<p class=\"note\">Some frames have counts only. Their times are unknown.</p>\n";
         }
         if self.lost_samples > 0 {
             let _ = writeln!(
                 html,
-                "<p class=\"note\">{} samples were lost: shares are of the others.</p>",
+                "<p class=\"note\">{} samples were lost. Shares are shares of the rest.</p>",
                 self.lost_samples
             );
         }

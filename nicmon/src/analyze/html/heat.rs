@@ -1,28 +1,29 @@
-//! The heat map: load of each NIC on each CPU over time.
+//! The heat map: the load of each NIC on each CPU over time.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use super::text::escape;
 use crate::frame::{Frame, cpu_list, pct_of};
 
-/// Columns at most, an even number; a longer recording has more frames in each.
+/// Most columns, an even number. A longer recording has more frames per column.
 const COLUMNS: usize = 200;
-/// Rows that are drawn at most, the worst.
+/// Most rows drawn; those with the highest load.
 const ROWS: usize = 32;
-/// Percent of the CPU from which a cell is of the next colour. The last two are where the screen turns yellow and red.
+/// Percent of the CPU at which the next colour starts. The last two are where the screen turns yellow and
+/// red.
 const STEPS: [f64; 6] = [0.0, 1.0, 5.0, 15.0, 30.0, 70.0];
 const LABEL: usize = 180;
 const WIDTH: usize = 1000;
 const HEIGHT: usize = 18;
 
-/// Name, index, namespace: names repeat in other namespaces.
+/// Name, index and namespace: the same name may exist in several namespaces.
 type NicKey = (String, u32, Option<u32>);
 
-/// Load of a cell in a column.
+/// The load in one cell.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 struct Load {
     ns: u64,
-    /// True where it is not known in some frame.
+    /// True if it is unknown in some frame.
     is_unknown: bool,
 }
 
@@ -32,7 +33,7 @@ impl Load {
     }
 }
 
-/// A column: some frames that follow each other.
+/// A column: one or more consecutive frames.
 #[derive(Debug, Clone, Default)]
 struct Column {
     from: String,
@@ -48,13 +49,13 @@ struct Row<'a> {
     sum: Load,
 }
 
-/// What is gathered.
+/// The loads gathered so far.
 #[derive(Default)]
 pub(super) struct Heat {
     columns: Vec<Column>,
-    /// By NIC and CPU, as many as columns or fewer: what is not there is nothing.
+    /// Loads by NIC and CPU, one per column. Missing ones at the end are zero.
     rows: BTreeMap<NicKey, BTreeMap<u32, Vec<Load>>>,
-    /// Frames of a column, and of the last one.
+    /// Number of frames in each column, and in the last one so far.
     frames_each: u64,
     frames_last: u64,
 }
@@ -89,7 +90,7 @@ impl Heat {
         }
     }
 
-    /// Two columns become one; all are full.
+    /// Merges columns two by two. All of them must be full.
     fn halve(&mut self) {
         self.columns = self
             .columns
@@ -117,7 +118,8 @@ impl Heat {
         let unknown = others.iter().filter(|row| row.sum.is_unknown).count();
         rows.sort_by(|a, b| b.sum.ns.cmp(&a.sum.ns).then_with(|| (&a.name, a.cpu).cmp(&(&b.name, b.cpu))));
         let mut html = "<h2>Load by NIC and CPU</h2>\n\
-            <p>Polls (driver and stack) and, as far as known, device interrupts, in percent of the CPU; the worst \
+            <p>Polls (driver and stack) and, if known, device interrupts, in percent of the CPU. Highest \
+            load \
             first.</p>\n"
             .to_owned();
         if rows.is_empty() {
@@ -137,25 +139,25 @@ impl Heat {
             });
             let _ = writeln!(
                 html,
-                "<p class=\"note\">With less load, not drawn: {}.</p>",
+                "<p class=\"note\">Not drawn, because their load is lower: {}.</p>",
                 rest.collect::<Vec<_>>().join("; ")
             );
         }
         if unknown > 0 {
             let _ = writeln!(
                 html,
-                "<p class=\"note\">Of {unknown} pairs of NIC and CPU the load is not known.</p>"
+                "<p class=\"note\">For {unknown} pairs of NIC and CPU, the load is unknown.</p>"
             );
         }
         html
     }
 
-    /// A NIC's name; with its namespace, where another has one of that name, too.
+    /// The name of a NIC, with its namespace if the name is not unique.
     fn name(&self, nic: &NicKey) -> String {
         let (name, _, netns) = nic;
         let namesakes = self.rows.keys().filter(|other| other.0 == *name).count();
         match netns {
-            Some(netns) if namesakes > 1 => format!("{name} in {netns}"),
+            Some(netns) if namesakes > 1 => format!("{name} in netns {netns}"),
             _ => name.clone(),
         }
     }
@@ -166,7 +168,7 @@ impl Heat {
         let _ = writeln!(
             html,
             "<div class=\"wide\"><svg class=\"heat\" viewBox=\"0 0 {WIDTH} {}\" role=\"img\" \
-             aria-label=\"load by NIC and CPU over time\">",
+             aria-label=\"Load by NIC and CPU over time\">",
             height + 20
         );
         let _ = writeln!(
@@ -187,7 +189,7 @@ impl Heat {
                 let Column { from, to, interval_ns } = &self.columns[column];
                 let pct = pct_of(load.ns, *interval_ns);
                 let (class, value) = if load.is_unknown {
-                    ("hx".to_owned(), format!("at least {pct:.1} %, some is not known"))
+                    ("hx".to_owned(), format!("at least {pct:.1} %, some of it is unknown"))
                 } else {
                     (format!("h{}", step(pct)), format!("{pct:.1} %"))
                 };
@@ -212,13 +214,16 @@ impl Heat {
                 writeln!(html, "<text class=\"label\" x=\"{WIDTH}\" y=\"{y}\">{}</text>", clock(&last.to));
         }
         html.push_str("</svg></div>\n");
-        let frames =
-            if self.frames_each == 1 { "a frame".to_owned() } else { format!("{} frames", self.frames_each) };
-        let _ = writeln!(html, "<p class=\"note\">Each column is of {frames}; times are UTC.</p>");
+        let frames = if self.frames_each == 1 {
+            "one frame".to_owned()
+        } else {
+            format!("{} frames", self.frames_each)
+        };
+        let _ = writeln!(html, "<p class=\"note\">Each column covers {frames}. Times are in UTC.</p>");
     }
 }
 
-/// The colour of a load.
+/// The colour of a load in percent.
 fn step(pct: f64) -> usize {
     STEPS.iter().filter(|from| pct >= **from).count()
 }
@@ -252,7 +257,7 @@ mod tests {
         let on = frame.nics[0].cpus[0].clone();
         let mut heat = Heat::default();
         for at in 0..1001_u64 {
-            // On this CPU only in the last frame.
+            // Only the last frame has this CPU.
             if at == 1000 {
                 frame.nics[0].cpus = vec![crate::frame::NicCpu { cpu: 77, ..on.clone() }];
             }

@@ -1,7 +1,9 @@
-//! A recording as one HTML file: it needs no network and no script, and is light or dark as the reader's screen is.
+//! A recording as a single HTML file. It needs no network and no script, and follows the reader's light or
+//! dark theme.
 //!
-//! It is well-formed XML as well, so that a test can parse it. The drawings are SVG by hand: a chart library would bring
-//! fonts and canvases for what is rectangles and some text, and none draws a heat map of NICs by CPUs with unknown cells.
+//! The file is also well-formed XML, so a test can parse it. The drawings are hand-written SVG: they are
+//! rectangles with some text, for which a chart library would bring fonts and canvases, and no library draws
+//! a heat map of NICs by CPUs with unknown cells.
 
 mod drivers;
 mod flame;
@@ -17,7 +19,7 @@ use crate::frame::{Frame, Merged};
 
 const STYLE: &str = include_str!("style.css");
 
-/// What is gathered of frames for the page; its size does not grow with their number.
+/// What the page needs from the frames. Its size does not grow with their number.
 #[derive(Default)]
 pub struct Page {
     header: Header,
@@ -33,7 +35,7 @@ impl Page {
         self.whole.add(frame);
     }
 
-    /// The whole document.
+    /// The whole HTML document.
     pub fn render(&self) -> String {
         let title = self.header.title();
         let whole = self.whole.frame();
@@ -48,7 +50,8 @@ impl Page {
         format!(
             "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
-             <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n{sections}</main>\n</body>\n</html>\n"
+             <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n\
+             {sections}</main>\n</body>\n</html>\n"
         )
     }
 }

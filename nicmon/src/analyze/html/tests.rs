@@ -111,10 +111,10 @@ fn a_recording() {
 fn unknown_stays_unknown() {
     let html = page(&demo());
     check(&html);
-    assert!(html.contains("Not known: the CPUs were not sampled."), "{html}");
+    assert!(html.contains("Unknown: the CPUs were not sampled."), "{html}");
     let html = page(&frames(include_str!("../../../tests/fixtures/frames/counts.ndjson")));
     check(&html);
-    assert!(html.contains("No load was measured.") && html.contains("the load is not known"), "{html}");
+    assert!(html.contains("No load was measured.") && html.contains("the load is unknown"), "{html}");
     check(&page(&[]));
 }
 

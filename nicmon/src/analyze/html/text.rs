@@ -1,36 +1,47 @@
-//! Text that goes into the page.
+//! Text for the page.
 
-/// Text between tags or in a quoted attribute. Names of interfaces and threads may hold any byte but `/` and NUL;
-/// characters that XML 1.0 does not allow become U+FFFD.
+use crate::{
+    frame::title,
+    present::text::{interval, known, printable},
+};
+
+/// Text for use between tags or in a quoted attribute: printable, without markup, and without the characters
+/// that XML 1.0 forbids.
 pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
+    for c in printable(text).chars() {
         match c {
             '&' => escaped.push_str("&amp;"),
             '<' => escaped.push_str("&lt;"),
             '>' => escaped.push_str("&gt;"),
             '"' => escaped.push_str("&quot;"),
             '\'' => escaped.push_str("&#39;"),
-            // Marks that turn the direction of writing would turn what follows as well.
-            '\u{FFFE}' | '\u{FFFF}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' => {
-                escaped.push('\u{FFFD}');
-            }
-            c if c.is_control() => escaped.push('\u{FFFD}'),
+            '\u{FFFE}' | '\u{FFFF}' => escaped.push(char::REPLACEMENT_CHARACTER),
             c => escaped.push(c),
         }
     }
     escaped
 }
 
-/// A number with as many decimals as help, or `?`.
+/// The head of a column that shows one field: its title, and the unit or what else the column shows.
+pub(super) fn head(path: &str, unit: &str) -> String {
+    format!("<th>{}{unit}</th>", escape(title(path).unwrap_or_default()))
+}
+
+/// A number with as many decimals as are useful, or `?`.
 pub(super) fn number(value: Option<f64>) -> String {
-    match value {
-        None => "?".to_owned(),
-        Some(0.0) => "0".to_owned(),
-        Some(value) if value.abs() < 1.0 => format!("{value:.3}"),
-        Some(value) if value.abs() < 100.0 => format!("{value:.1}"),
-        Some(value) => format!("{value:.0}"),
-    }
+    known(value, |value| match value {
+        0.0 => "0".to_owned(),
+        value if value.abs() < 1.0 => format!("{value:.3}"),
+        value if value.abs() < 100.0 => format!("{value:.1}"),
+        value => format!("{value:.0}"),
+    })
+}
+
+/// A share with its interval, both in percent, or `?`.
+pub(super) fn share(share: Option<(f64, [f64; 2])>) -> String {
+    let number = |value| number(Some(value));
+    known(share, |(pct, bounds)| format!("{} {}", number(pct), interval(bounds, number)))
 }
 
 #[cfg(test)]

@@ -1,44 +1,62 @@
-//! Load of each CPU: exact, beside the kernel's own accounting as mpstat shows it; and the one with most network load.
+//! The load of each CPU, exact and by the kernel's own accounting, and the CPU with the most network load.
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
 use super::{
-    Report,
-    table::Table,
-    text::{known, name, pct, share, wrapped},
+    recording::Report,
+    text::{name, pct, rows, share, wrapped},
 };
-use crate::frame::{Accounting, Cpu, CpuStat, Frame, Nic, Softirqs, pct_of};
+use crate::{
+    frame::{Accounting, Cpu, CpuStat, Frame, Nic, pct_of},
+    present::{
+        table::{Column, Table},
+        text::known,
+    },
+};
 
-/// NICs that are named for the worst CPU.
+/// Number of NICs named for the busiest CPU.
 const NAMED: usize = 3;
+
+const COLUMNS: [Column; 13] = [
+    Column::words("CPU"),
+    Column::figures("HARDIRQ"),
+    Column::figures("SOFTIRQ"),
+    Column::figures("NET_RX"),
+    Column::figures("NET_TX"),
+    Column::figures("|"),
+    Column::figures("usr"),
+    Column::figures("sys"),
+    Column::figures("soft"),
+    Column::figures("irq"),
+    Column::figures("iowait"),
+    Column::figures("steal"),
+    Column::figures("idle"),
+];
 
 pub(super) fn section(report: &Report<'_>) -> String {
     let Report { frame, top, .. } = report;
     let loads = network_loads(frame);
     let mut cpus: Vec<&Cpu> = frame.cpus.iter().collect();
     if cpus.len() > *top {
-        // The busiest, in their order.
+        // The busiest, in the order of their numbers.
         cpus.sort_by_key(|cpu| (Reverse(loads.get(&cpu.cpu).map_or(0, Load::ns)), cpu.cpu));
         cpus[..*top].sort_by_key(|cpu| cpu.cpu);
     }
-    let head = [
-        "CPU", "HARDIRQ", "SOFTIRQ", "NET_RX", "NET_TX", "|", "usr", "sys", "soft", "irq", "iowait", "steal",
-        "idle",
-    ];
-    let mut table = Table::new(head, 1);
+    let mut table = Table::new(COLUMNS);
     for cpu in cpus {
         table.add(row(cpu, frame.interval_ns));
     }
     let accounting = match frame.host.accounting {
-        Some(Accounting::Tick) => "sampled once a tick",
+        Some(Accounting::Tick) => "sampled once per tick",
         Some(Accounting::IrqTime) => "interrupts measured",
         Some(Accounting::Virt) => "measured",
-        None => "in a way that is unknown",
+        None => "method unknown",
     };
     let title = format!(
-        "CPUs in percent of the time: exact to the left; right of the bar by the kernel's own accounting ({accounting}), as mpstat shows it"
+        "CPU time in percent. Left of the bar: exact. Right of it: the kernel's own accounting \
+         ({accounting}), as in mpstat"
     );
-    format!("{}{}{}", wrapped(&title), table.text(*top), worst(&loads, frame))
+    format!("{}{}{}", wrapped(&title), rows(&table, report), worst(&loads, frame))
 }
 
 fn row(cpu: &Cpu, interval_ns: u64) -> [String; 13] {
@@ -47,7 +65,7 @@ fn row(cpu: &Cpu, interval_ns: u64) -> [String; 13] {
     [
         cpu.cpu.to_string(),
         exact(cpu.hardirq_ns),
-        exact(cpu.softirq.and_then(|softirq| all_softirqs(&softirq))),
+        exact(cpu.softirq.and_then(|softirq| softirq.all_ns())),
         exact(cpu.softirq.and_then(|softirq| softirq.net_rx.vector.ns)),
         exact(cpu.softirq.and_then(|softirq| softirq.net_tx.ns)),
         "|".to_owned(),
@@ -59,13 +77,6 @@ fn row(cpu: &Cpu, interval_ns: u64) -> [String; 13] {
         stat(|stat| stat.steal_pct),
         stat(|stat| stat.idle_pct),
     ]
-}
-
-fn all_softirqs(softirqs: &Softirqs) -> Option<u64> {
-    let Softirqs { hi, timer, net_tx, net_rx, block, irq_poll, tasklet, sched, hrtimer, rcu } = softirqs;
-    [hi, timer, net_tx, &net_rx.vector, block, irq_poll, tasklet, sched, hrtimer, rcu]
-        .iter()
-        .try_fold(0_u64, |sum, vector| Some(sum.saturating_add(vector.ns?)))
 }
 
 /// Polls and interrupts of NICs on one CPU.
@@ -95,7 +106,7 @@ fn network_loads(frame: &Frame) -> BTreeMap<u32, Load<'_>> {
     loads
 }
 
-/// The CPU with most network load, and how far the next is.
+/// The CPU with the most network load, and the next one to compare it with.
 fn worst(loads: &BTreeMap<u32, Load<'_>>, frame: &Frame) -> String {
     let interval_ns = frame.interval_ns;
     let mut by_load: Vec<_> = loads.iter().filter(|(_, load)| load.ns() > 0).collect();
@@ -107,9 +118,9 @@ fn worst(loads: &BTreeMap<u32, Load<'_>>, frame: &Frame) -> String {
     let Some((cpu, load)) = by_load.first() else {
         let is_unknown = loads.values().any(|load| load.is_part);
         return if is_unknown {
-            "Which CPU has most network load is unknown.\n"
+            "It is unknown which CPU carries the most network load.\n"
         } else {
-            "No network load.\n"
+            "No CPU carried any network load.\n"
         }
         .to_owned();
     };
@@ -123,14 +134,14 @@ fn worst(loads: &BTreeMap<u32, Load<'_>>, frame: &Frame) -> String {
         .collect();
     let next = by_load.get(1).map_or_else(
         || {
-            // Some may have load that nobody timed, or may not have been looked at.
+            // Other CPUs may have load that was not timed, or may not be in the frames.
             let are_known = loads.values().all(|load| !load.is_part) && frame.has_all_cpus();
-            if are_known { "no other has any" } else { "of the others none is known" }.to_owned()
+            if are_known { "no other CPU has any" } else { "that of other CPUs is unknown" }.to_owned()
         },
         |(cpu, load)| format!("next is CPU {cpu} with {}", load_pct(load)),
     );
     wrapped(&format!(
-        "Most network load (polls and interrupts of NICs) has CPU {cpu} with {}: {}; {next}.",
+        "CPU {cpu} carries the most network load (polls and interrupts of NICs): {} ({}); {next}.",
         load_pct(load),
         named.join(", ")
     ))

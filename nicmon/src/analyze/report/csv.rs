@@ -1,4 +1,4 @@
-//! The figures of a frame, a row each.
+//! The figures of a frame, one row each.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,8 @@ use crate::frame::{Field, Frame, Nic, fields};
 
 /// The head of each column.
 const HEAD: [&str; 7] = ["section", "subject", "part", "cpu", "name", "value", "unit"];
-/// What names the elements of an array, by its path in docs/fields.md. `cpu` names those of others.
+/// The fields that name the elements of an array, by its path in docs/fields.md. Elements of other arrays are
+/// named by `cpu`.
 const NAMES: [(&str, &[&str]); 11] = [
     ("nics[]", &["name"]),
     ("nics[].napis[]", &["napi_id", "poll_fn", "queue", "kind", "mode"]),
@@ -24,14 +25,15 @@ const NAMES: [(&str, &[&str]); 11] = [
     ("host.drops[].locations[]", &["symbol"]),
 ];
 
-/// All figures of a frame but its topology and call stacks as CSV (RFC 4180).
+/// All figures of a frame as CSV (RFC 4180), except its topology and call stacks.
 ///
-/// The columns: the part of the frame; whose the figure is there; which part of that; the CPU; name and unit of the
-/// field as in docs/fields.md, without the path. Columns that say nothing are empty, and so is an unknown value. Of an
-/// interval the names end in `.low` and `.high`. NICs of one name have `@` and their namespace behind it.
+/// The columns are: section of the frame; subject (a NIC, a driver ...); part of the subject; CPU; name of
+/// the field as in docs/fields.md, without its path; value; unit. A column that does not apply is empty, and
+/// so is an unknown value. The bounds of an interval have names that end in `.low` and `.high`. If several
+/// NICs have the same name, `@` and the inode of their namespace are appended.
 ///
 /// # Errors
-/// The rows do not fit together, which no frame can cause.
+/// The rows have different numbers of columns, which no frame can cause.
 pub fn csv(frame: &Frame) -> Result<String, Error> {
     let mut frame = frame.clone();
     tell_apart(&mut frame.nics);
@@ -64,7 +66,7 @@ fn tell_apart(nics: &mut [Nic]) {
     }
 }
 
-/// Where in the frame a value stands.
+/// The place of a value in the frame.
 #[derive(Debug, Clone, Default)]
 struct Place<'a> {
     section: &'a str,
@@ -73,7 +75,7 @@ struct Place<'a> {
     subject: String,
     part: String,
     cpu: String,
-    /// Its name within the element of the last array.
+    /// The name of the value within the element of the innermost array.
     name: String,
 }
 
@@ -108,10 +110,10 @@ impl Rows {
         Ok(())
     }
 
-    /// Texts are no figures.
+    /// Adds a row, unless the value is text.
     fn figure(&mut self, value: &Value, name: &str, place: &Place<'_>) -> Result<(), Error> {
         let field = self.fields.get(place.path.as_str());
-        // Of arrays only intervals have a unit.
+        // The only arrays with a unit are intervals.
         let is_figure = field.is_some_and(|field| match field.kind.as_str() {
             "integer" | "number" => true,
             kind => kind == "array" && field.unit.is_some(),
@@ -127,7 +129,7 @@ impl Rows {
     }
 }
 
-/// What names the elements of an array.
+/// The fields that name the elements of an array.
 fn names(path: &str) -> &'static [&'static str] {
     let named = NAMES.iter().find(|(array, _)| *array == path).map(|(_, names)| *names);
     named.unwrap_or(if path.ends_with("[]") { &["cpu"] } else { &[] })

@@ -1,68 +1,85 @@
 //! What each driver cost.
 
 use super::{
-    Report, nics,
-    table::Table,
-    text::{interval, known, ms, name, names, ns, pct, printable, s, wrapped},
+    nics,
+    recording::Report,
+    text::{ms, name, names, ns, pct, rows, wrapped},
 };
 use crate::{
     analyze::cost::{Estimate, cost, known_time},
-    frame::{Driver, Frame, Origin},
+    frame::{Driver, Frame},
+    present::{
+        table::{Column, Table},
+        text::{interval, known, plain, printable, seconds},
+    },
 };
+
+/// Exact time left of the bar, samples right of it.
+const PARTS: [Column; 8] = [
+    Column::words("DRIVER"),
+    Column::words("FOUND"),
+    Column::figures("IRQ ms"),
+    Column::figures("|"),
+    Column::figures("SAMPLES"),
+    Column::figures("ms"),
+    Column::figures("BUSY%"),
+    Column::figures("95 % interval"),
+];
+
+/// Both together.
+const COSTS: [Column; 7] = [
+    Column::words("DRIVER"),
+    Column::figures("CPU%"),
+    Column::figures("95 %"),
+    Column::figures("NS/PACKET"),
+    Column::figures("95 %"),
+    Column::figures("CPU_S/GB"),
+    Column::figures("95 %"),
+];
 
 pub(super) fn section(report: &Report<'_>) -> String {
     let Report { frame, top, .. } = report;
     let Some(drivers) = &frame.drivers else {
         let reason = match &frame.host.drivers_reason {
             Some(reason) => printable(reason),
-            None if frame.host.sampling.is_none() => "there are no samples".to_owned(),
-            None => "the kernel's symbols were not read in time".to_owned(),
+            None if frame.host.sampling.is_none() => "the CPUs were not sampled".to_owned(),
+            None => "kernel symbols were not read in time".to_owned(),
         };
-        return wrapped(&format!("What drivers cost is unknown: {reason}."));
+        return wrapped(&format!("Driver costs are unknown: {reason}."));
     };
     let (idle, at_work): (Vec<&Driver>, Vec<&Driver>) =
         drivers.iter().partition(|driver| is_idle(frame, driver));
     let idle = idle_line(&idle, *top);
     if at_work.is_empty() {
-        return format!("Drivers: none was at work\n{idle}");
+        return format!("Drivers: all were idle\n{idle}");
     }
-    let mut parts =
-        Table::new(["DRIVER", "FOUND", "IRQ ms", "|", "SAMPLES", "ms", "BUSY%", "95 % interval"], 2);
-    let mut costs = Table::new(["DRIVER", "CPU%", "95 %", "NS/PACKET", "95 %", "CPU_S/GB", "95 %"], 1);
+    let (mut parts, mut costs) = (Table::new(PARTS), Table::new(COSTS));
     for driver in &at_work {
         parts.add(parts_row(driver));
-        let cost = cost(frame, driver);
-        let mut row = vec![name(&driver.driver)];
-        for (estimate, form) in [
-            (cost.cpu_pct, pct as fn(f64) -> String),
-            (cost.ns_per_packet, ns),
-            (cost.cpu_s_per_gb, |value| format!("{value:.3}")),
-        ] {
-            row.extend([value(estimate, form), bounds(estimate, form)]);
-        }
-        if let Ok(row) = row.try_into() {
-            costs.add(row);
-        }
+        costs.add(costs_row(frame, driver));
     }
     let mut notes: String = at_work.iter().take(*top).map(|driver| note(report, driver)).collect();
     if frame.host.sampling.is_some_and(|sampling| sampling.frequency_per_s.is_none()) {
         notes.push_str(&wrapped(
-            "These are unknown where samples were taken at different rates (-F): report such recordings one by one",
+            "Unknown where samples were taken at different rates (-F). Report such recordings one by one.",
         ));
     }
     format!(
         "{}{}{}{}{notes}{idle}{}",
         wrapped(
-            "Drivers: time of interrupt handlers, exact; right of the bar their other code, estimated from samples, and its share of all busy ones",
+            "Drivers. Left of the bar: time in interrupt handlers, exact. Right of it: their other code, \
+             estimated from samples, and its share of all busy samples",
         ),
-        parts.text(*top),
-        wrapped("Both together, so estimated: percent of one CPU, for each packet, for 10^9 bytes"),
-        costs.text(*top),
+        rows(&parts, report),
+        wrapped(
+            "Both together, estimated: percent of one CPU, ns per packet, CPU seconds per GB (10^9 bytes)"
+        ),
+        rows(&costs, report),
         companions(&at_work)
     )
 }
 
-/// Whether nothing was measured of it since there was nothing: all its NICs were idle.
+/// Whether nothing was measured because there was nothing to measure: all its NICs were idle.
 fn is_idle(frame: &Frame, driver: &Driver) -> bool {
     let mut own = frame.nics.iter().filter(|nic| nic.driver.as_ref() == Some(&driver.driver)).peekable();
     driver.samples.is_none()
@@ -76,51 +93,53 @@ fn idle_line(idle: &[&Driver], top: usize) -> String {
         return String::new();
     }
     let names = names(idle.iter().map(|driver| &*driver.driver), top);
-    wrapped(&format!("Idle: {names}: not measured, as their NICs had no packets and no polls"))
+    wrapped(&format!("Idle: {names} (not measured: their NICs had no packets and no polls)"))
 }
 
-fn value(estimate: Option<Estimate>, form: fn(f64) -> String) -> String {
-    known(estimate, |estimate| form(estimate.value))
-}
-
-fn bounds(estimate: Option<Estimate>, form: fn(f64) -> String) -> String {
-    known(estimate, |estimate| interval(estimate.bounds, form))
+fn costs_row(frame: &Frame, driver: &Driver) -> [String; 7] {
+    let texts = |estimate: Option<Estimate>, form: fn(f64) -> String| {
+        let bounds = known(estimate, |estimate| interval(estimate.bounds, form));
+        [known(estimate, |estimate| form(estimate.value)), bounds]
+    };
+    let cost = cost(frame, driver);
+    let [cpu_pct, cpu_bounds] = texts(cost.cpu_pct, pct);
+    let [packet, packet_bounds] = texts(cost.ns_per_packet, ns);
+    let [gb, gb_bounds] = texts(cost.cpu_s_per_gb, |value| format!("{value:.3}"));
+    [name(&driver.driver), cpu_pct, cpu_bounds, packet, packet_bounds, gb, gb_bounds]
 }
 
 fn parts_row(driver: &Driver) -> [String; 8] {
-    let origin = match driver.origin {
-        Some(Origin::Module) => "module",
-        Some(Origin::BuiltinRanges) => "builtin",
-        Some(Origin::Inferred) => "inferred",
-        None => "?",
-    };
     [
         name(&driver.driver),
-        origin.to_owned(),
+        known(driver.origin, |origin| origin.label().to_owned()),
         known(driver.hardirq_ns, ms),
         "|".to_owned(),
-        known(driver.samples, |samples| samples.to_string()),
+        plain(driver.samples),
         known(driver.sampled_est_ns, ms),
         known(driver.busy_share_pct, pct),
         known(driver.busy_share_ci_pct, |bounds| interval(bounds, pct)),
     ]
 }
 
-/// What is unknown of it.
+/// What is unknown about it.
 fn note(report: &Report<'_>, driver: &Driver) -> String {
     let known_ns = known_time(report.frame, driver).ns;
     let all_ns = report.frame.interval_ns;
     let text = match &driver.unknown {
-        Some(reason) => format!("where its code is, is unknown: {}", printable(reason)),
+        Some(reason) => format!("its code is unknown: {}", printable(reason)),
         None if known_ns < all_ns => {
-            format!("all figures are of the {} of {} s that knew its code", s(known_ns), s(all_ns))
+            format!(
+                "its code was known for {} of {} s; all its figures cover that time",
+                seconds(known_ns),
+                seconds(all_ns)
+            )
         }
         None => return String::new(),
     };
     wrapped(&format!("{}: {text}", name(&driver.driver)))
 }
 
-/// Each stands with all drivers that it serves.
+/// Code that serves several drivers, each named once.
 fn companions(drivers: &[&Driver]) -> String {
     let mut named: Vec<(&str, String)> = Vec::new();
     for companion in drivers.iter().flat_map(|driver| &driver.companions) {
@@ -137,7 +156,7 @@ fn companions(drivers: &[&Driver]) -> String {
     }
     let named: Vec<String> = named.into_iter().map(|(_, text)| text).collect();
     wrapped(&format!(
-        "In no figure above, as it serves others, too (samples, of the busy ones): {}",
+        "Not in the figures above, because it also serves other drivers (samples, share of busy): {}",
         named.join(", ")
     ))
 }

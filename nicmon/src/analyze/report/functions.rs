@@ -1,14 +1,26 @@
-//! Functions of drivers by process, as perf tells them.
+//! Functions of drivers by process, as perf reports them.
 
 use super::{
-    Report,
-    table::Table,
-    text::{counted, interval, name, pct, wrapped},
+    recording::Report,
+    text::{name, pct, rows, wrapped},
 };
 use crate::{
     analyze::cost::known_time,
     frame::{Context, Driver, Share},
+    present::{
+        table::{Column, Table},
+        text::{interval, known, plural},
+    },
 };
+
+const COLUMNS: [Column; 6] = [
+    Column::words("SYMBOL"),
+    Column::words("PROCESS"),
+    Column::words("CONTEXT"),
+    Column::figures("SAMPLES"),
+    Column::figures("SHARE%"),
+    Column::figures("95 % interval"),
+];
 
 pub(super) fn section(report: &Report<'_>) -> String {
     let drivers = report.frame.drivers.iter().flatten();
@@ -16,39 +28,34 @@ pub(super) fn section(report: &Report<'_>) -> String {
     if tables.is_empty() {
         return tables;
     }
-    let title = "Functions of drivers, estimated: share of the busy samples with its 95 % interval";
+    let title = "Functions of drivers: share of the busy samples, estimated, with its 95 % interval";
     format!("{}{tables}", wrapped(title))
 }
 
 fn one(report: &Report<'_>, driver: &Driver) -> String {
     let busy = known_time(report.frame, driver).busy;
-    let mut table = Table::new(["SYMBOL", "PROCESS", "CONTEXT", "SAMPLES", "SHARE%", "95 % interval"], 3);
+    let mut table = Table::new(COLUMNS);
     for function in &driver.functions {
-        let context = match function.context {
-            Context::Hardirq => "hardirq",
-            Context::Softirq => "softirq",
-            Context::Task => "task",
-        };
         let share = Share::of(function.samples, busy);
         table.add([
             name(&function.symbol),
             name(&function.comm),
-            context.to_owned(),
+            function.context.label().to_owned(),
             function.samples.to_string(),
-            share.map_or_else(|| "?".to_owned(), |share| pct(share.pct)),
-            share.map_or_else(|| "?".to_owned(), |share| interval(share.ci_pct, pct)),
+            known(share, |share| pct(share.pct)),
+            known(share, |share| interval(share.ci_pct, pct)),
         ]);
     }
-    let text = table.text(report.top);
+    let text = rows(&table, report);
     if text.is_empty() {
         return text;
     }
-    // Interrupt handlers are in the list, but not in the driver's samples.
+    // Interrupt handlers are in the list, but their samples are not among the driver's.
     let listed = driver.functions.iter().filter(|function| function.context != Context::Hardirq);
     let listed = listed.fold(0_u64, |sum, function| sum.saturating_add(function.samples));
     let rest = match driver.samples.unwrap_or(0).saturating_sub(listed) {
         0 => String::new(),
-        rest => format!("  and {} in functions that no frame lists\n", counted(rest, "sample")),
+        rest => format!("  and {} in functions that the frames do not list\n", plural(rest, "sample")),
     };
     format!("{}:\n{text}{rest}", name(&driver.driver))
 }

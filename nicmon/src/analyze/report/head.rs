@@ -1,12 +1,15 @@
-//! Which recording it is, of which machine, and how it was made.
+//! Which recording this is, from which machine, and how it was made.
 
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::{
-    Report,
-    text::{counted, known, ms, name, pct, printable, s, wrapped},
+    recording::Report,
+    text::{ms, name, pct, wrapped},
 };
-use crate::frame::{Frame, Host, OwnCost, SampleEvent, Sampling, Source};
+use crate::{
+    frame::{Frame, Host, OwnCost, SampleEvent, Sampling, Source},
+    present::text::{known, plain, plural, printable, seconds},
+};
 
 pub(super) fn section(report: &Report<'_>) -> String {
     let frame = report.frame;
@@ -22,13 +25,13 @@ pub(super) fn section(report: &Report<'_>) -> String {
             "{}, Linux {}, {}{rt}",
             name(&host.hostname),
             name(&host.kernel),
-            counted(host.cpus_online.into(), "CPU")
+            plural(host.cpus_online.into(), "CPU")
         ),
         format!(
             "{}{} s in {}",
             begin.map_or(String::new(), |begin| format!("from {begin}, ")),
-            s(frame.interval_ns),
-            counted(report.frames, "frame")
+            seconds(frame.interval_ns),
+            plural(report.frames, "frame")
         ),
         source(host),
         samples(host),
@@ -41,7 +44,7 @@ pub(super) fn section(report: &Report<'_>) -> String {
             format!("{} (boot {boot})", name(&machine.hostname))
         });
         text.push_str(&wrapped(&format!(
-            "It spans {} machines or boots, whose figures are added up here: {}",
+            "It covers {} machines or boots, whose figures are added up: {}",
             report.machines.len(),
             machines.collect::<Vec<_>>().join(", ")
         )));
@@ -49,7 +52,7 @@ pub(super) fn section(report: &Report<'_>) -> String {
     text
 }
 
-/// What nicmon took: of less than a second no percentage, since most of it is what it does but once, at the begin.
+/// What nicmon cost. Less than a second has no percentage: most of the cost is that of the start.
 fn own(frame: &Frame) -> String {
     let OwnCost { bpf_est_ns, cpu_ns, overhead_pct, lost, .. } = frame.own;
     let took = if frame.interval_ns < 1_000_000_000 {
@@ -57,31 +60,31 @@ fn own(frame: &Frame) -> String {
     } else {
         format!("{} of a CPU", known(overhead_pct, |value| format!("{} %", pct(value))))
     };
-    format!("nicmon itself: {took}, estimated; events lost: {}", known(lost, |lost| lost.to_string()))
+    format!("nicmon itself: {took}, estimated; events lost: {}", plain(lost))
 }
 
 fn source(host: &Host) -> String {
     match (host.source, &host.source_reason) {
-        (Source::Bpf, _) => "times of softirqs, polls and interrupts are exact".to_owned(),
-        (Source::Proc, None) => "counts only: every exact time is unknown".to_owned(),
+        (Source::Bpf, _) => "softirqs, polls and interrupts: times are exact".to_owned(),
+        (Source::Proc, None) => "counts only: no times".to_owned(),
         (Source::Proc, Some(reason)) => {
-            format!("counts only, every exact time is unknown: {}", printable(reason))
+            format!("counts only, no times: {}", printable(reason))
         }
     }
 }
 
 fn samples(host: &Host) -> String {
     let Some(Sampling { frequency_per_s, cpus, samples, busy, lost, .. }) = host.sampling else {
-        return "no samples".to_owned();
+        return "CPUs not sampled".to_owned();
     };
     let event = match host.sample_event {
         Some(SampleEvent::Cycles) => "cycles",
-        Some(SampleEvent::CpuClock) => "cpu-clock, blind with interrupts off",
+        Some(SampleEvent::CpuClock) => "cpu-clock (cannot see code with interrupts off)",
         None => "an unknown event",
     };
-    let rate = known(frequency_per_s, |rate| rate.to_string());
+    let rate = plain(frequency_per_s);
     format!(
-        "samples: {rate} a second on {} by {event}; {samples} taken, {busy} busy, {lost} lost",
-        counted(cpus.into(), "CPU")
+        "samples: {rate} per second on each of {} by {event}; {samples} taken, {busy} busy, {lost} lost",
+        plural(cpus.into(), "CPU")
     )
 }

@@ -1,7 +1,7 @@
 //! `nicmon report`: a merged frame as text, at most 80 columns wide, or as rows of CSV.
 //!
-//! What is exact, what the kernel accounts by its ticks and what is sampled never stand in one column. A sampled figure
-//! has its 95 % interval beside it.
+//! Exact figures, figures of the kernel's own accounting and sampled figures are never in the same column. A
+//! sampled figure has its 95 % interval beside it.
 
 mod cpus;
 mod csv;
@@ -9,34 +9,16 @@ mod drivers;
 mod functions;
 mod head;
 mod nics;
+mod recording;
 mod stages;
-mod table;
 #[cfg(test)]
 mod tests;
 mod text;
 
-pub use self::csv::csv;
-use crate::frame::{Frame, Machine};
-
-/// A recording, and how it is shown.
-#[derive(Debug, Clone, Copy)]
-pub struct Report<'a> {
-    /// What the recording is called.
-    pub name: &'a str,
-    /// All its frames as one.
-    pub frame: &'a Frame,
-    /// How many they were.
-    pub frames: u64,
-    /// When the first began, in nanoseconds since 1970.
-    pub start_ns: Option<u64>,
-    /// What machines and boots they are of.
-    pub machines: &'a [Machine],
-    /// Rows of a table at most.
-    pub top: usize,
-}
+pub use self::{csv::csv, recording::Report};
 
 impl Report<'_> {
-    /// The whole report.
+    /// The whole report, in lines of at most 80 columns.
     pub fn text(&self) -> String {
         let sections = [
             head::section(self),

@@ -1,103 +1,136 @@
-//! What went through each NIC, and what its polls and interrupts took.
+//! The traffic of each NIC, and what its polls and interrupts cost.
 
 use super::{
-    Report,
-    table::Table,
-    text::{counted, known, name, names, ns, rate, s, share, wrapped},
+    recording::Report,
+    text::{name, names, ns, pct, rate, rows, share, wrapped},
 };
-use crate::frame::{Frame, Nic, NicDrops, ns_per};
+use crate::{
+    frame::{Frame, Nic, NicDrops, ns_per},
+    present::{
+        table::{Column, Table},
+        text::{known, plain, plural, seconds},
+    },
+};
+
+const RATES: [Column; 7] = [
+    Column::words("NIC"),
+    Column::words("DRIVER"),
+    Column::figures("RXPKT/s"),
+    Column::figures("RXBYTE/s"),
+    Column::figures("TXPKT/s"),
+    Column::figures("TXBYTE/s"),
+    Column::figures("DROPPED"),
+];
+
+const COSTS: [Column; 6] = [
+    Column::words("NIC"),
+    Column::figures("POLL%"),
+    Column::figures("IRQ%"),
+    Column::figures("NS/PACKET"),
+    Column::figures("CPU_S/GB"),
+    Column::figures("WORST CPU"),
+];
 
 pub(super) fn section(report: &Report<'_>) -> String {
     let Report { frame, top, .. } = report;
     let (idle, busy): (Vec<&Nic>, Vec<&Nic>) = frame.nics.iter().partition(|nic| is_idle(nic));
-    let all_ns = frame.interval_ns;
-    let mut rates = Table::new(["NIC", "DRIVER", "RXPKT/s", "RXBYTE/s", "TXPKT/s", "TXBYTE/s", "DROPPED"], 2);
-    let mut costs = Table::new(["NIC", "POLL%", "IRQ%", "NS/PACKET", "CPU_S/GB", "WORST CPU"], 1);
-    let mut notes = String::new();
-    for nic in &busy {
-        let known_ns = all_ns.saturating_sub(nic.counters_gap_ns.unwrap_or(0));
-        let counters = &nic.counters;
-        rates.add([
-            name(&nic.name),
-            nic.driver.as_deref().map_or_else(|| "-".to_owned(), name),
-            rate(counters.rx_packets, known_ns),
-            rate(counters.rx_bytes, known_ns),
-            rate(counters.tx_packets, known_ns),
-            rate(counters.tx_bytes, known_ns),
-            known(counters.drops, |drops| all(drops).to_string()),
-        ]);
-        costs.add(costs_row(frame, nic));
-        if known_ns < all_ns && counters.rx_packets.is_some() {
-            notes.push_str(&wrapped(&format!(
-                "{}: rates are of the {} of {} s that knew its counters; what a packet cost is unknown",
-                name(&nic.name),
-                s(known_ns),
-                s(all_ns)
-            )));
-        }
-        if !nic.is_timed() {
-            notes.push_str(&wrapped(&format!(
-                "{}: some polls are of tasks (busy), which have no time; what a packet cost is unknown",
-                name(&nic.name)
-            )));
-        }
-        if nic.threaded_est_ns.is_some_and(|ns| ns > 0) {
-            notes.push_str(&wrapped(&format!(
-                "{}: {} % of POLL% ran in NAPI threads, which CPU time of threads estimates",
-                name(&nic.name),
-                share(nic.threaded_est_ns, nic.poll_ns.unwrap_or(0))
-            )));
-        }
-    }
     let idle = if idle.is_empty() {
         String::new()
     } else {
         wrapped(&format!("Idle: {}", names(idle.iter().map(|nic| &*nic.name), *top)))
     };
-    if !frame.has_all_cpus() {
-        let shown = counted(frame.cpus.len() as u64, "CPU");
-        notes.push_str(&wrapped(&format!(
-            "Times are of {shown} of {}, packets of all: what a packet cost is unknown",
-            frame.host.cpus_online
-        )));
-    }
     if busy.is_empty() {
         return format!("NICs: no packets and no polls\n{idle}");
     }
-    format!(
-        "{}{}{}{}{notes}{idle}",
-        wrapped("NICs: rates, and packets dropped in all"),
-        rates.text(*top),
+    let (mut rates, mut costs) = (Table::new(RATES), Table::new(COSTS));
+    let mut notes = String::new();
+    for nic in &busy {
+        rates.add(rates_row(frame, nic));
+        costs.add(costs_row(frame, nic));
+        notes.extend(caveats(frame, nic).iter().map(|text| wrapped(&format!("{}: {text}", name(&nic.name)))));
+    }
+    if !frame.has_all_cpus() {
+        let shown = plural(frame.cpus.len() as u64, "CPU");
+        notes.push_str(&wrapped(&format!(
+            "Times cover {shown} of {}, packets all of them: the cost per packet is unknown",
+            frame.host.cpus_online
+        )));
+    }
+    [
+        wrapped("NICs: rates, and the number of packets dropped"),
+        rows(&rates, report),
         wrapped(
-            "Their polls (driver and stack) and interrupts, exact: percent of one CPU, for each packet, for 10^9 bytes"
+            "Polls (driver and stack) and interrupts, exact: percent of one CPU, ns per packet, CPU \
+             seconds per GB (10^9 bytes)",
         ),
-        costs.text(*top),
-    )
+        rows(&costs, report),
+        notes,
+        idle,
+    ]
+    .concat()
+}
+
+/// How long a NIC's counters were known.
+fn known_ns(frame: &Frame, nic: &Nic) -> u64 {
+    frame.interval_ns.saturating_sub(nic.counters_gap_ns.unwrap_or(0))
+}
+
+fn rates_row(frame: &Frame, nic: &Nic) -> [String; 7] {
+    let (counters, known_ns) = (&nic.counters, known_ns(frame, nic));
+    [
+        name(&nic.name),
+        nic.driver.as_deref().map_or_else(|| "-".to_owned(), name),
+        rate(counters.rx_packets, known_ns),
+        rate(counters.rx_bytes, known_ns),
+        rate(counters.tx_packets, known_ns),
+        rate(counters.tx_bytes, known_ns),
+        plain(counters.drops.map(all)),
+    ]
+}
+
+/// What a reader of a NIC's figures must know.
+fn caveats(frame: &Frame, nic: &Nic) -> Vec<String> {
+    let (known_ns, all_ns) = (known_ns(frame, nic), frame.interval_ns);
+    let mut caveats = Vec::new();
+    if known_ns < all_ns && nic.counters.rx_packets.is_some() {
+        caveats.push(format!(
+            "its counters were known for {} of {} s; the rates cover that time, and the cost per packet \
+             is unknown",
+            seconds(known_ns),
+            seconds(all_ns)
+        ));
+    }
+    if !nic.is_timed() {
+        caveats
+            .push("some polls are busy polls, which have no time; the cost per packet is unknown".to_owned());
+    }
+    if nic.threaded_est_ns.is_some_and(|ns| ns > 0) {
+        caveats.push(format!(
+            "{} % of POLL% ran in NAPI threads and is estimated from their CPU time",
+            share(nic.threaded_est_ns, nic.poll_ns.unwrap_or(0))
+        ));
+    }
+    caveats
 }
 
 fn costs_row(frame: &Frame, nic: &Nic) -> [String; 6] {
     let interval_ns = frame.interval_ns;
     let cost_ns = nic.poll_ns.zip(nic.hardirq_ns).map(|(poll, irq)| poll.saturating_add(irq));
-    let counters = &nic.counters;
-    // Cost and packets must be of the same time, CPUs and polls.
+    // Cost and packets must cover the same time, CPUs and polls.
     let belong = nic.counters_gap_ns.is_none() && nic.is_timed() && frame.has_all_cpus();
-    let both = |one: Option<u64>, other: Option<u64>| {
-        one.zip(other).filter(|_| belong).map(|(one, other)| one.saturating_add(other))
-    };
-    let packets = both(counters.rx_packets, counters.tx_packets);
-    let bytes = both(counters.rx_bytes, counters.tx_bytes);
-    let per = |count: Option<u64>| cost_ns.zip(count).and_then(|(ns, count)| ns_per(ns, count));
+    let per =
+        |count: Option<u64>| cost_ns.zip(count.filter(|_| belong)).and_then(|(ns, count)| ns_per(ns, count));
     let worst =
         nic.cpus.iter().max_by(|a, b| a.load_pct.unwrap_or(0.0).total_cmp(&b.load_pct.unwrap_or(0.0)));
     [
         name(&nic.name),
         share(nic.poll_ns, interval_ns),
         share(nic.hardirq_ns, interval_ns),
-        known(per(packets), ns),
-        known(per(bytes), |value| format!("{value:.3}")),
+        known(per(nic.counters.packets()), ns),
+        known(per(nic.counters.bytes()), |value| format!("{value:.3}")),
         worst.map_or_else(
             || "-".to_owned(),
-            |row| format!("{}: {}", row.cpu, known(row.load_pct, |load| format!("{load:.2} %"))),
+            |row| format!("{}: {}", row.cpu, known(row.load_pct, |load| format!("{} %", pct(load)))),
         ),
     ]
 }

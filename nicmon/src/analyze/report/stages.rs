@@ -1,15 +1,27 @@
-//! Where the time of polls went.
+//! Where polls spent their time.
 
 use std::fmt::Write as _;
 
 use super::{
-    Report,
-    table::Table,
-    text::{interval, name, pct, s, wrapped},
+    recording::Report,
+    text::{name, pct, rows, wrapped},
 };
-use crate::frame::{Nic, Share};
+use crate::{
+    frame::{Nic, Share},
+    present::{
+        table::{Column, Table},
+        text::{interval, seconds},
+    },
+};
 
-/// Functions outside the stages that are named.
+const COLUMNS: [Column; 4] = [
+    Column::words("STAGE"),
+    Column::figures("SAMPLES"),
+    Column::figures("SHARE%"),
+    Column::figures("95 % interval"),
+];
+
+/// Number of functions named that belong to no stage.
 const OTHERS: usize = 5;
 
 pub(super) fn section(report: &Report<'_>) -> String {
@@ -17,10 +29,10 @@ pub(super) fn section(report: &Report<'_>) -> String {
     let polled =
         report.frame.nics.iter().filter(|nic| nic.stages.as_ref().is_some_and(|stages| !stages.is_empty()));
     for nic in polled.take(report.top) {
-        let mut table = Table::new(["STAGE", "SAMPLES", "SHARE%", "95 % interval"], 1);
+        let mut table = Table::new(COLUMNS);
         for share in nic.stages.iter().flatten() {
             table.add([
-                stage_name(share.stage),
+                share.stage.label().to_owned(),
                 share.samples.to_string(),
                 pct(share.share_pct),
                 interval(share.ci_pct, pct),
@@ -28,9 +40,9 @@ pub(super) fn section(report: &Report<'_>) -> String {
         }
         let gap = nic.sampled_gap_ns.map(|ns| {
             let all_ns = report.frame.interval_ns;
-            format!(" (of the {} of {} s that could be told)", s(all_ns.saturating_sub(ns)), s(all_ns))
+            format!(" (known for {} of {} s)", seconds(all_ns.saturating_sub(ns)), seconds(all_ns))
         });
-        let table = table.text(report.top) + &others(nic, report.top);
+        let table = rows(&table, report) + &others(nic, report.top);
         // Writing to a String cannot fail.
         let _ = write!(tables, "{}{}:\n{table}", name(&nic.name), gap.unwrap_or_default());
     }
@@ -39,11 +51,11 @@ pub(super) fn section(report: &Report<'_>) -> String {
     }
     format!(
         "{}{tables}",
-        wrapped("Stages of the stack in the polls of each NIC, estimated: share of its samples")
+        wrapped("Stages of the network stack in the polls of each NIC: share of its samples, estimated")
     )
 }
 
-/// What is in no stage.
+/// Functions that belong to no stage.
 fn others(nic: &Nic, top: usize) -> String {
     let stages = || nic.stages.iter().flatten();
     let all = stages().fold(0_u64, |sum, share| sum.saturating_add(share.samples));
@@ -58,12 +70,6 @@ fn others(nic: &Nic, top: usize) -> String {
     if functions.is_empty() {
         String::new()
     } else {
-        wrapped(&format!("  of other: {}", functions.join(", ")))
+        wrapped(&format!("  in other: {}", functions.join(", ")))
     }
-}
-
-/// As frames have it.
-fn stage_name(stage: crate::frame::Stage) -> String {
-    let value = serde_json::to_value(stage).unwrap_or_default();
-    value.as_str().unwrap_or_default().to_owned()
 }

@@ -104,11 +104,11 @@ fn a_moment_is_told_in_milliseconds() {
 #[test]
 fn samples_at_different_rates() {
     let mut frames = frames(SAMPLED);
-    assert!(text_of(&frames, 20).contains("samples: 997 a second"));
+    assert!(text_of(&frames, 20).contains("samples: 997 per second"));
     frames[3].host.sampling.as_mut().expect("it was sampled").frequency_per_s = Some(99);
     let text = text_of(&frames, 20);
-    assert!(text.contains("samples: ? a second") && text.contains("\nveth      ?    ?"), "{text}");
-    assert!(text.contains("\nThese are unknown where samples were taken at different rates"), "{text}");
+    assert!(text.contains("samples: ? per second") && text.contains("\nveth      ?    ?"), "{text}");
+    assert!(text.contains("\nUnknown where samples were taken at different rates"), "{text}");
     // What weighs differently makes no share, wherever it stands.
     let frame = merged(&frames).frame().expect("frames");
     for driver in frame.drivers.iter().flatten() {
@@ -121,14 +121,14 @@ fn samples_at_different_rates() {
     }
     assert!(frame.nics.iter().all(|nic| nic.stages.is_none()));
     let function = text.lines().find(|line| line.contains("veth_poll")).expect("functions are listed");
-    assert!(function.ends_with('?') && !text.contains("Stages of the stack"), "{text}");
+    assert!(function.ends_with('?') && !text.contains("Stages of the network stack"), "{text}");
 }
 
 /// What is known of some CPUs or of some polls is no cost of all packets.
 #[test]
 fn parts_that_do_not_belong_together() {
     let row = |text: &str| -> Vec<String> {
-        let costs = text.split_once("for 10^9 bytes").expect("costs").1;
+        let costs = text.split_once("Polls (driver and stack)").expect("costs").1;
         let row = costs.lines().find(|line| line.starts_with("demo-rx")).expect("demo-rx");
         row.split_whitespace().map(str::to_owned).collect()
     };
@@ -140,7 +140,7 @@ fn parts_that_do_not_belong_together() {
     }
     let text = text_of(&one_cpu, 20);
     assert_eq!(row(&text)[3..5], ["?", "?"]);
-    assert!(text.contains("Times are of 1 CPU of 2, packets of all"), "{text}");
+    assert!(text.contains("Times cover 1 CPU of 2, packets all of them"), "{text}");
 
     let mut busy = whole.clone();
     for frame in &mut busy {
@@ -161,24 +161,24 @@ fn parts_that_do_not_belong_together() {
     }
     let text = text_of(&busy, 20);
     assert_eq!(row(&text)[3..5], ["?", "?"]);
-    assert!(text.contains("some polls are of tasks (busy)"), "{text}");
+    assert!(text.contains("some polls are busy polls"), "{text}");
 }
 
 #[test]
 fn idle_drivers_are_named_and_others_have_rows() {
     let mut frame = frames(SAMPLED).swap_remove(3);
     let drivers = |frame: &Frame| text_of(std::slice::from_ref(frame), 20);
-    assert!(drivers(&frame).contains("\nIdle: ifb, virtio_net: not measured"));
+    assert!(drivers(&frame).contains("\nIdle: ifb, virtio_net (not measured"));
     // One that has traffic, or may have, is not idle: its cost is unknown.
     for counters in [Some(1), None] {
         let mut known = frame.clone();
         let eth0 = known.nics.iter_mut().find(|nic| nic.name == "eth0").expect("eth0");
         eth0.counters.rx_packets = counters;
         let text = drivers(&known);
-        assert!(text.contains("\nvirtio_net ?") && text.contains("\nIdle: ifb: not measured"), "{text}");
+        assert!(text.contains("\nvirtio_net ?") && text.contains("\nIdle: ifb (not measured"), "{text}");
     }
     frame.drivers.as_mut().expect("drivers").retain(|driver| driver.driver != "veth");
-    assert!(drivers(&frame).contains("Drivers: none was at work\nIdle: ifb, virtio_net: not"));
+    assert!(drivers(&frame).contains("Drivers: all were idle\nIdle: ifb, virtio_net (not"));
 }
 
 #[test]
@@ -191,7 +191,7 @@ fn nothing_at_all() {
     frame.drivers = Some(Vec::new());
     let text = text_of(&[frame], 1);
     assert_fits(&text);
-    assert!(text.contains("No network load."), "{text}");
+    assert!(text.contains("No CPU carried any network load."), "{text}");
 }
 
 #[test]
@@ -201,7 +201,7 @@ fn machines_are_named() {
     let machine = |boot: &str| Machine { hostname: "vm".to_owned(), boot_id: Some(boot.to_owned()) };
     let machines = [machine("one"), machine("two")];
     let report = Report { name: "a", frame: &frame, frames: 3, start_ns: None, machines: &machines, top: 20 };
-    assert!(report.text().contains("It spans 2 machines or boots"));
+    assert!(report.text().contains("It covers 2 machines or boots"));
 }
 
 #[test]

@@ -3,10 +3,9 @@
 use super::{
     Observation,
     attribution::{Attribution, InDriver},
-    sampled::{bytes_of, packets_of},
 };
 use crate::{
-    frame::{Companion, Driver, Nic, Origin, SampledFunction, Share, ns_per, pct_of},
+    frame::{Companion, Driver, Nic, SampledFunction, Share, ns_per, pct_of},
     symbols::{self, Seed, Unknown},
 };
 
@@ -65,14 +64,9 @@ fn driver(attribution: &Attribution<'_>, own: &ByDriver<'_>, nics: &[&Nic], inte
     let share = samples.and_then(|samples| Share::of(samples, attribution.busy));
     let hardirq_ns: Option<u64> = nics.iter().map(|nic| nic.hardirq_ns).sum();
     let sampled_est_ns = samples.map(|samples| attribution.estimate_ns(samples));
-    let cost_ns = hardirq_ns.zip(sampled_est_ns).map(|(exact, sampled)| exact + sampled);
-    Driver {
+    let mut driver = Driver {
         driver: driver.to_owned(),
-        origin: attribution.code.text.origin(driver).ok().map(|origin| match origin {
-            symbols::Origin::Module => Origin::Module,
-            symbols::Origin::BuiltinRanges => Origin::BuiltinRanges,
-            symbols::Origin::Inferred => Origin::Inferred,
-        }),
+        origin: attribution.code.text.origin(driver).ok(),
         unknown: text.as_ref().err().map(|unknown| match unknown {
             Unknown::NoSymbol if !is_polled => "none of its NICs was polled yet".to_owned(),
             unknown => unknown.to_string(),
@@ -82,7 +76,7 @@ fn driver(attribution: &Attribution<'_>, own: &ByDriver<'_>, nics: &[&Nic], inte
         busy_share_ci_pct: share.map(|share| share.ci_pct),
         hardirq_ns,
         sampled_est_ns,
-        cost_cpu_pct: cost_ns.map(|ns| pct_of(ns, interval_ns)),
+        cost_cpu_pct: None,
         packets: None,
         bytes: None,
         counted_est_ns: None,
@@ -91,7 +85,9 @@ fn driver(attribution: &Attribution<'_>, own: &ByDriver<'_>, nics: &[&Nic], inte
         companions: companions(attribution, driver),
         functions: text.map_or_else(|_| Vec::new(), |text| functions(attribution, text)),
         gap: None,
-    }
+    };
+    driver.cost_cpu_pct = driver.cost_ns().map(|ns| pct_of(ns, interval_ns));
+    driver
 }
 
 fn companions(attribution: &Attribution<'_>, driver: &str) -> Vec<Companion> {
@@ -125,10 +121,9 @@ fn functions(attribution: &Attribution<'_>, text: &str) -> Vec<SampledFunction> 
 
 /// Sets what a driver cost beside what its NICs received and sent.
 fn count_traffic(driver: &mut Driver, nics: &[&Nic]) {
-    let packets: Option<u64> = nics.iter().map(|nic| packets_of(&nic.counters)).sum();
-    let bytes: Option<u64> = nics.iter().map(|nic| bytes_of(&nic.counters)).sum();
-    let cost_ns = driver.hardirq_ns.zip(driver.sampled_est_ns).map(|(exact, sampled)| exact + sampled);
-    let Some(((packets, bytes), ns)) = packets.zip(bytes).zip(cost_ns) else { return };
+    let packets: Option<u64> = nics.iter().map(|nic| nic.counters.packets()).sum();
+    let bytes: Option<u64> = nics.iter().map(|nic| nic.counters.bytes()).sum();
+    let Some(((packets, bytes), ns)) = packets.zip(bytes).zip(driver.cost_ns()) else { return };
     driver.packets = Some(packets);
     driver.bytes = Some(bytes);
     driver.counted_est_ns = Some(ns);

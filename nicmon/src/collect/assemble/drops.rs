@@ -4,17 +4,17 @@ use std::cmp::Reverse;
 
 use crate::{
     counters::DropActivity,
-    frame::{Drop, DropLocation},
+    frame::{DropLocation, DroppedPackets},
     symbols::Snapshot,
 };
 
 /// Reasons with most packets first, and so the places of each.
-pub(super) fn drops(dropped: &[DropActivity], symbols: &Snapshot) -> Vec<Drop> {
-    let mut drops: Vec<Drop> = Vec::new();
+pub(super) fn drops(dropped: &[DropActivity], symbols: &Snapshot) -> Vec<DroppedPackets> {
+    let mut drops: Vec<DroppedPackets> = Vec::new();
     for DropActivity { reason, location, count } in dropped {
         let symbol = symbols.name(*location).map(str::to_owned);
         let at = drops.iter().position(|drop| drop.reason == *reason).unwrap_or_else(|| {
-            drops.push(Drop { reason: reason.clone(), count: 0, locations: Vec::new() });
+            drops.push(DroppedPackets { reason: reason.clone(), count: 0, locations: Vec::new() });
             drops.len() - 1
         });
         drops[at].count += count;

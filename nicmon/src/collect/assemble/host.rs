@@ -3,7 +3,7 @@
 use super::{Observation, drops};
 use crate::{
     counters::{SampleEvent, SampleKind, Samples},
-    frame::{self, Host, Sampling},
+    frame::{Host, Sampling},
 };
 
 /// Facts of the whole machine.
@@ -16,10 +16,7 @@ pub(super) fn host(seen: &Observation) -> Host {
         cpus_online: u32::try_from(seen.facts.now.stat.len()).unwrap_or(u32::MAX),
         source: seen.source,
         source_reason: seen.source_reason.clone(),
-        sample_event: samples.map(|samples| match samples.event {
-            SampleEvent::Cycles => frame::SampleEvent::Cycles,
-            SampleEvent::CpuClock => frame::SampleEvent::CpuClock,
-        }),
+        sample_event: samples.map(|samples| samples.event),
         drivers_reason: drivers_reason(seen),
         drivers_gap: None,
         sampling: samples.map(|samples| sampling(samples, seen.interval_ns)),

@@ -7,7 +7,7 @@ use super::{
     drivers::ByDriver,
     nics::BACKLOG,
 };
-use crate::frame::{Nic, NicCounters, Share, Stage, StageFunction, StageShare};
+use crate::frame::{Nic, Share, Stage, StageFunction, StageShare};
 
 /// How many functions are listed of what is in no stage.
 const OTHER_FUNCTIONS: usize = 5;
@@ -111,7 +111,7 @@ fn share_out(
     let all = attribution.estimate_ns(attribution.of_driver(text));
     let in_polls: u64 = own.iter().filter_map(|at| estimates[*at].driver_ns).sum();
     let rest = all.saturating_sub(in_polls);
-    let packets = |at: usize| packets_of(&nics[at].counters);
+    let packets = |at: usize| nics[at].counters.packets();
     let total: Option<u64> = own.iter().map(|at| packets(*at)).sum();
     let several = own.len() > 1;
     for at in own.iter().copied() {
@@ -126,14 +126,4 @@ fn share_out(
         estimate.driver_ns = estimate.driver_ns.zip(part).map(|(ns, part)| ns + part);
         estimate.is_split = several && rest > 0;
     }
-}
-
-/// Packets in both directions; `None` where a counter is unknown.
-pub(super) fn packets_of(counters: &NicCounters) -> Option<u64> {
-    Some(counters.rx_packets?.saturating_add(counters.tx_packets?))
-}
-
-/// Bytes in both directions; `None` where a counter is unknown.
-pub(super) fn bytes_of(counters: &NicCounters) -> Option<u64> {
-    Some(counters.rx_bytes?.saturating_add(counters.tx_bytes?))
 }

@@ -6,7 +6,7 @@ use std::{path::Path, process::ExitCode};
 
 use super::{
     Failure,
-    output::{print, tell},
+    output::{json_line, print, tell},
 };
 use crate::{
     analyze::compare::{Judgement, Recording, compare},
@@ -14,7 +14,7 @@ use crate::{
     stream::Reader,
 };
 
-/// A claim of `--fail-if` holds.
+/// Exit code if a claim of `--fail-if` holds.
 const CLAIM_HOLDS: u8 = 3;
 
 pub(super) fn run(args: &Compare) -> Result<ExitCode, Failure> {
@@ -26,8 +26,7 @@ pub(super) fn run(args: &Compare) -> Result<ExitCode, Failure> {
     let b = args.b.as_deref().map(read).transpose()?;
     let comparison = compare(&a, b.as_ref(), &args.drivers, args.run_to_run / 100.0)?;
     if args.json {
-        // Numbers, strings and lists of them: there is nothing in it that JSON cannot say.
-        print(format!("{}\n", serde_json::to_string(&comparison).unwrap_or_default()).as_bytes())?;
+        print(json_line(&comparison)?.as_bytes())?;
     } else {
         print(text::render(&comparison, b.is_none()).as_bytes())?;
     }
@@ -50,7 +49,7 @@ pub(super) fn run(args: &Compare) -> Result<ExitCode, Failure> {
     }
 }
 
-/// All frames of a file, each forgotten but for what comparing needs.
+/// Reads a recording; of each frame, only what comparing needs is kept.
 fn read(path: &Path) -> Result<Recording, Failure> {
     let name = if path.as_os_str() == "-" { "standard input".into() } else { path.to_string_lossy() };
     let mut recording = Recording::new(name.into_owned());

@@ -1,11 +1,26 @@
-//! A comparison as text, at most 80 columns wide but for names and sentences.
+//! A comparison as text. Tables are at most 80 columns wide; names and sentences may be longer.
 
 use std::fmt::Write as _;
 
-use crate::analyze::compare::{About, Compared, Comparison, Figure, Pair, digits};
+use crate::{
+    analyze::compare::{About, Compared, Comparison, Figure, Pair},
+    present::{
+        table::{Column, Table},
+        text::{digits, interval, known, plural, printable, seconds},
+    },
+};
 
-/// With fewer frames an interval is unsure itself.
+/// With fewer frames, the interval itself is uncertain.
 const FEW_FRAMES: u64 = 20;
+
+const COLUMNS: [Column; 6] = [
+    Column::words("").wide(25),
+    Column::figures("").wide(6),
+    Column::figures("A").wide(9),
+    Column::figures("B").wide(9),
+    Column::figures("B/A").wide(8),
+    Column::words("95 % interval"),
+];
 
 pub(super) fn render(comparison: &Comparison, is_one: bool) -> String {
     let mut text = String::new();
@@ -24,9 +39,12 @@ pub(super) fn render(comparison: &Comparison, is_one: bool) -> String {
     }
     text.push('\n');
     if !comparison.left_out.is_empty() {
-        line(&mut text, &format!("Not compared (--driver A=B does): {}", comparison.left_out.join(", ")));
+        line(&mut text, &format!("Not compared (use --driver A=B): {}", comparison.left_out.join(", ")));
     }
-    text.push_str("est.: of exact interrupt time and samples; polls of NAPI threads. exact: measured.\nPolls are driver and stack.\n");
+    text.push_str(
+        "est.: rests on samples or on times of NAPI threads. exact: measured.\n\
+         Polls include the driver and the stack.\n",
+    );
     text.push_str(&between_runs(comparison));
     text
 }
@@ -35,49 +53,38 @@ fn about(text: &mut String, side: &str, about: &About) {
     let setting = about.settings.first();
     let host = setting.map_or_else(String::new, |one| format!("  {}  Linux {}", one.hostname, one.kernel));
     let runs = if about.runs > 1 { format!(" in {} recordings", about.runs) } else { String::new() };
-    let seconds = about.interval_ns as f64 / 1e9;
-    let plural = if about.frames == 1 { "" } else { "s" };
-    line(
-        text,
-        &format!("{side}  {}{host}  {seconds:.1} s, {} frame{plural}{runs}", about.name, about.frames),
-    );
+    let (length, frames) = (seconds(about.interval_ns), plural(about.frames, "frame"));
+    line(text, &format!("{side}  {}{host}  {length} s, {frames}{runs}", about.name));
 }
 
 fn table(text: &mut String, pair: &Pair) {
     line(text, &format!("A: {}   B: {}", pair.a, pair.b));
-    line(text, &format!("{:<26}{:>6}{:>10}{:>10}{:>9}  95 % interval", "", "", "A", "B", "B/A"));
+    let mut table = Table::new(COLUMNS);
     for compared in &pair.figures {
-        let kind = if compared.is_estimate { "est." } else { "exact" };
-        let number = |value: Option<f64>| value.map_or_else(|| "?".to_owned(), digits);
-        let interval = match compared.ratio_ci {
-            Some([low, high]) => format!("[{}, {}]", digits(low), digits(high)),
-            None => "?".to_owned(),
-        };
-        line(
-            text,
-            &format!(
-                "{:<26}{kind:>6}{:>10}{:>10}{:>9}  {interval}",
-                label(compared.figure),
-                number(compared.a),
-                number(compared.b),
-                number(compared.ratio)
-            ),
-        );
+        table.add([
+            label(compared.figure).to_owned(),
+            if compared.is_estimate { "est." } else { "exact" }.to_owned(),
+            known(compared.a, digits),
+            known(compared.b, digits),
+            known(compared.ratio, digits),
+            known(compared.ratio_ci, |bounds| interval(bounds, digits)),
+        ]);
     }
+    text.push_str(&table.text());
     for (at, why) in reasons(&pair.figures) {
         line(text, &format!("?  {at}: {why}"));
     }
     let fewest =
         pair.figures.iter().filter(|compared| compared.ratio_ci.is_some()).filter_map(|one| one.frames).min();
     if let Some(frames) = fewest.filter(|frames| *frames < FEW_FRAMES) {
-        line(text, &format!("Only {frames} frames with traffic: the intervals themselves are unsure."));
+        line(text, &format!("Only {frames} frames with traffic: the intervals themselves are uncertain."));
     }
     for sentence in pair.summary.split("; ") {
         line(text, &format!("=> {sentence}"));
     }
 }
 
-/// Why there are question marks, each reason once, with the figures that it is of.
+/// The reasons for question marks, each once, with the figures that it applies to.
 fn reasons(figures: &[Compared]) -> Vec<(String, &str)> {
     let mut reasons: Vec<(String, &str)> = Vec::new();
     for compared in figures {
@@ -97,12 +104,12 @@ fn between_runs(comparison: &Comparison) -> String {
     let mut intervals =
         drivers.iter().flat_map(|pair| &pair.figures).filter(|one| one.ratio_ci.is_some()).peekable();
     if intervals.peek().is_some() && intervals.all(|one| one.is_of_recordings) {
-        return "Intervals are of how the recordings on each side differ.\n".to_owned();
+        return "Intervals reflect how much the recordings on each side differ.\n".to_owned();
     }
     format!(
-        "Intervals are of how frames differ, and allow for recordings of the same work\n\
-         that differ by {run_to_run_pct} % (--run-to-run). Three or more recordings on each side, joined\n\
-         with cat, tell it themselves.\n"
+        "Intervals reflect how much frames differ, and assume that recordings of the same\n\
+         work differ by {run_to_run_pct} % (--run-to-run). To measure that instead, join three or more\n\
+         recordings on each side with cat.\n"
     )
 }
 
@@ -110,15 +117,15 @@ fn label(figure: Figure) -> &'static str {
     match figure {
         Figure::CostPerGb => "CPU per GB, s",
         Figure::CostPerPacket => "CPU per packet, ns",
-        Figure::BusyShare => "of the busy samples, %",
-        Figure::Cost => "of one CPU, %",
+        Figure::BusyShare => "share of busy samples, %",
+        Figure::Cost => "CPU time, % of one CPU",
         Figure::PollNsPerPacket => "polls per packet, ns",
         Figure::IrqNsPerPacket => "interrupts per packet, ns",
     }
 }
 
-/// Names come from elsewhere: a terminal must not obey them.
+/// Adds a line. Names come from recordings, and a terminal must not obey them.
 fn line(text: &mut String, line: &str) {
-    text.extend(line.trim_end().chars().map(|c| if c.is_control() { '?' } else { c }));
+    text.push_str(&printable(line.trim_end()));
     text.push('\n');
 }

@@ -1,66 +1,69 @@
-//! `nicmon topology`: how the network is set up. Needs neither root nor kernel programs.
+//! `nicmon topology`: how the network is configured. It needs neither root nor eBPF programs.
 
 mod nic;
 mod text;
 
-use std::fmt::Write as _;
-
-use self::text::{known, list, paragraph, plain, yes_no};
-use super::{Failure, output::print};
+use self::text::{list, paragraph, yes_no};
+use super::{
+    Failure,
+    output::{json_line, print},
+};
 use crate::{
     cli,
     collect::{CollectError, Filter, read_topology},
     frame::topology::{Cpu, PacketType, Sysctls, Topology},
     host::Roots,
+    present::{
+        table::{Column, Table},
+        text::plain,
+    },
 };
+
+const CPUS: [Column; 7] = [
+    Column::words("CPU").at_least(4),
+    Column::figures("PACKAGE").at_least(8),
+    Column::figures("CORE").at_least(5),
+    Column::figures("NUMA").at_least(5),
+    Column::figures("ISOLATED").at_least(9),
+    Column::figures("NOHZ_FULL").at_least(10),
+    Column::words("SIBLINGS"),
+];
 
 pub(super) fn run(args: &cli::Topology) -> Result<(), Failure> {
     let filter = Filter::new(&args.interfaces, &[]).map_err(CollectError::from)?;
     let topology = read_topology(&Roots::default(), &filter)?;
-    let text = if args.json {
-        // Numbers, strings and lists of them: there is nothing in it that JSON cannot say.
-        let mut line = serde_json::to_string(&topology).unwrap_or_default();
-        line.push('\n');
-        line
-    } else {
-        render(&topology)
-    };
+    let text = if args.json { json_line(&topology)? } else { render(&topology) };
     print(text.as_bytes())
 }
 
-/// The whole topology as text; of offloads, a star stands for fixed. Writing to a String cannot fail, here and below.
+/// The whole topology as text.
 fn render(topology: &Topology) -> String {
     let mut text = String::new();
     for nic in &topology.nics {
         nic::render(&mut text, nic);
         text.push('\n');
     }
-    cpus(&mut text, &topology.cpus);
+    text += &cpus(&topology.cpus);
+    text.push('\n');
     sysctls(&mut text, &topology.sysctls);
     packet_types(&mut text, topology.packet_types.as_deref());
     text
 }
 
-fn cpus(text: &mut String, cpus: &[Cpu]) {
-    let _ = writeln!(
-        text,
-        "{:<5}{:>8}{:>6}{:>6}{:>10}{:>11}  SIBLINGS",
-        "CPU", "PACKAGE", "CORE", "NUMA", "ISOLATED", "NOHZ_FULL"
-    );
+fn cpus(cpus: &[Cpu]) -> String {
+    let mut table = Table::new(CPUS);
     for cpu in cpus {
-        let _ = writeln!(
-            text,
-            "{:<5}{:>8}{:>6}{:>6}{:>10}{:>11}  {}",
-            cpu.cpu,
-            known(cpu.package),
-            known(cpu.core),
-            known(cpu.numa_node),
-            yes_no(cpu.isolated),
-            yes_no(cpu.nohz_full),
+        table.add([
+            cpu.cpu.to_string(),
+            plain(cpu.package),
+            plain(cpu.core),
+            plain(cpu.numa_node),
+            yes_no(cpu.isolated).to_owned(),
+            yes_no(cpu.nohz_full).to_owned(),
             list(cpu.siblings.as_deref()),
-        );
+        ]);
     }
-    text.push('\n');
+    table.text()
 }
 
 fn sysctls(text: &mut String, sysctls: &Sysctls) {
@@ -89,15 +92,15 @@ fn sysctls(text: &mut String, sysctls: &Sysctls) {
         ("busy_read", busy_read),
     ];
     let items: Vec<String> =
-        settings.iter().map(|(name, value)| format!("{name} {}", known(*value))).collect();
+        settings.iter().map(|(name, value)| format!("{name} {}", plain(*value))).collect();
     paragraph(text, "net.core", &items);
 }
 
 fn packet_types(text: &mut String, types: Option<&[PacketType]>) {
     let taps = types.map(|types| {
         let shown = |tap: &PacketType| {
-            let device = tap.device.as_deref().map_or_else(|| "every device".to_owned(), plain);
-            format!("{} on {device} by {}", tap.protocol, tap.function)
+            let device = tap.device.as_deref().unwrap_or("every device");
+            format!("{} on {device} to {}", tap.protocol, tap.function)
         };
         types.iter().filter(|of| of.tap).map(shown).collect::<Vec<_>>()
     });

@@ -1,15 +1,42 @@
-//! A NIC as text.
+//! One NIC as text.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::collections::BTreeMap;
 
-use super::text::{known, list, paragraph, plain, yes_no};
-use crate::frame::topology::{
-    Channels, Coalesce, HashField, HashFields, Irq, Nic, Offload, Queue, QueueKind, Rings, Rss, Xdp, XdpMode,
+use super::text::{list, paragraph, yes_no};
+use crate::{
+    frame::topology::{
+        Channels, Coalesce, HashField, HashFields, Irq, Nic, Offload, Queue, QueueKind, Rings, Rss, Xdp,
+        XdpMode,
+    },
+    present::{
+        table::{Column, Table},
+        text::{plain, printable},
+    },
 };
 
-/// All of a NIC; what its driver does not have, or does not tell, is left out.
+const QUEUES: [Column; 8] = [
+    Column::words("QUEUE").at_least(8),
+    Column::figures("NAPI").at_least(6),
+    Column::figures("IRQ").at_least(5),
+    Column::words("AFFINITY").at_least(11),
+    Column::words("EFFECTIVE").at_least(11),
+    Column::words("RPS").at_least(11),
+    Column::figures("RFS").at_least(6),
+    Column::words("XPS"),
+];
+
+/// Aligned with the columns of the queues.
+const OTHER_IRQS: [Column; 4] = [
+    Column::figures("IRQ").at_least(21),
+    Column::words("AFFINITY").at_least(11),
+    Column::words("EFFECTIVE").at_least(11),
+    Column::words("OF NO QUEUE"),
+];
+
+/// Everything about a NIC. What its driver does not have or does not report is left out.
 pub(super) fn render(text: &mut String, nic: &Nic) {
-    let _ = writeln!(text, "{}", plain(&nic.name));
+    text.push_str(&printable(&nic.name));
+    text.push('\n');
     let mut add = |title: &str, items: Vec<String>| {
         if !items.is_empty() {
             paragraph(text, title, &items);
@@ -24,16 +51,16 @@ pub(super) fn render(text: &mut String, nic: &Nic) {
     add("coalesce", nic.coalesce.map(coalesce).unwrap_or_default());
     add("on", nic.offloads.as_ref().map(offloads).unwrap_or_default());
     add("NAPI", napi(nic));
-    queues(text, nic);
-    other_irqs(text, nic);
+    text.push_str(&queues(nic));
+    text.push_str(&other_irqs(nic));
 }
 
 fn driver(nic: &Nic) -> Vec<String> {
     let name = nic.driver.as_deref().or(nic.kind.as_deref()).unwrap_or("no driver");
     let version = nic.driver_version.as_deref().map(|version| format!(" {version}")).unwrap_or_default();
-    let mut items = vec![plain(&format!("{name}{version}"))];
-    items.extend(nic.firmware.as_deref().map(|firmware| plain(&format!("firmware {firmware}"))));
-    items.extend(nic.bus.as_deref().map(|bus| plain(&format!("bus {bus}"))));
+    let mut items = vec![format!("{name}{version}")];
+    items.extend(nic.firmware.as_deref().map(|firmware| format!("firmware {firmware}")));
+    items.extend(nic.bus.as_deref().map(|bus| format!("bus {bus}")));
     items.extend(nic.numa_node.map(|node| format!("NUMA node {node}")));
     items
 }
@@ -42,11 +69,11 @@ fn link(nic: &Nic) -> Vec<String> {
     let mut items = vec![if nic.up { "up" } else { "down" }.to_owned()];
     items.extend(nic.speed_mbps.map(|speed| format!("{speed} Mbit/s")));
     items.extend(nic.mtu_bytes.map(|mtu| format!("MTU {mtu}")));
-    items.extend(nic.tx_queue_len.map(|length| format!("tx queue of {length}")));
+    items.extend(nic.tx_queue_len.map(|length| format!("tx queue length {length}")));
     items.push(format!("index {} in netns {}", nic.ifindex, nic.netns));
-    items.extend(nic.master.as_deref().map(|master| format!("master {}", plain(master))));
-    items.extend(nic.upper.iter().flatten().map(|upper| format!("below {}", plain(upper))));
-    items.extend(nic.lower.iter().flatten().map(|lower| format!("above {}", plain(lower))));
+    items.extend(nic.master.as_deref().map(|master| format!("master {master}")));
+    items.extend(nic.upper.iter().flatten().map(|upper| format!("below {upper}")));
+    items.extend(nic.lower.iter().flatten().map(|lower| format!("above {lower}")));
     items
 }
 
@@ -56,10 +83,10 @@ fn xdp(xdp: &Xdp) -> String {
         XdpMode::Native => "native",
         XdpMode::Offload => "offload",
     };
-    format!("{mode} (program {})", known(xdp.prog_id))
+    format!("{mode} (program {})", plain(xdp.prog_id))
 }
 
-/// `rx 4 of 8`, for what there is.
+/// `rx 4 of 8`, for those that exist.
 fn of_most(values: &[(&str, Option<u32>, Option<u32>)]) -> Vec<String> {
     let known = values.iter().filter_map(|(name, value, most)| Some((name, (*value)?, most)));
     known
@@ -108,7 +135,7 @@ fn rss(rss: &Rss) -> Vec<String> {
             *buckets.entry(*queue).or_default() += 1;
         }
         let shares: Vec<String> = buckets.iter().map(|(queue, count)| format!("{queue}:{count}")).collect();
-        // One item a share, so that lines can end between them.
+        // One item per share, so lines can be broken between them.
         items.push(format!("table of {} (queue:buckets)", table.len()));
         items.extend(shares);
     }
@@ -167,10 +194,10 @@ fn coalesce(coalesce: Coalesce) -> Vec<String> {
     items
 }
 
-/// Those that are on; a star stands for fixed.
+/// The offloads that are on; a star marks those that cannot be changed.
 fn offloads(offloads: &BTreeMap<String, Offload>) -> Vec<String> {
     let on = offloads.iter().filter(|(_, offload)| offload.on);
-    on.map(|(name, offload)| format!("{}{}", plain(name), if offload.fixed { "*" } else { "" })).collect()
+    on.map(|(name, offload)| format!("{name}{}", if offload.fixed { "*" } else { "" })).collect()
 }
 
 fn napi(nic: &Nic) -> Vec<String> {
@@ -181,28 +208,25 @@ fn napi(nic: &Nic) -> Vec<String> {
     items
 }
 
-fn queues(text: &mut String, nic: &Nic) {
+fn queues(nic: &Nic) -> String {
     if nic.queues.is_empty() {
-        return;
+        return String::new();
     }
-    let _ = writeln!(
-        text,
-        "  {:<8}{:>7}{:>6}  {:<12}{:<12}{:<12}{:>6}  XPS",
-        "QUEUE", "NAPI", "IRQ", "AFFINITY", "EFFECTIVE", "RPS", "RFS"
-    );
+    let mut table = Table::new(QUEUES).indented(2);
     for queue in &nic.queues {
-        let _ = writeln!(text, "{}", queue_row(queue, nic.irqs.as_deref()).trim_end());
+        table.add(queue_row(queue, nic.irqs.as_deref()));
     }
+    table.text()
 }
 
-fn queue_row(queue: &Queue, irqs: Option<&[Irq]>) -> String {
+fn queue_row(queue: &Queue, irqs: Option<&[Irq]>) -> [String; 8] {
     // A virtual interface has no interrupts.
     let (irq, affinity, effective) = if irqs.is_some_and(<[Irq]>::is_empty) && queue.irq.is_none() {
         ("-".to_owned(), "-".to_owned(), "-".to_owned())
     } else {
         let irq = irqs.unwrap_or_default().iter().find(|irq| Some(irq.irq) == queue.irq);
         (
-            known(queue.irq),
+            plain(queue.irq),
             list(irq.and_then(|irq| irq.affinity.as_deref())),
             list(irq.and_then(|irq| irq.affinity_effective.as_deref())),
         )
@@ -210,29 +234,22 @@ fn queue_row(queue: &Queue, irqs: Option<&[Irq]>) -> String {
     let receives = queue.kind == QueueKind::Rx;
     let name = format!("{}-{}", if receives { "rx" } else { "tx" }, queue.index);
     let (rps, rfs, xps) = if receives {
-        (list(queue.rps_cpus.as_deref()), known(queue.rps_flow_cnt), String::new())
+        (list(queue.rps_cpus.as_deref()), plain(queue.rps_flow_cnt), String::new())
     } else {
         (String::new(), String::new(), list(queue.xps_cpus.as_deref()))
     };
-    let napi = known(queue.napi_id);
-    format!("  {name:<8}{napi:>7}{irq:>6}  {affinity:<11} {effective:<11} {rps:<11} {rfs:>6}  {xps}")
+    [name, plain(queue.napi_id), irq, affinity, effective, rps, rfs, xps]
 }
 
-/// Interrupts that no queue has.
-fn other_irqs(text: &mut String, nic: &Nic) {
+/// Interrupts that belong to no queue.
+fn other_irqs(nic: &Nic) -> String {
     let has_queue = |irq: &&Irq| nic.queues.iter().any(|queue| queue.irq == Some(irq.irq));
+    let mut table = Table::new(OTHER_IRQS).indented(2);
     for irq in nic.irqs.iter().flatten().filter(|irq| !has_queue(irq)) {
-        let _ = writeln!(
-            text,
-            "  {:<8}{:>7}{:>6}  {:<11} {:<11} {}",
-            "",
-            "",
-            irq.irq,
-            list(irq.affinity.as_deref()),
-            list(irq.affinity_effective.as_deref()),
-            plain(&irq.action)
-        );
+        let (affinity, effective) = (list(irq.affinity.as_deref()), list(irq.affinity_effective.as_deref()));
+        table.add([irq.irq.to_string(), affinity, effective, irq.action.clone()]);
     }
+    if table.len() == 0 { String::new() } else { table.text() }
 }
 
 #[cfg(test)]
@@ -291,7 +308,7 @@ mod tests {
             ..Nic::default()
         };
         let expected = "\
-eth?0
+eth\u{fffd}0
   driver    igb
   link      up, index 2 in netns 4026531840
   XDP       native (program 7)
@@ -305,13 +322,14 @@ eth?0
   QUEUE      NAPI   IRQ  AFFINITY    EFFECTIVE   RPS            RFS  XPS
   rx-0       8193    38  0-3         1           2-3           4096
   tx-0          ?     ?  ?           ?                               -
+                    IRQ  AFFINITY    EFFECTIVE   OF NO QUEUE
                      37  0-3         ?           eth0
 ";
         assert_eq!(of(&nic), expected);
     }
 
     #[test]
-    fn one_of_which_little_is_known() {
+    fn little_is_known() {
         let text = of(&Nic { name: "x".into(), ..Nic::default() });
         assert_eq!(text, "x\n  driver    no driver\n  link      down, index 0 in netns 0\n");
     }

@@ -1,17 +1,15 @@
-//! Pieces of text of at most 80 columns.
+//! Pieces of text, at most 80 columns wide.
 
-use std::fmt::Display;
+use crate::{
+    frame::cpu_list,
+    present::{
+        table::WIDTH,
+        text::{known, printable},
+    },
+};
 
-use crate::frame::cpu_list;
-
-const COLUMNS: usize = 80;
-/// Where the items of a paragraph begin.
+/// Column in which the items of a paragraph start.
 const INDENT: usize = 12;
-
-/// A value, or `?`.
-pub(super) fn known<T: Display>(value: Option<T>) -> String {
-    value.map_or_else(|| "?".to_owned(), |value| value.to_string())
-}
 
 /// `yes`, `no` or `?`.
 pub(super) fn yes_no(value: Option<bool>) -> &'static str {
@@ -22,27 +20,19 @@ pub(super) fn yes_no(value: Option<bool>) -> &'static str {
     }
 }
 
-/// A list of CPUs, `-` where it is empty, or `?`.
+/// A list of CPUs, `-` if it is empty, or `?`.
 pub(super) fn list(cpus: Option<&[u32]>) -> String {
-    match cpus {
-        None => "?".to_owned(),
-        Some([]) => "-".to_owned(),
-        Some(cpus) => cpu_list(cpus),
-    }
+    known(cpus, |cpus| if cpus.is_empty() { "-".to_owned() } else { cpu_list(cpus) })
 }
 
-/// A name with `?` for each control character, which could change the terminal.
-pub(super) fn plain(name: &str) -> String {
-    name.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
-}
-
-/// Items with commas between them, in lines of 80 columns, under a title.
+/// Adds a title and its items, separated by commas, in lines of at most 80 columns. All items are made
+/// printable.
 pub(super) fn paragraph(text: &mut String, title: &str, items: &[String]) {
     let mut line = format!("  {title:<width$}", width = INDENT - 2);
     let mut is_first = true;
-    for (at, item) in items.iter().enumerate() {
+    for (at, item) in items.iter().map(|item| printable(item)).enumerate() {
         let comma = if at + 1 < items.len() { "," } else { "" };
-        if !is_first && line.chars().count() + 1 + item.chars().count() + comma.len() > COLUMNS {
+        if !is_first && line.chars().count() + 1 + item.chars().count() + comma.len() > WIDTH {
             text.push_str(&line);
             text.push('\n');
             line = " ".repeat(INDENT);
@@ -52,7 +42,7 @@ pub(super) fn paragraph(text: &mut String, title: &str, items: &[String]) {
             line.push(' ');
         }
         is_first = false;
-        line.push_str(item);
+        line.push_str(&item);
         line.push_str(comma);
     }
     text.push_str(line.trim_end());
@@ -78,11 +68,12 @@ mod tests {
 
     #[test]
     fn unknown_and_odd() {
-        assert_eq!((known::<u32>(None), known(Some(7))), ("?".into(), "7".into()));
         assert_eq!(
             (list(None), list(Some(&[])), list(Some(&[0, 1]))),
             ("?".into(), "-".into(), "0-1".into())
         );
-        assert_eq!(plain("a\u{1b}[31m"), "a?[31m");
+        let mut text = String::new();
+        paragraph(&mut text, "taps", &["a\u{1b}[31m".to_owned()]);
+        assert_eq!(text, "  taps      a\u{fffd}[31m\n");
     }
 }

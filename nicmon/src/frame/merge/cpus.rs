@@ -1,17 +1,17 @@
 //! `cpus[]`.
 
-use super::sum::{gap_of, longest, sum, told_gap};
+use super::sum::{gap_of, longest, reported_gap, sum};
 use crate::frame::{Cpu, CpuStat, Latency, NetRx, Softirqs, Softnet, Vector};
 
 /// The CPUs, ascending.
 #[derive(Debug, Default)]
 pub(super) struct Cpus(Vec<CpuSum>);
 
-/// One CPU: all its sums stand in a `Cpu`, but those of `stat`.
+/// One CPU. All its sums except those of `stat` are in a `Cpu`.
 #[derive(Debug)]
 struct CpuSum {
     cpu: Cpu,
-    /// Each share times the nanoseconds it is of.
+    /// Each share multiplied by the nanoseconds it covers.
     stat: Option<CpuStat>,
     stat_gap_ns: u64,
 }
@@ -60,7 +60,7 @@ impl CpuSum {
         let share = |sum: f64| if known_ns > 0.0 { sum / known_ns } else { 0.0 };
         Cpu {
             stat: self.stat.map(|stat| each(stat, share)),
-            stat_gap_ns: told_gap(self.stat_gap_ns, interval_ns, self.stat.is_some()),
+            stat_gap_ns: reported_gap(self.stat_gap_ns, interval_ns, self.stat.is_some()),
             ..self.cpu.clone()
         }
     }

@@ -3,14 +3,16 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::sum::{keep, sum};
-use crate::frame::{Companion, Context, Driver, Gap, Host, Origin, SampledFunction, Share, ns_per, pct_of};
+use crate::frame::{
+    Companion, Context, Driver, Gap, Host, Origin, SampledFunction, Share, cost_ns, ns_per, pct_of,
+};
 
-/// All drivers that were there.
+/// All drivers that appeared.
 #[derive(Debug, Default)]
 pub(super) struct Drivers {
-    /// Whether a frame knew any.
+    /// Whether any frame knew drivers.
     are_known: bool,
-    /// What the frames that knew none are together.
+    /// The sum of the frames that did not know drivers.
     gap: Gap,
     sums: BTreeMap<String, DriverSum>,
 }
@@ -20,14 +22,14 @@ pub(super) struct Drivers {
 struct DriverSum {
     origin: Option<Origin>,
     unknown: Option<String>,
-    /// Frames in which its code was known; `None` before the first.
+    /// The frames in which its code was known; `None` before the first.
     known: Option<Sums>,
     /// The other frames.
     others: Sums,
     gap: Gap,
 }
 
-/// What adds up.
+/// The values that are added up.
 #[derive(Debug)]
 struct Sums {
     samples: u64,
@@ -38,7 +40,7 @@ struct Sums {
     functions: HashMap<(String, Context, String), u64>,
 }
 
-/// Packets and bytes, and the cost of these.
+/// Packets and bytes, and what they cost.
 #[derive(Debug, Clone, Copy)]
 struct Counted {
     packets: u64,
@@ -61,7 +63,8 @@ impl Drivers {
         }
     }
 
-    /// The drivers, dearest first, and the time in which none was known. Shares are there if all samples are alike.
+    /// The drivers, the most expensive first, and the time in which none was known. There are shares only if
+    /// all samples were taken at the same rate.
     pub(super) fn drivers(
         &self,
         interval_ns: u64,
@@ -93,7 +96,7 @@ impl DriverSum {
         }
     }
 
-    /// `time` is when drivers were known at all.
+    /// `time` is the part of the interval in which drivers were known at all.
     fn driver(&self, name: &str, whole: Gap, time: Gap, are_alike: bool) -> Driver {
         let Self { origin, unknown, known, others, gap } = self;
         let is_known = known.is_some();
@@ -102,7 +105,6 @@ impl DriverSum {
         let share_of = |samples| Share::of(samples, time.busy).filter(|_| are_alike);
         let share = share_of(sums.samples).filter(|_| is_known);
         let sampled_est_ns = sums.sampled_est_ns.filter(|_| is_known);
-        let cost_ns = sum(sums.hardirq_ns, sampled_est_ns);
         let counted = sums.counted;
         let pct = |samples| share_of(samples).map(|share| share.pct);
         let companion = |(name, samples): (&String, &u64)| Companion {
@@ -119,7 +121,7 @@ impl DriverSum {
             busy_share_ci_pct: share.map(|share| share.ci_pct),
             hardirq_ns: sums.hardirq_ns,
             sampled_est_ns,
-            cost_cpu_pct: cost_ns.map(|ns| pct_of(ns, time.ns)),
+            cost_cpu_pct: cost_ns(sums.hardirq_ns, sampled_est_ns).map(|ns| pct_of(ns, time.ns)),
             packets: counted.map(|counted| counted.packets),
             bytes: counted.map(|counted| counted.bytes),
             counted_est_ns: counted.map(|counted| counted.est_ns),

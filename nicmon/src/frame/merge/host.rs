@@ -6,12 +6,12 @@ use std::{
 };
 
 use super::sum::{keep, sum};
-use crate::frame::{Drop, DropLocation, Host, SampleEvent, Sampling};
+use crate::frame::{DropLocation, DroppedPackets, Host, SampleEvent, Sampling};
 
 /// The host's facts and sums.
 #[derive(Debug, Default)]
 pub(super) struct HostSum {
-    /// The last frame's, without what stands below.
+    /// From the last frame, without what is below.
     facts: Option<Host>,
     drivers_reason: Option<String>,
     sample_event: Option<SampleEvent>,
@@ -65,7 +65,7 @@ impl HostSum {
         });
     }
 
-    /// Without the gap of the drivers.
+    /// The host without `drivers_gap`.
     pub(super) fn host(&self) -> Option<Host> {
         Some(Host {
             sample_event: self.sample_event,
@@ -76,7 +76,7 @@ impl HostSum {
         })
     }
 
-    /// Busy samples that shares are of.
+    /// The busy samples that shares are shares of.
     pub(super) fn busy(&self) -> u64 {
         self.sampling.map_or(0, |sampling| sampling.busy)
     }
@@ -96,7 +96,7 @@ fn samples(one: Sampling, other: Sampling) -> Sampling {
 }
 
 impl Drops {
-    fn add(&mut self, drops: Option<&[Drop]>) {
+    fn add(&mut self, drops: Option<&[DroppedPackets]>) {
         let Some(drops) = drops else {
             self.is_unknown = true;
             return;
@@ -111,11 +111,11 @@ impl Drops {
     }
 
     /// Most first.
-    fn drops(&self) -> Option<Vec<Drop>> {
+    fn drops(&self) -> Option<Vec<DroppedPackets>> {
         if self.is_unknown {
             return None;
         }
-        let mut drops: Vec<Drop> = Vec::new();
+        let mut drops: Vec<DroppedPackets> = Vec::new();
         for (reason, counts) in &self.counts {
             let location = |(symbol, count): (&Option<String>, &u64)| DropLocation {
                 symbol: symbol.clone(),
@@ -124,7 +124,7 @@ impl Drops {
             let mut locations: Vec<DropLocation> = counts.iter().map(location).collect();
             locations.sort_by_cached_key(|location| (Reverse(location.count), location.symbol.clone()));
             let count = locations.iter().fold(0_u64, |sum, location| sum.saturating_add(location.count));
-            drops.push(Drop { reason: reason.clone(), count, locations });
+            drops.push(DroppedPackets { reason: reason.clone(), count, locations });
         }
         drops.sort_by_key(|drop| Reverse(drop.count));
         Some(drops)

@@ -5,7 +5,7 @@ use std::{cmp::Reverse, collections::HashMap};
 use super::sum::{add_rows, keep, longest, sum};
 use crate::frame::{Irq, IrqCpu};
 
-/// The actions, and by line which are there of them.
+/// The actions, and where to find those of each line.
 #[derive(Debug, Default)]
 pub(super) struct Irqs {
     sums: Vec<Irq>,
@@ -25,7 +25,7 @@ impl Irqs {
         }
     }
 
-    /// Most time (or, where times are unknown, most often) first.
+    /// Those with the most time first or, if times are unknown, the most frequent.
     pub(super) fn irqs(&self) -> Vec<Irq> {
         let mut irqs = self.sums.clone();
         irqs.sort_by_cached_key(|irq| {

@@ -1,30 +1,32 @@
-//! Many frames as one: a report is a frame whose interval is the whole recording.
+//! Merges many frames into one. A report is a frame whose interval is the whole recording.
 //!
-//! Merged frames are frames: they can be merged again, and in how many steps changes nothing but the last digits of
-//! percentages. So a recording may hold sums of its frames, and a report be made of these.
+//! Merged frames are frames and can be merged again. The number of steps changes only the last digits of
+//! percentages, so a recording can contain sums of its frames, and a report can be made from these.
 //!
-//! What becomes of the fields:
+//! What happens to the fields:
 //!
-//! * Counts and times are added up, of maxima the largest is kept. Percentages, shares and ratios are made anew from the
-//!   sums; those of `cpus[].stat` are weighed by time.
-//! * `time`, `mono_ns`, `seq`, `boot_id`, `topology`, `rss_bytes`, `backlog_len` and what describes the host are the last
-//!   frame's; names, drivers, queues and owners of interrupts the last that were known.
-//! * An element that is absent from a frame counts as zero there. A NIC is the same if namespace, index and name are: one
-//!   that is renamed becomes two. NAPIs are told apart by id, poll function, queue, kind and mode, interrupts by line and
-//!   action.
+//! * Counts and times are added up; of maxima, the largest is kept. Percentages, shares and ratios are
+//!   recomputed from the sums; those in `cpus[].stat` are weighted by time.
+//! * `time`, `mono_ns`, `seq`, `boot_id`, `topology`, `rss_bytes`, `backlog_len` and the facts about the host
+//!   come from the last frame. Names, drivers, queues and owners of interrupts are the last known ones.
+//! * An element that is absent from a frame counts as zero there. NICs are identified by namespace, index and
+//!   name, so a renamed NIC becomes two. NAPIs are identified by id, poll function, queue, kind and mode;
+//!   interrupts by line and action.
 //!
-//! A sum must not be too small for a part that nobody knew. So **a `null` in one frame makes the sum `null`**, but:
+//! A total must never be silently too low. Therefore **a `null` in one frame makes the sum `null`**, with
+//! exceptions:
 //!
-//! * Polls in mode `busy` never have a time. As in each frame, they leave `poll_ns` of NICs and their CPUs as it is, which
-//!   is `null` only where there were no other polls.
-//! * Some values are `null` in the first interval of what is new, and samples cannot be told before a driver was polled
-//!   first. There the sum leaves that time out and a field `..._gap_ns` says how long it was: `cpus[].stat`,
-//!   interface counters (one reset is enough), `driver_est_ns`, `stack_est_ns` and `stages` of NICs, the counters of
-//!   `netns[]`, and `self.bpf_est_ns`, which is not known before a program's cost was measured. Rates of these are of the rest of the interval.
-//! * A driver's figures, exact ones too, leave out its `gap`, so that they are all of the same time, unless its code was
-//!   never known. Packets and bytes of a driver, and what its cost for each is made of, are of the intervals that knew all
-//!   of them.
-//! * Samples, call stacks and delays of softirqs that were not asked for are none.
+//! * Polls in mode `busy` never have a time. As in single frames, they do not affect `poll_ns` of NICs and
+//!   their CPUs, which is `null` only if there were no other polls.
+//! * Some values are `null` in the first interval of something new, and samples cannot be attributed before a
+//!   driver was polled for the first time. The sum leaves that time out, and a field `..._gap_ns` says how
+//!   long it was. This applies to `cpus[].stat`, interface counters (one reset is enough), `driver_est_ns`,
+//!   `stack_est_ns` and `stages` of NICs, the counters in `netns[]`, and `self.bpf_est_ns`, which is unknown
+//!   until the cost of a program was measured. Rates of these values cover the rest of the interval.
+//! * The figures of a driver, including the exact ones, leave out its `gap`, so they all cover the same time,
+//!   unless its code was never known. Its packets and bytes, and its cost per packet and byte, cover the
+//!   intervals in which all of them were known.
+//! * Samples, call stacks and softirq delays that were not asked for count as none.
 
 mod cpus;
 mod drivers;
@@ -45,7 +47,7 @@ use self::{
 };
 use super::{Frame, SCHEMA, topology::Topology};
 
-/// Frames of one recording, added up.
+/// The sum of the frames of a recording.
 #[derive(Debug, Default)]
 pub struct Merged {
     last: Option<Last>,
@@ -62,7 +64,7 @@ pub struct Merged {
     own: OwnSum,
 }
 
-/// What is the last frame's.
+/// What comes from the last frame.
 #[derive(Debug)]
 struct Last {
     seq: u64,
@@ -71,7 +73,7 @@ struct Last {
     boot_id: Option<String>,
 }
 
-/// A machine from one boot to the next.
+/// A machine during one boot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Machine {
     /// Node name.
@@ -81,7 +83,7 @@ pub struct Machine {
 }
 
 impl Merged {
-    /// Adds the frame that follows.
+    /// Adds the next frame.
     pub fn add(&mut self, frame: &Frame) {
         let Frame {
             schema: _,
@@ -119,11 +121,11 @@ impl Merged {
         self.own.add(own, *interval_ns);
     }
 
-    /// All of them as one frame; `None` before the first.
+    /// All frames as one; `None` before the first.
     pub fn frame(&self) -> Option<Frame> {
         let last = self.last.as_ref()?;
         let mut host = self.host.host()?;
-        // Samples that were taken at different rates do not weigh the same: there are no shares of them.
+        // Samples taken at different rates carry different weights, so there are no shares of them.
         let are_alike = host.sampling.is_none_or(|sampling| sampling.frequency_per_s.is_some());
         let (drivers, gap) = self.drivers.drivers(self.interval_ns, self.host.busy(), are_alike);
         host.drivers_gap = gap;
@@ -146,13 +148,13 @@ impl Merged {
         })
     }
 
-    /// The machines, and their boots, that the frames are of, in the order in which they came. Times of several do not
-    /// belong in one sum: whoever shows it should say so.
+    /// The machines and boots that the frames come from, in order of appearance. If there are several,
+    /// whoever shows the sums should say so.
     pub fn machines(&self) -> &[Machine] {
         &self.machines
     }
 
-    /// How long the intervals are together.
+    /// Sum of all intervals, in nanoseconds.
     pub fn interval_ns(&self) -> u64 {
         self.interval_ns
     }

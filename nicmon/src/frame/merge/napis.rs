@@ -1,11 +1,11 @@
-//! `nics[].napis[]`, and the times of a NIC's polls, which are theirs.
+//! `nics[].napis[]`, and the poll times of a NIC, which are the sums of theirs.
 
 use std::collections::{BTreeMap, HashMap};
 
 use super::sum::{add_rows, sum};
 use crate::frame::{Napi, NapiCpu, NapiMode};
 
-/// A NIC's NAPIs in the order in which they came, and by id which are there of them.
+/// The NAPIs of a NIC in order of appearance, and where to find those of each id.
 #[derive(Debug, Default)]
 pub(super) struct Napis {
     sums: Vec<Napi>,
@@ -43,7 +43,7 @@ fn add_row(to: &mut NapiCpu, more: &NapiCpu) {
     to.repolls = to.repolls.saturating_add(more.repolls);
 }
 
-/// Time of polls. Busy polls have none: where there were no others it is unknown.
+/// Time of polls. Busy polls have none; if there were no others, the time is unknown.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PollTime {
     timed_ns: Option<u64>,
@@ -72,11 +72,11 @@ impl PollTime {
     }
 }
 
-/// Times of the polls of a NIC.
+/// Poll times of a NIC.
 #[derive(Debug, Default)]
 pub(super) struct PollTimes {
     pub(super) all: PollTime,
-    /// Those in threads.
+    /// Polls in threads.
     pub(super) threaded: PollTime,
     pub(super) cpus: BTreeMap<u32, PollTime>,
 }

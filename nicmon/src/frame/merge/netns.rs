@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::sum::{gap_of, keep, sum, told_gap};
+use super::sum::{gap_of, keep, reported_gap, sum};
 use crate::frame::Netns;
 
 /// The namespaces by inode.
@@ -18,13 +18,13 @@ struct Sum {
     gap_ns: u64,
 }
 
-/// The counters of the intervals in which they were known.
+/// The counters, summed over the intervals in which they were known.
 #[derive(Debug, Clone, Copy)]
 struct Counters {
     udp_rcvbuf_errors: u64,
     listen_drops: u64,
     ip_packets: Option<u64>,
-    /// Packets as they came: `gro_ratio` times `ip_packets`.
+    /// Packets as they arrived: `gro_ratio` times `ip_packets`.
     segments: f64,
 }
 
@@ -68,7 +68,7 @@ impl Namespaces {
                 Some(counters.segments / packets as f64)
             }),
             ip_packets: sum.counters.and_then(|counters| counters.ip_packets),
-            gap_ns: told_gap(sum.gap_ns, interval_ns, sum.counters.is_some()),
+            gap_ns: reported_gap(sum.gap_ns, interval_ns, sum.counters.is_some()),
         });
         namespaces.collect()
     }

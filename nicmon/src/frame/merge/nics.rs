@@ -7,14 +7,14 @@ use std::{
 
 use super::{
     napis::{Napis, PollTime, PollTimes},
-    sum::{add_rows, gap_of, keep, sum, told_gap},
+    sum::{add_rows, gap_of, keep, reported_gap, sum},
 };
 use crate::frame::{Nic, NicCounters, NicCpu, NicDrops, Share, Stage, StageFunction, StageShare, pct_of};
 
-/// What makes a NIC the same: namespace, index and name.
+/// What identifies a NIC: namespace, index and name.
 type Key = (Option<u32>, u32, String);
 
-/// All NICs that were there.
+/// All NICs that appeared.
 #[derive(Debug, Default)]
 pub(super) struct Nics(HashMap<Key, NicSum>);
 
@@ -22,20 +22,20 @@ pub(super) struct Nics(HashMap<Key, NicSum>);
 #[derive(Debug)]
 struct NicSum {
     driver: Option<String>,
-    /// `None` until all of them were known in a frame.
+    /// `None` until a frame knew all of them.
     counters: Option<NicCounters>,
     counters_gap_ns: u64,
     hardirq_ns: Option<u64>,
-    /// `None` until a frame knew.
+    /// `None` until a frame knew them.
     sampled: Option<Sampled>,
     sampled_gap_ns: u64,
-    /// Their `poll_ns` and `load_pct` are made at the end.
+    /// Their `poll_ns` and `load_pct` are computed at the end.
     cpus: Vec<NicCpu>,
-    /// `None` once a frame did not know them.
+    /// `None` as soon as a frame did not know them.
     napis: Option<Napis>,
 }
 
-/// What samples say of a NIC.
+/// What samples say about a NIC.
 #[derive(Debug)]
 struct Sampled {
     driver_est_ns: Option<u64>,
@@ -59,7 +59,7 @@ impl Nics {
         }
     }
 
-    /// Worst load first. Stages are there if all samples are alike.
+    /// Highest load first. There are stages only if all samples were taken at the same rate.
     pub(super) fn nics(&self, interval_ns: u64, are_alike: bool) -> Vec<Nic> {
         let mut nics: Vec<Nic> =
             self.0.iter().map(|(key, sum)| sum.nic(key, interval_ns, are_alike)).collect();
@@ -95,7 +95,7 @@ impl NicSum {
             driver,
             counters,
             counters_gap_ns,
-            // These are the sums of the NAPIs' times.
+            // These are recomputed from the NAPIs.
             poll_ns: _,
             threaded_est_ns: _,
             hardirq_ns,
@@ -118,7 +118,7 @@ impl NicSum {
         self.counters_gap_ns =
             self.counters_gap_ns.saturating_add(gap_of(*counters_gap_ns, interval_ns, counted));
         self.hardirq_ns = sum(self.hardirq_ns, *hardirq_ns);
-        // What has no driver has no time of it either.
+        // A NIC without a driver has no driver time either.
         let known = stages.as_ref().filter(|_| driver.is_none() || driver_est_ns.is_some());
         if let Some(stages) = known {
             let more = Sampled {
@@ -157,7 +157,7 @@ impl NicSum {
             netns,
             driver: self.driver.clone(),
             counters: self.counters.clone().unwrap_or_default(),
-            counters_gap_ns: told_gap(self.counters_gap_ns, interval_ns, self.counters.is_some()),
+            counters_gap_ns: reported_gap(self.counters_gap_ns, interval_ns, self.counters.is_some()),
             poll_ns: times.as_ref().and_then(|times| times.all.ns()),
             threaded_est_ns: times.as_ref().and_then(|times| times.threaded.ns()),
             hardirq_ns: self.hardirq_ns,
@@ -165,7 +165,7 @@ impl NicSum {
             driver_est_split: self.sampled.as_ref().is_some_and(|sampled| sampled.driver_est_split),
             stack_est_ns: self.sampled.as_ref().and_then(|sampled| sampled.stack_est_ns),
             stages: self.sampled.as_ref().filter(|_| are_alike).map(Sampled::shares),
-            sampled_gap_ns: told_gap(self.sampled_gap_ns, interval_ns, self.sampled.is_some()),
+            sampled_gap_ns: reported_gap(self.sampled_gap_ns, interval_ns, self.sampled.is_some()),
             cpus: cpus.collect(),
             napis: napis.map(<[_]>::to_vec),
         }
@@ -178,12 +178,12 @@ impl StageSum {
         Self { samples: share.samples, functions: functions.collect() }
     }
 
-    /// Most first.
+    /// Most samples first.
     fn functions(&self) -> Vec<StageFunction> {
         let function =
             |(symbol, samples): (&String, &u64)| StageFunction { symbol: symbol.clone(), samples: *samples };
         let mut functions: Vec<StageFunction> = self.functions.iter().map(function).collect();
-        // Equal ones stay in the order of their names.
+        // Those with equal samples stay in the order of their names.
         functions.sort_by_key(|function| Reverse(function.samples));
         functions
     }
@@ -204,7 +204,7 @@ impl Sampled {
         }
     }
 
-    /// Most first.
+    /// Most samples first.
     fn shares(&self) -> Vec<StageShare> {
         let all = self.stages.values().fold(0_u64, |all, stage| all.saturating_add(stage.samples));
         let shares = self.stages.iter().filter_map(|(stage, sum)| {
@@ -218,7 +218,7 @@ impl Sampled {
     }
 }
 
-/// Whether all counters are known: one that was reset tells nothing, and its neighbours were at the same moment.
+/// Whether all counters are known. If one was reset, so were the others at the same moment.
 fn is_known(counters: &NicCounters) -> bool {
     let NicCounters { rx_packets, rx_bytes, tx_packets, tx_bytes, drops } = counters;
     [rx_packets, rx_bytes, tx_packets, tx_bytes].iter().all(|counter| counter.is_some()) && drops.is_some()

@@ -1,6 +1,6 @@
 //! `self`.
 
-use super::sum::{gap_of, sum, told_gap};
+use super::sum::{gap_of, reported_gap, sum};
 use crate::frame::{OwnCost, pct_of};
 
 /// What nicmon itself cost; `None` before the first frame.
@@ -35,7 +35,7 @@ impl OwnSum {
         let pct = |bpf_ns| pct_of(bpf_ns, known_ns) + pct_of(own.cpu_ns, interval_ns);
         Some(OwnCost {
             overhead_pct: own.bpf_est_ns.map(pct),
-            bpf_gap_ns: told_gap(self.bpf_gap_ns, interval_ns, own.bpf_est_ns.is_some()),
+            bpf_gap_ns: reported_gap(self.bpf_gap_ns, interval_ns, own.bpf_est_ns.is_some()),
             ..own
         })
     }

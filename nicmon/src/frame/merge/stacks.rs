@@ -4,10 +4,10 @@ use std::{cmp::Reverse, collections::HashMap};
 
 use crate::frame::{Context, SampledStack};
 
-/// What tells stacks apart: context, thread, functions.
+/// What identifies a stack: context, thread, functions.
 type Key = (Context, Option<String>, Vec<String>);
 
-/// Samples of all call stacks that were seen; unknown before a frame kept any.
+/// Samples of all call stacks; `None` until a frame has any.
 #[derive(Debug, Default)]
 pub(super) struct Stacks(Option<HashMap<Key, u64>>);
 

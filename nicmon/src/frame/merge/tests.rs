@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::Merged;
 use crate::frame::{
-    Companion, Context, Cpu, Driver, Drop, DropLocation, Frame, Gap, Irq, IrqCpu, Napi, NapiCpu, NapiMode,
-    Netns, Nic, NicCounters, NicCpu, NicDrops, Origin, SampledFunction, Sampling, Share, Stage,
+    Companion, Context, Cpu, Driver, DropLocation, DroppedPackets, Frame, Gap, Irq, IrqCpu, Napi, NapiCpu,
+    NapiMode, Netns, Nic, NicCounters, NicCpu, NicDrops, Origin, SampledFunction, Sampling, Share, Stage,
     StageFunction, StageShare, ns_per, pct_of,
 };
 
@@ -92,7 +92,7 @@ fn random(numbers: &mut Numbers, seq: u64) -> Frame {
     let busy = 50 + numbers.below(100);
     frame.host.drops = (!numbers.once_in(20)).then(|| {
         let location = DropLocation { symbol: numbers.once_in(2).then(|| "tcp_v4_rcv".to_owned()), count: 3 };
-        vec![Drop { reason: "NO_SOCKET".to_owned(), count: 3, locations: vec![location] }]
+        vec![DroppedPackets { reason: "NO_SOCKET".to_owned(), count: 3, locations: vec![location] }]
     });
     frame.host.sampling = Some(Sampling {
         frequency_per_s: Some(99),

@@ -6,8 +6,8 @@ use super::{Part, Parts, SUMMARY_MAGIC, Take};
 use crate::{
     frame::{Frame, Merged},
     stream::{
-        Writer, json_line,
-        tests::{read, recording, small},
+        Writer,
+        tests::{json_line, read, recording, small},
     },
 };
 

@@ -1,4 +1,4 @@
-//! The table of NICs and CPUs: is one CPU the bottleneck?
+//! The table of NICs by CPUs, which shows whether one CPU is the bottleneck.
 
 use std::cmp::Ordering;
 
@@ -6,42 +6,50 @@ use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
 use super::nics::{NAME_WIDTH, first_row};
 use crate::{
-    frame::{Cpu, Frame, Nic, Softirqs},
+    frame::{Cpu, Frame, Nic, per_s},
+    present::text::{pct, printable, scaled},
     tui::{
         State, Theme, figures,
         paint::{left, right},
-        text::{Figure, pct, printable, scaled, short_pct},
+        text::Figure,
     },
 };
 
-/// Widths of a CPU's column, a space included, the widest that lets all fit is taken.
+/// Possible widths of a CPU's column, including a space. The widest that lets all CPUs fit is used.
 const WIDTHS: [u16; 3] = [7, 6, 5];
-/// With a column this narrow a percentage has 3 characters.
+/// The narrowest column, for as many CPUs as possible.
 const NARROWEST: u16 = 4;
-/// Rows below the NICs.
+/// Characters of a percentage and of a count, at most.
+const LONGEST: (usize, usize) = (4, 5);
+/// Number of rows below the NICs.
 pub(super) const TOTALS: u16 = 12;
 
-/// How a total's cell is shown.
+/// How the cells of a row look.
 enum Kind {
-    /// Percent of the CPU, the more the worse.
+    /// Percent of the CPU, coloured by load.
     Load,
-    /// Percent, as it is.
+    /// Percent of the CPU, without colours.
     Share,
-    /// A count: a second.
+    /// A count per second.
     Count,
 }
 
-/// A row about the CPU as a whole.
+/// A row about each CPU as a whole.
 struct Total {
     label: &'static str,
     kind: Kind,
-    /// Where not all rows fit those of the lowest ranks stay.
+    /// If not all rows fit, those with the lowest ranks stay.
     rank: u16,
     value: fn(&Frame, &Cpu) -> Option<f64>,
 }
 
 const ROWS: [Total; TOTALS as usize] = [
-    Total { label: "all softirqs", kind: Kind::Load, rank: 3, value: |f, cpu| share(f, all_softirqs(cpu)) },
+    Total {
+        label: "all softirqs",
+        kind: Kind::Load,
+        rank: 3,
+        value: |f, cpu| share(f, cpu.softirq.and_then(|all| all.all_ns())),
+    },
     Total { label: "NET_RX", kind: Kind::Load, rank: 0, value: |f, cpu| share(f, net_rx(cpu)) },
     Total { label: "NET_TX", kind: Kind::Load, rank: 8, value: |f, cpu| share(f, net_tx(cpu)) },
     Total { label: "hard irqs", kind: Kind::Load, rank: 1, value: |f, cpu| share(f, cpu.hardirq_ns) },
@@ -55,7 +63,7 @@ const ROWS: [Total; TOTALS as usize] = [
     Total { label: "hard irqs/s", kind: Kind::Count, rank: 11, value: hard_irqs },
 ];
 
-/// Draws the NICs that fit and the rows of the CPUs.
+/// Draws as many NICs and rows about CPUs as fit.
 pub(super) fn render(state: &State, frame: &Frame, nics: &[&Nic], area: Rect, buffer: &mut Buffer) {
     let columns = Columns::of(state, frame, area.width.saturating_sub(NAME_WIDTH));
     let mut table = Table { state, columns: &columns, area, y: area.y, buffer };
@@ -64,7 +72,7 @@ pub(super) fn render(state: &State, frame: &Frame, nics: &[&Nic], area: Rect, bu
     }
     table.head();
 
-    // At least a third of the room is the NICs'.
+    // The NICs get at least a third of the room.
     let room = area.bottom().saturating_sub(table.y);
     let totals = TOTALS.min(room - room / 3);
     let shown = usize::from(room - totals).min(nics.len());
@@ -72,7 +80,8 @@ pub(super) fn render(state: &State, frame: &Frame, nics: &[&Nic], area: Rect, bu
     for nic in nics.iter().skip(first).take(shown) {
         table.row(&printable(&nic.name), Theme::name(), |cpu| (figures::load_on(nic, cpu.cpu), &Kind::Load));
     }
-    // NICs that are few leave their room to the rows. What nobody knows of any CPU leaves it to the others.
+    // Rows get the room that the NICs do not need. Rows that are unknown for every CPU give way to the
+    // others.
     let room = area.bottom().saturating_sub(table.y);
     let is_unknown = |total: &Total| frame.cpus.iter().all(|cpu| (total.value)(frame, cpu).is_none());
     let mut ranks: Vec<_> = ROWS.iter().map(|total| (is_unknown(total), total.rank)).collect();
@@ -83,11 +92,11 @@ pub(super) fn render(state: &State, frame: &Frame, nics: &[&Nic], area: Rect, bu
     }
 }
 
-/// The CPUs that are shown.
+/// The CPUs on the screen.
 struct Columns<'a> {
     cpus: Vec<&'a Cpu>,
     width: u16,
-    /// The first that is shown, if not all are: then the worst CPU is first.
+    /// If not all CPUs fit, the rank of the first one shown; the busiest CPU then comes first.
     first: Option<usize>,
 }
 
@@ -116,8 +125,8 @@ impl<'a> Columns<'a> {
         let first = self.first?;
         let last = first + self.cpus.len();
         Some(match first {
-            0 => format!("CPUs worst first, +{} with less", all - last),
-            _ => format!("CPUs worst first, {}-{last} of {all}", first + 1),
+            0 => format!("Busiest CPUs first; {} more with less load", all - last),
+            _ => format!("Busiest CPUs first; {}-{last} of {all}", first + 1),
         })
     }
 }
@@ -147,10 +156,13 @@ impl Table<'_> {
     }
 
     fn row<'k>(&mut self, label: &str, style: Style, figure: impl Fn(&Cpu) -> (Figure, &'k Kind)) {
-        let form = if self.columns.width > NARROWEST { pct } else { short_pct };
+        let room = usize::from(self.columns.width - 1);
         self.line(label, style, |state, cpu| {
             let (figure, kind) = figure(cpu);
-            let text = figure.text(if matches!(kind, Kind::Count) { scaled } else { form });
+            let text = figure.text(|value| match kind {
+                Kind::Count => scaled(value, room.min(LONGEST.1)),
+                Kind::Load | Kind::Share => pct(value, room.min(LONGEST.0)),
+            });
             let style = match (figure, kind) {
                 (Figure::Known(value), Kind::Load) => state.theme.load(value),
                 (Figure::Known(value), _) if value > 0.0 => Style::new(),
@@ -168,7 +180,7 @@ impl Table<'_> {
         let mut x = self.area.x + NAME_WIDTH;
         for cpu in &self.columns.cpus {
             let (text, style) = cell(self.state, cpu);
-            // The space before it is free of colour, so that neighbours stay apart.
+            // The space before it has no colour, so neighbours stay separate.
             right(self.buffer, (x + 1, self.y), self.columns.width - 1, &text, style);
             x += self.columns.width;
         }
@@ -188,29 +200,23 @@ fn net_tx(cpu: &Cpu) -> Option<u64> {
     cpu.softirq?.net_tx.ns
 }
 
-fn all_softirqs(cpu: &Cpu) -> Option<u64> {
-    let Softirqs { hi, timer, net_tx, net_rx, block, irq_poll, tasklet, sched, hrtimer, rcu } = cpu.softirq?;
-    let vectors = [hi, timer, net_tx, net_rx.vector, block, irq_poll, tasklet, sched, hrtimer, rcu];
-    vectors.iter().try_fold(0_u64, |sum, vector| Some(vector.ns?.saturating_add(sum)))
-}
-
 fn net_rx_runs(frame: &Frame, cpu: &Cpu) -> Option<f64> {
-    figures::per_s(Some(cpu.softirq?.net_rx.vector.count), frame.interval_ns)
+    per_s(Some(cpu.softirq?.net_rx.vector.count), frame.interval_ns)
 }
 
 fn hard_irqs(frame: &Frame, cpu: &Cpu) -> Option<f64> {
     let on = frame.irqs.iter().flat_map(|irq| &irq.cpus).filter(|on| on.cpu == cpu.cpu);
-    figures::per_s(Some(on.fold(0, |sum, on| on.count.saturating_add(sum))), frame.interval_ns)
+    per_s(Some(on.fold(0, |sum, on| on.count.saturating_add(sum))), frame.interval_ns)
 }
 
 fn squeezed(frame: &Frame, cpu: &Cpu) -> Option<f64> {
-    figures::per_s(Some(cpu.softnet?.time_squeeze), frame.interval_ns)
+    per_s(Some(cpu.softnet?.time_squeeze), frame.interval_ns)
 }
 
 fn dropped(frame: &Frame, cpu: &Cpu) -> Option<f64> {
-    figures::per_s(Some(cpu.softnet?.dropped), frame.interval_ns)
+    per_s(Some(cpu.softnet?.dropped), frame.interval_ns)
 }
 
 fn processed(frame: &Frame, cpu: &Cpu) -> Option<f64> {
-    figures::per_s(Some(cpu.softnet?.processed), frame.interval_ns)
+    per_s(Some(cpu.softnet?.processed), frame.interval_ns)
 }

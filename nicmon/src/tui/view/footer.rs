@@ -1,4 +1,4 @@
-//! The last line: the keys.
+//! The last line, with the keys.
 
 use ratatui::{buffer::Buffer, layout::Rect};
 
@@ -7,7 +7,7 @@ use crate::tui::{
     paint::{left, text_width},
 };
 
-/// Draws the keys that fit, those that come first more gladly.
+/// Draws as many keys as fit, the most important first.
 pub(super) fn render(state: &State, area: Rect, buffer: &mut Buffer) {
     let mut keys = vec!["q quit".to_owned(), "? help".to_owned()];
     keys.push(format!("Tab {}", state.view.other().name()));

@@ -1,25 +1,26 @@
-//! The first line: whose frame of when this is, and what nicmon itself costs.
+//! The first line: which machine and time the frame is from, and what nicmon itself costs.
 
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
 use crate::{
     frame::{self, Accounting, Frame},
+    present::text::printable,
     tui::{
         Source, State, Theme,
         paint::{left, text_width},
-        text::{pct, printable},
+        text::short_pct,
     },
 };
 
-/// A part of the line, and how gladly it is left out.
+/// A part of the line.
 struct Part {
-    /// What has the highest is left out first.
+    /// The part with the highest number is left out first.
     leave: u8,
     text: String,
     style: Style,
 }
 
-/// Draws as many parts as there is room for.
+/// Draws as many parts as fit.
 pub(super) fn render(state: &State, area: Rect, buffer: &mut Buffer) {
     let mut parts = state.frame.as_ref().map_or_else(Vec::new, |frame| of_frame(state, frame));
     parts.extend(marks(state));
@@ -41,15 +42,11 @@ fn of_frame(state: &State, frame: &Frame) -> Vec<Part> {
     let plain = Style::new();
     let part = |leave, text, style| Part { leave, text, style };
     let host = &frame.host;
-    let accounting = match host.accounting {
-        Some(Accounting::Tick) => "tick",
-        Some(Accounting::IrqTime) => "irq_time",
-        Some(Accounting::Virt) => "virt",
-        None => "?",
-    };
-    // RFC 3339: date, T, time; a recording may hold anything.
+    let accounting = host.accounting.map_or("?", Accounting::label);
+    // In RFC 3339, the time follows the date and a T. A recording may contain anything.
     let time = frame.time.get(11..19).map_or_else(|| printable(&frame.time), |time| format!("{time}Z"));
-    let own = frame.own.overhead_pct.map_or_else(|| "?".to_owned(), |own| format!("{}% of a CPU", pct(own)));
+    let own =
+        frame.own.overhead_pct.map_or_else(|| "?".to_owned(), |own| format!("{}% of a CPU", short_pct(own)));
     let mut parts = vec![
         part(4, short(&host.hostname), Theme::name()),
         part(6, short(&host.kernel), plain),
@@ -70,7 +67,7 @@ fn of_frame(state: &State, frame: &Frame) -> Vec<Part> {
     parts
 }
 
-/// That this is not simply the present.
+/// Marks that show that the screen is not live.
 fn marks(state: &State) -> Vec<Part> {
     let mut texts = Vec::new();
     if state.paused {
@@ -89,7 +86,7 @@ fn marks(state: &State) -> Vec<Part> {
     texts.into_iter().map(mark).collect()
 }
 
-/// Names of hosts and kernels can be long.
+/// The start of a name; names of hosts and kernels can be long.
 fn short(name: &str) -> String {
     printable(name).chars().take(24).collect()
 }

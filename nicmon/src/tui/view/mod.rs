@@ -1,4 +1,4 @@
-//! How a state looks: pure functions of it, one file a part of the screen.
+//! How a state looks: pure functions of it, one file per part of the screen.
 
 mod cpus;
 mod drivers;
@@ -12,19 +12,20 @@ use ratatui::{
     layout::{Constraint, Layout, Rect},
 };
 
-use super::{State, View, figures, paint, text};
+use super::{State, View, figures, paint};
+use crate::present::text::printable;
 
 pub(super) use help::lines as help_lines;
 
 #[cfg(test)]
 mod tests;
 
-/// Below this height the header and the NICs are all there is room for.
+/// Below this height, only the header and the NICs are shown.
 const LEAST_FOR_CPUS: u16 = 12;
-/// Below this height the keys are not shown.
+/// Below this height, the keys are not shown.
 const LEAST_FOR_FOOTER: u16 = 10;
 
-/// Draws the whole screen, at any size.
+/// Draws the whole screen at any size.
 pub fn render(state: &State, buffer: &mut Buffer) {
     let area = buffer.area;
     if area.is_empty() {
@@ -47,12 +48,12 @@ pub fn render(state: &State, buffer: &mut Buffer) {
         paint::left(buffer, (body.x, body.y + body.height / 2), body.width, text, state.theme.quiet());
         return;
     };
-    // Why times are unknown stands on the screen: what was said on standard error is behind it.
+    // The screen hides standard error, so it must say itself why times are unknown.
     let reason = frame.host.source_reason.as_deref().filter(|_| body.height > 1);
     let [first, body] =
         Layout::vertical([Constraint::Length(u16::from(reason.is_some())), Constraint::Fill(1)]).areas(body);
     if let Some(reason) = reason {
-        let text = text::printable(&format!("no times: {reason}"));
+        let text = printable(&format!("no times: {reason}"));
         paint::left(buffer, (first.x, first.y), first.width, &text, state.theme.loud());
     }
     if state.view == View::Drivers {
@@ -69,10 +70,10 @@ pub fn render(state: &State, buffer: &mut Buffer) {
     cpus::render(state, frame, &nics, lower, buffer);
 }
 
-/// The part for the NICs and the part for the CPUs, a free line between them if there is room.
+/// The areas for the NICs and for the CPUs, with an empty line between them if there is room.
 fn halves(body: Rect, nics: usize) -> [Rect; 2] {
     let wanted = u16::try_from(nics).unwrap_or(u16::MAX).saturating_add(1);
-    // Below stand the NICs once more, with a head and the rows of the CPUs.
+    // The lower part has a head, the NICs once more and the rows about CPUs.
     let below = wanted.saturating_add(cpus::TOTALS);
     let upper = if wanted.saturating_add(below) <= body.height { wanted } else { body.height * 2 / 5 };
     let upper = upper.min(wanted);

@@ -1,27 +1,28 @@
-//! The NICs: load, rates, drops.
+//! The table of NICs: load, rates, drops.
 
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
 use crate::{
-    frame::{Frame, Nic},
+    frame::{Frame, Nic, per_s},
+    present::text::printable,
     tui::{
         State, Theme,
         figures::{self, Worst},
         paint::{left, right},
-        text::{Figure, pct, printable, scaled, whole},
+        text::{Figure, scaled, short_pct, whole},
     },
 };
 
-/// `IFNAMSIZ` less its final 0 byte.
+/// `IFNAMSIZ` without the final NUL byte.
 pub(super) const NAME_WIDTH: u16 = 15;
-/// What a driver's name takes; longer ones are cut.
+/// Width of a driver's name; longer names are cut.
 const DRIVER_WIDTH: u16 = 9;
 
 /// A column of figures.
 struct Column {
     head: &'static str,
     width: u16,
-    /// Of two columns that do not fit both, the one with the lower rank stays.
+    /// If not all columns fit, those with the lowest ranks stay.
     rank: u8,
     cell: fn(&State, &Frame, &Nic) -> (String, Style),
 }
@@ -37,13 +38,13 @@ const COLUMNS: [Column; 8] = [
     Column { head: "ns/PKT", width: 7, rank: 7, cell: |_, frame, nic| per_packet(frame, nic) },
 ];
 
-/// Draws the rows that fit, the figures that fit in each.
+/// Draws the rows and columns that fit.
 pub(super) fn render(state: &State, frame: &Frame, nics: &[&Nic], area: Rect, buffer: &mut Buffer) {
     if area.is_empty() {
         return;
     }
     let figures: u16 = COLUMNS.iter().map(|column| column.width).sum();
-    // The load is worth more than the end of a name.
+    // The load is more important than the end of a name.
     let name_width = NAME_WIDTH.min(area.width.saturating_sub(COLUMNS[0].width).max(4));
     let has_driver = area.width > NAME_WIDTH + figures + DRIVER_WIDTH;
     let driver_width = if has_driver { DRIVER_WIDTH + 1 } else { 0 };
@@ -80,7 +81,7 @@ pub(super) fn render(state: &State, frame: &Frame, nics: &[&Nic], area: Rect, bu
     }
 }
 
-/// The first row to show, so that no room is left free below the last.
+/// The first row to show, such that no room stays empty below the last row.
 pub(super) fn first_row(wanted: usize, rows: usize, shown: usize) -> usize {
     wanted.min(rows.saturating_sub(shown))
 }
@@ -103,23 +104,23 @@ fn that_fit(width: u16) -> Vec<&'static Column> {
 }
 
 fn load(frame: &Frame, nic: &Nic) -> (String, Style) {
-    (Figure::from(figures::load_pct(nic, frame.interval_ns)).text(pct), Style::new())
+    (Figure::from(figures::load_pct(nic, frame.interval_ns)).text(short_pct), Style::new())
 }
 
 fn worst(state: &State, nic: &Nic) -> (String, Style) {
     match figures::worst_cpu(nic) {
-        Worst::Cpu(cpu, load) => (format!("{cpu}: {}", pct(load)), state.theme.load(load)),
+        Worst::Cpu(cpu, load) => (format!("{cpu}: {}", short_pct(load)), state.theme.load(load)),
         Worst::Unknown => ("?".to_owned(), Style::new()),
         Worst::Nowhere => (".".to_owned(), Style::new()),
     }
 }
 
 fn rate(frame: &Frame, count: Option<u64>) -> (String, Style) {
-    (Figure::from(figures::per_s(count, frame.interval_ns)).text(scaled), Style::new())
+    (Figure::from(per_s(count, frame.interval_ns)).text(scaled), Style::new())
 }
 
 fn bits(frame: &Frame, bytes: Option<u64>) -> (String, Style) {
-    let bits = figures::per_s(bytes, frame.interval_ns).map(|bytes| bytes * 8.0);
+    let bits = per_s(bytes, frame.interval_ns).map(|bytes| bytes * 8.0);
     (Figure::from(bits).text(scaled), Style::new())
 }
 

@@ -1,7 +1,8 @@
 use super::*;
 
-/// Frames of a driver that costs the same per byte throughout, but for noise: cost and traffic of a frame depend on the
-/// frames before by `alike` (AR(1)), and `samples` a frame are taken of the cost (0: it is known exactly).
+/// Frames of a driver that costs the same per byte throughout, but for noise: cost and traffic of a frame
+/// depend on the frames before by `alike` (AR(1)), and `samples` a frame are taken of the cost (0: it is
+/// known exactly).
 struct Load {
     frames: usize,
     alike: f64,
@@ -53,7 +54,8 @@ impl Load {
     }
 }
 
-/// Of 100 wrong claims 5 are allowed; what more there is, chance and short series explain (400 pairs: 1.1 of 100).
+/// Of 100 wrong claims 5 are allowed; what more there is, chance and short series explain (400 pairs: 1.1 of
+/// 100).
 #[test]
 fn recordings_of_the_same_load_are_not_told_apart() {
     let load = |frames, alike, noise, samples| Load { frames, alike, noise, samples };
@@ -147,7 +149,8 @@ fn recordings_on_end_tell_how_recordings_differ() {
     assert!(wrong <= 16, "{wrong} of 200");
 }
 
-/// A download that failed: nothing of it can be drawn, so two recordings are left, whose difference nobody knows.
+/// A download that failed: nothing of it can be drawn, so two recordings are left, whose difference nobody
+/// knows.
 #[test]
 fn recordings_without_traffic_are_none() {
     let mut rng = Rng::with_seed(13);
@@ -178,7 +181,8 @@ fn an_allowance_adds_in_squares() {
     assert!((high.ln() - 1.96 * 0.15 * 2_f64.sqrt()).abs() < 1e-3 && (low * high - 1.0).abs() < 1e-9);
 }
 
-/// An interrupt storm in the midst of a short recording: its frames are so much alike that they are hardly two.
+/// An interrupt storm in the midst of a short recording: its frames are so much alike that they are hardly
+/// two.
 #[test]
 fn hardly_two_blocks_give_no_interval() {
     let part = |above| Part { above, below: 1.0, run: 0 };

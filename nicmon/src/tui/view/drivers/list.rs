@@ -1,4 +1,4 @@
-//! The drivers, dearest first. What is exact and what is sampled stand in columns of their own.
+//! The drivers, the most expensive first. Exact and sampled figures are in separate columns.
 
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
@@ -8,14 +8,15 @@ use super::{
 };
 use crate::{
     frame::Origin,
+    present::text::printable,
     tui::{
         State, Theme,
         costs::{self, Cost},
-        text::{Figure, pct, printable, scaled, whole},
+        text::{Figure, scaled, short_pct, whole},
     },
 };
 
-/// `~` marks what is estimated from samples.
+/// `~` marks estimates from samples.
 pub(super) const COLUMNS: [Column; 8] = [
     Column { head: "ORIGIN", width: 9, rank: 6, side: Side::Left },
     Column { head: "IRQ%", width: 6, rank: 2, side: Side::Right },
@@ -27,7 +28,7 @@ pub(super) const COLUMNS: [Column; 8] = [
     Column { head: "~s/GB", width: 7, rank: 7, side: Side::Right },
 ];
 
-/// Draws the rows that fit, the chosen one among them.
+/// Draws the rows that fit, including the chosen one.
 pub(super) fn render(state: &State, rows: &[costs::Row], chosen: usize, area: Rect, buffer: &mut Buffer) {
     let table = Table { theme: state.theme, title: "DRIVER", names: (12, 34), columns: &COLUMNS };
     let lines: Vec<Row> =
@@ -47,14 +48,9 @@ fn line(theme: Theme, row: &costs::Row, is_chosen: bool) -> Row {
 }
 
 fn cells(theme: Theme, cost: &Cost) -> Vec<(String, Style)> {
-    let origin = match cost.origin {
-        Some(Origin::Module) => "module",
-        Some(Origin::BuiltinRanges) => "builtin",
-        Some(Origin::Inferred) => "inferred",
-        None => "?",
-    };
+    let origin = cost.origin.map_or("?", Origin::label);
     let text = |value: Option<f64>, form: fn(f64) -> String| Figure::from(value).text(form);
-    let load = |value: Option<f64>| (text(value, pct), theme.load(value.unwrap_or(0.0)));
+    let load = |value: Option<f64>| (text(value, short_pct), theme.load(value.unwrap_or(0.0)));
     let [share, interval] = parts::figures(cost.share);
     let samples = cost.samples.map(|samples| samples as f64);
     let others =

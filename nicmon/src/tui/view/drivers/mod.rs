@@ -1,4 +1,4 @@
-//! What drivers cost, by samples: the drivers, and what the chosen one's samples fell into.
+//! Driver costs, by samples: all drivers, and where the samples of the chosen one fell.
 
 mod list;
 mod parts;
@@ -15,28 +15,28 @@ use ratatui::{
 
 use crate::{
     frame::{self, Frame, SampleEvent},
+    present::text::{plain, printable},
     tui::{
         State,
         costs::{self, Cost, Details},
         paint::{left, text_width},
-        text::printable,
         window::Excerpt,
     },
 };
 
-/// From this width on functions and the rest stand side by side.
+/// From this width on, functions and the other tables are side by side.
 const WIDE: u16 = 140;
-/// What the rest takes of it.
+/// Width of the other tables.
 const REST: u16 = 56;
-/// From this width on the stages stand beside processes and companions.
+/// From this width on, stages are beside processes and companions.
 const TWO: u16 = 80;
-/// What they take of it.
+/// Width of the stages.
 const STAGES: u16 = 42;
 /// Columns between two tables.
 const GAP: u16 = 2;
-/// A table lower than this, its head included, gives way to others.
+/// A table with fewer lines than this, including its head, gives way to others.
 const LEAST: u16 = 3;
-/// From this height on a free line stands between tables.
+/// From this height on, tables are separated by an empty line.
 const TALL: u16 = 30;
 
 /// Draws the whole view.
@@ -52,7 +52,7 @@ pub(super) fn render(state: &State, frame: &Frame, area: Rect, buffer: &mut Buff
     let rows = costs::rows(&recent);
     let chosen = costs::chosen(&rows, state.drivers.chosen.as_ref());
     let Some(row) = rows.get(chosen) else {
-        left(buffer, (body.x, body.y), body.width, "no NIC that is shown has a driver", state.theme.quiet());
+        left(buffer, (body.x, body.y), body.width, "no NIC in this frame has a driver", state.theme.quiet());
         return;
     };
     let list_height = height(rows.len()).min((body.height / 3).max(2));
@@ -73,32 +73,28 @@ pub(super) fn render(state: &State, frame: &Frame, area: Rect, buffer: &mut Buff
     }
 }
 
-/// Why there is nothing to show.
+/// Why driver costs are unknown.
 fn reason(frame: &Frame) -> &str {
     let host = &frame.host;
     match &host.drivers_reason {
         Some(reason) => reason,
-        None if host.source == frame::Source::Proc => "only the kernel's counts are there",
+        None if host.source == frame::Source::Proc => "only the kernel's own counts are available",
         None if host.sampling.is_none() => "the CPUs were not sampled",
-        None => "the kernel's symbols were not read yet",
+        None => "kernel symbols have not been read yet",
     }
 }
 
-/// What the shares are of.
+/// Draws what the shares are shares of.
 fn note(state: &State, newest: &Excerpt, recent: &[&Excerpt], area: Rect, buffer: &mut Buffer) {
     let sum =
         |of: fn(&Excerpt) -> u64| recent.iter().fold(0_u64, |sum, excerpt| sum.saturating_add(of(excerpt)));
-    let by = match newest.event {
-        Some(SampleEvent::Cycles) => "cycles",
-        Some(SampleEvent::CpuClock) => "cpu-clock",
-        None => "?",
-    };
+    let by = newest.event.map_or("?", SampleEvent::label);
     let text = format!(
-        "over {:.1} s: {} busy of {} samples ({by}, {} a second on {} CPUs)",
+        "over {:.1} s: {} busy of {} samples ({by}, {}/s on {} CPUs)",
         sum(|excerpt| excerpt.interval_ns) as f64 / 1e9,
         sum(|excerpt| excerpt.sampling.busy),
         sum(|excerpt| excerpt.sampling.samples),
-        newest.sampling.frequency_per_s.map_or_else(|| "?".to_owned(), |rate| rate.to_string()),
+        plain(newest.sampling.frequency_per_s),
         newest.sampling.cpus,
     );
     left(buffer, (area.x, area.y), area.width, &text, Style::new());
@@ -111,14 +107,14 @@ fn note(state: &State, newest: &Excerpt, recent: &[&Excerpt], area: Rect, buffer
     }
 }
 
-/// Where a driver's figures are not of all these frames, or not known.
+/// Says if a driver's figures are unknown or do not cover all these frames.
 fn caveat(cost: &Cost, recent: &[&Excerpt]) -> Option<String> {
     if let Some(reason) = cost.unknown {
-        return Some(format!("its code is not known: {reason}"));
+        return Some(format!("its code is unknown: {reason}"));
     }
     let all = recent.iter().fold(0_u64, |sum, excerpt| sum.saturating_add(excerpt.interval_ns));
     let part = cost.interval_ns as f64 / 1e9;
-    (cost.interval_ns < all).then(|| format!("figures are of its last {part:.1} s"))
+    (cost.interval_ns < all).then(|| format!("figures cover only the last {part:.1} s"))
 }
 
 fn of_driver(state: &State, name: &str, details: &Details, area: Rect, buffer: &mut Buffer) {
@@ -150,13 +146,13 @@ fn of_driver(state: &State, name: &str, details: &Details, area: Rect, buffer: &
     stages::render(state, details, rest[2], buffer);
 }
 
-/// Of a table with its head.
+/// Height of a table with its head.
 fn height(rows: usize) -> u16 {
     u16::try_from(rows).unwrap_or(u16::MAX).saturating_add(1)
 }
 
-/// Places below each other, as high as wanted. Where there is too little room the highest give way, then the last have
-/// none. Free lines stand between them if the area is high.
+/// Areas below each other with the wanted heights. If there is too little room, the highest shrink first, and
+/// then the last ones disappear. In a high area, they are separated by empty lines.
 fn stack<const N: usize>(area: Rect, wanted: [u16; N]) -> [Rect; N] {
     let gap = u16::from(area.height >= TALL);
     let tables = wanted.iter().filter(|height| **height > 0).count();
@@ -170,7 +166,7 @@ fn stack<const N: usize>(area: Rect, wanted: [u16; N]) -> [Rect; N] {
         *last = 0;
     }
     while sum(&heights, u16::MAX) > room.into() {
-        // Of equals the last, so that what stands first is cut last.
+        // Among equals this is the last one, so the first is cut last.
         let Some(highest) = heights.iter_mut().max_by_key(|height| **height) else { break };
         *highest -= 1;
     }

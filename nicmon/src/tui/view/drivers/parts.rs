@@ -1,18 +1,20 @@
-//! What the chosen driver's samples fell into: functions, processes, companions, each share with its interval.
+//! Where the samples of the chosen driver fell: functions, processes and companions, each share with its
+//! interval.
 
 use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::table::{Column, Row, Side, Table};
 use crate::{
     frame::Share,
+    present::text::{interval, printable},
     tui::{
         State,
         costs::{Counted, Details},
-        text::{self, pct, printable},
+        text::{short_pct, whole},
     },
 };
 
-/// What functions beyond those that a frame lists are called.
+/// Stands for functions that the frames do not list.
 const UNLISTED: &str = "(not listed)";
 
 pub(super) const FUNCTION_COLUMNS: [Column; 5] = [
@@ -29,7 +31,7 @@ const COLUMNS: [Column; 3] = [
     Column { head: "SAMPLES", width: 8, rank: 2, side: Side::Right },
 ];
 
-/// Draws the functions from the first on.
+/// Draws the functions, starting with the first one to show.
 pub(super) fn functions(state: &State, name: &str, details: &Details, area: Rect, buffer: &mut Buffer) {
     let title = format!("FUNCTION OF {}", printable(name));
     let table = Table { theme: state.theme, title: &title, names: (12, 64), columns: &FUNCTION_COLUMNS };
@@ -45,7 +47,7 @@ pub(super) fn functions(state: &State, name: &str, details: &Details, area: Rect
     table.render(&rows, state.drivers.function, area, buffer);
 }
 
-/// Draws the same by process.
+/// Draws the samples of the same functions by process.
 pub(super) fn processes(state: &State, details: &Details, area: Rect, buffer: &mut Buffer) {
     let table = Table { theme: state.theme, title: "PROCESS", names: (15, 24), columns: &COLUMNS };
     let mut rows: Vec<Row> =
@@ -54,7 +56,7 @@ pub(super) fn processes(state: &State, details: &Details, area: Rect, buffer: &m
     table.render(&rows, 0, area, buffer);
 }
 
-/// Draws what works for the driver and for others.
+/// Draws the code that works for the driver and for others.
 pub(super) fn companions(state: &State, details: &Details, area: Rect, buffer: &mut Buffer) {
     let table = Table { theme: state.theme, title: "COMPANION", names: (15, 24), columns: &COLUMNS };
     let rows: Vec<Row> = details.companions.iter().map(|counted| row(counted.what, &[], counted)).collect();
@@ -64,14 +66,14 @@ pub(super) fn companions(state: &State, details: &Details, area: Rect, buffer: &
 fn row<T>(name: &str, words: &[&str], counted: &Counted<T>) -> Row {
     let mut cells: Vec<String> = words.iter().map(|word| printable(word)).collect();
     cells.extend(figures(counted.share));
-    cells.push(text::whole(counted.samples as f64));
+    cells.push(whole(counted.samples as f64));
     Row::new(printable(name), cells)
 }
 
-/// A share and its interval.
+/// A share and its interval as text.
 pub(super) fn figures(share: Option<Share>) -> [String; 2] {
     match share {
-        Some(Share { pct: share, ci_pct }) => [pct(share), text::interval(ci_pct)],
+        Some(Share { pct: share, ci_pct }) => [short_pct(share), interval(ci_pct, short_pct)],
         None => ["?".to_owned(), "?".to_owned()],
     }
 }

@@ -8,16 +8,16 @@ use super::{
 };
 use crate::{
     frame::{Share, Stage},
+    present::text::printable,
     tui::{
         State,
         costs::{Counted, Details},
-        text::printable,
     },
 };
 
-/// Functions that are listed of what is in no stage.
+/// Number of functions listed that belong to no stage.
 const OTHERS: usize = 4;
-/// The longest bar.
+/// Length of the longest bar.
 const BAR: u16 = 10;
 const COLUMNS: [Column; 3] = [
     Column { head: "", width: BAR + 1, rank: 2, side: Side::Left },
@@ -25,7 +25,7 @@ const COLUMNS: [Column; 3] = [
     Column { head: "95% INTERVAL", width: 14, rank: 1, side: Side::Right },
 ];
 
-/// Draws a row a stage.
+/// Draws one row per stage.
 pub(super) fn render(state: &State, details: &Details, area: Rect, buffer: &mut Buffer) {
     let title = format!("STAGE OF {}", nics(details));
     let table = Table { theme: state.theme, title: &title, names: (10, 12), columns: &COLUMNS };
@@ -36,14 +36,14 @@ pub(super) fn render(state: &State, details: &Details, area: Rect, buffer: &mut 
     table.render(&rows, 0, area, buffer);
 }
 
-/// Rows that all stages have, and with them the functions of what is in none.
+/// Number of rows for all stages and the functions that belong to none.
 pub(super) fn rows(details: &Details) -> usize {
     details.polls.as_ref().map_or(1, |polls| polls.stages.len() + polls.others.len().min(OTHERS))
 }
 
 fn rows_of(counted: &Counted<Stage>, others: &[Counted<&str>]) -> Vec<Row> {
     let [share, interval] = parts::figures(counted.share);
-    let mut rows = vec![Row::new(name(counted.what).to_owned(), vec![bar(counted.share), share, interval])];
+    let mut rows = vec![Row::new(counted.what.label().to_owned(), vec![bar(counted.share), share, interval])];
     if counted.what == Stage::Other {
         rows.extend(others.iter().take(OTHERS).map(|function| {
             let [share, interval] = parts::figures(function.share);
@@ -53,7 +53,7 @@ fn rows_of(counted: &Counted<Stage>, others: &[Counted<&str>]) -> Vec<Row> {
     rows
 }
 
-/// Whose polls they are.
+/// The NICs whose polls these are.
 fn nics(details: &Details) -> String {
     match details.nics.as_slice() {
         [only] => printable(only),
@@ -61,7 +61,7 @@ fn nics(details: &Details) -> String {
     }
 }
 
-/// To the lower bound of the interval, and on to the upper.
+/// A bar with `|` up to the lower bound of the interval and `:` from there to the upper bound.
 fn bar(share: Option<Share>) -> String {
     let Some(Share { ci_pct: [low, high], .. }) = share else { return String::new() };
     (0..BAR)
@@ -72,23 +72,6 @@ fn bar(share: Option<Share>) -> String {
             () => None,
         })
         .collect()
-}
-
-fn name(stage: Stage) -> &'static str {
-    match stage {
-        Stage::Driver => "driver",
-        Stage::Alloc => "alloc",
-        Stage::Bpf => "bpf",
-        Stage::Gro => "gro",
-        Stage::Tap => "tap",
-        Stage::Netfilter => "netfilter",
-        Stage::Conntrack => "conntrack",
-        Stage::Bridge => "bridge",
-        Stage::Ip => "ip",
-        Stage::Tcp => "tcp",
-        Stage::Udp => "udp",
-        Stage::Other => "other",
-    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A table of named rows: the columns that fit, the rows that fit.
+//! A table of named rows that shows the columns and rows that fit.
 
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
@@ -11,14 +11,14 @@ use crate::tui::{
 #[derive(Debug)]
 pub(super) struct Column {
     pub(super) head: &'static str,
-    /// With a space before it.
+    /// Including the space before it.
     pub(super) width: u16,
-    /// Of two columns that do not fit both, the one with the lower rank stays.
+    /// If not all columns fit, those with the lowest ranks stay.
     pub(super) rank: u8,
     pub(super) side: Side,
 }
 
-/// Where the text of a cell stands.
+/// The side on which the text of a cell is aligned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Side {
     /// Words.
@@ -27,7 +27,7 @@ pub(super) enum Side {
     Right,
 }
 
-/// A row; a cell for each column.
+/// A row, with one cell for each column.
 pub(super) struct Row {
     pub(super) name: (String, Style),
     pub(super) cells: Vec<(String, Style)>,
@@ -40,18 +40,18 @@ impl Row {
     }
 }
 
-/// What is the same for all rows.
+/// What all rows share.
 pub(super) struct Table<'a> {
     pub(super) theme: Theme,
-    /// Head of the names.
+    /// Head of the column of names.
     pub(super) title: &'a str,
-    /// Columns of the terminal that names have at least and at most.
+    /// Least and most width of the names.
     pub(super) names: (u16, u16),
     pub(super) columns: &'a [Column],
 }
 
 impl Table<'_> {
-    /// Draws the head and the rows from the first on.
+    /// Draws the head and the rows, starting with row `first`.
     pub(super) fn render(&self, rows: &[Row], first: usize, area: Rect, buffer: &mut Buffer) {
         if area.is_empty() {
             return;
@@ -66,7 +66,7 @@ impl Table<'_> {
         } else {
             format!("{} {}-{}/{}", self.title, first + 1, first + room, rows.len())
         };
-        // A title may go on over columns that need no head.
+        // A title may extend over columns without a head.
         let free = shown.iter().map(|at| &self.columns[*at]).take_while(|column| column.head.is_empty());
         let title_width = name_width + free.map(|column| column.width).sum::<u16>();
         left(buffer, (area.x, area.y), title_width, &title, self.theme.head());
@@ -74,7 +74,7 @@ impl Table<'_> {
             (self.columns[column].head.to_owned(), self.theme.head())
         });
         for (row, y) in rows.iter().skip(first).zip(area.y + 1..area.bottom()) {
-            // A name goes on over cells that are empty.
+            // A name may extend over empty cells.
             let is_empty = |at: &&usize| row.cells.get(**at).is_none_or(|(text, _)| text.is_empty());
             let free: u16 = shown.iter().take_while(is_empty).map(|at| self.columns[*at].width).sum();
             left(buffer, (area.x, y), name_width + free, &row.name.0, row.name.1);
@@ -106,7 +106,7 @@ impl Table<'_> {
         }
     }
 
-    /// Which columns fit beside the shortest names.
+    /// The columns that fit beside the shortest names.
     fn that_fit(&self, width: u16) -> Vec<usize> {
         let mut shown: Vec<usize> = (0..self.columns.len()).collect();
         let room = width.saturating_sub(self.names.0);

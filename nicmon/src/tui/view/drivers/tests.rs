@@ -33,8 +33,8 @@ fn shown(frames: Vec<Frame>) -> State {
     state
 }
 
-/// More drivers, functions, names and numbers than this project's machines have: with hardware cycles, so that
-/// interrupt handlers have samples, too.
+/// More drivers, functions, names and numbers than this project's machines have: with hardware cycles, so
+/// that interrupt handlers have samples, too.
 fn wild() -> Vec<Frame> {
     let mut frames = frames(SAMPLED);
     for frame in &mut frames {

@@ -1,0 +1,170 @@
+//! `cpus[]`: what happened on each CPU.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// One CPU.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Cpu {
+    /// The kernel's number of the CPU.
+    #[schemars(title = "CPU number")]
+    pub cpu: u32,
+    /// The kernel's own accounting (`/proc/stat`); `null` in the first interval of a CPU.
+    #[schemars(title = "CPU time as the kernel accounts it")]
+    pub stat: Option<CpuStat>,
+    /// The part of a report's interval in which `stat` was `null`. The shares in `stat` are shares of the
+    /// rest. Absent if there was none, and in every frame that is not a report.
+    #[schemars(title = "Part of a report without the kernel's accounting")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stat_gap_ns: Option<u64>,
+    /// Time in device interrupt handlers, exact. Timers and IPIs are not device interrupts.
+    #[schemars(title = "Time in handlers of device interrupts, exact")]
+    pub hardirq_ns: Option<u64>,
+    /// Softirqs by vector; `null` in the first interval of a CPU if the kernel's own files are the source.
+    #[schemars(title = "Softirqs by vector")]
+    pub softirq: Option<Softirqs>,
+    /// CPU time of the ksoftirqd thread. It overlaps `softirq`.
+    #[schemars(title = "CPU time of ksoftirqd; overlaps softirqs")]
+    pub ksoftirqd_ns: Option<u64>,
+    /// The kernel's packet backlog counters for the CPU.
+    #[schemars(title = "Packet backlog counters")]
+    pub softnet: Option<Softnet>,
+}
+
+/// Shares of the interval according to the kernel's own accounting.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CpuStat {
+    /// Tasks in user mode, including nice tasks and guests.
+    #[schemars(title = "User mode")]
+    pub user_pct: f64,
+    /// Tasks in the kernel.
+    #[schemars(title = "Kernel mode")]
+    pub system_pct: f64,
+    /// Softirqs.
+    #[schemars(title = "Softirqs")]
+    pub softirq_pct: f64,
+    /// Hard interrupts.
+    #[schemars(title = "Hard interrupts")]
+    pub irq_pct: f64,
+    /// Idle while a task waited for a disk.
+    #[schemars(title = "Idle, waiting for a disk")]
+    pub iowait_pct: f64,
+    /// Idle for any other reason.
+    #[schemars(title = "Idle")]
+    pub idle_pct: f64,
+    /// Time in which the hypervisor ran something else. It makes every measured time longer.
+    #[schemars(title = "Taken by the hypervisor")]
+    pub steal_pct: f64,
+}
+
+/// Softirq time of a CPU by vector, without the device interrupts nested in it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Softirqs {
+    /// High-priority tasklets.
+    #[schemars(title = "HI: high-priority tasklets")]
+    pub hi: Vector,
+    /// Timers of the timer wheel.
+    #[schemars(title = "TIMER: timer wheel")]
+    pub timer: Vector,
+    /// Completion of sent packets, and queueing disciplines.
+    #[schemars(title = "NET_TX: completion of sent packets, queueing disciplines")]
+    pub net_tx: Vector,
+    /// NAPI polls: receiving and, with most drivers, completion of sent packets.
+    #[schemars(title = "NET_RX: NAPI polls")]
+    pub net_rx: NetRx,
+    /// Completion of disk requests.
+    #[schemars(title = "BLOCK: completion of disk requests")]
+    pub block: Vector,
+    /// Polling of disk controllers.
+    #[schemars(title = "IRQ_POLL: polling of disk controllers")]
+    pub irq_poll: Vector,
+    /// Tasklets.
+    #[schemars(title = "TASKLET: tasklets")]
+    pub tasklet: Vector,
+    /// Load balancing of the scheduler.
+    #[schemars(title = "SCHED: load balancing of the scheduler")]
+    pub sched: Vector,
+    /// High-resolution timers that run in softirq context.
+    #[schemars(title = "HRTIMER: high-resolution timers in softirq")]
+    pub hrtimer: Vector,
+    /// RCU callbacks.
+    #[schemars(title = "RCU: callbacks of RCU")]
+    pub rcu: Vector,
+}
+
+impl Softirqs {
+    /// Time of all vectors, in nanoseconds; `None` if one is unknown.
+    pub fn all_ns(&self) -> Option<u64> {
+        let Self { hi, timer, net_tx, net_rx, block, irq_poll, tasklet, sched, hrtimer, rcu } = self;
+        [hi, timer, net_tx, &net_rx.vector, block, irq_poll, tasklet, sched, hrtimer, rcu]
+            .iter()
+            .try_fold(0_u64, |sum, vector| Some(sum.saturating_add(vector.ns?)))
+    }
+}
+
+/// Runs of one softirq vector that ended in the interval.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Vector {
+    /// Number of runs.
+    #[schemars(title = "Runs of this softirq")]
+    pub count: u64,
+    /// Total time of these runs.
+    #[schemars(title = "Time of these runs")]
+    pub ns: Option<u64>,
+    /// Time of the longest of these runs; never more than `ns`.
+    #[schemars(title = "Longest run")]
+    pub max_ns: Option<u64>,
+    /// Delay between raising the softirq and running it; absent without `--latency`.
+    #[schemars(title = "Delay from raise to run")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency: Option<Latency>,
+}
+
+/// Runs of `NET_RX`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct NetRx {
+    /// Count, time, maximum.
+    #[serde(flatten)]
+    pub vector: Vector,
+    /// Time of runs that polled no NAPI.
+    #[schemars(title = "Time of runs that polled no NAPI")]
+    pub other_ns: Option<u64>,
+    /// Time of runs that unexpectedly polled two NAPIs, split between them by their work. This is the only
+    /// part of `napis[].cpus[].poll_ns` that is not measured poll by poll.
+    #[schemars(title = "Time of runs split between NAPIs by their work")]
+    pub mixed_ns: Option<u64>,
+}
+
+/// Delay between raising a softirq and running it, counted from the oldest raise.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Latency {
+    /// Runs whose raise was seen.
+    #[schemars(title = "Runs whose raise was seen")]
+    pub count: u64,
+    /// Sum of the delays.
+    #[schemars(title = "Sum of the delays")]
+    pub ns: u64,
+    /// The longest delay.
+    #[schemars(title = "Longest delay")]
+    pub max_ns: u64,
+}
+
+/// Counters of `/proc/net/softnet_stat`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Softnet {
+    /// Packets that the CPU processed in its backlog and in the receive path of NAPI.
+    #[schemars(title = "Packets the CPU took from NICs and backlogs")]
+    pub processed: u64,
+    /// Packets dropped because the backlog was full.
+    #[schemars(title = "Packets dropped because the CPU's backlog was full")]
+    pub dropped: u64,
+    /// Times that `NET_RX` ended with work left because its budget or its time was used up.
+    #[schemars(title = "NET_RX ended with work left; a few are normal")]
+    pub time_squeeze: u64,
+    /// Times that an IPI of RPS woke the CPU.
+    #[schemars(title = "IPIs of RPS received")]
+    pub received_rps: u64,
+    /// Packets waiting in the backlog at the end of the interval.
+    #[schemars(title = "Packets waiting in the backlog")]
+    pub backlog_len: Option<u32>,
+}

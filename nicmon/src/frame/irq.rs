@@ -1,0 +1,44 @@
+//! `irqs[]`: device interrupts.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// One action on one device interrupt line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Irq {
+    /// Number of the interrupt line.
+    #[schemars(title = "Interrupt line")]
+    pub irq: u32,
+    /// Name of the action, as in `/proc/interrupts`.
+    #[schemars(title = "Action")]
+    pub action: String,
+    /// Name of the NIC; `null` if the interrupt belongs to no NIC or its NIC cannot be identified.
+    #[schemars(title = "NIC it belongs to")]
+    pub nic: Option<String>,
+    /// The queue it serves, taken from the name of the action.
+    #[schemars(title = "Queue it serves")]
+    pub queue: Option<u32>,
+    /// True if only the primary handler is timed and the rest of the work runs in a thread.
+    #[schemars(title = "Handler runs mostly in a thread")]
+    pub threaded: Option<bool>,
+    /// Its handler calls on each CPU. CPUs on which nothing happened are absent.
+    #[schemars(title = "Its handler calls on each CPU")]
+    pub cpus: Vec<IrqCpu>,
+}
+
+/// One interrupt action on one CPU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct IrqCpu {
+    /// The kernel's number of the CPU.
+    #[schemars(title = "CPU number")]
+    pub cpu: u32,
+    /// Number of handler calls.
+    #[schemars(title = "Handler calls")]
+    pub count: u64,
+    /// Total time of these calls.
+    #[schemars(title = "Time of these calls")]
+    pub ns: Option<u64>,
+    /// Time of the longest of these calls.
+    #[schemars(title = "Longest call")]
+    pub max_ns: Option<u64>,
+}

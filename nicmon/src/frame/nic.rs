@@ -1,0 +1,234 @@
+//! `nics[]`: what went through each NIC, and what its polls and interrupts took.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::drivers::StageShare;
+
+/// One network interface, or the per-CPU backlog shown as one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Nic {
+    /// Name of the interface (lossy UTF-8). `(backlog)` is the per-CPU backlog, which serves RPS, loopback
+    /// and devices without NAPI.
+    #[schemars(title = "NIC")]
+    pub name: String,
+    /// Interface index; 0 for the backlog.
+    #[schemars(title = "Interface index")]
+    pub ifindex: u32,
+    /// Inode of its network namespace; `null` for the backlog.
+    #[schemars(title = "Network namespace")]
+    pub netns: Option<u32>,
+    /// Name of the driver, as `ethtool -i` shows it.
+    #[schemars(title = "Driver")]
+    pub driver: Option<String>,
+    /// Interface counters; `null` where its namespace cannot be entered.
+    #[serde(flatten)]
+    pub counters: NicCounters,
+    /// The part of a report's interval in which one of the interface counters was `null`, usually the first
+    /// interval of a new interface. The counters leave it out. Absent if there was none, and in every frame
+    /// that is not a report.
+    #[schemars(title = "Part of a report without interface counters")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counters_gap_ns: Option<u64>,
+    /// Time of its polls: the driver and the stack up to the socket, never the driver alone. Busy polls have
+    /// no time.
+    #[schemars(title = "Time of its polls: driver and stack")]
+    pub poll_ns: Option<u64>,
+    /// The part of `poll_ns` that comes from the schedstat of NAPI threads, split between CPUs by work.
+    #[schemars(title = "Part of the poll time in NAPI threads, estimated")]
+    pub threaded_est_ns: Option<u64>,
+    /// Time of its interrupt handlers, exact. `null` if its interrupts cannot be identified: hardware in
+    /// another namespace, USB devices, several NICs on one device.
+    #[schemars(title = "Time of its interrupt handlers, exact")]
+    pub hardirq_ns: Option<u64>,
+    /// Time of its driver's code in its polls and elsewhere, outside hard irqs, estimated from samples.
+    #[schemars(title = "Time of its driver's code, estimated")]
+    #[serde(default)]
+    pub driver_est_ns: Option<u64>,
+    /// True if a part of `driver_est_ns` was split between NICs of one driver by their packets.
+    #[schemars(title = "Driver time was split between NICs by packets")]
+    #[serde(default)]
+    pub driver_est_split: bool,
+    /// Time of its polls outside its driver's code, estimated from samples. It covers polls in softirqs and
+    /// in its own threads, not busy polls.
+    #[schemars(title = "Time of its polls outside the driver, estimated")]
+    #[serde(default)]
+    pub stack_est_ns: Option<u64>,
+    /// Where its polls (except busy ones) spent their time, by samples, most first. `null` whenever
+    /// `driver_est_ns` is, and in a report of frames that were sampled at different rates.
+    #[schemars(title = "Where its polls spent their time, by samples")]
+    #[serde(default)]
+    pub stages: Option<Vec<StageShare>>,
+    /// The part of a report's interval in which `driver_est_ns`, `stack_est_ns` or `stages` was `null`. All
+    /// three leave it out. Absent if there was none, and in every frame that is not a report.
+    #[schemars(title = "Part of a report without these estimates")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sampled_gap_ns: Option<u64>,
+    /// What it cost on each CPU. CPUs on which nothing happened are absent; if polls are not counted, all
+    /// CPUs are present with unknown values.
+    #[schemars(title = "Its cost on each CPU")]
+    pub cpus: Vec<NicCpu>,
+    /// What it cost by NAPI and by who polled it; `null` if polls are not counted.
+    #[schemars(title = "Its cost by NAPI")]
+    pub napis: Option<Vec<Napi>>,
+}
+
+impl Nic {
+    /// Whether all its polls have a time. Busy polls have none.
+    pub fn is_timed(&self) -> bool {
+        self.napis.iter().flatten().all(|napi| napi.mode != NapiMode::Busy)
+    }
+}
+
+/// Interface counters over the interval.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NicCounters {
+    /// Packets received.
+    #[schemars(title = "Packets received")]
+    pub rx_packets: Option<u64>,
+    /// Bytes received.
+    #[schemars(title = "Bytes received")]
+    pub rx_bytes: Option<u64>,
+    /// Packets sent.
+    #[schemars(title = "Packets sent")]
+    pub tx_packets: Option<u64>,
+    /// Bytes sent.
+    #[schemars(title = "Bytes sent")]
+    pub tx_bytes: Option<u64>,
+    /// Drop counters.
+    #[schemars(title = "Drop counters")]
+    pub drops: Option<NicDrops>,
+}
+
+impl NicCounters {
+    /// Packets received and sent; `None` if either is unknown.
+    pub fn packets(&self) -> Option<u64> {
+        Some(self.rx_packets?.saturating_add(self.tx_packets?))
+    }
+
+    /// Bytes received and sent; `None` if either is unknown.
+    pub fn bytes(&self) -> Option<u64> {
+        Some(self.rx_bytes?.saturating_add(self.tx_bytes?))
+    }
+}
+
+/// Drop counters of `rtnl_link_stats64`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NicDrops {
+    /// Received packets that the host dropped because it had no room or no use for them (`rx_dropped`).
+    #[schemars(title = "Received, then dropped by the host")]
+    pub rx_dropped: u64,
+    /// Packets that the NIC dropped for lack of buffers (`rx_missed_errors`).
+    #[schemars(title = "Dropped by the NIC for lack of buffers")]
+    pub rx_missed: u64,
+    /// Packets lost because the NIC's FIFO overran (`rx_fifo_errors`).
+    #[schemars(title = "Lost to a FIFO overrun in the NIC")]
+    pub rx_fifo: u64,
+    /// Packets whose frame checksum was wrong (`rx_crc_errors`).
+    #[schemars(title = "Received with a wrong frame checksum")]
+    pub rx_crc: u64,
+    /// Packets that no protocol wanted (`rx_nohandler`).
+    #[schemars(title = "Received, but no protocol wanted them")]
+    pub rx_nohandler: u64,
+    /// Packets dropped on the way out (`tx_dropped`).
+    #[schemars(title = "Dropped on the way out")]
+    pub tx_dropped: u64,
+}
+
+/// One NIC on one CPU.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct NicCpu {
+    /// The kernel's number of the CPU.
+    #[schemars(title = "CPU number")]
+    pub cpu: u32,
+    /// Time of polls in `NET_RX` and in NAPI threads; `null` if there were only busy polls, whose time is
+    /// unknown.
+    #[schemars(title = "Time of its polls on this CPU")]
+    pub poll_ns: Option<u64>,
+    /// Time of its interrupt handlers on this CPU, exact.
+    #[schemars(title = "Time of its interrupt handlers on this CPU, exact")]
+    pub hardirq_ns: Option<u64>,
+    /// Number of polls.
+    #[schemars(title = "Polls")]
+    pub polls: Option<u64>,
+    /// Sum of what the polls returned. This counts packets only if the driver returns packets.
+    #[schemars(title = "Work that the polls returned")]
+    pub work: Option<u64>,
+    /// Polls that returned their whole budget and so were polled again.
+    #[schemars(title = "Polls that used their whole budget")]
+    pub repolls: Option<u64>,
+    /// `poll_ns` and, if known, `hardirq_ns` in percent of the interval.
+    #[schemars(title = "Load on this CPU")]
+    pub load_pct: Option<f64>,
+}
+
+/// One NAPI in one mode.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Napi {
+    /// The kernel's id of the NAPI. 0 is normal for a NAPI that only transmits.
+    #[schemars(title = "NAPI id")]
+    pub napi_id: u32,
+    /// Symbol of the driver's poll function.
+    #[schemars(title = "Poll function")]
+    pub poll_fn: Option<String>,
+    /// Queue index, if the kernel reports it.
+    #[schemars(title = "Queue")]
+    pub queue: Option<u32>,
+    /// What the NAPI serves.
+    #[schemars(title = "What it serves")]
+    pub kind: Option<NapiKind>,
+    /// Who polled the NAPI.
+    #[schemars(title = "Who polls it")]
+    pub mode: NapiMode,
+    /// Its polls on each CPU. CPUs on which nothing happened are absent.
+    #[schemars(title = "Its polls on each CPU")]
+    pub cpus: Vec<NapiCpu>,
+}
+
+/// What a NAPI serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NapiKind {
+    /// A receive queue.
+    Rx,
+    /// A transmit queue.
+    Tx,
+    /// A queue in both directions.
+    Combined,
+    /// The per-CPU backlog.
+    Backlog,
+}
+
+/// Who polls a NAPI.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NapiMode {
+    /// The `NET_RX` softirq; the time is exact.
+    Softirq,
+    /// Its own kernel thread; the time comes from the thread's schedstat, split between CPUs by work.
+    Threaded,
+    /// A task that busy-polls its socket; the time is unknown.
+    Busy,
+    /// The per-CPU backlog in `NET_RX`; the time is exact.
+    Backlog,
+}
+
+/// One NAPI on one CPU.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NapiCpu {
+    /// The kernel's number of the CPU.
+    #[schemars(title = "CPU number")]
+    pub cpu: u32,
+    /// Time of the polls; `null` for busy polls.
+    #[schemars(title = "Time of its polls on this CPU")]
+    pub poll_ns: Option<u64>,
+    /// Number of polls.
+    #[schemars(title = "Polls")]
+    pub polls: u64,
+    /// Sum of what the polls returned. This counts packets only if the driver returns packets.
+    #[schemars(title = "Work that the polls returned")]
+    pub work: u64,
+    /// Polls that returned their whole budget and so were polled again.
+    #[schemars(title = "Polls that used their whole budget")]
+    pub repolls: u64,
+}
