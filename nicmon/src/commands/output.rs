@@ -1,5 +1,5 @@
-//! What commands write and say: frames on a thread of its own, so that a reader that stalls never keeps a signal from
-//! ending the process.
+//! Output of the commands. A thread of its own writes the frames, so a reader that stalls never keeps a signal from
+//! ending nicmon.
 
 use std::{
     io::{self, ErrorKind, Write as _},
@@ -12,13 +12,13 @@ use tokio::sync::mpsc;
 use super::{Failure, signals::EndSignals, table};
 use crate::frame::Frame;
 
-/// Texts that may wait for a slow reader; after that frames become longer instead.
+/// Texts that may wait for a slow reader. When they do, frames cover longer intervals instead.
 const WAITING: usize = 4;
 
-/// How long a reader may take for the last text after a signal.
+/// How long nicmon waits, after a signal, for the reader to take the last text.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-/// A frame as a line of JSON, or as a table.
+/// A frame as one line of JSON, or as a table.
 pub(super) fn text(frame: &Frame, json: bool) -> String {
     if !json {
         return table::render(frame);
@@ -29,7 +29,7 @@ pub(super) fn text(frame: &Frame, json: bool) -> String {
     line
 }
 
-/// Writes a text that is at hand. A closed pipe is a normal end.
+/// Prints text on standard output. A closed pipe is a normal end.
 pub(super) fn print(text: &[u8]) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text).and_then(|()| stdout.flush()) {
@@ -38,19 +38,26 @@ pub(super) fn print(text: &[u8]) -> Result<(), Failure> {
     }
 }
 
-/// Says something beside the output. Where nobody can be told, output and exit code stand without it.
+/// Prints a message on standard error.
 ///
-/// What is said may hold names out of a recording that somebody else made: a terminal must not obey them.
-pub fn tell(what: &str) {
-    let _ = writeln!(io::stderr(), "nicmon: {}", harmless(what));
+/// It may contain names from a recording that somebody else made, so control characters are replaced: the terminal must
+/// not obey them.
+pub fn print_message(message: &str) {
+    print_stderr(&format!("nicmon: {}\n", harmless(message)));
 }
 
-/// Text without control characters, but for the ends of lines.
+/// Prints text on standard error as it is. If that is closed or full, nicmon goes on: output and exit code stand
+/// without it.
+pub(super) fn print_stderr(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
+}
+
+/// The text with control characters replaced, except for line ends.
 fn harmless(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 
-/// Where frames go.
+/// The thread that writes frames to standard output.
 pub(super) struct Output {
     texts: mpsc::Sender<String>,
     writer: JoinHandle<io::Result<()>>,
@@ -70,17 +77,17 @@ impl Output {
         Ok(Self { texts, writer })
     }
 
-    /// Hands over a text; waits while too many others do. False if nobody reads any more.
+    /// Hands a text to the thread; waits while too many are waiting there. False if nobody reads any more.
     pub(super) async fn write(&self, text: String) -> bool {
         self.texts.send(text).await.is_ok()
     }
 
-    /// Waits until all is written, or a signal comes. After a signal, what was handed over is written if somebody
-    /// reads; nobody waits for a reader that stalls.
-    pub(super) async fn end(self, told_to_end: bool, end: &mut EndSignals) -> io::Result<()> {
+    /// Waits until everything is written, or until a signal. If a signal has come already, the reader gets a short time
+    /// to take what is left.
+    pub(super) async fn end(self, is_signalled: bool, end: &mut EndSignals) -> io::Result<()> {
         let mut result = Ok(());
         let finish = async { result = self.finish().await };
-        if told_to_end {
+        if is_signalled {
             let _ = tokio::time::timeout(PATIENCE, finish).await;
         } else {
             end.comes_before(finish).await;
@@ -88,7 +95,7 @@ impl Output {
         result
     }
 
-    /// Waits until all is written, or writing has failed. A closed pipe is a normal end.
+    /// Waits until everything is written, or writing failed. A closed pipe is a normal end.
     async fn finish(self) -> io::Result<()> {
         drop(self.texts);
         let written = tokio::task::spawn_blocking(move || self.writer.join()).await;

@@ -3,8 +3,9 @@
 //! Every value is of this frame's interval unless its comment says otherwise. `None` (`null`) means unknown
 //! here; an absent array element means a measured zero. Fields are only ever added within `nicmon.frame/1`.
 //!
-//! The comment of a field is the one place where its meaning stands: the JSON Schema, docs/fields.md and the help of
-//! the screen's columns are made from it. So it speaks of `null`, not of `None`. The unit is in the name.
+//! The comment of a field is the one place where its meaning stands: the JSON Schema, docs/reference/fields.md and
+//! the help of the screen's columns are made from it. So it speaks of `null`, not of `None`. The unit is in the
+//! name.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -25,20 +25,22 @@ const KIND_ENUM64: u32 = 19;
 /// Why BTF could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum BtfError {
-    /// There is none, or it cannot be read.
+    /// The file does not exist, or cannot be read.
     #[error("cannot read {path}: {source}")]
     Read {
         /// The file.
         path: String,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// It is not what the format says.
-    #[error("{path} is not BTF that nicmon understands (byte {at})")]
+    /// The content does not follow the format.
+    #[error(
+        "cannot understand the kernel's type information in {path} at byte {at}; please report your kernel version"
+    )]
     Malformed {
         /// The file.
         path: String,
-        /// Where reading stopped.
+        /// Byte offset at which reading stopped.
         at: usize,
     },
 }

@@ -12,10 +12,10 @@ const MAX_CPUS: u32 = 8192;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ListError {
     /// Nothing between two commas, or nothing at all.
-    #[error("a CPU is missing: give a list such as 0-3,8")]
+    #[error("a number is missing: give a list such as 0-3,8")]
     Empty,
     /// Not a decimal number.
-    #[error("{0:?} is not a CPU: give a list such as 0-3,8")]
+    #[error("{0:?} is not a number: give a list such as 0-3,8")]
     NotANumber(String),
     /// A range that ends before it starts.
     #[error("{first}-{last} runs backwards: write {last}-{first}")]
@@ -26,7 +26,7 @@ pub enum ListError {
         last: u32,
     },
     /// More than any kernel can number.
-    #[error("there is no CPU {0}: kernels count from 0 to {max}", max = MAX_CPUS - 1)]
+    #[error("there is no CPU {0}: their numbers go from 0 to {max}", max = MAX_CPUS - 1)]
     TooHigh(String),
 }
 

@@ -29,8 +29,10 @@ pub use super::{
 pub fn own_inum(proc: &Path) -> Result<u32, Error> {
     let path = own_path(proc);
     let metadata = fs::metadata(&path).map_err(Error::read(&path))?;
-    u32::try_from(metadata.ino())
-        .map_err(|_| Error::Content { path, what: format!("inode {}", metadata.ino()) })
+    u32::try_from(metadata.ino()).map_err(|_| Error::Content {
+        path,
+        what: format!("its inode number {} has more than 32 bits", metadata.ino()),
+    })
 }
 
 pub(super) fn own_path(proc: &Path) -> PathBuf {

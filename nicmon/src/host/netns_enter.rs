@@ -18,7 +18,7 @@ use super::netns::{find, own_path};
 /// The thread that enters namespaces could not return to its own, and has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the thread that reads network namespaces could not return to its own and has ended: counters and names \
+    "the thread that reads network namespaces could not return to its own namespace, and has ended: counters and names \
      of interfaces are unknown from now on; start nicmon again"
 )]
 pub struct Stopped;

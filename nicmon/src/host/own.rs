@@ -23,7 +23,7 @@ pub fn resident_bytes(proc: &Path) -> Result<u64, Error> {
     let line = read_line(&path)?;
     match line.split_ascii_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok()) {
         Some(pages) => Ok(pages * rustix::param::page_size() as u64),
-        None => Err(Error::Content { path, what: format!("the line {line:?}") }),
+        None => Err(Error::Content { path, what: format!("unexpected line {line:?}") }),
     }
 }
 

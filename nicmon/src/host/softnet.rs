@@ -47,7 +47,7 @@ impl Softnet {
         let text = self.0.read()?;
         for line in text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
             let Some(row) = parse_line(line) else {
-                let what = format!("the line {:?}", String::from_utf8_lossy(line));
+                let what = format!("unexpected line {:?}", String::from_utf8_lossy(line));
                 return Err(Error::Content { path: self.0.path.clone(), what });
             };
             rows.push(row);

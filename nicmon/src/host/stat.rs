@@ -52,7 +52,10 @@ impl Stat {
         let lines = self.0.read()?.split(|&byte| byte == b'\n').skip(1);
         cpus.extend(lines.map_while(parse_line));
         if cpus.is_empty() {
-            return Err(Error::Content { path: self.0.path.clone(), what: "no line of a CPU".to_owned() });
+            return Err(Error::Content {
+                path: self.0.path.clone(),
+                what: "it has no line for a CPU".to_owned(),
+            });
         }
         Ok(())
     }

@@ -94,15 +94,15 @@ impl Reader {
         let damage = self.damage.as_ref().map(|Damage { places, bytes, frames_before }| {
             let (before, bytes) = (counted(*frames_before, "frame"), counted(*bytes, "byte"));
             match places {
-                1 => format!("{name} is damaged after {before}: {bytes} left out"),
-                _ => format!(
-                    "{name} is damaged in {places} places, the first after {before}: {bytes} left out"
-                ),
+                1 => format!("{name} is damaged after {before}; skipped {bytes}"),
+                _ => {
+                    format!("{name} is damaged in {places} places, the first after {before}; skipped {bytes}")
+                }
             }
         });
         let cut = self.cut_bytes.map(|bytes| {
             let (frames, bytes) = (counted(self.frames, "frame"), counted(bytes, "byte"));
-            format!("{name} is cut off after {frames}: {bytes} of one that is not whole left out")
+            format!("{name} is cut off after {frames}; skipped {bytes} of an incomplete one")
         });
         match (damage, cut) {
             (Some(damage), Some(cut)) => Some(format!("{damage}; {cut}")),
@@ -194,17 +194,18 @@ fn parse(line: &[u8]) -> Result<Frame, Unfit> {
         // What is no frame of ours may be one of a newer nicmon.
         Err(error) => match serde_json::from_slice::<Header>(line) {
             Ok(header) => (header.schema, Err(error)),
-            Err(_) => return Err(Unfit::NoFrame { why: format!("its first line is no frame ({error})") }),
+            Err(_) => return Err(Unfit::NoFrame { why: format!("its first line is not a frame ({error})") }),
         },
     };
     if schema != SCHEMA {
         return Err(if schema.starts_with(FAMILY) {
             Unfit::Newer { schema }
         } else {
-            Unfit::NoFrame { why: format!("its first line is of the schema {schema:?}") }
+            Unfit::NoFrame { why: format!("its first line has the schema {schema:?}") }
         });
     }
-    parsed.map_err(|error| Unfit::NoFrame { why: format!("its first line is no whole frame ({error})") })
+    parsed
+        .map_err(|error| Unfit::NoFrame { why: format!("its first line is not a complete frame ({error})") })
 }
 
 /// Whether a line that was cut may have been a frame.

@@ -116,7 +116,7 @@ fn cut_at_every_byte_of_the_last_64_kilobytes() {
         let lost = cut - ends[whole - 1];
         let expected = (lost > 0).then(|| {
             let lost = counted(lost as u64, "byte");
-            format!("the stream is cut off after 1 frame: {lost} of one that is not whole left out")
+            format!("the stream is cut off after 1 frame; skipped {lost} of an incomplete one")
         });
         assert_eq!(warning, expected, "cut at {cut}");
     }
@@ -163,7 +163,7 @@ fn a_damaged_byte_costs_its_frame_alone() {
         if seqs != all {
             assert_eq!(seqs, [0, 1, 3, 4], "byte {at}");
             let lost = ends[2] - ends[1];
-            let expected = format!("the stream is damaged after 2 frames: {lost} bytes left out");
+            let expected = format!("the stream is damaged after 2 frames; skipped {lost} bytes");
             assert_eq!(warning, Some(expected), "byte {at}");
         }
     }
@@ -175,7 +175,7 @@ fn what_a_crash_leaves_after_the_end() {
     bytes.extend([0; 5000]);
     let (seqs, warning, _) = read(&bytes);
     assert_eq!(seqs, [0, 1, 2]);
-    let expected = "the stream is damaged after 3 frames: 5,000 bytes left out";
+    let expected = "the stream is damaged after 3 frames; skipped 5,000 bytes";
     assert_eq!(warning.as_deref(), Some(expected));
 }
 
@@ -185,7 +185,7 @@ fn a_damaged_line_of_json_is_skipped() {
     let text = format!("{}\n{}\n\n{}\n", lines[0], &lines[1][..200], lines[2]);
     let (seqs, warning, _) = read(text.as_bytes());
     assert_eq!(seqs, [0, 2]);
-    let expected = "the stream is damaged after 1 frame: 201 bytes left out";
+    let expected = "the stream is damaged after 1 frame; skipped 201 bytes";
     assert_eq!(warning.as_deref(), Some(expected));
 }
 
@@ -281,5 +281,8 @@ fn files_that_cannot_be_read() {
          standard input"
     );
     let directory = drain(Reader::open(Path::new("/")).expect("it opens")).2;
-    assert_eq!(directory.expect_err("no file").to_string(), "cannot read /: Is a directory (os error 21)");
+    assert_eq!(
+        directory.expect_err("no file").to_string(),
+        "cannot read /: Is a directory (os error 21); give another file, or copy it again"
+    );
 }

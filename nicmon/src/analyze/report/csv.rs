@@ -9,7 +9,7 @@ use crate::frame::{Field, Frame, Nic, fields};
 
 /// The head of each column.
 const HEAD: [&str; 7] = ["section", "subject", "part", "cpu", "name", "value", "unit"];
-/// What names the elements of an array, by its path in docs/fields.md. `cpu` names those of others.
+/// What names the elements of an array, by its path in docs/reference/fields.md. `cpu` names those of others.
 const NAMES: [(&str, &[&str]); 11] = [
     ("nics[]", &["name"]),
     ("nics[].napis[]", &["napi_id", "poll_fn", "queue", "kind", "mode"]),
@@ -27,8 +27,8 @@ const NAMES: [(&str, &[&str]); 11] = [
 /// All figures of a frame but its topology and call stacks as CSV (RFC 4180).
 ///
 /// The columns: the part of the frame; whose the figure is there; which part of that; the CPU; name and unit of the
-/// field as in docs/fields.md, without the path. Columns that say nothing are empty, and so is an unknown value. Of an
-/// interval the names end in `.low` and `.high`. NICs of one name have `@` and their namespace behind it.
+/// field as in docs/reference/fields.md, without the path. Columns that say nothing are empty, and so is an unknown
+/// value. Of an interval the names end in `.low` and `.high`. NICs of one name have `@` and their namespace behind it.
 ///
 /// # Errors
 /// The rows do not fit together, which no frame can cause.
@@ -68,7 +68,7 @@ fn tell_apart(nics: &mut [Nic]) {
 #[derive(Debug, Clone, Default)]
 struct Place<'a> {
     section: &'a str,
-    /// As in docs/fields.md.
+    /// As in docs/reference/fields.md.
     path: String,
     subject: String,
     part: String,
