@@ -24,7 +24,7 @@ fn output(command: &mut Command) -> Output {
     command.env("COLUMNS", "80").stdin(Stdio::null()).output().expect("nicmon starts")
 }
 
-/// What a user sees. Lines beginning with one of `machine` differ from machine to machine.
+/// What a user sees. Lines that start with one of `machine` differ from machine to machine.
 fn seen(output: &Output, machine: &[&str]) -> String {
     let text = |bytes: &[u8]| -> String {
         let text = String::from_utf8(bytes.to_vec()).expect("nicmon writes UTF-8");
@@ -57,7 +57,7 @@ fn topology_of_loopback() {
     assert!(!topology.nics.is_empty() && !topology.cpus.is_empty());
 }
 
-/// What is no terminal gets a table, and `--json` gives back what was read.
+/// Without a terminal, replay prints tables. `--json` prints exactly the frames that it read.
 #[test]
 fn replay_into_a_pipe() {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/frames/demo-rps.ndjson");
@@ -75,7 +75,7 @@ fn replay_into_a_pipe() {
     assert!(told.contains("is cut off after 2 frames; ") && told.lines().count() == 1, "{told}");
 }
 
-/// Recordings of a demo and of another, told to be longer by repeating their frames.
+/// Recordings of two demos, made longer by repeating their frames.
 fn two_recordings() -> [tempfile::NamedTempFile; 2] {
     ["demo-cpu1", "demo-rps"].map(|name| {
         let path = format!("{}/tests/fixtures/frames/{name}.ndjson", env!("CARGO_MANIFEST_DIR"));
@@ -90,7 +90,7 @@ fn two_recordings() -> [tempfile::NamedTempFile; 2] {
     })
 }
 
-/// What was seen, with the files' names instead of their paths.
+/// What a user sees, with file names instead of paths.
 fn compared(files: &[tempfile::NamedTempFile; 2], arguments: &[&str]) -> String {
     let [a, b] = files.each_ref().map(|file| file.path().to_str().expect("UTF-8").to_owned());
     let output = output(nicmon(&["compare"]).args([&a, &b]).args(arguments));
@@ -105,7 +105,8 @@ fn compare() {
         output(nicmon(&["compare", "--json"]).args(files.each_ref().map(tempfile::NamedTempFile::path)));
     let value: serde_json::Value = serde_json::from_slice(&json.stdout).expect("one object");
     assert_eq!((&value["schema"], json.status.code()), (&"nicmon.compare/1".into(), Some(0)));
-    // Of 0.8 the ratio of poll times per packet is not far, but no recordings of 12 frames tell so much.
+    // The ratio of poll times per packet is about 0.8, but recordings of 12 frames cannot show such a small
+    // difference.
     let claims: [(&str, i32); 4] = [
         ("poll_ns_per_packet < 2", 3),
         ("poll_ns_per_packet > 1.1", 0),
@@ -153,7 +154,7 @@ fn report_of_a_part() {
     assert_eq!(frame(&[]).interval_ns, ns(&recorded));
     assert_eq!(frame(&["--from", "1s"]).interval_ns, ns(&recorded[1..]));
     assert_eq!(frame(&["--from", "1", "--to", "3000ms"]).interval_ns, ns(&recorded[1..3]));
-    // The end of the second is the begin of the third.
+    // The second frame ends where the third starts.
     let time = &recorded[1].time;
     assert_eq!(frame(&["--to", time]).interval_ns, ns(&recorded[..2]));
     assert_eq!(frame(&["--from", time]).interval_ns, ns(&recorded[2..]));
@@ -182,7 +183,7 @@ fn report_of_a_cut_recording() {
     }
 }
 
-/// `nicmon report --html a.rec` means another than it says.
+/// `nicmon report --html a.rec` is a likely mistake: it names the recording as the page to write.
 #[test]
 fn a_page_takes_no_recordings_place() {
     let recorded = fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/frames/demo-rps.ndjson"))
@@ -218,7 +219,7 @@ fn no_btf() {
     if !is_root("no_btf") {
         return;
     }
-    // For this process alone.
+    // Only this process gets the mount.
     let script = "mount -t tmpfs tmpfs /sys/kernel/btf && exec \"$0\" --source bpf --json -n 1";
     let output = output(Command::new("unshare").args(["--mount", "sh", "-c", script, NICMON]));
     insta::assert_snapshot!(

@@ -28,9 +28,9 @@ const GENERAL: &str = "General";
 
 /// Show what network drivers cost this machine, by NIC, CPU and queue
 ///
-/// nicmon measures softirq, NAPI and interrupt time in the kernel with eBPF programs, and shows it live. On a terminal
-/// it draws a screen; into a pipe it prints a table for every interval. It changes nothing on the machine, and the
-/// kernel removes the programs when nicmon ends.
+/// nicmon measures softirq, NAPI and interrupt time in the kernel with eBPF programs, and shows it live. On a
+/// terminal it draws a screen; into a pipe it prints a table for every interval. It changes nothing on the
+/// machine, and the kernel removes the programs when nicmon ends.
 #[derive(Debug, Parser)]
 #[command(
     name = "nicmon",
@@ -63,14 +63,14 @@ pub struct Cli {
 pub enum Command {
     /// Record frames into a file, while a command runs or until Ctrl-C
     ///
-    /// At the end, nicmon prints a report of the recording on standard error. The last frame covers what is left of its
-    /// interval, so even a command that takes 50 ms leaves a frame.
+    /// At the end, nicmon prints a report of the recording on standard error. The last frame covers what is
+    /// left of its interval, so even a command that takes 50 ms leaves a frame.
     Record(Record),
     /// Check what works on this machine, and say how to get the rest
     ///
-    /// Checks the kernel and the permissions of this process, and attaches the eBPF programs for a moment. Each check
-    /// ends in ok (nothing is missing), warn (something will be unknown) or fail (no times can be measured). The last
-    /// lines sum up what nicmon will show.
+    /// Checks the kernel and the permissions of this process, and attaches the eBPF programs for a moment.
+    /// Each check ends in ok (nothing is missing), warn (something will be unknown) or fail (no times can be
+    /// measured). The last lines sum up what nicmon will show.
     Doctor,
     /// Show recorded frames, or the frames that another nicmon sends
     ///
@@ -78,12 +78,13 @@ pub enum Command {
     Replay(Replay),
     /// Sum up a recording: load of CPUs, cost of drivers and NICs
     ///
-    /// Exact, tick-sampled and estimated figures stand in separate columns, and each estimate has its 95 % interval.
+    /// Exact, tick-sampled and estimated figures stand in separate columns, and each estimate has its 95 %
+    /// interval.
     Report(Report),
     /// Compare what drivers cost in two recordings
     ///
-    /// Prints the ratio B/A of each figure with its 95 % interval. It says that one side costs more only if the
-    /// interval excludes 1.
+    /// Prints the ratio B/A of each figure with its 95 % interval. It says that one side costs more only if
+    /// the interval excludes 1.
     Compare(Compare),
     /// Show how the network is set up: queues, interrupts, RSS, RPS
     ///
@@ -122,12 +123,24 @@ pub struct Report {
     /// Only frames from this time on: 90s, 5m, 2026-11-23T06:33:07Z
     ///
     /// A duration counts from the start of the recording.
-    #[arg(long, value_name = "TIME", value_parser = parse_moment, allow_hyphen_values = true, help_heading = SHOW)]
+    #[arg(
+        long,
+        value_name = "TIME",
+        value_parser = parse_moment,
+        allow_hyphen_values = true,
+        help_heading = SHOW
+    )]
     pub from: Option<Moment>,
     /// Only frames before this time
     ///
     /// Same format as --from.
-    #[arg(long, value_name = "TIME", value_parser = parse_moment, allow_hyphen_values = true, help_heading = SHOW)]
+    #[arg(
+        long,
+        value_name = "TIME",
+        value_parser = parse_moment,
+        allow_hyphen_values = true,
+        help_heading = SHOW
+    )]
     pub to: Option<Moment>,
     /// Print at most this many rows of each table
     #[arg(long, value_name = "N", default_value = "20", value_parser = parse_rows, help_heading = SHOW)]
@@ -142,8 +155,9 @@ pub struct Report {
     pub csv: bool,
     /// Write an HTML page: load over time, drivers, flame graph
     ///
-    /// The page is one file without scripts, and it loads nothing from the network. It has a flame graph if the recording
-    /// was made with --stacks. nicmon refuses to overwrite a file that is not an HTML page. - is standard output.
+    /// The page is one file without scripts, and it loads nothing from the network. It has a flame graph if
+    /// the recording was made with --stacks. nicmon refuses to overwrite a file that is not an HTML page. -
+    /// is standard output.
     #[arg(long, value_name = "OUT|-", conflicts_with_all = ["json", "csv"], help_heading = OUTPUT)]
     pub html: Option<PathBuf>,
 }
@@ -159,14 +173,14 @@ pub struct Compare {
     pub b: Option<PathBuf>,
     /// Compare this driver of A with this driver of B; repeatable
     ///
-    /// Without it, nicmon compares the driver that carried nine tenths of the bytes in each recording. If there is no such
-    /// driver, it compares all that have traffic in both.
+    /// Without it, nicmon compares the driver that carried nine tenths of the bytes in each recording. If
+    /// there is no such driver, it compares all that have traffic in both.
     #[arg(long = "driver", value_name = "A=B", help_heading = SHOW)]
     pub drivers: Vec<Wanted>,
     /// Assumed spread between recordings of the same work
     ///
-    /// A standard deviation in percent. It widens the intervals, because recordings of the same work differ by more than
-    /// their frames show. It is not used if each side joins three or more recordings.
+    /// A standard deviation in percent. It widens the intervals, because recordings of the same work differ
+    /// by more than their frames show. It is not used if each side joins three or more recordings.
     #[arg(
         long,
         value_name = "PCT",
@@ -177,9 +191,9 @@ pub struct Compare {
     pub run_to_run: f64,
     /// Exit with 3 if this claim about B/A holds; repeatable
     ///
-    /// A claim is FIGURE > RATIO (or >=, <, <=). FIGURE is cost_per_gb, cost_per_packet, busy_share, cost,
-    /// poll_ns_per_packet or irq_ns_per_packet. The claim holds if it is true of the whole 95 % interval of the ratio. If
-    /// the ratio or its interval is unknown, nicmon says why and exits with 1.
+    /// A claim is FIGURE > RATIO (or >=, <, <=). FIGURE is `cost_per_gb`, `cost_per_packet`, `busy_share`,
+    /// `cost`, `poll_ns_per_packet` or `irq_ns_per_packet`. The claim holds if it is true of the whole 95 %
+    /// interval of the ratio. If the ratio or its interval is unknown, nicmon says why and exits with 1.
     #[arg(long, value_name = "CLAIM", help_heading = OUTPUT)]
     pub fail_if: Vec<Claim>,
     /// Print the comparison as one JSON object
@@ -221,8 +235,8 @@ pub struct Live {
     pub count: Option<u64>,
     /// Print the eBPF programs' log on standard error
     ///
-    /// They log rare events, which help to find faults in nicmon itself. If standard error is a terminal, nicmon prints
-    /// tables instead of drawing the screen.
+    /// They log rare events, which help to find faults in nicmon itself. If standard error is a terminal,
+    /// nicmon prints tables instead of drawing the screen.
     #[arg(long, hide_short_help = true, help_heading = OUTPUT)]
     pub kernel_log: bool,
 }
@@ -253,8 +267,8 @@ pub struct Measure {
     pub delay: Duration,
     /// Samples per CPU per second
     ///
-    /// From 1 to 4999. The samples separate a driver's own time from that of the network stack. More samples give
-    /// narrower intervals and cost more.
+    /// From 1 to 4999. The samples separate a driver's own time from that of the network stack. More samples
+    /// give narrower intervals and cost more.
     #[arg(
         short = 'F',
         long,
@@ -268,7 +282,13 @@ pub struct Measure {
     /// Where counts and times come from
     ///
     /// Without the eBPF programs every time is unknown.
-    #[arg(long, value_enum, default_value_t = SourceArg::Auto, hide_short_help = true, help_heading = MEASURE)]
+    #[arg(
+        long,
+        value_enum,
+        default_value_t = SourceArg::Auto,
+        hide_short_help = true,
+        help_heading = MEASURE
+    )]
     pub source: SourceArg,
     /// Keep the call stacks of network code, for flame graphs
     ///

@@ -76,8 +76,8 @@ const ALL: Notes = Notes {
                 ("root", "is enough for everything"),
                 (
                     "CAP_BPF, CAP_PERFMON",
-                    "are needed to measure times: sudo setcap cap_bpf,cap_perfmon+ep nicmon; before Linux 5.8, \
-                     CAP_SYS_ADMIN",
+                    "are needed to measure times: sudo setcap cap_bpf,cap_perfmon+ep nicmon; before Linux \
+                     5.8, CAP_SYS_ADMIN",
                 ),
                 ("CAP_SYS_ADMIN", "adds NICs in other network namespaces, and the cost of the eBPF programs"),
                 ("CAP_SYSLOG", "adds the names of kernel functions, and what drivers cost"),

@@ -1,7 +1,7 @@
 //! Words in lines of a width.
 
-/// Joins words to lines of at most `width` columns. Lines after the first start with `indent` spaces, and the first is
-/// taken to have `used` columns already.
+/// Joins words to lines of at most `width` columns. Lines after the first start with `indent` spaces, and the
+/// first is taken to have `used` columns already.
 ///
 /// A word that is longer than a line has a line of its own.
 pub(crate) fn wrap(text: &str, used: usize, indent: usize, width: usize) -> String {

@@ -41,7 +41,8 @@ pub enum Failure {
     Read(#[from] ReadError),
     /// No frame lies between `--from` and `--to`.
     #[error(
-        "{name} has no frame from {from} to {to}: its frames are {there}; choose --from and --to within that time"
+        "{name} has no frame from {from} to {to}: its frames are {there}; choose --from and --to within \
+         that time"
     )]
     EmptyRange {
         /// The recording.
@@ -86,8 +87,8 @@ pub enum Failure {
     },
     /// `record -o -`.
     #[error(
-        "cannot record to standard output (-o -): it belongs to the recorded command; name a file, or print frames \
-         with nicmon --json"
+        "cannot record to standard output (-o -): it belongs to the recorded command; name a file, or print \
+         frames with nicmon --json"
     )]
     RecordingToStdout,
     /// The file of a recording cannot be created.
@@ -121,7 +122,10 @@ pub enum Failure {
         source: io::Error,
     },
     /// The manual pages cannot be written.
-    #[error("cannot write manual pages into {}: {source}; name a directory that you may write to", path.display())]
+    #[error(
+        "cannot write manual pages into {}: {source}; name a directory that you may write to",
+        path.display()
+    )]
     ManualPages {
         /// The directory.
         path: PathBuf,
@@ -131,8 +135,8 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// 2 for bad input; 127 and 126, as shells do, for a command that does not exist or may not be run; 1 for any other
-    /// failure.
+    /// 2 for bad input; 127 and 126, as shells do, for a command that does not exist or may not be run; 1 for
+    /// any other failure.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Page { source, .. } | Self::CreateRecording { source, .. } if is_disk_error(source) => 1,

@@ -19,8 +19,8 @@ pub(super) struct NewFile {
 }
 
 impl NewFile {
-    /// Creates the file under a temporary name in its directory. An existing file of its name will be kept, unless
-    /// `overwrite` is set.
+    /// Creates the file under a temporary name in its directory. An existing file of its name will be kept,
+    /// unless `overwrite` is set.
     pub(super) fn create(path: &Path, overwrite: bool) -> io::Result<Self> {
         if is_kernel_name(path) || fs::metadata(path).is_ok_and(|there| !there.is_file()) {
             // It may be a regular file after all, through a shell's `>>`, whose content must stay.
@@ -67,8 +67,8 @@ impl NewFile {
     }
 }
 
-/// Whether the kernel made the name, such as /dev/stdout. It may lead to a regular file, but no other file may replace
-/// it.
+/// Whether the kernel made the name, such as /dev/stdout. It may lead to a regular file, but no other file
+/// may replace it.
 fn is_kernel_name(path: &Path) -> bool {
     let directory = match path.parent() {
         Some(parent) if parent.as_os_str().is_empty() => fs::canonicalize("."),

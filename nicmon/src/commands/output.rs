@@ -1,5 +1,5 @@
-//! Output of the commands. A thread of its own writes the frames, so a reader that stalls never keeps a signal from
-//! ending nicmon.
+//! Output of the commands. A thread of its own writes the frames, so a reader that stalls never keeps a
+//! signal from ending nicmon.
 
 use std::{
     io::{self, ErrorKind, Write as _},
@@ -40,14 +40,14 @@ pub(super) fn print(text: &[u8]) -> Result<(), Failure> {
 
 /// Prints a message on standard error.
 ///
-/// It may contain names from a recording that somebody else made, so control characters are replaced: the terminal must
-/// not obey them.
+/// It may contain names from a recording that somebody else made, so control characters are replaced: the
+/// terminal must not obey them.
 pub fn print_message(message: &str) {
     print_stderr(&format!("nicmon: {}\n", harmless(message)));
 }
 
-/// Prints text on standard error as it is. If that is closed or full, nicmon goes on: output and exit code stand
-/// without it.
+/// Prints text on standard error as it is. If that is closed or full, nicmon goes on: output and exit code
+/// stand without it.
 pub(super) fn print_stderr(text: &str) {
     let _ = io::stderr().write_all(text.as_bytes());
 }
@@ -82,8 +82,8 @@ impl Output {
         self.texts.send(text).await.is_ok()
     }
 
-    /// Waits until everything is written, or until a signal. If a signal has come already, the reader gets a short time
-    /// to take what is left.
+    /// Waits until everything is written, or until a signal. If a signal has come already, the reader gets a
+    /// short time to take what is left.
     pub(super) async fn end(self, is_signalled: bool, end: &mut EndSignals) -> io::Result<()> {
         let mut result = Ok(());
         let finish = async { result = self.finish().await };

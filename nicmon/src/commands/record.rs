@@ -128,8 +128,8 @@ const TOP: usize = 20;
 enum ReportFrom {
     /// No report was asked for.
     Nowhere,
-    /// The finished recording. It holds the sums, so memory does not grow with interfaces and functions that come and
-    /// go.
+    /// The finished recording. It holds the sums, so memory does not grow with interfaces and functions that
+    /// come and go.
     File,
     /// Frames added up here, because the recording cannot be read back: it is a pipe or a device.
     Sum(Box<Sum>),
@@ -236,7 +236,8 @@ impl Recording {
         })
     }
 
-    /// Prints what was recorded, and the report: on standard error, because standard output belongs to the command.
+    /// Prints what was recorded, and the report: on standard error, because standard output belongs to the
+    /// command.
     fn print_summary(&self) {
         self.clear_progress();
         print_message(&format!("{} in {}", self.size(), self.path.display()));

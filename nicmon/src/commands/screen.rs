@@ -78,8 +78,8 @@ impl JobScreen {
                 },
                 wish = self.screen.wish() => match wish {
                     None | Some(Wish::Quit) => return ScreenEvent::End,
-                    // Stops the whole job, as a terminal that is not in raw mode does. nicmon is in it, and acts on the
-                    // signal.
+                    // Stops the whole job, as a terminal that is not in raw mode does. nicmon is in it, and
+                    // acts on the signal.
                     Some(Wish::Suspend) => {
                         let _ = kill_current_process_group(Signal::TSTP);
                     }
@@ -103,8 +103,8 @@ fn is_gone(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::BrokenPipe || error.raw_os_error() == Some(libc::EIO)
 }
 
-/// Whether a shell could continue nicmon after a stop. A shell with job control gives each job a process group of its
-/// own, so the group of the session's leader has no such shell.
+/// Whether a shell could continue nicmon after a stop. A shell with job control gives each job a process
+/// group of its own, so the group of the session's leader has no such shell.
 fn has_job_control() -> bool {
     match (getpgid(None), getsid(None)) {
         (Ok(group), Ok(session)) => group != session,

@@ -72,8 +72,8 @@ fn is_ignored(signal: Signal) -> bool {
     fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores(&status, signal))
 }
 
-/// Whether `/proc/PID/status` lists the signal as ignored. The mask has one bit per signal, the lowest for signal 1
-/// (`task_sig` in `fs/proc/array.c`).
+/// Whether `/proc/PID/status` lists the signal as ignored. The mask has one bit per signal, the lowest for
+/// signal 1 (`task_sig` in `fs/proc/array.c`).
 fn ignores(status: &str, signal: Signal) -> bool {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);

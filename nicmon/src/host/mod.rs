@@ -1,7 +1,9 @@
-//! Readers for facts from `/proc`, `/sys` and netlink: what the kernel says now, without policy and without differences.
+//! Readers for facts from `/proc`, `/sys` and netlink: what the kernel says now, without policy and without
+//! differences.
 //!
-//! Readers of files take the root that they read under ([`Roots`]), so a test can give them a directory. Netlink and
-//! ioctls answer for the network namespace of the calling thread; [`netns::NetnsThread`] asks in others.
+//! Readers of files take the root that they read under ([`Roots`]), so a test can give them a directory.
+//! Netlink and ioctls answer for the network namespace of the calling thread; [`netns::NetnsThread`] asks in
+//! others.
 
 use std::{
     fs::{self, File},
@@ -108,7 +110,8 @@ fn read_line(path: &Path) -> Result<String, Error> {
 
 /// A file of the kernel that stays open, and is read from its start each time into the same memory.
 ///
-/// Only for files that pin nothing: a file below `/proc/PID` would keep referring to a process that has ended.
+/// Only for files that pin nothing: a file below `/proc/PID` would keep referring to a process that has
+/// ended.
 #[derive(Debug)]
 struct Reread {
     path: PathBuf,
@@ -124,7 +127,8 @@ impl Reread {
         }
     }
 
-    /// Reads the whole file. Seeking to 0 makes the kernel produce the text again (`seq_lseek` in `fs/seq_file.c`).
+    /// Reads the whole file. Seeking to 0 makes the kernel produce the text again (`seq_lseek` in
+    /// `fs/seq_file.c`).
     fn read(&mut self) -> Result<&[u8], Error> {
         self.text.clear();
         self.file

@@ -62,8 +62,8 @@ pub enum ReadError {
     },
     /// A line is longer than any frame.
     #[error(
-        "{name} has a line of more than {limit} bytes after {frames} frames, longer than any frame; give what \
-         `nicmon record` or `nicmon --json` wrote"
+        "{name} has a line of more than {limit} bytes after {frames} frames, longer than any frame; give \
+         what `nicmon record` or `nicmon --json` wrote"
     )]
     LongLine {
         /// The stream.

@@ -1,6 +1,6 @@
 //! Help, manual pages, completions and the documents made from the same definitions.
 
-use std::{fs, iter};
+use std::{fmt::Write as _, fs, iter};
 
 use clap::Command;
 
@@ -35,7 +35,7 @@ fn every_summary_fits_a_screen_and_has_an_example() {
         // A terminal of 24 lines also shows the next prompt.
         assert!(lines <= 23 && columns <= 80, "{words:?}: {lines} lines, {columns} columns\n{text}");
         assert!(text.contains("\nExamples:\n  "), "{words:?} has no example\n{text}");
-        all += &format!("$ nicmon {}\n{text}\n", [&*words, &["-h"]].concat().join(" "));
+        writeln!(all, "$ nicmon {}\n{text}", [&*words, &["-h"]].concat().join(" ")).expect("a String");
     }
     insta::assert_snapshot!("summaries", all, "nicmon [COMMAND] -h");
 }

@@ -1,5 +1,7 @@
 //! Wrong command lines: nicmon says what is wrong and what to write instead, and exits with 2.
 
+use std::fmt::Write as _;
+
 use super::{nicmon, output, seen, snapshot};
 use crate::privileges::is_root;
 
@@ -47,8 +49,9 @@ fn wrong_command_lines() {
         let line = arguments.join(" ");
         assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "nicmon {line}");
         let said = String::from_utf8(output.stderr).expect("nicmon writes UTF-8");
-        all += &format!("$ nicmon {line}\n{said}\n").replace(NOT_A_RECORDING, "Cargo.toml");
+        writeln!(all, "$ nicmon {line}\n{said}").expect("a String");
     }
+    let all = all.replace(NOT_A_RECORDING, "Cargo.toml");
     insta::assert_snapshot!("wrong_command_lines", all, "standard error; the exit code of each is 2");
 }
 

@@ -17,7 +17,7 @@ pub(super) const SYMBOLS: &str = "kernel symbols";
 pub(super) const THREADS: &str = "thread times";
 pub(super) const QUEUES: &str = "NAPI queues";
 
-/// The kernel's version, and whether it is PREEMPT_RT.
+/// The kernel's version, and whether it is `PREEMPT_RT`.
 pub(super) fn kernel(roots: &Roots) -> (Check, bool) {
     match machine::read(&roots.proc, &roots.sys) {
         Ok(machine) => {
@@ -61,8 +61,8 @@ pub(super) fn jit(proc: &Path) -> Check {
 
 /// What each Linux capability of this process gives.
 pub(super) fn capabilities() -> Vec<Check> {
-    const LOAD: &str = "run nicmon as root, or: sudo setcap cap_bpf,cap_perfmon+ep \"$(command -v nicmon)\"; before \
-                        Linux 5.8 only root will do";
+    const LOAD: &str = "run nicmon as root, or: sudo setcap cap_bpf,cap_perfmon+ep \"$(command -v nicmon)\"; \
+                        before Linux 5.8 only root will do";
     let held = held_capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.effective);
     let is_admin = held.contains(CapabilitySet::SYS_ADMIN);
     // CAP_SYS_ADMIN includes both (`bpf_capable` and `perfmon_capable` in `include/linux/capability.h`).
@@ -83,8 +83,8 @@ pub(super) fn capabilities() -> Vec<Check> {
             "held: nicmon can enter other network namespaces, and measure what its programs cost",
         )
     } else {
-        let lost = "missing: drivers and counters of NICs in other network namespaces are unknown, and so is what the \
-                    eBPF programs cost";
+        let lost = "missing: drivers and counters of NICs in other network namespaces are unknown, and so is \
+                    what the eBPF programs cost";
         Check::warn(ADMIN, lost).remedy("run nicmon as root")
     };
     let syslog = if held.contains(CapabilitySet::SYSLOG) {

@@ -76,9 +76,9 @@ fn sampled_by(event: SampleEvent, cpus: u32, online: usize) -> Check {
              such machine: compare with perf before you rely on what drivers cost"
         ),
         SampleEvent::CpuClock => format!(
-            "from a timer (cpu-clock), on {cpus} of {online} CPUs, because no hardware counter for cycles works \
-             here. Code that runs with interrupts off gets no samples; interrupt handlers are timed exactly all \
-             the same"
+            "from a timer (cpu-clock), on {cpus} of {online} CPUs, because no hardware counter for cycles \
+             works here. Code that runs with interrupts off gets no samples; interrupt handlers are timed \
+             exactly all the same"
         ),
     };
     Check::ok(SAMPLES, found)

@@ -36,7 +36,8 @@ pub(super) fn completions(args: &Completions) -> Result<(), Failure> {
     print(&script)
 }
 
-/// The command line, built, in the form that manuals want: with a heading for arguments as well, and nothing hidden.
+/// The command line, built, in the form that manuals want: with a heading for arguments as well, and nothing
+/// hidden.
 fn documented() -> Command {
     let adapted = |command: Command| {
         command.subcommand_help_heading("COMMANDS").mut_args(|argument| {
