@@ -25,9 +25,9 @@ fn frame_fields() -> String {
         "# Fields of a frame\n\n\
          Made by `nicmon schema --markdown` from the comments in `nicmon/src/frame/model.rs`: do not edit.\n\
          \n\
-         These are the fields of `{SCHEMA}`. Each value covers the frame's interval unless its meaning says\n\
-         otherwise. `null` means unknown; an array element that is absent was measured as zero. Numbers without a\n\
-         unit are counts or identifiers.\n"
+         These are the fields of `{SCHEMA}`. Each value covers the frame's interval unless its meaning\n\
+         says otherwise. `null` means unknown; an array element that is absent was measured as zero.\n\
+         Numbers without a unit are counts or identifiers.\n"
     );
     head + &table(fields())
 }

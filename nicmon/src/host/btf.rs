@@ -220,7 +220,8 @@ mod tests {
         types.extend([int, KIND_INT << 24, 4, 32]); // 1
         types.extend([0, KIND_CONST << 24, 1]); // 2
         types.extend([0, KIND_STRUCT << 24 | 2, 8, x, 1, 0, inum, 2, 32]); // 3
-        types.extend([net, 1 << 31 | KIND_STRUCT << 24 | 3, 16, a, 1, 0, 0, 3, 64, bits, 1, 3 << 24 | 128]); // 4
+        // 4
+        types.extend([net, 1 << 31 | KIND_STRUCT << 24 | 3, 16, a, 1, 0, 0, 3, 64, bits, 1, 3 << 24 | 128]);
         types.extend([reasons, KIND_ENUM << 24 | 1, 4, consumed, 1]); // 5
         let types: Vec<u8> = types.into_iter().flat_map(u32::to_ne_bytes).collect();
         let mut data = Vec::new();

@@ -6,11 +6,12 @@
 //! | bytes | |
 //! |---|---|
 //! | 4, 4 | magic number; size of what follows |
-//! | any | a [`Summary`] as JSON, compressed by zstd with a checksum, but without zstd's magic number, so a search for the next frame after damage does not find it |
+//! | any | a [`Summary`] as JSON, compressed by zstd with a checksum, without zstd's magic number |
 //! | 8, 4, 4 | size of the frames before it; its own size with the header; the exclusive or of these words |
 //! | 16 | a mark, by which it is found from the end |
 //!
-//! So from the end of a file each summary leads to the one before it, up to the start.
+//! So from the end of a file each summary leads to the one before it, up to the start. Without the magic number, a
+//! search for the next frame after damage does not stop inside a summary.
 
 use std::io::{self, ErrorKind};
 

@@ -61,8 +61,8 @@ pub(super) fn jit(proc: &Path) -> Check {
 
 /// What each Linux capability of this process gives.
 pub(super) fn capabilities() -> Vec<Check> {
-    const LOAD: &str = "run nicmon as root, or: sudo setcap cap_bpf,cap_perfmon+ep \"$(command -v nicmon)\"; \
-                        before Linux 5.8 only root will do";
+    const LOAD: &str = "run nicmon as root, or, since Linux 5.8, give it the capabilities:\n\
+                        sudo setcap cap_bpf,cap_perfmon+ep $(which nicmon)";
     let held = held_capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.effective);
     let is_admin = held.contains(CapabilitySet::SYS_ADMIN);
     // CAP_SYS_ADMIN includes both (`bpf_capable` and `perfmon_capable` in `include/linux/capability.h`).

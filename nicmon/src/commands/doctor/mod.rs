@@ -113,8 +113,10 @@ fn render(checks: &[Check]) -> String {
         };
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{state:<5}{name:<16} {}", wrap(found, INDENT, INDENT, WIDTH));
-        if let Some(remedy) = remedy {
-            let _ = writeln!(text, "{:INDENT$}-> {}", "", wrap(remedy, INDENT + 3, INDENT + 3, WIDTH));
+        // A command has a line of its own, which can be copied.
+        for (at, line) in remedy.iter().flat_map(|remedy| remedy.lines()).enumerate() {
+            let arrow = if at == 0 { "->" } else { "" };
+            let _ = writeln!(text, "{:INDENT$}{arrow:<2} {}", "", wrap(line, INDENT + 3, INDENT + 3, WIDTH));
         }
     }
     text
@@ -128,7 +130,7 @@ mod tests {
         vec![
             Check::ok("kernel", "6.18.0"),
             Check::warn("CAP_SYSLOG", "missing: names of kernel functions and what drivers cost are unknown")
-                .remedy("run nicmon as root"),
+                .remedy("run nicmon as root, or:\nsudo setcap cap_syslog+ep nicmon"),
         ]
     }
 
@@ -138,7 +140,8 @@ mod tests {
 ok   kernel           6.18.0
 warn CAP_SYSLOG       missing: names of kernel functions and what drivers cost
                       are unknown
-                      -> run nicmon as root
+                      -> run nicmon as root, or:
+                         sudo setcap cap_syslog+ep nicmon
 ";
         assert_eq!(render(&machine()), expected);
     }
