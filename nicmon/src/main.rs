@@ -2,14 +2,13 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-use nicmon::{cli::Cli, commands};
+use nicmon::{cli, commands};
 
 fn main() -> ExitCode {
-    match commands::run(Cli::parse()) {
+    match commands::run(cli::parse()) {
         Ok(code) => code,
         Err(failure) => {
-            commands::tell(&failure.to_string());
+            commands::print_message(&failure.to_string());
             ExitCode::from(failure.exit_code())
         }
     }

@@ -1,4 +1,5 @@
-//! Counts only: where the kernel programs are refused, nicmon says so in one line and shows what the kernel counts.
+//! Counts only: if the kernel refuses the eBPF programs, nicmon says so in one line and shows the kernel's
+//! own counts.
 
 mod privileges;
 
@@ -18,7 +19,7 @@ use testkit::not_run;
 
 const NICMON: &str = env!("CARGO_BIN_EXE_nicmon");
 
-/// Runs a command that is nicmon or starts it, and checks that it counts and says why it does not time.
+/// Runs nicmon, or a command that starts it, and checks that it shows counts and says why there are no times.
 fn counts(command: &mut Command, why: &str) -> Vec<Frame> {
     let output = command
         .args(["--json", "-n", "3", "-d", "200ms"])
@@ -48,11 +49,11 @@ fn frames(output: &Output) -> Vec<Frame> {
     frames
 }
 
-/// No time that only the kernel programs know has a value.
+/// Asserts that every time that only the eBPF programs know is `null`.
 fn assert_untimed(path: &str, value: &Value) {
     // The interval, nicmon's own CPU time and ksoftirqd's schedstat are known without them.
     const KNOWN: [&str; 4] = [".mono_ns", ".interval_ns", ".self.cpu_ns", ".cpus.ksoftirqd_ns"];
-    // What the network is set to is not what happened.
+    // The topology holds settings, which are known.
     if path == ".topology" {
         return;
     }
@@ -109,7 +110,7 @@ fn with_bpf_refused_by_seccomp() {
     counts(&mut command, "Operation not permitted");
 }
 
-/// As container engines do it by default: `bpf` gives EPERM, all else works.
+/// Does what container engines do by default: `bpf` fails with EPERM, everything else works.
 #[expect(unsafe_code, reason = "prctl")]
 fn refuse_bpf() -> io::Result<()> {
     const ALLOW: u32 = 0x7fff_0000;
@@ -144,7 +145,7 @@ fn asked_for_counts_are_the_kernels() {
         scope.spawn(|| {
             let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
             let to = socket.local_addr().expect("its address");
-            // Bounded also if nobody stops it.
+            // It ends even if nobody stops it.
             for _ in 0..20_000_000 {
                 if stop.load(Ordering::Relaxed) {
                     break;
@@ -169,6 +170,6 @@ fn asked_for_counts_are_the_kernels() {
         .map(|softirq| softirq.net_rx.vector.count)
         .sum();
     assert!(counted >= 1000 && counted <= after - before, "{counted} of {}", after - before);
-    // The three frames are most of the program's time, also where it starts slowly.
+    // The three frames cover most of the time that nicmon runs, even if it starts slowly.
     assert!(counted * 2 >= after - before, "{counted} of {}", after - before);
 }

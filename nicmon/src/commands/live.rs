@@ -1,4 +1,4 @@
-//! The live view: a frame an interval, on the screen, as JSON or as a table.
+//! The live view: a frame per interval, on the screen, as JSON or as a table.
 
 use std::{
     io::{self, IsTerminal as _},
@@ -7,9 +7,9 @@ use std::{
 
 use super::{
     Failure,
-    output::{self, Output, tell},
+    output::{self, Output, print_message},
     runtime,
-    screen::{self, Happened, JobScreen},
+    screen::{self, JobScreen, ScreenEvent},
     signals::EndSignals,
 };
 use crate::{
@@ -26,8 +26,8 @@ pub(super) fn run(args: Live) -> Result<(), Failure> {
 async fn show(args: Live) -> Result<(), Failure> {
     // Signals first: from here on they end the process cleanly.
     let end = EndSignals::listen()?;
-    let frames = Frames::start(&args)?;
-    // What the kernel side logs would stand in the midst of the screen.
+    let frames = LiveFrames::start(&args)?;
+    // The log of the eBPF programs would garble the screen.
     let is_disturbed = args.kernel_log && io::stderr().is_terminal();
     if is_disturbed || !screen::is_wanted(args.form) {
         print(&args, frames, end).await
@@ -36,22 +36,22 @@ async fn show(args: Live) -> Result<(), Failure> {
     }
 }
 
-/// Frames when they are due.
-struct Frames {
+/// Makes frames when they are due.
+struct LiveFrames {
     collector: Collector,
     #[cfg(feature = "bpf")]
     kernel_log: Option<aya_log::EbpfLogger<StderrLog>>,
     clock: Clock,
 }
 
-impl Frames {
+impl LiveFrames {
     fn start(args: &Live) -> Result<Self, Failure> {
         let capture = args.capture.clone();
         let options = Options { kernel_log: args.kernel_log, capture, ..args.measure.options()? };
-        #[cfg_attr(not(feature = "bpf"), expect(unused_mut, reason = "the log is of the programs"))]
+        #[cfg_attr(not(feature = "bpf"), expect(unused_mut, reason = "only the eBPF programs have a log"))]
         let mut collector = Collector::start(options)?;
         if let Some(reason) = collector.source_reason() {
-            tell(&format!("counts only, every time is unknown: {reason}"));
+            print_message(&format!("counts only, every time is unknown: {reason}"));
         }
         #[cfg(feature = "bpf")]
         let kernel_log = match collector.probe().filter(|_| args.kernel_log) {
@@ -76,39 +76,39 @@ impl Frames {
     }
 }
 
-async fn print(args: &Live, mut frames: Frames, mut end: EndSignals) -> Result<(), Failure> {
+async fn print(args: &Live, mut frames: LiveFrames, mut end: EndSignals) -> Result<(), Failure> {
     let output = Output::start().map_err(Failure::Runtime)?;
     let mut left = args.count.unwrap_or(u64::MAX);
-    let mut told_to_end = false;
+    let mut is_signalled = false;
     while left > 0 {
-        told_to_end = end.comes_before(frames.clock.tick()).await;
-        if told_to_end {
+        is_signalled = end.comes_before(frames.clock.tick()).await;
+        if is_signalled {
             break;
         }
         let text = output::text(&frames.collect()?, args.form.json)?;
         let mut written = true;
-        told_to_end = end.comes_before(async { written = output.write(text).await }).await;
-        if told_to_end || !written {
+        is_signalled = end.comes_before(async { written = output.write(text).await }).await;
+        if is_signalled || !written {
             break;
         }
         left -= 1;
     }
-    output.end(told_to_end, &mut end).await.map_err(Failure::Output)
+    output.end(is_signalled, &mut end).await.map_err(Failure::Output)
 }
 
-async fn on_screen(args: &Live, mut frames: Frames, end: EndSignals) -> Result<(), Failure> {
+async fn on_screen(args: &Live, mut frames: LiveFrames, end: EndSignals) -> Result<(), Failure> {
     let mut screen = JobScreen::start(Source::Live { delay: args.measure.delay }, end)?;
     let mut left = args.count.unwrap_or(u64::MAX);
     let mut result = Ok(());
     while left > 0 {
         tokio::select! {
             biased;
-            happened = screen.happens() => match happened {
-                Happened::Wish(Wish::Delay(delay)) => frames.clock.change(delay),
-                // Else the frame that is late by now would be followed by a very short one.
-                Happened::WentOn => frames.clock.restart(),
-                Happened::Wish(_) => {}
-                Happened::End => break,
+            event = screen.next_event() => match event {
+                ScreenEvent::Key(Wish::Delay(delay)) => frames.clock.change(delay),
+                // Otherwise the frame that is late by now would be followed by a very short one.
+                ScreenEvent::Resumed => frames.clock.restart(),
+                ScreenEvent::Key(_) => {}
+                ScreenEvent::End => break,
             },
             () = frames.clock.tick() => match frames.collect() {
                 Ok(frame) => {
@@ -122,12 +122,12 @@ async fn on_screen(args: &Live, mut frames: Frames, end: EndSignals) -> Result<(
             },
         }
     }
-    // Whatever there is to say is said on the terminal as it was.
+    // Messages are for the terminal as it was before.
     let ended = screen.end().await;
     result.and(ended)
 }
 
-/// Prints what the kernel side logs.
+/// Prints the log of the eBPF programs.
 #[cfg(feature = "bpf")]
 struct StderrLog;
 
@@ -138,7 +138,7 @@ impl log::Log for StderrLog {
     }
 
     fn log(&self, record: &log::Record<'_>) {
-        tell(&format!("kernel: {}", record.args()));
+        print_message(&format!("kernel: {}", record.args()));
     }
 
     fn flush(&self) {}

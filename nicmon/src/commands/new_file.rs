@@ -1,4 +1,4 @@
-//! A file that takes its place only when all else has worked, and keeps the one before it as `.old`.
+//! A new file that gets its name only when everything else has worked. An existing file is kept as `.old`.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -8,28 +8,29 @@ use std::{
     process,
 };
 
-/// A file on its way to its name. Dropped before, it leaves no trace.
+/// A file that does not have its name yet. If it is dropped before, it leaves no trace.
 pub(super) struct NewFile {
     file: Option<File>,
     path: PathBuf,
-    /// The name it has until then; `None` for what is no regular file (a device, a pipe), which is written as it is.
+    /// Its temporary name. `None` for a device or a pipe, which is opened under its own name.
     draft: Option<PathBuf>,
-    /// The name for a file that has its name now; `None` if that may be overwritten.
+    /// New name for an existing file; `None` if that may be overwritten.
     old: Option<PathBuf>,
 }
 
 impl NewFile {
-    /// Makes it, in the directory where it is to be. A file of its name is kept, unless it may be overwritten.
+    /// Creates the file under a temporary name in its directory. An existing file of its name will be kept,
+    /// unless `overwrite` is set.
     pub(super) fn create(path: &Path, overwrite: bool) -> io::Result<Self> {
-        if is_of_the_kernel(path) || fs::metadata(path).is_ok_and(|there| !there.is_file()) {
-            // A shell's >> may have led it to a file, which is not to be written over.
+        if is_kernel_name(path) || fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+            // It may be a regular file after all, through a shell's `>>`, whose content must stay.
             let file = OpenOptions::new().append(true).open(path)?;
             return Ok(Self { file: Some(file), path: path.to_owned(), draft: None, old: None });
         }
         let Some(name) = path.file_name() else { return Err(io::ErrorKind::InvalidFilename.into()) };
         let old = path.with_file_name(OsString::from_iter([name, OsStr::new(".old")]));
         if !overwrite && path.exists() && old.is_dir() {
-            let why = format!("the file there would become {}, which is a directory", old.display());
+            let why = format!("the existing file cannot be kept as {}, which is a directory", old.display());
             return Err(io::Error::new(io::ErrorKind::IsADirectory, why));
         }
         let number = format!(".{}", process::id());
@@ -44,14 +45,14 @@ impl NewFile {
         })
     }
 
-    /// Writes all that it is to hold, and gives it its name then: no half of it ever bears the name.
+    /// Writes the whole content and then gives the file its name, so no partial file ever has the name.
     pub(super) fn write_whole(mut self, bytes: &[u8]) -> io::Result<()> {
         self.file.as_mut().ok_or(io::ErrorKind::NotFound)?.write_all(bytes)?;
-        self.take_place().map(drop)
+        self.put_in_place().map(drop)
     }
 
-    /// Gives it its name. Returns under which a file of that name is kept.
-    pub(super) fn take_place(mut self) -> io::Result<(File, Option<PathBuf>)> {
+    /// Gives the file its name. Also returns the new name of an existing file, if there was one.
+    pub(super) fn put_in_place(mut self) -> io::Result<(File, Option<PathBuf>)> {
         let mut kept = None;
         if let Some(draft) = &self.draft {
             if let Some(old) = self.old.take().filter(|_| self.path.exists()) {
@@ -66,8 +67,9 @@ impl NewFile {
     }
 }
 
-/// Whether the kernel gives the name, as /dev/stdout, which may lead to a regular file: no other file may take its place.
-fn is_of_the_kernel(path: &Path) -> bool {
+/// Whether the kernel made the name, such as /dev/stdout. It may lead to a regular file, but no other file
+/// may replace it.
+fn is_kernel_name(path: &Path) -> bool {
     let directory = match path.parent() {
         Some(parent) if parent.as_os_str().is_empty() => fs::canonicalize("."),
         Some(parent) => fs::canonicalize(parent),
@@ -79,7 +81,7 @@ fn is_of_the_kernel(path: &Path) -> bool {
 impl Drop for NewFile {
     fn drop(&mut self) {
         if let Some(draft) = &self.draft {
-            // Nothing depends on it.
+            // If this fails, a stray temporary file stays: nothing else depends on it.
             let _ = fs::remove_file(draft);
         }
     }
@@ -101,13 +103,13 @@ mod tests {
 
     fn write(path: &Path, text: &str, overwrite: bool) -> Option<PathBuf> {
         let (mut file, kept) =
-            NewFile::create(path, overwrite).and_then(NewFile::take_place).expect("a new file");
+            NewFile::create(path, overwrite).and_then(NewFile::put_in_place).expect("a new file");
         file.write_all(text.as_bytes()).expect("written");
         kept
     }
 
     #[test]
-    fn the_file_before_is_kept_unless_told() {
+    fn an_existing_file_is_kept_unless_overwriting_is_allowed() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("a.rec");
         assert_eq!(write(&path, "1", false), None);
@@ -119,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_given_up_changes_nothing() {
+    fn a_dropped_file_changes_nothing() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("a.rec");
         write(&path, "1", false);
@@ -129,27 +131,27 @@ mod tests {
     }
 
     #[test]
-    fn places_where_no_file_can_be() {
+    fn impossible_paths() {
         assert!(NewFile::create(Path::new("/nosuch/a.rec"), false).is_err());
         assert!(NewFile::create(Path::new("/"), false).is_err());
         assert!(NewFile::create(Path::new(""), false).is_err());
     }
 
     #[test]
-    fn a_file_that_cannot_be_kept() {
+    fn an_existing_file_that_cannot_be_kept() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("a.rec");
         fs::create_dir(directory.path().join("a.rec.old")).expect("a directory");
         write(&path, "1", false);
-        let refused = NewFile::create(&path, false).err().expect("the file before cannot be kept");
+        let refused = NewFile::create(&path, false).err().expect("the existing file cannot be kept");
         assert!(refused.to_string().contains("a.rec.old, which is a directory"), "{refused}");
         assert_eq!(names(directory.path()), ["a.rec", "a.rec.old"]);
         assert_eq!(write(&path, "2", true), None);
     }
 
-    /// As /dev/stdout is a link to /proc/self/fd/1, which may be a regular file.
+    /// /dev/stdout is a link to /proc/self/fd/1, which may be a regular file.
     #[test]
-    fn names_of_the_kernel_stay() {
+    fn kernel_names_stay() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("redirected");
         let file = File::options().append(true).create(true).open(&path).expect("a file");
@@ -159,7 +161,7 @@ mod tests {
         }
         assert_eq!(fs::read_to_string(&path).expect("read"), "12");
         assert_eq!(names(directory.path()), ["redirected"]);
-        assert!(is_of_the_kernel(Path::new("/dev/stdout")) && !is_of_the_kernel(Path::new("/dev/shm/a.rec")));
+        assert!(is_kernel_name(Path::new("/dev/stdout")) && !is_kernel_name(Path::new("/dev/shm/a.rec")));
         assert!(NewFile::create(Path::new("/dev/nosuch"), false).is_err());
     }
 }

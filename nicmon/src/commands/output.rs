@@ -1,5 +1,5 @@
-//! What commands write and say: frames on a thread of its own, so that a reader that stalls never keeps a signal from
-//! ending the process.
+//! Output of the commands. A thread of its own writes the frames, so a reader that stalls never keeps a
+//! signal from ending nicmon.
 
 use std::{
     io::{self, ErrorKind, Write as _},
@@ -16,13 +16,13 @@ use crate::{
     present::{json, text::printable_lines},
 };
 
-/// Texts that may wait for a slow reader; after that frames become longer instead.
+/// Texts that may wait for a slow reader. When they do, frames cover longer intervals instead.
 const WAITING: usize = 4;
 
-/// How long a reader may take for the last text after a signal.
+/// How long nicmon waits, after a signal, for the reader to take the last text.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-/// A frame as a line of JSON, or as a table.
+/// A frame as one line of JSON, or as a table.
 pub(super) fn text(frame: &Frame, is_json: bool) -> Result<String, Failure> {
     if is_json { json_line(frame) } else { Ok(table::render(frame)) }
 }
@@ -32,7 +32,7 @@ pub(super) fn json_line(value: &impl Serialize) -> Result<String, Failure> {
     json::line(value).map_err(|error| Failure::Output(error.into()))
 }
 
-/// Writes a text that is at hand. A closed pipe is a normal end.
+/// Prints text on standard output. A closed pipe is a normal end.
 pub(super) fn print(text: &[u8]) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text).and_then(|()| stdout.flush()) {
@@ -41,14 +41,20 @@ pub(super) fn print(text: &[u8]) -> Result<(), Failure> {
     }
 }
 
-/// Says something beside the output. Where nobody can be told, output and exit code stand without it.
+/// Prints a message on standard error.
 ///
-/// What is said may hold names out of a recording that somebody else made: a terminal must not obey them.
-pub fn tell(what: &str) {
-    let _ = writeln!(io::stderr(), "nicmon: {}", printable_lines(what));
+/// It may contain names from a recording that somebody else made: the terminal must not obey them.
+pub fn print_message(message: &str) {
+    print_stderr(&format!("nicmon: {}\n", printable_lines(message)));
 }
 
-/// Where frames go.
+/// Prints text on standard error as it is. If that is closed or full, nicmon goes on: output and exit code
+/// stand without it.
+pub(super) fn print_stderr(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
+}
+
+/// The thread that writes frames to standard output.
 pub(super) struct Output {
     texts: mpsc::Sender<String>,
     writer: JoinHandle<io::Result<()>>,
@@ -68,17 +74,17 @@ impl Output {
         Ok(Self { texts, writer })
     }
 
-    /// Hands over a text; waits while too many others do. False if nobody reads any more.
+    /// Hands a text to the thread; waits while too many are waiting there. False if nobody reads any more.
     pub(super) async fn write(&self, text: String) -> bool {
         self.texts.send(text).await.is_ok()
     }
 
-    /// Waits until all is written, or a signal comes. After a signal, what was handed over is written if somebody
-    /// reads; nobody waits for a reader that stalls.
-    pub(super) async fn end(self, told_to_end: bool, end: &mut EndSignals) -> io::Result<()> {
+    /// Waits until everything is written, or until a signal. If a signal has come already, the reader gets a
+    /// short time to take what is left.
+    pub(super) async fn end(self, is_signalled: bool, end: &mut EndSignals) -> io::Result<()> {
         let mut result = Ok(());
         let finish = async { result = self.finish().await };
-        if told_to_end {
+        if is_signalled {
             let _ = tokio::time::timeout(PATIENCE, finish).await;
         } else {
             end.comes_before(finish).await;
@@ -86,7 +92,7 @@ impl Output {
         result
     }
 
-    /// Waits until all is written, or writing has failed. A closed pipe is a normal end.
+    /// Waits until everything is written, or writing failed. A closed pipe is a normal end.
     async fn finish(self) -> io::Result<()> {
         drop(self.texts);
         let written = tokio::task::spawn_blocking(move || self.writer.join()).await;

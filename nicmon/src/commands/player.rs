@@ -6,19 +6,19 @@ use tokio::time::Instant;
 
 use crate::frame::Frame;
 
-/// Frames that one can step back to.
+/// How many frames the user can step back.
 const KEPT: usize = 300;
-/// The longest time a frame is shown: a recording may hold anything.
+/// The longest time that a frame is shown, whatever interval the recording claims.
 const LONGEST: Duration = Duration::from_hours(1);
 
-/// Frames that have come, and which of them is shown.
+/// The frames read so far, and which of them is shown.
 pub(super) struct Player {
     frames: VecDeque<Arc<Frame>>,
-    /// The one that is shown, if there is any.
+    /// Index of the one that is shown.
     at: usize,
-    /// Since when, as it was due.
+    /// When it was due to be shown.
     since: Instant,
-    /// How many times faster than recorded; `None`: each as it comes.
+    /// How many times faster than recorded. `None` shows each frame as it arrives.
     speed: Option<f64>,
     paused: bool,
     ended: bool,
@@ -29,12 +29,12 @@ impl Player {
         Self { frames: VecDeque::new(), at: 0, since: Instant::now(), speed, paused: false, ended: false }
     }
 
-    /// Whether to read on: always where frames are shown as they come, else one frame ahead.
+    /// Whether to read more: always if frames are shown as they arrive, else one frame ahead.
     pub(super) fn wants_more(&self) -> bool {
         !self.ended && (self.speed.is_none() || self.at + 1 >= self.frames.len())
     }
 
-    /// Takes a frame; returns it if it is to be shown now.
+    /// Adds a frame. Returns it if it is to be shown now.
     pub(super) fn take(&mut self, frame: Frame) -> Option<Arc<Frame>> {
         if self.frames.len() == KEPT {
             self.frames.pop_front();
@@ -50,17 +50,17 @@ impl Player {
         self.go_to(self.frames.len() - 1)
     }
 
-    /// No more frames will come.
+    /// Notes that no more frames will come.
     pub(super) fn end(&mut self) {
         self.ended = true;
     }
 
-    /// Whether all is shown, and nothing more will come.
+    /// Whether the last frame is shown, and no more will come.
     pub(super) fn is_over(&self) -> bool {
         self.ended && self.at + 1 >= self.frames.len()
     }
 
-    /// When the next frame is due; `None` where it is not time that decides.
+    /// When the next frame is due; `None` if it does not depend on time.
     pub(super) fn due(&self) -> Option<Instant> {
         let speed = self.speed.filter(|_| !self.paused)?;
         let next = self.frames.get(self.at + 1)?;
@@ -69,7 +69,7 @@ impl Player {
         Some(self.since + time)
     }
 
-    /// The frame that was due. One that is late is not made up for by haste.
+    /// The frame that is due. After a late one, the next is not shown sooner to catch up.
     pub(super) fn play(&mut self) -> Option<Arc<Frame>> {
         const LATE: Duration = Duration::from_millis(200);
         let now = Instant::now();
@@ -78,13 +78,13 @@ impl Player {
         self.go_to(self.at + 1)
     }
 
-    /// The next frame or the one before, if it is there; and it stays.
+    /// Pauses, and returns the next frame or the previous one, if there is one.
     pub(super) fn step(&mut self, forward: bool) -> Option<Arc<Frame>> {
         self.paused = true;
         self.go_to(if forward { self.at + 1 } else { self.at.checked_sub(1)? })
     }
 
-    /// Plays on, or stands still. Returns the frame that is to be shown now.
+    /// Pauses or resumes. Returns the frame that is to be shown now, if that is another.
     pub(super) fn pause(&mut self, paused: bool) -> Option<Arc<Frame>> {
         self.paused = paused;
         self.since = Instant::now();
@@ -92,7 +92,7 @@ impl Player {
         if is_behind { self.go_to(self.frames.len() - 1) } else { None }
     }
 
-    /// Another speed.
+    /// Changes the speed.
     pub(super) fn set_speed(&mut self, speed: f64) {
         self.speed = Some(speed);
         self.since = Instant::now();
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_file_is_played_at_its_pace() {
+    async fn a_file_is_played_at_its_recorded_speed() {
         let start = Instant::now();
         let mut player = Player::new(Some(2.0));
         assert_eq!(player.due(), None);
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_steps_forward_and_back() {
+    async fn stepping_forward_and_back() {
         let mut player = Player::new(Some(1.0));
         player.take(frame(0));
         player.take(frame(1));
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_pipe_is_shown_as_it_comes() {
+    async fn a_pipe_is_shown_as_it_arrives() {
         let mut player = Player::new(None);
         for number in 0..1000 {
             assert_eq!(seq(player.take(frame(number))), Some(number));
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_absurd_interval_is_no_panic() {
+    async fn an_absurd_interval_does_not_panic() {
         let mut player = Player::new(Some(0.01));
         player.take(frame(0));
         player.take(Frame { interval_ns: u64::MAX, ..frame(1) });

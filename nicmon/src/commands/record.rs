@@ -1,11 +1,11 @@
-//! `nicmon record`: frames into a file, while a command runs or until a signal.
+//! `nicmon record`: writes frames to a file, while a command runs or until a signal.
 
 use std::{
     ffi::OsString,
     fs::{self, File},
-    io::{self, IsTerminal as _, Write as _},
+    io::{self, IsTerminal as _},
     os::unix::process::ExitStatusExt as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{ExitCode, ExitStatus},
 };
 
@@ -15,7 +15,7 @@ use tokio::process::{Child, Command};
 use super::{
     Failure,
     new_file::NewFile,
-    output::tell,
+    output::{print_message, print_stderr},
     report::{self, Sum},
     runtime,
     signals::EndSignals,
@@ -37,64 +37,45 @@ async fn record(args: Record) -> Result<ExitCode, Failure> {
     }
     // Signals first: from here on they end the recording cleanly.
     let mut end = EndSignals::listen()?;
-    // What a short command did is known by name only if the names are there.
+    // A short command may be over before the symbols are read, and its driver functions would have no names.
     let collector = Collector::start(Options { wait_for_symbols: true, ..args.measure.options()? })?;
-    let cannot_create = |source| Failure::CreateRecording { path: args.output.clone(), source };
-    let file = NewFile::create(&args.output, args.force).map_err(cannot_create)?;
-    // What came while this took its time came to us alone: there was no command yet that the terminal could tell.
+    let file = NewFile::create(&args.output, args.force)
+        .map_err(|source| Failure::CreateRecording { path: args.output.clone(), source })?;
+    // There was no command yet that the terminal could have sent these signals to.
     if !args.command.is_empty()
-        && let Some(signal) = end.has_come().await
+        && let Some(signal) = end.received().await
     {
         return Ok(killed_by(signal.as_raw()));
     }
-    // Of a command that cannot run nothing is to be left.
+    // If the command cannot run, the new file is dropped and leaves no trace.
     let mut command = start_command(&args.command)?;
-    let mut clock = Clock::start(args.measure.delay);
-    let placed = file.take_place().inspect_err(|_| {
-        // It has only just begun, and what it is to be recorded for cannot be.
-        if let Some(command) = &command {
+    let clock = Clock::start(args.measure.delay);
+    let file = put_in_place(file, &args.output, command.as_ref())?;
+    let mut recording = Recording::start(collector, file, &args, command.is_some())?;
+    let status = match recording.run(clock, &mut end, &mut command).await? {
+        Ended::Complete(status) => status,
+        Ended::Incomplete => return Ok(ExitCode::FAILURE),
+    };
+    // What is left of the interval: even a command of less than a second leaves a frame.
+    recording.add()?;
+    recording.finish()?;
+    recording.print_summary();
+    Ok(status.map_or(ExitCode::SUCCESS, exit_code))
+}
+
+/// Gives the recording its name, and says where the file of that name went.
+fn put_in_place(file: NewFile, path: &Path, command: Option<&Child>) -> Result<File, Failure> {
+    let placed = file.put_in_place().inspect_err(|_| {
+        // The command has only just started, and cannot be recorded.
+        if let Some(command) = command {
             pass_on(Signal::TERM, command);
         }
     });
-    let (file, kept) = placed.map_err(cannot_create)?;
+    let (file, kept) = placed.map_err(|source| Failure::CreateRecording { path: path.to_owned(), source })?;
     if let Some(kept) = kept {
-        say(&format!("nicmon: {} was there already: it is {} now\n", args.output.display(), kept.display()));
+        print_message(&format!("the existing {} is now {}", path.display(), kept.display()));
     }
-    let mut recording = Recording::start(collector, file, args.output, command.is_some())?;
-    recording.report = match (args.quiet, recording.is_file()) {
-        (true, _) => AtEnd::Nothing,
-        (false, true) => AtEnd::ReadBack,
-        (false, false) => AtEnd::Sum(Box::default()),
-    };
-
-    let mut failed = None;
-    let status = loop {
-        tokio::select! {
-            biased;
-            signal = end.next() => match &command {
-                Some(command) => pass_on(signal, command),
-                None => break None,
-            },
-            status = ended(&mut command) => break Some(status.map_err(Failure::Runtime)?),
-            // The command goes on whatever becomes of its recording.
-            () = clock.tick(), if failed.is_none() => match recording.add() {
-                Ok(()) => {}
-                Err(failure) if command.is_none() => return Err(failure),
-                Err(failure) => {
-                    say(&format!("nicmon: {failure}\n"));
-                    failed = Some(failure);
-                }
-            },
-        }
-    };
-    if failed.is_some() {
-        return Ok(ExitCode::FAILURE);
-    }
-    // The part of an interval that is left: a command of less than a second gives a frame, too.
-    recording.add()?;
-    recording.finish()?;
-    recording.tell();
-    Ok(status.map_or(ExitCode::SUCCESS, exit_code))
+    Ok(file)
 }
 
 /// Starts the command, if there is one, with our standard input, output and error.
@@ -105,7 +86,7 @@ fn start_command(words: &[OsString]) -> Result<Option<Child>, Failure> {
     child.map(Some).map_err(|source| Failure::Command { name, source })
 }
 
-/// Waits for the command's end; without one, for ever.
+/// Waits for the command to end; without a command, forever.
 async fn ended(command: &mut Option<Child>) -> io::Result<ExitStatus> {
     match command {
         Some(command) => command.wait().await,
@@ -113,13 +94,13 @@ async fn ended(command: &mut Option<Child>) -> io::Result<ExitStatus> {
     }
 }
 
-/// SIGINT is the terminal's, which sends it to the command as well; others come to us alone.
+/// Passes a signal on to the command, but for SIGINT, which the terminal sends to both.
 fn pass_on(signal: Signal, command: &Child) {
     let pid = command.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
     if let Some(pid) = pid
         && signal != Signal::INT
     {
-        // It fails only for one that is gone, of which we shall hear.
+        // It fails only if the command has ended, which the caller learns by waiting for it.
         let _ = kill_process(pid, signal);
     }
 }
@@ -131,7 +112,7 @@ fn exit_code(status: ExitStatus) -> ExitCode {
     }
 }
 
-/// As shells tell it: 128 and the signal of a command that was killed.
+/// The exit code that shells give for a command that a signal killed: 128 plus the signal.
 fn killed_by(signal: i32) -> ExitCode {
     byte(signal.checked_add(128))
 }
@@ -140,70 +121,108 @@ fn byte(code: Option<i32>) -> ExitCode {
     code.and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from)
 }
 
-/// Tells it on standard error. Where that is closed or full, the recording goes on.
-fn say(text: &str) {
-    let _ = io::stderr().write_all(text.as_bytes());
-}
-
 /// Rows of the report's tables.
 const TOP: usize = 20;
 
 /// Where the report at the end comes from.
-enum AtEnd {
-    /// There is none.
-    Nothing,
-    /// The recording: its sums are there, and memory does not grow with interfaces and functions that come and go.
-    ReadBack,
-    /// Frames added up here, of a recording that cannot be read back (a pipe, a device).
+enum ReportFrom {
+    /// No report was asked for.
+    Nowhere,
+    /// The finished recording. It holds the sums, so memory does not grow with interfaces and functions that
+    /// come and go.
+    File,
+    /// Frames added up here, because the recording cannot be read back: it is a pipe or a device.
     Sum(Box<Sum>),
 }
 
-/// A recording that is being made.
+/// How recording ended.
+enum Ended {
+    /// All was recorded. With the status of the command, if there was one.
+    Complete(Option<ExitStatus>),
+    /// The command ran to its end, but the recording failed, which was said.
+    Incomplete,
+}
+
+/// A recording in progress.
 struct Recording {
     collector: Collector,
     writer: Writer<File>,
-    report: AtEnd,
+    report: ReportFrom,
     path: PathBuf,
     recorded_ns: u64,
-    /// Whether somebody watches.
-    is_watched: bool,
+    /// Whether standard error is a terminal, which gets a line of progress.
+    shows_progress: bool,
     has_command: bool,
 }
 
 impl Recording {
-    fn start(collector: Collector, file: File, path: PathBuf, has_command: bool) -> Result<Self, Failure> {
+    fn start(collector: Collector, file: File, args: &Record, has_command: bool) -> Result<Self, Failure> {
+        let path = args.output.clone();
         let writer = Writer::new(file).map_err(|source| Failure::Recording {
             path: path.clone(),
             source,
             frames: 0,
         })?;
-        let is_watched = io::stderr().is_terminal();
-        let report = AtEnd::Nothing;
-        Ok(Self { collector, writer, report, path, recorded_ns: 0, is_watched, has_command })
+        let is_file = || fs::metadata(&path).is_ok_and(|metadata| metadata.is_file());
+        let report = if args.quiet {
+            ReportFrom::Nowhere
+        } else if is_file() {
+            ReportFrom::File
+        } else {
+            ReportFrom::Sum(Box::default())
+        };
+        let shows_progress = io::stderr().is_terminal();
+        Ok(Self { collector, writer, report, path, recorded_ns: 0, shows_progress, has_command })
     }
 
-    fn is_file(&self) -> bool {
-        fs::metadata(&self.path).is_ok_and(|there| there.is_file())
+    /// Records until the command ends, or without one until a signal.
+    async fn run(
+        &mut self,
+        mut clock: Clock,
+        end: &mut EndSignals,
+        command: &mut Option<Child>,
+    ) -> Result<Ended, Failure> {
+        let mut has_failed = false;
+        let status = loop {
+            tokio::select! {
+                biased;
+                signal = end.next() => match command {
+                    Some(command) => pass_on(signal, command),
+                    None => break None,
+                },
+                status = ended(command) => break Some(status.map_err(Failure::Wait)?),
+                // If recording fails, the command still runs to its end.
+                () = clock.tick(), if !has_failed => match self.add() {
+                    Ok(()) => {}
+                    Err(failure) if command.is_none() => return Err(failure),
+                    Err(failure) => {
+                        print_message(&failure.to_string());
+                        has_failed = true;
+                    }
+                },
+            }
+        };
+        Ok(if has_failed { Ended::Incomplete } else { Ended::Complete(status) })
     }
 
-    /// Adds what happened since the last time.
+    /// Adds a frame: what happened since the last one.
     fn add(&mut self) -> Result<(), Failure> {
         let frame = self.collector.frame()?;
         let written = self.writer.write(&frame);
         self.check(written)?;
-        if let AtEnd::Sum(sum) = &mut self.report {
+        if let ReportFrom::Sum(sum) = &mut self.report {
             sum.add(&frame, Span::of(&frame), 1);
         }
         self.recorded_ns += frame.interval_ns;
-        if self.is_watched {
-            // The cursor stays in front, so that what the command prints takes the line.
-            let end = if self.has_command { "" } else { "; Ctrl-C ends" };
-            say(&format!("recording: {}{end}\x1b[K\r", self.size()));
+        if self.shows_progress {
+            // The cursor stays at the start of the line, so the command's output overwrites it.
+            let end = if self.has_command { "" } else { "; press Ctrl-C to end" };
+            print_stderr(&format!("recording: {}{end}\x1b[K\r", self.size()));
         }
         Ok(())
     }
 
-    /// Nothing is added after this.
+    /// Writes the last sum. No frame may be added after this.
     fn finish(&mut self) -> Result<(), Failure> {
         let finished = self.writer.finish();
         self.check(finished)
@@ -217,26 +236,27 @@ impl Recording {
         })
     }
 
-    /// The last words. Standard output is the command's.
-    fn tell(&self) {
+    /// Prints what was recorded, and the report: on standard error, because standard output belongs to the
+    /// command.
+    fn print_summary(&self) {
         self.clear_progress();
-        say(&format!("nicmon: {} in {}\n", self.size(), self.path.display()));
+        print_message(&format!("{} in {}", self.size(), self.path.display()));
         let report = match &self.report {
-            AtEnd::Nothing => Ok(None),
-            AtEnd::ReadBack => report::text_of(&self.path, TOP),
-            AtEnd::Sum(sum) => Ok(sum.report(&self.path.to_string_lossy(), TOP)),
+            ReportFrom::Nowhere => Ok(None),
+            ReportFrom::File => report::text_of(&self.path, TOP),
+            ReportFrom::Sum(sum) => Ok(sum.report(&self.path.to_string_lossy(), TOP)),
         };
         match report {
-            Ok(Some(report)) => say(&format!("\n{report}")),
+            Ok(Some(report)) => print_stderr(&format!("\n{report}")),
             Ok(None) => {}
-            // The command may have moved it away.
-            Err(failure) => tell(&format!("no report: {failure}")),
+            // The command may have moved the file away.
+            Err(failure) => print_message(&format!("cannot print the report: {failure}")),
         }
     }
 
     fn clear_progress(&self) {
-        if self.is_watched {
-            say("\x1b[K");
+        if self.shows_progress {
+            print_stderr("\x1b[K");
         }
     }
 

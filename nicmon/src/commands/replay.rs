@@ -1,4 +1,4 @@
-//! `nicmon replay`: frames of a file or from a pipe, on the screen or printed.
+//! `nicmon replay`: shows or prints the frames of a file or a pipe.
 
 use std::{
     path::Path,
@@ -11,10 +11,10 @@ use tokio::sync::mpsc;
 
 use super::{
     Failure,
-    output::{self, Output, tell},
+    output::{self, Output, print_message},
     player::Player,
     runtime,
-    screen::{self, Happened, JobScreen},
+    screen::{self, JobScreen, ScreenEvent},
     signals::EndSignals,
 };
 use crate::{
@@ -24,7 +24,7 @@ use crate::{
     tui::{Source, Wish},
 };
 
-/// Frames that are read ahead.
+/// How many frames are read ahead.
 const AHEAD: usize = 4;
 
 pub(super) fn run(args: Replay) -> Result<(), Failure> {
@@ -33,9 +33,9 @@ pub(super) fn run(args: Replay) -> Result<(), Failure> {
 
 async fn show(args: Replay) -> Result<(), Failure> {
     let end = EndSignals::listen()?;
-    let frames = Frames::read(Reader::open(&args.file)?).map_err(Failure::Runtime)?;
+    let frames = FrameThread::start(Reader::open(&args.file)?).map_err(Failure::Runtime)?;
     if screen::is_wanted(args.form) {
-        // What comes through a pipe has its pace already.
+        // Frames from a pipe are shown as they arrive.
         let speed = args.speed.or_else(|| (!is_stream(&args.file)).then_some(1.0));
         play(speed, frames, end).await
     } else {
@@ -43,17 +43,17 @@ async fn show(args: Replay) -> Result<(), Failure> {
     }
 }
 
-/// Frames of a reader on a thread of its own, since reading a pipe may take for ever.
-struct Frames {
-    read: mpsc::Receiver<Result<Frame, ReadError>>,
+/// Reads frames on a thread of its own, because reading a pipe may block forever.
+struct FrameThread {
+    frames: mpsc::Receiver<Result<Frame, ReadError>>,
     warning: Arc<Mutex<Option<String>>>,
 }
 
-impl Frames {
-    fn read(mut reader: Reader) -> std::io::Result<Self> {
-        let (sender, read) = mpsc::channel(AHEAD);
+impl FrameThread {
+    fn start(mut reader: Reader) -> std::io::Result<Self> {
+        let (sender, frames) = mpsc::channel(AHEAD);
         let warning = Arc::new(Mutex::new(None));
-        let told = Arc::clone(&warning);
+        let shared = Arc::clone(&warning);
         thread::Builder::new().name("nicmon-reader".to_owned()).spawn(move || {
             while let Some(frame) = reader.next().transpose() {
                 let is_bad = frame.is_err();
@@ -61,22 +61,22 @@ impl Frames {
                     return;
                 }
             }
-            *told.lock().unwrap_or_else(PoisonError::into_inner) = reader.warning();
+            *shared.lock().unwrap_or_else(PoisonError::into_inner) = reader.warning();
         })?;
-        Ok(Self { read, warning })
+        Ok(Self { frames, warning })
     }
 
     async fn next(&mut self) -> Option<Result<Frame, ReadError>> {
-        self.read.recv().await
+        self.frames.recv().await
     }
 
-    /// What there is to say after the last frame.
+    /// What was cut off or skipped; complete after the last frame.
     fn warning(&self) -> Option<String> {
         self.warning.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
-async fn print(args: &Replay, mut frames: Frames, mut end: EndSignals) -> Result<(), Failure> {
+async fn print(args: &Replay, mut frames: FrameThread, mut end: EndSignals) -> Result<(), Failure> {
     let output = Output::start().map_err(Failure::Runtime)?;
     let mut result = Ok(());
     let mut is_written = true;
@@ -91,36 +91,36 @@ async fn print(args: &Replay, mut frames: Frames, mut end: EndSignals) -> Result
             }
         }
     };
-    let told_to_end = end.comes_before(all).await;
-    output.end(told_to_end, &mut end).await.map_err(Failure::Output)?;
+    let is_signalled = end.comes_before(all).await;
+    output.end(is_signalled, &mut end).await.map_err(Failure::Output)?;
     result?;
     if let Some(warning) = frames.warning() {
-        tell(&warning);
+        print_message(&warning);
     }
     Ok(())
 }
 
-async fn play(speed: Option<f64>, mut frames: Frames, end: EndSignals) -> Result<(), Failure> {
+async fn play(speed: Option<f64>, mut frames: FrameThread, end: EndSignals) -> Result<(), Failure> {
     let mut screen = JobScreen::start(Source::Replay { speed, end: None }, end)?;
     let mut player = Player::new(speed);
-    let mut is_told = false;
+    let mut has_ended = false;
     let mut result = Ok(());
     loop {
-        if player.is_over() && !is_told {
+        if player.is_over() && !has_ended {
             screen.no_more(frames.warning().unwrap_or_default());
-            is_told = true;
+            has_ended = true;
         }
         let shown = tokio::select! {
             biased;
-            happened = screen.happens() => match happened {
-                Happened::Wish(Wish::Paused(paused)) => player.pause(paused),
-                Happened::Wish(Wish::Step { forward }) => player.step(forward),
-                Happened::Wish(Wish::Speed(speed)) => {
+            event = screen.next_event() => match event {
+                ScreenEvent::Key(Wish::Paused(paused)) => player.pause(paused),
+                ScreenEvent::Key(Wish::Step { forward }) => player.step(forward),
+                ScreenEvent::Key(Wish::Speed(speed)) => {
                     player.set_speed(speed);
                     None
                 }
-                Happened::Wish(_) | Happened::WentOn => None,
-                Happened::End => break,
+                ScreenEvent::Key(_) | ScreenEvent::Resumed => None,
+                ScreenEvent::End => break,
             },
             () = until(player.due()) => player.play(),
             frame = frames.next(), if player.wants_more() => match frame {
@@ -150,7 +150,7 @@ async fn until(due: Option<tokio::time::Instant>) {
     }
 }
 
-/// Whether frames come when they are made: a pipe or socket, not a file.
+/// Whether frames arrive as they are made: from a pipe or socket, not from a file.
 fn is_stream(path: &Path) -> bool {
     let mode = if path == Path::new("-") {
         fstat(std::io::stdin()).map(|stat| stat.st_mode)

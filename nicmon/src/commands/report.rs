@@ -10,7 +10,7 @@ use std::{
 use super::{
     Failure,
     new_file::NewFile,
-    output::{json_line, print, tell},
+    output::{json_line, print, print_message},
 };
 use crate::{
     analyze::{
@@ -106,7 +106,7 @@ impl Sum {
             }
         }
         for warning in parts.warnings() {
-            tell(warning);
+            print_message(warning);
         }
         Ok(sum)
     }

@@ -1,10 +1,10 @@
-//! The runtime: one thread, with deadlines and signals.
+//! The async runtime: one thread, with timers and signals.
 
 use std::{future::Future, time::Duration};
 
 use super::Failure;
 
-/// Runs a command to its end.
+/// Runs a command until it ends.
 pub(super) fn block_on<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -12,7 +12,7 @@ pub(super) fn block_on<T>(command: impl Future<Output = Result<T, Failure>>) -> 
         .build()
         .map_err(Failure::Runtime)?;
     let result = runtime.block_on(command);
-    // A writer that is stuck in a full pipe must not hold up the end.
+    // Do not wait for a thread that is stuck writing to a full pipe.
     runtime.shutdown_timeout(Duration::ZERO);
     result
 }

@@ -1,4 +1,4 @@
-//! The screen as a job on a terminal: when there can be one, and what ends and stops it.
+//! The screen as a job of a shell: when there can be one, and what stops and ends it.
 
 use std::{
     env,
@@ -19,7 +19,7 @@ use crate::{
     tui::{Event, Screen, Source, State, Theme, Told, Wish},
 };
 
-/// Whether the screen is asked for, and standard output is a terminal that can show it.
+/// Whether the screen is wanted, and standard output is a terminal that can show it.
 pub(super) fn is_wanted(form: Form) -> bool {
     if form.json || form.plain {
         return false;
@@ -28,17 +28,17 @@ pub(super) fn is_wanted(form: Form) -> bool {
     io::stdout().is_terminal() && env::var_os("TERM").is_some_and(can_draw)
 }
 
-/// What the one who feeds the screen must act on.
-pub(super) enum Happened {
-    /// The user wants something.
-    Wish(Wish),
-    /// It goes on after a stop.
-    WentOn,
+/// What the caller of a screen must act on.
+pub(super) enum ScreenEvent {
+    /// The user pressed a key that concerns the caller.
+    Key(Wish),
+    /// The job goes on after a stop.
+    Resumed,
     /// The user quit, a signal came, or the terminal is gone.
     End,
 }
 
-/// A screen, and the signals that are about it.
+/// A screen and the signals that concern it.
 pub(super) struct JobScreen {
     screen: Screen,
     end: EndSignals,
@@ -48,7 +48,7 @@ pub(super) struct JobScreen {
 impl JobScreen {
     pub(super) fn start(source: Source, end: EndSignals) -> Result<Self, Failure> {
         let terminal = TerminalSignals::listen().map_err(Failure::Runtime)?;
-        let screen = Screen::start(State::new(source, Theme::from_environment())).map_err(Failure::Output)?;
+        let screen = Screen::start(State::new(source, Theme::from_environment())).map_err(Failure::Screen)?;
         Ok(Self { screen, end, terminal })
     }
 
@@ -61,49 +61,50 @@ impl JobScreen {
         self.screen.tell(Told::Event(Event::End(why)));
     }
 
-    /// Waits for what the feeder must act on, and does everything else.
-    pub(super) async fn happens(&mut self) -> Happened {
+    /// Waits for the next event that the caller must act on; handles all others itself.
+    pub(super) async fn next_event(&mut self) -> ScreenEvent {
         loop {
             tokio::select! {
                 biased;
-                _ = self.end.next() => return Happened::End,
+                _ = self.end.next() => return ScreenEvent::End,
                 signal = self.terminal.next() => match signal {
                     TerminalSignal::Stop if has_job_control() => self.screen.tell(Told::Stop),
                     TerminalSignal::Stop => {}
-                    TerminalSignal::GoOn => {
+                    TerminalSignal::Continue => {
                         self.screen.tell(Told::GoOn);
-                        return Happened::WentOn;
+                        return ScreenEvent::Resumed;
                     }
                     TerminalSignal::Resized => self.screen.tell(Told::Resized),
                 },
                 wish = self.screen.wish() => match wish {
-                    None | Some(Wish::Quit) => return Happened::End,
-                    // All of the job, as the terminal does it when it is not in raw mode; our turn comes by the signal.
+                    None | Some(Wish::Quit) => return ScreenEvent::End,
+                    // Stops the whole job, as a terminal that is not in raw mode does. nicmon is in it, and
+                    // acts on the signal.
                     Some(Wish::Suspend) => {
                         let _ = kill_current_process_group(Signal::TSTP);
                     }
-                    Some(wish) => return Happened::Wish(wish),
+                    Some(wish) => return ScreenEvent::Key(wish),
                 },
             }
         }
     }
 
-    /// Gives the terminal back. One that is gone is a normal end.
+    /// Restores the terminal. If it was closed, that is a normal end.
     pub(super) async fn end(self) -> Result<(), Failure> {
         match self.screen.end().await {
-            Err(error) if !is_gone(&error) => Err(Failure::Output(error)),
+            Err(error) if !is_gone(&error) => Err(Failure::Screen(error)),
             _ => Ok(()),
         }
     }
 }
 
-/// A terminal whose other end was closed gives EIO (`tty_write` in `drivers/tty/tty_io.c`).
+/// Whether the terminal was closed: writing then fails with EIO (`tty_write` in `drivers/tty/tty_io.c`).
 fn is_gone(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::BrokenPipe || error.raw_os_error() == Some(libc::EIO)
 }
 
-/// Whether there is a shell to continue us. One with job control gives each job a process group of its own, so that of
-/// the session's leader has nobody above it.
+/// Whether a shell could continue nicmon after a stop. A shell with job control gives each job a process
+/// group of its own, so the group of the session's leader has no such shell.
 fn has_job_control() -> bool {
     match (getpgid(None), getsid(None)) {
         (Ok(group), Ok(session)) => group != session,

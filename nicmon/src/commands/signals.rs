@@ -1,4 +1,4 @@
-//! Signals that end a command, and those that its screen must know of.
+//! Signals that end a command, and signals that concern its screen.
 
 use std::{fs, future::Future, io, time::Duration};
 
@@ -7,11 +7,11 @@ use tokio::signal::unix::{self, SignalKind, signal};
 
 use super::Failure;
 
-/// SIGINT, SIGTERM and SIGHUP: from the beginning to listen on they no longer end the process by themselves.
+/// SIGINT, SIGTERM and SIGHUP. Once nicmon listens, they no longer end the process by themselves.
 pub(super) struct EndSignals {
     interrupt: unix::Signal,
     terminate: unix::Signal,
-    /// `None` where it is ignored, as nohup wants it: we and the command that we start go on.
+    /// `None` if it is ignored, as under nohup: nicmon and the command that it started go on.
     hangup: Option<unix::Signal>,
 }
 
@@ -27,7 +27,7 @@ impl EndSignals {
         listen().map_err(Failure::Runtime)
     }
 
-    /// The next of them that comes.
+    /// Waits for the next of them.
     pub(super) async fn next(&mut self) -> Signal {
         tokio::select! {
             biased;
@@ -37,17 +37,17 @@ impl EndSignals {
         }
     }
 
-    /// One that has come already.
-    pub(super) async fn has_come(&mut self) -> Option<Signal> {
+    /// A signal that was received already.
+    pub(super) async fn received(&mut self) -> Option<Signal> {
         tokio::select! {
             biased;
             signal = self.next() => Some(signal),
-            // Long enough for the runtime to look at what has come.
+            // Long enough for the runtime to notice a signal.
             () = tokio::time::sleep(Duration::from_millis(1)) => None,
         }
     }
 
-    /// True if a signal came before the other thing was done.
+    /// True if a signal comes before the other future is done.
     pub(super) async fn comes_before(&mut self, other: impl Future<Output = ()>) -> bool {
         tokio::select! {
             biased;
@@ -72,28 +72,29 @@ fn is_ignored(signal: Signal) -> bool {
     fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores(&status, signal))
 }
 
-/// As `/proc/PID/status` says it: a bit a signal, the lowest for signal 1 (`task_sig`, fs/proc/array.c).
+/// Whether `/proc/PID/status` lists the signal as ignored. The mask has one bit per signal, the lowest for
+/// signal 1 (`task_sig` in `fs/proc/array.c`).
 fn ignores(status: &str, signal: Signal) -> bool {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
     mask >> (signal.as_raw() - 1) & 1 == 1
 }
 
-/// What happens to a terminal and the jobs on it.
+/// A signal about the terminal or the job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TerminalSignal {
-    /// SIGTSTP: stop.
+    /// SIGTSTP: the job is to stop.
     Stop,
-    /// SIGCONT: somebody let us go on.
-    GoOn,
-    /// SIGWINCH: another size.
+    /// SIGCONT: the job goes on.
+    Continue,
+    /// SIGWINCH: the terminal has another size.
     Resized,
 }
 
 /// SIGTSTP, SIGCONT and SIGWINCH.
 pub(super) struct TerminalSignals {
     stop: unix::Signal,
-    go_on: unix::Signal,
+    resume: unix::Signal,
     resized: unix::Signal,
 }
 
@@ -101,7 +102,7 @@ impl TerminalSignals {
     pub(super) fn listen() -> io::Result<Self> {
         Ok(Self {
             stop: signal(SignalKind::from_raw(libc::SIGTSTP))?,
-            go_on: signal(SignalKind::from_raw(libc::SIGCONT))?,
+            resume: signal(SignalKind::from_raw(libc::SIGCONT))?,
             resized: signal(SignalKind::window_change())?,
         })
     }
@@ -110,7 +111,7 @@ impl TerminalSignals {
     pub(super) async fn next(&mut self) -> TerminalSignal {
         tokio::select! {
             _ = self.stop.recv() => TerminalSignal::Stop,
-            _ = self.go_on.recv() => TerminalSignal::GoOn,
+            _ = self.resume.recv() => TerminalSignal::Continue,
             _ = self.resized.recv() => TerminalSignal::Resized,
         }
     }
@@ -121,11 +122,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_ignored() {
+    fn ignored_signals_are_recognised() {
         let status = "SigBlk:\t0000000000000000\nSigIgn:\t0000000000001001\nSigCgt:\t0000000000000002\n";
         assert!(ignores(status, Signal::HUP) && ignores(status, Signal::PIPE));
         assert!(!ignores(status, Signal::INT) && !ignores("", Signal::HUP));
-        // As Rust starts every program.
+        // The Rust runtime ignores it in every program.
         assert!(is_ignored(Signal::PIPE));
     }
 }

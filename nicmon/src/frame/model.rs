@@ -5,7 +5,7 @@
 //!
 //! A field is described in one place, beside its declaration, in two lengths. Its title is what people read:
 //! the help of the screen and the heads of columns. Its comment is the definition, and speaks of `null`
-//! because readers of JSON see it. The JSON Schema and docs/fields.md are made from both. The unit is in the
+//! because readers of JSON see it. The JSON Schema and docs/reference/fields.md are made from both. The unit is in the
 //! name.
 
 use schemars::JsonSchema;

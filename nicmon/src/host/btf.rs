@@ -1,10 +1,11 @@
-//! The running kernel's BTF: where struct members are, what enum values are called, which functions exist.
+//! The running kernel's type information (BTF): offsets of struct members, names of enum values, which
+//! functions exist.
 //!
-//! Format: Documentation/bpf/btf.rst. aya's own reader has no look-up of members.
+//! Format: Documentation/bpf/btf.rst. aya's reader cannot look up members.
 
 use std::{collections::HashMap, path::Path};
 
-/// Where the kernel shows its own BTF.
+/// Where the kernel provides its BTF.
 pub const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
 
 const KIND_INT: u32 = 1;
@@ -25,20 +26,23 @@ const KIND_ENUM64: u32 = 19;
 /// Why BTF could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum BtfError {
-    /// There is none, or it cannot be read.
+    /// The file does not exist, or cannot be read.
     #[error("cannot read {path}: {source}")]
     Read {
         /// The file.
         path: String,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// It is not what the format says.
-    #[error("{path} is not BTF that nicmon understands (byte {at})")]
+    /// The content does not follow the format.
+    #[error(
+        "cannot understand the kernel's type information in {path} at byte {at}; please report your \
+         kernel version"
+    )]
     Malformed {
         /// The file.
         path: String,
-        /// Where reading stopped.
+        /// Byte offset at which reading stopped.
         at: usize,
     },
 }
@@ -52,7 +56,7 @@ pub struct KernelBtf {
     by_name: HashMap<(u32, Vec<u8>), u32>,
 }
 
-/// Kinds whose types are found by name here.
+/// Kinds and names of the types that can be looked up.
 const INDEXED: [(u32, &[&str]); 3] = [
     (KIND_STRUCT, &["napi_struct", "net_device", "net_device_ops", "net", "irqaction"]),
     (KIND_ENUM, &["skb_drop_reason"]),
@@ -63,7 +67,7 @@ impl KernelBtf {
     /// Reads and indexes the file.
     ///
     /// # Errors
-    /// It cannot be read, or is malformed.
+    /// The file cannot be read, or is malformed.
     pub fn read(path: &Path) -> Result<Self, BtfError> {
         let data = std::fs::read(path)
             .map_err(|source| BtfError::Read { path: path.display().to_string(), source })?;
@@ -102,14 +106,14 @@ impl KernelBtf {
         Ok(btf)
     }
 
-    /// True if the kernel has this function; only for those in the index.
+    /// Whether the kernel has this function. It must be one of the indexed names.
     pub fn has_function(&self, name: &str) -> bool {
         self.by_name.contains_key(&(KIND_FUNC, name.into()))
     }
 
-    /// Byte offset of a member, `path` leading through nested structs: `("net_device", ["nd_net", "net"])`.
-    /// Members of anonymous structs and unions are found as if they stood outside. `None` if there is no such
-    /// member, or it is a bit field.
+    /// Byte offset of a member; `path` leads through nested structs, as in `("net_device", ["nd_net",
+    /// "net"])`. Members of anonymous structs and unions are found as members of the enclosing struct. `None`
+    /// if there is no such member, or if it is a bit field.
     pub fn offset(&self, structure: &str, path: &[&str]) -> Option<u32> {
         let mut id = *self.by_name.get(&(KIND_STRUCT, structure.into()))?;
         let mut offset = 0;
@@ -121,7 +125,7 @@ impl KernelBtf {
         Some(offset)
     }
 
-    /// The values of an enum by number.
+    /// The names of an enum's values, by value.
     pub fn enum_values(&self, name: &str) -> Option<HashMap<u32, String>> {
         let at = self.at(*self.by_name.get(&(KIND_ENUM, name.into()))?)?;
         let (_, count) = self.kind(at)?;
@@ -134,7 +138,7 @@ impl KernelBtf {
             .collect()
     }
 
-    /// Offset in bits and type of a member of a struct.
+    /// Bit offset and type of a struct member.
     fn member(&self, id: u32, wanted: &str) -> Option<(u32, u32)> {
         let at = self.at(self.plain(id)?)?;
         let (kind, count) = self.kind(at)?;
@@ -161,7 +165,7 @@ impl KernelBtf {
         None
     }
 
-    /// A type without typedefs and qualifiers.
+    /// The type behind typedefs and qualifiers.
     fn plain(&self, mut id: u32) -> Option<u32> {
         loop {
             let at = self.at(id)?;
@@ -200,7 +204,7 @@ fn u32_at(data: &[u8], at: usize) -> Option<u32> {
 mod tests {
     use super::*;
 
-    /// One struct by hand: `struct net { int a; struct { int x; const long inum; }; int bits:3; }`.
+    /// One struct, encoded by hand: `struct net { int a; struct { int x; const long inum; }; int bits:3; }`.
     fn sample() -> Vec<u8> {
         let mut strings = vec![0u8];
         let mut name = |text: &str| {
@@ -216,7 +220,8 @@ mod tests {
         types.extend([int, KIND_INT << 24, 4, 32]); // 1
         types.extend([0, KIND_CONST << 24, 1]); // 2
         types.extend([0, KIND_STRUCT << 24 | 2, 8, x, 1, 0, inum, 2, 32]); // 3
-        types.extend([net, 1 << 31 | KIND_STRUCT << 24 | 3, 16, a, 1, 0, 0, 3, 64, bits, 1, 3 << 24 | 128]); // 4
+        // 4
+        types.extend([net, 1 << 31 | KIND_STRUCT << 24 | 3, 16, a, 1, 0, 0, 3, 64, bits, 1, 3 << 24 | 128]);
         types.extend([reasons, KIND_ENUM << 24 | 1, 4, consumed, 1]); // 5
         let types: Vec<u8> = types.into_iter().flat_map(u32::to_ne_bytes).collect();
         let mut data = Vec::new();

@@ -1,15 +1,16 @@
-//! The kernel's own counts of softirqs and interrupts, `/proc/softirqs` and `/proc/interrupts`: for where the
-//! kernel programs may not run. Both make the kernel walk all CPUs and lines for each reading.
+//! The kernel's own counts of softirqs and interrupts, `/proc/softirqs` and `/proc/interrupts`, for machines
+//! on which the eBPF programs may not run. Each reading makes the kernel walk all CPUs and lines.
 
 use std::path::Path;
 
 use super::{Error, Reread};
 
-/// The softirq vectors in the kernel's order (`softirq_to_name`, kernel/softirq.c).
+/// The softirq vectors in the kernel's order (`softirq_to_name`, `kernel/softirq.c`).
 const VECTORS: [&str; 10] =
     ["HI", "TIMER", "NET_TX", "NET_RX", "BLOCK", "IRQ_POLL", "TASKLET", "SCHED", "HRTIMER", "RCU"];
 
-/// Softirqs of one CPU by vector. 32 bits wide in the kernel, they wrap: take differences with `wrapping_sub`.
+/// Softirqs of one CPU by vector. They have 32 bits in the kernel and wrap, so take differences with
+/// `wrapping_sub`.
 pub type Softirqs = (u32, [u32; VECTORS.len()]);
 
 /// A reader of `/proc/softirqs`.
@@ -25,7 +26,7 @@ impl SoftirqCounts {
         Reread::open(proc.join("softirqs")).map(Self)
     }
 
-    /// One row for each possible CPU; the format is that of `show_softirqs` (fs/proc/softirqs.c).
+    /// Reads one row per possible CPU, in the format of `show_softirqs` (`fs/proc/softirqs.c`).
     ///
     /// # Errors
     /// The file cannot be read.
@@ -34,7 +35,7 @@ impl SoftirqCounts {
         let (cpus, rows) = table(&text);
         let mut softirqs: Vec<Softirqs> = cpus.iter().map(|cpu| (*cpu, [0; VECTORS.len()])).collect();
         for (name, rest) in rows {
-            // A vector that a newer kernel may have is left out.
+            // A newer kernel may have more vectors: they are skipped.
             let Some(vector) = VECTORS.iter().position(|vector| *vector == name) else { continue };
             for ((_, counts), count) in softirqs.iter_mut().zip(rest.split_ascii_whitespace()) {
                 counts[vector] = count.parse().unwrap_or(0);
@@ -49,9 +50,9 @@ impl SoftirqCounts {
 pub struct Line {
     /// Its number.
     pub irq: u32,
-    /// Names of its actions as sysfs has them, joined by commas; the last word of the line where sysfs has none.
+    /// Names of its actions as in sysfs, joined by commas. If sysfs has none, the last word of the line.
     pub actions: String,
-    /// Interrupts by online CPU: 32 bits wide and wrapping.
+    /// Interrupts by online CPU. They have 32 bits and wrap.
     pub counts: Vec<(u32, u32)>,
 }
 
@@ -71,7 +72,8 @@ impl InterruptCounts {
         Ok(Self { file: Reread::open(proc.join("interrupts"))?, actions: std::collections::HashMap::new() })
     }
 
-    /// The numbered lines, which are the devices'; the format is that of `show_interrupts` (kernel/irq/proc.c).
+    /// Reads the numbered lines, which belong to devices, in the format of `show_interrupts`
+    /// (`kernel/irq/proc.c`).
     ///
     /// # Errors
     /// The file cannot be read.
@@ -92,7 +94,7 @@ impl InterruptCounts {
                 continue;
             };
             let actions = self.actions.entry(irq).or_default();
-            // A line gets other actions when a driver gives it up for another: then the text differs.
+            // If another driver takes over the line, the text changes and its actions are read again.
             if actions.is_empty() || !actions.ends_with(last) {
                 let file = sys.join("kernel/irq").join(name).join("actions");
                 *actions =
@@ -104,7 +106,7 @@ impl InterruptCounts {
     }
 }
 
-/// The CPUs of the head, and the rows by the word before their colon.
+/// The CPUs of the header, and the rows by the word before their colon.
 fn table(text: &str) -> (Vec<u32>, impl Iterator<Item = (&str, &str)>) {
     let mut lines = text.lines();
     let head = lines.next().unwrap_or_default();

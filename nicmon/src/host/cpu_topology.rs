@@ -1,4 +1,4 @@
-//! Where CPUs are: package, core, NUMA node; and what they are kept for.
+//! Package, core and NUMA node of each CPU, and whether it is isolated.
 
 use std::{fs, path::Path};
 
@@ -9,10 +9,11 @@ use super::{
 };
 use crate::frame::topology::Cpu;
 
-/// Reads the topology of the online CPUs (`drivers/base/topology.c`, `drivers/base/cpu.c`, `drivers/base/node.c`).
+/// Reads the topology of the online CPUs (`drivers/base/topology.c`, `drivers/base/cpu.c`,
+/// `drivers/base/node.c`).
 ///
 /// # Errors
-/// It cannot be read which CPUs are online.
+/// The list of online CPUs cannot be read.
 pub fn cpu_topology(sys: &Path) -> Result<Vec<Cpu>, Error> {
     let cpus = sys.join("devices/system/cpu");
     let isolated = read_set(&cpus.join("isolated"));
@@ -20,7 +21,7 @@ pub fn cpu_topology(sys: &Path) -> Result<Vec<Cpu>, Error> {
     let nodes = nodes(&sys.join("devices/system/node"));
     let read = |cpu: u32| {
         let topology = cpus.join(format!("cpu{cpu}/topology"));
-        // -1 where the architecture does not know.
+        // -1 if the architecture does not know it.
         let number = |file: &str| read_line(&topology.join(file)).ok()?.parse().ok();
         Cpu {
             cpu,
@@ -59,7 +60,7 @@ mod tests {
             siblings: Some(vec![cpu]),
             numa_node: Some(0),
             isolated: Some(false),
-            // Its kernel cannot run without a tick.
+            // That kernel cannot run without a tick.
             nohz_full: None,
         };
         assert_eq!(cpu_topology(&this_machine().join("sys")).unwrap(), [cpu(0), cpu(1)]);

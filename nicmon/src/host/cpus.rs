@@ -4,18 +4,18 @@ use std::{fs, path::Path};
 
 use super::{Error, read_line};
 
-/// The highest number of CPUs a kernel can be built for (`NR_CPUS` of x86 with `MAXSMP`, and of arm64 it is
-/// less).
+/// The highest number of CPUs that a kernel can be built for (`NR_CPUS` of x86 with `MAXSMP`; arm64 allows
+/// fewer).
 const MAX_CPUS: u32 = 8192;
 
 /// Why a text is not a list of CPUs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ListError {
     /// Nothing between two commas, or nothing at all.
-    #[error("a CPU is missing: give a list such as 0-3,8")]
+    #[error("a number is missing: give a list such as 0-3,8")]
     Empty,
     /// Not a decimal number.
-    #[error("{0:?} is not a CPU: give a list such as 0-3,8")]
+    #[error("{0:?} is not a number: give a list such as 0-3,8")]
     NotANumber(String),
     /// A range that ends before it starts.
     #[error("{first}-{last} runs backwards: write {last}-{first}")]
@@ -25,8 +25,8 @@ pub enum ListError {
         /// End of the range as given.
         last: u32,
     },
-    /// More than any kernel can number.
-    #[error("there is no CPU {0}: kernels count from 0 to {max}", max = MAX_CPUS - 1)]
+    /// Higher than the number of any CPU.
+    #[error("there is no CPU {0}: their numbers go from 0 to {max}", max = MAX_CPUS - 1)]
     TooHigh(String),
 }
 
@@ -36,7 +36,7 @@ pub enum ListError {
 /// reads but never writes are refused.
 ///
 /// # Errors
-/// What of the text is no list of CPUs.
+/// The text is not a list of CPUs; the error names the wrong part.
 pub fn parse_list(text: &str) -> Result<Vec<u32>, ListError> {
     let mut cpus = Vec::new();
     for item in text.trim().split(',') {
@@ -68,8 +68,8 @@ fn parse_cpu(text: &str) -> Result<u32, ListError> {
 
 /// Reads a set of CPUs as the kernel writes it in hexadecimal digits, such as `00000001,00000003`; ascending.
 ///
-/// The format is that of `%*pb` (`bitmap_string`, `lib/vsprintf.c`): groups of 32 bits, the highest first. `None` if
-/// the text is no such set.
+/// The format is that of `%*pb` (`bitmap_string`, `lib/vsprintf.c`): groups of 32 bits, the highest first.
+/// `None` if the text is not such a set.
 pub fn parse_mask(text: &str) -> Option<Vec<u32>> {
     let mut cpus = Vec::new();
     for (number, group) in (0..MAX_CPUS / 32).zip(text.trim().rsplit(',')) {
@@ -82,7 +82,7 @@ pub fn parse_mask(text: &str) -> Option<Vec<u32>> {
 /// The CPUs that are online, ascending (`cpu_online_mask`, `drivers/base/cpu.c`).
 ///
 /// # Errors
-/// The file cannot be read, or holds no list.
+/// The file cannot be read, or does not hold a list.
 pub fn online(sys: &Path) -> Result<Vec<u32>, Error> {
     read_list(sys, "online")
 }
@@ -91,13 +91,13 @@ pub fn online(sys: &Path) -> Result<Vec<u32>, Error> {
 /// `drivers/base/cpu.c`).
 ///
 /// # Errors
-/// The file cannot be read, or holds no list.
+/// The file cannot be read, or does not hold a list.
 pub fn possible(sys: &Path) -> Result<Vec<u32>, Error> {
     read_list(sys, "possible")
 }
 
-/// Cycles a second of the fastest CPU: its highest by cpufreq, or where there is none, what `/proc/cpuinfo` says now. `None`
-/// where neither tells.
+/// Cycles per second of the fastest CPU, in Hz: the highest frequency that cpufreq allows, or without cpufreq
+/// the present one in `/proc/cpuinfo`. `None` if neither is known.
 pub fn highest_hz(proc: &Path, sys: &Path) -> Option<u64> {
     let highest_khz = |cpu: &u32| -> Option<u64> {
         let file = sys.join(format!("devices/system/cpu/cpu{cpu}/cpufreq/cpuinfo_max_freq"));
@@ -122,14 +122,14 @@ pub fn quiet(sys: &Path) -> Vec<u32> {
     ["isolated", "nohz_full"].into_iter().filter_map(|file| read_set(&cpus.join(file))).flatten().collect()
 }
 
-/// True if some CPU runs without a tick while it has one task (`nohz_full=`); the file is empty or `(null)` if not
-/// (`print_cpus_nohz_full`, `drivers/base/cpu.c`).
+/// Whether any CPU runs without a tick while it has one task (`nohz_full=`). If not, the file is empty or
+/// `(null)` (`print_cpus_nohz_full`, `drivers/base/cpu.c`).
 pub fn has_nohz_full(sys: &Path) -> bool {
     read_list(sys, "nohz_full").is_ok_and(|cpus| !cpus.is_empty())
 }
 
-/// Reads a list of CPUs of the kernel in which there may be none: an empty line, or `(null)`. `None` where the file
-/// cannot be read or holds something else.
+/// Reads a list of CPUs that may be empty: an empty line, or `(null)`. `None` if the file cannot be read or
+/// holds something else.
 pub(super) fn read_set(path: &Path) -> Option<Vec<u32>> {
     match read_line(path).ok()?.as_str() {
         "" | "(null)" => Some(Vec::new()),

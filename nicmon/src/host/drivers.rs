@@ -7,22 +7,22 @@ use super::{
     netlink::text,
 };
 
-/// What `ethtool -i` tells; `None` of what the driver leaves empty.
+/// What `ethtool -i` shows; `None` for what the driver leaves empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DriverFacts {
     /// Its name (the kind of a virtual interface).
     pub driver: Option<String>,
     /// Its version.
     pub version: Option<String>,
-    /// Version of the device's firmware.
+    /// Firmware version of the device.
     pub firmware: Option<String>,
     /// Bus address of the device.
     pub bus: Option<String>,
 }
 
-/// Asks for the drivers of interfaces of the network namespace it was opened in.
+/// Reads the drivers of interfaces in the network namespace that it was opened in.
 ///
-/// Each question takes the kernel's RTNL lock (`dev_ethtool`, `net/ethtool/ioctl.c`): ask once for each
+/// Each call takes the kernel's RTNL lock (`dev_ethtool` in `net/ethtool/ioctl.c`), so ask once per
 /// interface.
 #[derive(Debug)]
 pub struct Drivers(EthtoolIoctl);
@@ -31,18 +31,18 @@ impl Drivers {
     /// Opens a socket in the namespace of the calling thread.
     ///
     /// # Errors
-    /// No socket can be had.
+    /// No socket can be created.
     pub fn open() -> io::Result<Self> {
         EthtoolIoctl::open().map(Self)
     }
 
-    /// The driver as `ethtool -i` names it (the kind of a virtual interface); `None` of an interface without
-    /// one, as `lo`, or one that is gone.
+    /// The driver as `ethtool -i` names it; for a virtual interface, its kind. `None` for an interface
+    /// without a driver, such as `lo`, or one that no longer exists.
     pub fn driver(&self, name: &OsStr) -> Option<String> {
         self.facts(name).driver
     }
 
-    /// All that `ethtool -i` tells; nothing of an interface that is gone.
+    /// Everything that `ethtool -i` shows; all `None` for an interface that no longer exists.
     pub fn facts(&self, name: &OsStr) -> DriverFacts {
         self.0.ask(name, Question::Driver).map(|answer| parse(&answer)).unwrap_or_default()
     }
@@ -52,7 +52,7 @@ impl Drivers {
 fn parse(answer: &[u8]) -> DriverFacts {
     let at = |number: usize| {
         let field = answer.get(4 + 32 * number..4 + 32 * (number + 1)).unwrap_or_default();
-        // What a driver without firmware says (`strscpy(info->fw_version, "N/A", ...)` in several).
+        // Several drivers without firmware say this (`strscpy(info->fw_version, "N/A", ...)`).
         let said = |field: &&[u8]| !matches!(*field, b"" | b"N/A" | b"n/a");
         Some(text(field)).filter(said).map(|field| String::from_utf8_lossy(field).into_owned())
     };

@@ -1,6 +1,7 @@
-//! What the `ethtool` family of generic netlink (Linux 5.6; what is asked here 5.7) tells of an interface.
+//! Settings of an interface, from the generic netlink family `ethtool` (Linux 5.6; the requests used here
+//! need 5.7).
 //!
-//! Attributes that the driver does not support are left out by the kernel (`net/ethtool/channels.c`, `rings.c`,
+//! The kernel omits attributes that the driver does not support (`net/ethtool/channels.c`, `rings.c`,
 //! `coalesce.c`): they stay `None`.
 
 use std::{collections::BTreeMap, io};
@@ -17,7 +18,7 @@ const ETHTOOL_MSG_RINGS_GET: u8 = 15;
 const ETHTOOL_MSG_CHANNELS_GET: u8 = 17;
 const ETHTOOL_MSG_COALESCE_GET: u8 = 19;
 const NLA_F_NESTED: u16 = 0x8000;
-/// Of every request: the interface.
+/// The attribute of every request that names the interface.
 const ETHTOOL_A_HEADER: u16 = 1;
 const ETHTOOL_A_HEADER_DEV_INDEX: u16 = 1;
 const ETHTOOL_A_LINKMODES_SPEED: u16 = 5;
@@ -28,8 +29,8 @@ const ETHTOOL_A_BITSET_BITS: u16 = 3;
 const ETHTOOL_A_BITSET_BIT_NAME: u16 = 2;
 const ETHTOOL_A_BITSET_BIT_VALUE: u16 = 3;
 
-/// Asks about interfaces of the network namespace it was opened in. Each question takes the kernel's RTNL lock, and
-/// some ask the device: not for every interval.
+/// Reads settings of interfaces in the network namespace that it was opened in. Each call takes the kernel's
+/// RTNL lock, and some ask the device, so do not call it every interval.
 #[derive(Debug)]
 pub struct Ethtool(Family);
 
@@ -37,12 +38,12 @@ impl Ethtool {
     /// Opens the family in the namespace of the calling thread.
     ///
     /// # Errors
-    /// This kernel has no such family, or no socket can be had.
+    /// The kernel has no such family, or no socket can be created.
     pub fn open() -> io::Result<Self> {
         Family::open(b"ethtool\0").map(Self)
     }
 
-    /// Channels; `None` where the driver has none to tell of, or the interface is gone.
+    /// Channels; `None` if the driver does not report them, or the interface no longer exists.
     pub fn channels(&mut self, ifindex: u32) -> Option<Channels> {
         self.ask(ETHTOOL_MSG_CHANNELS_GET, ifindex, channels)
     }
@@ -57,12 +58,12 @@ impl Ethtool {
         self.ask(ETHTOOL_MSG_COALESCE_GET, ifindex, coalesce)
     }
 
-    /// Offloads by name, but those that are off for good; `None` where the interface is gone.
+    /// Offloads by name, without those that are permanently off; `None` if the interface no longer exists.
     pub fn offloads(&mut self, ifindex: u32) -> Option<BTreeMap<String, Offload>> {
         self.ask(ETHTOOL_MSG_FEATURES_GET, ifindex, offloads)
     }
 
-    /// Speed of the link in Mbit/s; `None` where there is none, or the device does not know it.
+    /// Speed of the link in Mbit/s; `None` if there is no link, or the device does not know its speed.
     pub fn speed_mbps(&mut self, ifindex: u32) -> Option<u32> {
         self.ask(ETHTOOL_MSG_LINKMODES_GET, ifindex, |message| {
             let speed = Attributes(message).find(|(attribute, _)| *attribute == ETHTOOL_A_LINKMODES_SPEED);
@@ -77,7 +78,8 @@ impl Ethtool {
         let mut request = Vec::new();
         push(&mut request, ETHTOOL_A_HEADER | NLA_F_NESTED, &header);
         let mut answer = None;
-        // EOPNOTSUPP is a driver without it, ENODEV an interface that is gone: nothing is known in any case.
+        // EOPNOTSUPP: the driver does not have it. ENODEV: the interface no longer exists. Either way it is
+        // unknown.
         self.0.ask(Ask::One, command, &request, |message| answer = Some(parse(message))).ok()?;
         answer
     }
@@ -180,9 +182,9 @@ fn flag(value: &[u8]) -> Option<bool> {
     value.first().map(|&flag| flag != 0)
 }
 
-/// All names stand in the set `HW`, with a value where the device can switch the feature; the other sets name only
-/// what is in them (`features_fill_reply`, `net/ethtool/features.c`, and `ethnl_put_bitset32`, `bitset.c`). What
-/// cannot be switched, or must not, is fixed: so ethtool has it.
+/// The set `HW` names every feature, with a value if the device can switch it; the other sets name only their
+/// members (`features_fill_reply` in `net/ethtool/features.c`, `ethnl_put_bitset32` in `bitset.c`). As in
+/// ethtool, a feature that cannot or must not be switched is fixed.
 fn offloads(message: &[u8]) -> BTreeMap<String, Offload> {
     let set = |wanted| {
         let set = Attributes(message).find(|(attribute, _)| *attribute == wanted);
@@ -209,7 +211,7 @@ fn bits(set: &[u8]) -> BTreeMap<String, bool> {
     for (_, bit) in Attributes(bits.map(|(_, bits)| bits).unwrap_or_default()) {
         let find = |wanted| Attributes(bit).find(|(attribute, _)| *attribute == wanted);
         let name = find(ETHTOOL_A_BITSET_BIT_NAME).map(|(_, name)| text(name)).unwrap_or_default();
-        // Bits in between that have no feature have no name.
+        // Bits that stand for no feature have no name.
         if !name.is_empty() {
             let name = String::from_utf8_lossy(name).into_owned();
             named.insert(name, find(ETHTOOL_A_BITSET_BIT_VALUE).is_some());
@@ -255,7 +257,7 @@ mod tests {
             ..Coalesce::default()
         };
         assert_eq!(coalesce(&numbers(&[(2, 3), (22, 9), (23, 2), (11, 1), (25, 0)])), expected);
-        // Cut short anywhere: no panic.
+        // Truncated anywhere, it does not panic.
         let whole = numbers(&[(2, 3), (11, 1)]);
         for end in 0..whole.len() {
             coalesce(&whole[..end]);

@@ -1,6 +1,6 @@
-//! The ethtool questions that netlink does not answer on every kernel: the driver, and RSS.
+//! The ethtool ioctl, for what netlink does not answer on every kernel: the driver, and RSS.
 //!
-//! The one place with the ioctl: a question decides how much memory its answer takes.
+//! It is the only place that uses the ioctl, because the request decides how much memory the answer takes.
 
 use std::{ffi::OsStr, io, os::unix::ffi::OsStrExt as _};
 
@@ -16,7 +16,7 @@ const ETHTOOL_GDRVINFO: u32 = 0x03;
 const ETHTOOL_GRXFH: u32 = 0x29;
 const ETHTOOL_GRXRINGS: u32 = 0x2d;
 const ETHTOOL_GRSSH: u32 = 0x46;
-/// With the zero byte that ends it.
+/// Bytes of a name, with the zero byte at its end.
 const IFNAMSIZ: usize = 16;
 /// `struct ethtool_drvinfo` (`include/uapi/linux/ethtool.h`).
 const DRVINFO_BYTES: usize = 196;
@@ -24,20 +24,20 @@ const DRVINFO_BYTES: usize = 196;
 const RXNFC_BYTES: usize = 192;
 /// `struct ethtool_rxfh` without the table and the key that follow it.
 const RXFH_BYTES: usize = 24;
-/// More than any driver has: a table, or a key, that the kernel says is longer is not asked for.
+/// More than any driver has. If the kernel claims that a table or key is longer, it is not read.
 const MOST: u32 = 1 << 16;
 
-/// What may be asked.
+/// A request.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Question {
     /// `struct ethtool_drvinfo`.
     Driver,
     /// `struct ethtool_rxnfc`, whose `data` is the number of queues.
     RxQueues,
-    /// `struct ethtool_rxnfc`, whose `data` are the fields hashed of this kind of flow.
+    /// `struct ethtool_rxnfc`, whose `data` are the fields that are hashed for this kind of flow.
     HashFields(u32),
-    /// `struct ethtool_rxfh`, with a table of so many entries and a key of so many bytes: both 0, or both what the
-    /// kernel said (`ethtool_get_rxfh`, `net/ethtool/ioctl.c`).
+    /// `struct ethtool_rxfh`, with a table of this many entries and a key of this many bytes. Both are 0, or
+    /// both are what the kernel reported (`ethtool_get_rxfh` in `net/ethtool/ioctl.c`).
     Rss { table: u32, key: u32 },
 }
 
@@ -77,8 +77,8 @@ struct InterfaceRequest {
     rest: [usize; 2],
 }
 
-/// Asks about interfaces of the network namespace it was opened in. Each question takes the kernel's RTNL lock
-/// (`dev_ethtool`, `net/ethtool/ioctl.c`).
+/// Asks about interfaces in the network namespace that it was opened in. Each request takes the kernel's RTNL
+/// lock (`dev_ethtool` in `net/ethtool/ioctl.c`).
 #[derive(Debug)]
 pub(super) struct EthtoolIoctl(OwnedFd);
 
@@ -89,7 +89,7 @@ impl EthtoolIoctl {
         Ok(Self(rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)?))
     }
 
-    /// The answer, in the layout the question names.
+    /// The answer, in the layout that the request names.
     #[expect(unsafe_code, reason = "no safe wrapper of this ioctl exists")]
     pub(super) fn ask(&self, name: &OsStr, question: Question) -> io::Result<Vec<u8>> {
         let mut answer = question.request()?;
@@ -99,14 +99,14 @@ impl EthtoolIoctl {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         request.name[..name.len()].copy_from_slice(name);
-        // SAFETY: `request` has the layout the kernel gives it; it points to as many writable bytes as the kernel
-        // copies for the command at their beginning (with a table and a key it refuses sizes other than its own);
-        // both live until the call has returned, and it keeps neither address.
+        // SAFETY: `request` has the layout of the kernel's struct. It points to as many writable bytes as the
+        // kernel copies for the command at their start; for a table and a key the kernel refuses any size but
+        // its own. Both live until the call returns, and the kernel keeps neither address.
         let status = unsafe { libc::ioctl(self.0.as_raw_fd(), SIOCETHTOOL, &raw mut request) };
         if status < 0 { Err(io::Error::last_os_error()) } else { Ok(answer) }
     }
 
-    /// The number at this place of the answer.
+    /// The number at this offset of the answer.
     pub(super) fn number(&self, name: &OsStr, question: Question, at: usize) -> Option<u32> {
         read_u32(self.ask(name, question).ok()?.get(at..)?)
     }

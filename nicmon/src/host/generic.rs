@@ -1,4 +1,4 @@
-//! Generic netlink: families of questions that the kernel knows by name.
+//! Generic netlink: families of requests, which the kernel knows by name.
 
 use std::io;
 
@@ -11,7 +11,7 @@ const CTRL_ATTR_FAMILY_NAME: u16 = 2;
 /// Of `struct genlmsghdr`: command, version, reserved.
 const GENLMSGHDR_BYTES: usize = 4;
 
-/// A family, asked in the network namespace of the thread that opened it.
+/// A family. It answers for the network namespace of the thread that opened it.
 #[derive(Debug)]
 pub(super) struct Family {
     socket: Socket,
@@ -19,7 +19,7 @@ pub(super) struct Family {
 }
 
 impl Family {
-    /// Opens a family by its name, which ends in a zero byte. `ENOENT`: this kernel does not know it.
+    /// Opens a family by its name, which ends in a zero byte. `ENOENT`: the kernel does not know it.
     pub(super) fn open(name: &[u8]) -> io::Result<Self> {
         let mut socket = Socket::open(Some(rustix::net::netlink::GENERIC))?;
         let mut get_family = vec![CTRL_CMD_GETFAMILY, 1, 0, 0];
@@ -34,8 +34,8 @@ impl Family {
         Ok(Self { socket, id: id.ok_or(io::ErrorKind::InvalidData)? })
     }
 
-    /// Asks a command with these attributes, and gives the attributes of each message of the reply to `each`. False
-    /// as [`Socket::ask`].
+    /// Sends a command with these attributes, and calls `each` with the attributes of each message of the
+    /// reply. Returns false as [`Socket::ask`] does.
     pub(super) fn ask(
         &mut self,
         ask: Ask,
@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn families() {
-        // The controller knows itself.
+        // The controller family is always there.
         let mut control = Family::open(b"nlctrl\0").unwrap();
         let mut families = 0;
         control.ask(Ask::All, CTRL_CMD_GETFAMILY, &[], |_| families += 1).unwrap();

@@ -1,16 +1,17 @@
-//! What IP, UDP and TCP of a network namespace counted.
+//! Counters of IP, UDP and TCP in a network namespace.
 
 use std::{fs, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-/// Counters of IPv4 since the namespace was made; `None` of what this kernel does not count.
+/// Counters of IPv4 since the namespace was created; `None` for what this kernel does not count.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IpCounters {
-    /// Packets given to IP: as GRO left them.
+    /// Packets handed to IP, after GRO merged them.
     pub in_receives: Option<u64>,
-    /// The packets these were before GRO merged them. Of packets that came merged, as `virtio_net` gets them from its host,
-    /// the kernel is not told how many they were (`gso_segs` is 0): they count as one.
+    /// The number of these packets before GRO merged them. A packet that arrived merged counts as one,
+    /// because the kernel does not know how many it was (`gso_segs` is 0): `virtio_net` gets such packets
+    /// from its host.
     pub in_segments: Option<u64>,
     /// Datagrams dropped because a socket's receive buffer was full.
     pub udp_rcvbuf_errors: Option<u64>,
@@ -18,15 +19,15 @@ pub struct IpCounters {
     pub listen_drops: Option<u64>,
 }
 
-/// Reads `net/snmp` and `net/netstat` of the namespace of the calling thread. No file is open afterwards: it would keep
+/// Reads `net/snmp` and `net/netstat` of the calling thread's namespace. No file stays open: it would keep
 /// the namespace alive.
 pub fn ip_counters(proc: &Path) -> IpCounters {
     let read = |file: &str| fs::read_to_string(proc.join("thread-self/net").join(file)).unwrap_or_default();
     parse(&read("snmp"), &read("netstat"))
 }
 
-/// Pairs of lines, names and values (`net/ipv4/proc.c`). `ip_rcv_core` (`net/ipv4/ip_input.c`) adds 1 to `InReceives`,
-/// and the number of merged packets to the one of four counters that has the packet's ECN bits.
+/// Pairs of lines, names and values (`net/ipv4/proc.c`). `ip_rcv_core` (`net/ipv4/ip_input.c`) adds 1 to
+/// `InReceives`, and the number of merged packets to the one of four counters that has the packet's ECN bits.
 fn parse(snmp: &str, netstat: &str) -> IpCounters {
     const BY_ECN: [&str; 4] = ["InNoECTPkts", "InECT1Pkts", "InECT0Pkts", "InCEPkts"];
     let ip_ext = Table::find(netstat, "IpExt:");
@@ -67,7 +68,7 @@ mod tests {
         let counters = parse(&read("snmp"), &read("netstat"));
         assert_eq!(counters.udp_rcvbuf_errors, Some(0));
         assert_eq!(counters.listen_drops, Some(0));
-        // What its virtio_net received was merged by the host, and counts once.
+        // Its virtio_net received packets that the host had merged: each counts once.
         assert_eq!((counters.in_receives, counters.in_segments), (Some(11_795), Some(11_795)));
         assert_eq!(parse("", ""), IpCounters::default());
         assert_eq!(parse("Udp: RcvbufErrors\nUdp: x\n", "").udp_rcvbuf_errors, None);

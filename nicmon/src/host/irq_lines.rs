@@ -1,4 +1,4 @@
-//! Interrupt lines: who handles them, and on which CPUs.
+//! Interrupt lines: their handlers, and the CPUs that may handle them.
 
 use std::{fs, path::Path};
 
@@ -9,14 +9,14 @@ use super::{Error, cpus::read_set, read_line};
 pub struct IrqLine {
     /// Its number.
     pub irq: u32,
-    /// One name a handler; drivers that share the line have one each.
+    /// One name per handler; drivers that share the line have one each.
     pub actions: Vec<String>,
 }
 
 /// All lines that have a handler, ascending.
 ///
-/// From `/sys/kernel/irq` (`actions_show`, `kernel/irq/irqdesc.c`), not `/proc/interrupts`, whose columns differ with the
-/// controller, and which is a megabyte of counters on a large machine.
+/// Read from `/sys/kernel/irq` (`actions_show` in `kernel/irq/irqdesc.c`) instead of `/proc/interrupts`,
+/// whose columns depend on the interrupt controller, and which is a megabyte of counters on a large machine.
 ///
 /// # Errors
 /// The directory cannot be read.
@@ -36,12 +36,13 @@ pub fn irq_lines(sys: &Path) -> Result<Vec<IrqLine>, Error> {
     Ok(lines)
 }
 
-/// CPUs on which a line may be handled (`smp_affinity_list`).
+/// CPUs that may handle a line (`smp_affinity_list`).
 pub fn affinity(proc: &Path, irq: u32) -> Option<Vec<u32>> {
     read_set(&proc.join(format!("irq/{irq}/smp_affinity_list")))
 }
 
-/// CPUs on which the interrupt controller delivers it; since Linux 4.13, where the controller tells.
+/// CPUs that the interrupt controller delivers it to (`effective_affinity_list`); since Linux 4.13, if the
+/// controller reports them.
 pub fn effective_affinity(proc: &Path, irq: u32) -> Option<Vec<u32>> {
     read_set(&proc.join(format!("irq/{irq}/effective_affinity_list")))
 }

@@ -11,30 +11,31 @@ use super::{Error, queues::Direction, read_line};
 
 /// The interrupts of the NICs in the network namespace of the sysfs mount.
 ///
-/// Sysfs says which device has which MSI vectors (`msi_irqs`, drivers/pci/msi); the name a driver gave an
-/// interrupt tells what that leaves open. That name may be old: many drivers do not follow when an interface
-/// is renamed.
+/// Sysfs says which device has which MSI vectors (`msi_irqs`, `drivers/pci/msi`). The name that a driver gave
+/// an interrupt decides the rest. It may be outdated: many drivers do not change it when an interface is
+/// renamed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NicIrqs(Vec<Nic>);
+pub struct NicIrqs(Vec<IrqOwner>);
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Nic {
+struct IrqOwner {
     name: String,
     ifindex: u32,
-    /// Name of its virtio device (`virtio1`), by which `virtio_pci` and `virtio_mmio` call its interrupts.
+    /// Name of its virtio device (`virtio1`), which `virtio_pci` and `virtio_mmio` use in the names of its
+    /// interrupts.
     virtio: Option<String>,
     irqs: Irqs,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 enum Irqs {
-    /// A virtual interface has none.
+    /// It has none: it is a virtual interface.
     None,
-    /// MSI vectors; no other device has them.
+    /// MSI vectors, which no other device has.
     Msi(Vec<u32>),
-    /// A legacy line; whether somebody else uses it as well.
+    /// A legacy line, and whether another device shares it.
     Line { irq: u32, shared: bool },
-    /// Sysfs does not tell.
+    /// Sysfs does not say.
     Unknown,
 }
 
@@ -49,14 +50,14 @@ impl Irqs {
     }
 }
 
-impl Nic {
+impl IrqOwner {
     fn has_vector(&self, irq: u32) -> bool {
         matches!(&self.irqs, Irqs::Msi(vectors) if vectors.contains(&irq))
     }
 }
 
 impl NicIrqs {
-    /// Reads the interrupts of all NICs. A NIC that vanishes meanwhile is left out.
+    /// Reads the interrupts of all NICs. A NIC that disappears meanwhile is skipped.
     ///
     /// # Errors
     /// `/sys/class/net` cannot be read.
@@ -65,48 +66,50 @@ impl NicIrqs {
         let mut nics = Vec::new();
         for entry in fs::read_dir(&class).map_err(Error::read(&class))?.filter_map(Result::ok) {
             let ifindex = read_line(&entry.path().join("ifindex")).ok().and_then(|line| number(&line));
-            // `bonding_masters` is no interface.
+            // `bonding_masters` is not an interface.
             let Some(ifindex) = ifindex else { continue };
             let name = entry.file_name().to_string_lossy().into_owned();
             let device = entry.path().join("device");
             let Ok(target) = fs::read_link(&device) else {
-                nics.push(Nic { name, ifindex, virtio: None, irqs: Irqs::None });
+                nics.push(IrqOwner { name, ifindex, virtio: None, irqs: Irqs::None });
                 continue;
             };
             let target = target.file_name().unwrap_or_default().to_string_lossy();
-            // Interrupts of a virtio device are its transport's. The parent of another device is a
-            // bridge, with interrupts of its own.
+            // The interrupts of a virtio device are those of its transport, its parent. The parent of any
+            // other device is a bridge, with interrupts of its own.
             let virtio = is_numbered(&target, "virtio").then(|| target.into_owned());
             let owner = if virtio.is_some() { device.join("..") } else { device };
-            nics.push(Nic { name, ifindex, virtio, irqs: read_irqs(sys, &owner) });
+            nics.push(IrqOwner { name, ifindex, virtio, irqs: read_irqs(sys, &owner) });
         }
         Ok(Self(nics))
     }
 
-    /// Whether all interrupts of a NIC can be told: not those of a USB device, which its host controller takes, nor
-    /// those of several NICs on one device (ports, representors) that do not say whose they are.
+    /// Whether all interrupts of a NIC are known. They are not for a USB device, whose host controller takes
+    /// them, nor for several NICs on one device (ports, representors) if the names of its interrupts do not
+    /// say which NIC they serve.
     pub fn tells_all_of(&self, ifindex: u32) -> bool {
         let Some(own) = self.0.iter().find(|nic| nic.ifindex == ifindex) else { return false };
         match &own.irqs {
             Irqs::None | Irqs::Line { .. } => true,
-            // Those of virtio are named by the device, whatever its transport.
+            // Interrupts of virtio have the name of the device, whatever its transport is.
             Irqs::Unknown => own.virtio.is_some(),
             Irqs::Msi(vectors) => {
-                let shares =
-                    |nic: &&Nic| nic.ifindex != ifindex && vectors.iter().any(|irq| nic.has_vector(*irq));
+                let shares = |nic: &&IrqOwner| {
+                    nic.ifindex != ifindex && vectors.iter().any(|irq| nic.has_vector(*irq))
+                };
                 !self.0.iter().any(|nic| shares(&nic))
             }
         }
     }
 
-    /// The NIC an interrupt belongs to; `None` where it is no NIC's or that cannot be told.
+    /// The NIC that an interrupt belongs to; `None` if it belongs to none, or if that is unknown.
     ///
-    /// The only NIC that has the MSI vector; else the NIC that the action names, directly (`eth0-rx-0`) or by
-    /// its virtio device (`virtio0-input.0`), if its interrupts do not say otherwise; else the NIC whose
-    /// legacy line it is, if the line is not shared.
+    /// It is the only NIC that has the MSI vector. Otherwise it is the NIC that the action names, directly
+    /// (`eth0-rx-0`) or by its virtio device (`virtio0-input.0`), unless the interrupts that sysfs lists for
+    /// that NIC contradict it. Otherwise it is the NIC with this legacy line, if the line is not shared.
     pub fn nic_of(&self, irq: u32, action: &str) -> Option<&str> {
         let msi = self.0.iter().filter(|nic| nic.has_vector(irq));
-        let lone = |nic: &&Nic| nic.irqs == Irqs::Line { irq, shared: false };
+        let lone = |nic: &&IrqOwner| nic.irqs == Irqs::Line { irq, shared: false };
         only(msi)
             .or_else(|| self.named(irq, action))
             .or_else(|| only(self.0.iter().filter(lone)))
@@ -114,8 +117,8 @@ impl NicIrqs {
     }
 
     /// The NIC with the longest name that the action contains.
-    fn named(&self, irq: u32, action: &str) -> Option<&Nic> {
-        let names = |nic: &Nic| {
+    fn named(&self, irq: u32, action: &str) -> Option<&IrqOwner> {
+        let names = |nic: &IrqOwner| {
             let names = [Some(nic.name.as_str()), nic.virtio.as_deref()].into_iter().flatten();
             names.filter(|name| around(action, name).is_some()).map(str::len).max()
         };
@@ -127,20 +130,20 @@ impl NicIrqs {
     }
 }
 
-/// The queue an interrupt serves, from the name of its action: that of the numbers which follows a word for a
-/// queue (`eth0-TxRx-3`, `virtio0-input.0`, `mlx5_comp3@pci:...`), or the whole rest after the name of its
-/// NIC (`eth0-3`). A number that belongs to the name of an interface or device is none.
+/// The queue that an interrupt serves, from the name of its action: the number after a word for a queue
+/// (`eth0-TxRx-3`, `virtio0-input.0`, `mlx5_comp3@pci:...`), or everything after the name of its NIC
+/// (`eth0-3`). A number in the name of an interface or device is not a queue.
 pub fn queue_of(action: &str, nic: Option<&str>) -> Option<u32> {
     let (text, after_name) = match nic.and_then(|name| around(action, name)) {
         Some((_, after)) => (after, true),
         None => (action, false),
     };
-    // What follows is where the device is.
+    // The address of the device follows.
     let text = text.split('@').next().unwrap_or_default();
     let mut tokens = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|token| !token.is_empty());
     let mut follows_word = false;
     if !after_name {
-        // A name, whatever it looks like.
+        // It is a name, whatever it looks like.
         tokens.next();
     } else if let Some(queue) = text.strip_prefix('-').and_then(number) {
         return Some(queue);
@@ -159,7 +162,8 @@ pub fn queue_of(action: &str, nic: Option<&str>) -> Option<u32> {
     None
 }
 
-/// What the queue of an interrupt carries, from the name of its action; `None` if both, or the name does not say.
+/// What the queue of an interrupt carries, from the name of its action; `None` if it carries both, or the
+/// name does not say.
 pub fn direction_of(action: &str, nic: Option<&str>) -> Option<Direction> {
     let text = nic.and_then(|name| around(action, name)).map_or(action, |(_, after)| after);
     let text = text.split('@').next().unwrap_or_default().to_ascii_lowercase();
@@ -181,7 +185,7 @@ fn number(digits: &str) -> Option<u32> {
     digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 
-/// What is before and after a name in an action, where it stands there as a word of its own.
+/// What is before and after a name in an action, if it is a word of its own there.
 fn around<'a>(action: &'a str, name: &str) -> Option<(&'a str, &'a str)> {
     // An underscore may follow, as in `eth0_g0_tx`.
     let begins = |before: &str| !before.ends_with(|c: char| c.is_alphanumeric() || c == '_');
@@ -190,7 +194,7 @@ fn around<'a>(action: &'a str, name: &str) -> Option<(&'a str, &'a str)> {
     places.find(|(before, after)| !name.is_empty() && begins(before) && ends(after))
 }
 
-/// The one item, if there is one and no other.
+/// The only item of an iterator; `None` if there is none or more than one.
 fn only<T>(mut items: impl Iterator<Item = T>) -> Option<T> {
     let first = items.next()?;
     items.next().is_none().then_some(first)
@@ -209,8 +213,8 @@ fn read_irqs(sys: &Path, device: &Path) -> Irqs {
     // 0 is "none" (`pci_dev.irq`).
     match read_line(&device.join("irq")).ok().and_then(|line| number(&line)).filter(|&irq| irq != 0) {
         Some(irq) => {
-            // The names of all who have asked for the line, with commas (`actions_show`,
-            // kernel/irq/irqdesc.c).
+            // The names of all handlers of the line, separated by commas (`actions_show` in
+            // `kernel/irq/irqdesc.c`).
             let actions: PathBuf = sys.join("kernel/irq").join(irq.to_string()).join("actions");
             Irqs::Line { irq, shared: read_line(&actions).is_ok_and(|actions| actions.contains(',')) }
         }
@@ -229,7 +233,7 @@ mod tests {
 
     use super::{super::testing::this_machine, *};
 
-    /// Makes the part of sysfs that belongs to a NIC.
+    /// Creates the part of sysfs that belongs to a NIC.
     fn nic(sys: &Path, name: &str, pci: &str, virtio: Option<&str>, msi: &[u32], line: u32) {
         let pci = sys.join("devices/pci0000:00").join(pci);
         fs::create_dir_all(pci.join("net")).unwrap();
@@ -263,7 +267,7 @@ mod tests {
     #[test]
     fn of_a_machine() {
         let sys = tempfile::tempdir().unwrap();
-        // As it is there: eth0 is virtio2, with these vectors at its PCI device, whose line is 0.
+        // On that machine eth0 is virtio2, with these vectors at its PCI device, whose line is 0.
         nic(sys.path(), "eth0", "0000:00:03.0", Some("virtio2"), &[37, 38, 39], 0);
         interface(sys.path(), "lo");
         fs::write(sys.path().join("class/net/bonding_masters"), "bond0\n").unwrap();
@@ -298,7 +302,7 @@ mod tests {
         nic(sys, "m0", "0000:04:00.0", None, &[80, 81], 19);
         nic(sys, "m1", "0000:04:00.0", None, &[80, 81], 19);
         nic(sys, "usb0", "0000:05:00.0", None, &[], 0);
-        // Of a USB device sysfs tells none.
+        // For a USB device sysfs shows none.
         fs::remove_file(sys.join("devices/pci0000:00/0000:05:00.0/irq")).unwrap();
         let irqs = NicIrqs::read(sys).unwrap();
         let told: Vec<bool> = (1..=6).map(|ifindex| irqs.tells_all_of(ifindex)).collect();
@@ -307,11 +311,11 @@ mod tests {
             (50, "eth1-TxRx-0", Some("eth1")),
             (60, "eth10-TxRx-0", Some("eth10")),
             (70, "mlx5_comp0@pci:0000:03:00.0", Some("p0")),
-            // Renamed: the action still has the name that is now another's.
+            // After renaming, the action still has a name that now belongs to another NIC.
             (71, "eth1-TxRx-1", Some("p0")),
             (80, "m0-rx-0", Some("m0")),
             (81, "mlx4-2@0000:04:00.0", None),
-            // An interface of that name in another namespace.
+            // An interface of that name is in another namespace.
             (99, "eth1-TxRx-0", None),
             (99, "nvme0q1", None),
         ] {

@@ -1,4 +1,4 @@
-//! What the kernel tells of an interface besides its counters: for the topology, not for every frame.
+//! Properties of an interface besides its counters: read for the topology, not for every frame.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -24,34 +24,34 @@ const RTEXT_FILTER_SKIP_STATS: u32 = 1 << 3;
 pub struct LinkDetails {
     /// Interface index, unique in its namespace.
     pub ifindex: u32,
-    /// Name as the kernel has it.
+    /// Its name in the kernel.
     pub name: OsString,
-    /// Hardware address, as many bytes as it has.
+    /// Hardware address; its length depends on the kind of link.
     pub address: Vec<u8>,
-    /// True where the interface is administratively up.
+    /// Whether the interface is administratively up.
     pub up: bool,
-    /// Kind of a virtual interface; `None` of hardware and loopback.
+    /// Kind of a virtual interface; `None` for hardware and loopback.
     pub kind: Option<String>,
-    /// Largest packet in bytes.
+    /// Largest packet (MTU), in bytes.
     pub mtu_bytes: Option<u32>,
-    /// Packets that may wait in its transmit queue.
+    /// Length of its transmit queue, in packets.
     pub tx_queue_len: Option<u32>,
     /// Index of the bridge, bond, team or VRF it belongs to.
     pub master: Option<u32>,
-    /// XDP programs; `None` where the kernel tells nothing of XDP.
+    /// XDP programs; `None` if the kernel reports nothing about XDP.
     pub xdp: Option<Vec<Xdp>>,
 }
 
-/// All interfaces of the network namespace of the calling thread, ascending by index, each once: the format is that of
-/// `rtnl_fill_ifinfo` (`net/core/rtnetlink.c`).
+/// All interfaces of the network namespace of the calling thread, ascending by index, each once, in the
+/// format of `rtnl_fill_ifinfo` (`net/core/rtnetlink.c`).
 ///
 /// # Errors
-/// No netlink socket can be had, or the kernel refuses the dump.
+/// No netlink socket can be created, or the kernel refuses the dump.
 pub fn link_details() -> io::Result<Vec<LinkDetails>> {
     let mut request = vec![0; IFINFOMSG_BYTES];
     push(&mut request, IFLA_EXT_MASK, &RTEXT_FILTER_SKIP_STATS.to_ne_bytes());
     let mut links = Vec::new();
-    // A dump that links broke into is good enough: their change is followed by another reading.
+    // A dump that was interrupted by a change is good enough: another reading follows each change.
     Socket::open(None)?.ask(Ask::All, RTM_GETLINK, &request, |message| links.extend(parse(message)))?;
     links.sort_by_key(|link| link.ifindex);
     links.dedup_by_key(|link| link.ifindex);
@@ -80,8 +80,8 @@ fn parse(message: &[u8]) -> Option<LinkDetails> {
     Some(link)
 }
 
-/// `rtnl_xdp_fill`: how a program is attached and, since Linux 4.13, its id; of several programs the id of each in an
-/// attribute of its own.
+/// How an XDP program is attached and, since Linux 4.13, its id. Each of several programs has an attribute of
+/// its own (`rtnl_xdp_fill` in `net/core/rtnetlink.c`).
 fn parse_xdp(value: &[u8]) -> Vec<Xdp> {
     let find = |wanted| Attributes(value).find(|(attribute, _)| *attribute == wanted).map(|(_, value)| value);
     let id = |attribute| find(attribute).and_then(read_u32);

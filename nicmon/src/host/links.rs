@@ -18,12 +18,12 @@ pub(super) const IFLA_LINKINFO: u16 = 18;
 const IFLA_STATS64: u16 = 23;
 const IFLA_INFO_KIND: u16 = 1;
 pub(super) const IFF_UP: u32 = 1;
-/// Of `struct ifinfomsg`: family, padding, type, index, flags, change.
+/// Size of `struct ifinfomsg`: family, padding, type, index, flags, change.
 pub(super) const IFINFOMSG_BYTES: usize = 16;
 const IFLA_STATS_LINK_64: u16 = 1;
-/// Of `struct if_stats_msg`: family, padding, index, mask of what to tell.
+/// Size of `struct if_stats_msg`: family, padding, index, mask of the requested attributes.
 const IF_STATS_MSG_BYTES: usize = 12;
-/// How often a dump is tried while links come and go.
+/// How often a dump is tried if links change during it.
 const TRIES: usize = 3;
 
 /// One network interface.
@@ -31,17 +31,16 @@ const TRIES: usize = 3;
 pub struct Link {
     /// Interface index, unique in its namespace.
     pub ifindex: u32,
-    /// Name as the kernel has it: any bytes but `/`, `:` and white space (`dev_valid_name`,
-    /// `net/core/dev.c`).
+    /// Its name in the kernel: any bytes but `/`, `:` and white space (`dev_valid_name` in `net/core/dev.c`).
     #[serde(with = "super::os_text")]
     pub name: OsString,
-    /// True where the interface is administratively up. Its NAPIs exist only then.
+    /// Whether the interface is administratively up. Its NAPIs exist only then.
     pub up: bool,
-    /// Kind of a virtual interface (`veth`, `bridge`, `tun` ...); `None` of hardware and loopback.
+    /// Kind of a virtual interface (`veth`, `bridge`, `tun` ...); `None` for hardware and loopback.
     pub kind: Option<String>,
     /// Index of the bridge, bond, team or VRF it belongs to.
     pub master: Option<u32>,
-    /// Counters since the interface was made; `None` where the kernel sent none.
+    /// Counters since the interface was created; `None` if the kernel sent none.
     pub stats: Option<LinkStats>,
 }
 
@@ -64,11 +63,11 @@ pub struct LinkStats {
 
 /// All interfaces of the network namespace of the calling thread, ascending by index, each once.
 ///
-/// The format is that of `rtnl_fill_ifinfo` (`net/core/rtnetlink.c`). When links come and go during each of
-/// three dumps, what the last one told is taken: a link made or removed just then may be missing.
+/// The format is that of `rtnl_fill_ifinfo` (`net/core/rtnetlink.c`). If links change during each of three
+/// dumps, the last one is used: a link that was just created or removed may be missing.
 ///
 /// # Errors
-/// No netlink socket can be had, or the kernel refuses the dump.
+/// No netlink socket can be created, or the kernel refuses the dump.
 pub fn links() -> io::Result<Vec<Link>> {
     let mut socket = Socket::open(None)?;
     let mut links = Vec::new();
@@ -79,19 +78,19 @@ pub fn links() -> io::Result<Vec<Link>> {
             break;
         }
     }
-    // Kernels before 6.9 dump by hash of the index.
+    // Kernels before 6.9 dump in the order of a hash of the index.
     links.sort_by_key(|link| link.ifindex);
     links.dedup_by_key(|link| link.ifindex);
     Ok(links)
 }
 
-/// The counters alone, by interface index and ascending: a tenth of the work of [`links()`] for the kernel.
+/// Only the counters, ascending by interface index: for the kernel a tenth of the work of [`links()`].
 ///
-/// The format is that of `rtnl_fill_statsinfo` (`net/core/rtnetlink.c`). When links come and go meanwhile,
-/// some may be missing.
+/// The format is that of `rtnl_fill_statsinfo` (`net/core/rtnetlink.c`). If links change meanwhile, some may
+/// be missing.
 ///
 /// # Errors
-/// No netlink socket can be had, or the kernel refuses the dump.
+/// No netlink socket can be created, or the kernel refuses the dump.
 pub fn stats() -> io::Result<Vec<(u32, LinkStats)>> {
     let mut request = [0; IF_STATS_MSG_BYTES];
     request[8..].copy_from_slice(&(1_u32 << (IFLA_STATS_LINK_64 - 1)).to_ne_bytes());
@@ -223,7 +222,7 @@ mod tests {
             assert_eq!(find("nm_b").master, Some(find("nm_br").ifindex));
             assert!(find("nm_a").up && !find("nm_br").up);
 
-            // What goes through one end comes out of the other, packet for packet.
+            // Every packet that enters one end leaves the other.
             std::net::UdpSocket::bind("127.0.0.1:0")
                 .and_then(|socket| {
                     let to = socket.local_addr()?;

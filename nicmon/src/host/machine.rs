@@ -1,4 +1,4 @@
-//! What the machine is.
+//! Facts about the machine.
 
 use std::path::Path;
 
@@ -6,26 +6,26 @@ use serde::{Deserialize, Serialize};
 
 use super::{Error, read_line};
 
-/// Facts that do not change while the machine runs, but for the name it is given.
+/// Facts that do not change while the machine runs, except for its name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Machine {
-    /// Node name, of the UTS namespace of this process.
+    /// Host name, in the UTS namespace of this process.
     pub hostname: String,
-    /// Kernel release, as `uname -r`.
+    /// Kernel release, as from `uname -r`.
     pub kernel: String,
-    /// The kernel's boot id (`/proc/sys/kernel/random/boot_id`); `None` where it cannot be read.
+    /// The kernel's boot id (`/proc/sys/kernel/random/boot_id`); `None` if it cannot be read.
     pub boot_id: Option<String>,
-    /// True where the kernel is `PREEMPT_RT`.
+    /// Whether the kernel is `PREEMPT_RT`.
     pub preempt_rt: bool,
 }
 
-/// Reads them.
+/// Reads these facts.
 ///
-/// `PREEMPT_RT` is told by the kernel's version string (init/Makefile, `UTS_VERSION`); kernels with the
-/// patches of before the merge say it in `/sys/kernel/realtime` as well.
+/// The kernel's version string says whether it is `PREEMPT_RT` (`UTS_VERSION` in `init/Makefile`). Kernels
+/// with the out-of-tree patches also say so in `/sys/kernel/realtime`.
 ///
 /// # Errors
-/// Hostname, release or version cannot be read.
+/// Host name, release or version cannot be read.
 pub fn read(proc: &Path, sys: &Path) -> Result<Machine, Error> {
     let kernel = proc.join("sys/kernel");
     let version = read_line(&kernel.join("version"))?;

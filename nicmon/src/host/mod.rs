@@ -1,8 +1,8 @@
-//! Readers of facts from `/proc`, `/sys` and netlink: what the kernel says, with no policy and no
+//! Readers for facts from `/proc`, `/sys` and netlink: what the kernel says now, without policy and without
 //! differences.
 //!
-//! Readers of files take the root they read under ([`Roots`]), so a test gives them a directory. What goes by
-//! netlink or ioctl speaks of the network namespace of the calling thread; [`netns::NetnsThread`] asks in
+//! Readers of files take the root that they read under ([`Roots`]), so a test can give them a directory.
+//! Netlink and ioctls answer for the network namespace of the calling thread; [`netns::NetnsThread`] asks in
 //! others.
 
 use std::{
@@ -55,35 +55,37 @@ impl Default for Roots {
     }
 }
 
-/// A fact that could not be read.
+/// A fact about this machine that could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The file could not be read.
-    #[error("cannot read {}: {source}", path.display())]
+    /// A file of `/proc` or `/sys` could not be read.
+    #[error("cannot read {}: {source}; nicmon needs /proc and /sys mounted and readable", path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
-    /// The file was read and does not hold what this kernel interface should.
-    #[error("{} holds something else than expected: {what}", path.display())]
+    /// A file was read, and does not contain what this kernel interface should.
+    #[error("cannot understand {}: {what}; please report it with your kernel version", path.display())]
     Content {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
         what: String,
     },
-    /// The kernel does not answer by netlink or ioctl.
-    #[error("cannot ask the kernel for its network interfaces: {source}")]
+    /// The kernel does not list its interfaces over netlink, or an ioctl about them fails.
+    #[error(
+        "cannot ask the kernel for its network interfaces: {source}; a sandbox may forbid netlink sockets"
+    )]
     Interfaces {
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
     /// A thread could not be started.
-    #[error("cannot start a thread: {source}")]
+    #[error("cannot start a thread: {source}; check the limit with `ulimit -u`")]
     Thread {
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
 }
@@ -107,9 +109,10 @@ fn read_line(path: &Path) -> Result<String, Error> {
     Ok(String::from_utf8_lossy(&bytes).trim().to_owned())
 }
 
-/// A file of the kernel kept open and read again from its start each time, into the same memory.
+/// A file of the kernel that stays open, and is read from its start each time into the same memory.
 ///
-/// Only for files that pin nothing: one below `/proc/PID` would be read of a process that has ended.
+/// Only for files that pin nothing: a file below `/proc/PID` would keep referring to a process that has
+/// ended.
 #[derive(Debug)]
 struct Reread {
     path: PathBuf,
@@ -125,7 +128,8 @@ impl Reread {
         }
     }
 
-    /// Reads the whole file. Going back to 0 makes `seq_lseek` (`fs/seq_file.c`) produce the text anew.
+    /// Reads the whole file. Seeking to 0 makes the kernel produce the text again (`seq_lseek` in
+    /// `fs/seq_file.c`).
     fn read(&mut self) -> Result<&[u8], Error> {
         self.text.clear();
         self.file
@@ -136,7 +140,7 @@ impl Reread {
     }
 }
 
-/// Places of the fixtures, and what tests of namespaces share.
+/// What tests of this module share: fixtures and network namespaces.
 #[cfg(test)]
 mod testing {
     use std::{
@@ -163,7 +167,7 @@ mod testing {
             unshare_net();
             test()
         };
-        // Of the test's name, by which it may say that it did not run.
+        // The thread has the test's name, so the test can say that it did not run.
         let name = thread::current().name().unwrap_or("a test").to_owned();
         let thread = thread::Builder::new().name(name).spawn(test).expect("a thread starts");
         Some(thread.join().expect("the test's thread"))
@@ -177,7 +181,7 @@ mod testing {
         unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNET) }.expect("unshare");
     }
 
-    /// Runs `ip` with these arguments in the namespace of the calling thread; false where that fails.
+    /// Runs `ip` with these arguments in the namespace of the calling thread; false if that fails.
     pub(super) fn ip(arguments: &str) -> bool {
         let done = Command::new("ip").args(arguments.split_whitespace()).stderr(Stdio::null()).status();
         let done = done.is_ok_and(|status| status.success());

@@ -1,8 +1,8 @@
-//! Asks the kernel by netlink: one socket, one question after the other.
+//! Netlink requests: one socket, one request after the other.
 //!
-//! Written here and not taken from a crate because a dump needs what the crates for it hide: whether it was
-//! interrupted (`NLM_F_DUMP_INTR`), and a buffer of more than 8 KiB, without which thousands of links take a
-//! system call for every few of them.
+//! Written by hand because the netlink crates hide two things that a dump needs: whether it was interrupted
+//! (`NLM_F_DUMP_INTR`), and a buffer of more than 8 KiB. With a smaller one, a machine with thousands of
+//! links needs a system call for every few of them.
 
 use std::io;
 
@@ -11,14 +11,14 @@ use rustix::{
     net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType},
 };
 
-/// The largest reply message the kernel makes of a dump (`netlink_recvmsg`, `net/netlink/af_netlink.c`).
+/// The largest message in the kernel's reply to a dump (`netlink_recvmsg`, `net/netlink/af_netlink.c`).
 const BUFFER_BYTES: usize = 32 << 10;
 const HEADER_BYTES: usize = 16;
 
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
 const NLMSG_OVERRUN: u16 = 4;
-/// Types below it are netlink's own.
+/// Message types below it belong to netlink itself.
 const NLMSG_MIN_TYPE: u16 = 16;
 
 const NLM_F_REQUEST: u16 = 0x1;
@@ -26,7 +26,7 @@ const NLM_F_ACK: u16 = 0x4;
 const NLM_F_DUMP_INTR: u16 = 0x10;
 const NLM_F_DUMP: u16 = 0x300;
 
-/// Whether the kernel answers with one object or with all.
+/// Whether the kernel answers with one object or with all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ask {
     One,
@@ -53,8 +53,8 @@ impl Socket {
         Ok(Self { fd, buffer: vec![0; BUFFER_BYTES], sequence: 0 })
     }
 
-    /// Sends a request and gives the payload of each message of the reply to `each`. False: the set that was
-    /// dumped changed meanwhile, so that something may be missing or doubled (`nl_dump_check_consistent`,
+    /// Sends a request, and calls `each` with the payload of each message of the reply. Returns false if the
+    /// dumped set changed meanwhile: something may be missing or doubled (`nl_dump_check_consistent` in
     /// `include/net/netlink.h`).
     pub(super) fn ask(
         &mut self,
@@ -123,7 +123,7 @@ struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// The first message of `bytes` and what comes after it.
+    /// The first message of `bytes`, and the bytes after it.
     fn split(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
         let length = usize::try_from(read_u32(bytes)?).ok()?;
         let message = Self {
@@ -187,7 +187,7 @@ mod tests {
         assert_eq!(payload.len(), 12 + 8);
         let read: Vec<_> = Attributes(&payload).map(|(kind, value)| (kind, text(value).to_vec())).collect();
         assert_eq!(read, [(3, b"eth0".to_vec()), (10, vec![7])]);
-        // Cut short anywhere, or of impossible length: no panic, and nothing invented.
+        // Truncated anywhere, or of impossible length: it neither panics nor makes anything up.
         for end in 0..payload.len() {
             assert!(Attributes(&payload[..end]).count() <= 1 + usize::from(end > 12));
         }
@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn refused() {
         let mut socket = Socket::open(None).unwrap();
-        // RTM_GETLINK of an interface that is not there.
+        // RTM_GETLINK for an interface that does not exist.
         let mut payload = vec![0; 16];
         payload[4..8].copy_from_slice(&i32::MAX.to_ne_bytes());
         let error = socket.ask(Ask::One, 18, &payload, |_| panic!("nothing to tell")).unwrap_err();

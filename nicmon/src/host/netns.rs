@@ -1,8 +1,8 @@
-//! Where network namespaces are.
+//! Finds network namespaces.
 //!
-//! The kernel names a namespace by the inode number of its file (`ns.inum`), but opens it only by a path.
-//! Such paths are bind mounts of the namespace's file, as `ip netns` and container engines make them, and
-//! `/proc/PID/ns/net` of a process that lives there. [`NetnsThread`] goes there and reads.
+//! The kernel identifies a namespace by the inode number of its file (`ns.inum`), but opens it only by a
+//! path. Such a path is a bind mount of the namespace's file, as made by `ip netns` and container engines, or
+//! `/proc/PID/ns/net` of a process in it. [`NetnsThread`] enters namespaces and reads.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -22,25 +22,27 @@ pub use super::{
     netns_thread::{LinkFacts, NamespaceFacts, NetnsThread},
 };
 
-/// Inode number of the network namespace of the calling thread: what eBPF programs read as `ns.inum`.
+/// Inode number of the calling thread's network namespace, which eBPF programs read as `ns.inum`.
 ///
 /// # Errors
 /// Its file cannot be read.
 pub fn own_inum(proc: &Path) -> Result<u32, Error> {
     let path = own_path(proc);
     let metadata = fs::metadata(&path).map_err(Error::read(&path))?;
-    u32::try_from(metadata.ino())
-        .map_err(|_| Error::Content { path, what: format!("inode {}", metadata.ino()) })
+    u32::try_from(metadata.ino()).map_err(|_| Error::Content {
+        path,
+        what: format!("its inode number {} has more than 32 bits", metadata.ino()),
+    })
 }
 
 pub(super) fn own_path(proc: &Path) -> PathBuf {
     proc.join("thread-self/ns/net")
 }
 
-/// Looks for paths that lead into the wanted namespaces: first among the mounts this process sees, then,
-/// process by process, in `/proc`, until all are found. What is not in the result has no such path, or none
-/// that this process may see: a namespace that only descriptors or threads other than a process's first keep
-/// alive is not found.
+/// Looks for paths that lead into the wanted namespaces: first among the mounts that this process sees, then
+/// in `/proc`, process by process, until all are found. A namespace that is missing in the result has no path
+/// that this process may see. That includes namespaces that are kept alive only by descriptors, or by threads
+/// other than a process's first.
 pub fn find(proc: &Path, wanted: &BTreeSet<u32>) -> HashMap<u32, PathBuf> {
     let mut found = HashMap::new();
     let mounts = fs::read(proc.join("self/mountinfo")).unwrap_or_default();
@@ -63,7 +65,8 @@ pub fn find(proc: &Path, wanted: &BTreeSet<u32>) -> HashMap<u32, PathBuf> {
     found
 }
 
-/// Inode numbers of the namespaces that [`find`] could find. Reads the directory of every process: for the start only.
+/// Inode numbers of the namespaces that [`find`] could find. It reads the directory of every process, so call
+/// it only at the start.
 pub fn existing(proc: &Path) -> BTreeSet<u32> {
     let mounts = fs::read(proc.join("self/mountinfo")).unwrap_or_default();
     let mounted = mounts.split(|&byte| byte == b'\n').filter_map(parse_mount).map(|(inum, _)| inum);
@@ -73,17 +76,18 @@ pub fn existing(proc: &Path) -> BTreeSet<u32> {
     mounted.chain(entered).collect()
 }
 
-/// What a namespace is known by.
+/// How people know a namespace.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Identity {
     /// Its name below `/run/netns`, the first if it has several.
     pub(super) name: Option<Arc<str>>,
-    /// The control group, of version 2, of the first process seen in it.
+    /// The control group (version 2) of the first process found in it.
     pub(super) cgroup: Option<Arc<str>>,
 }
 
-/// Names and control groups of the wanted namespaces; the latter not of `own`, in which processes of many groups live.
-/// Reads the directory of each process until all are found: not for every interval.
+/// Names and control groups of the wanted namespaces. `own` gets no control group, because processes of many
+/// groups live in it. It reads the directory of each process until all are found, so do not call it every
+/// interval.
 pub(super) fn identities(proc: &Path, own: u32, wanted: &BTreeSet<u32>) -> HashMap<u32, Identity> {
     let mut found: HashMap<u32, Identity> = HashMap::new();
     let mounts = fs::read(proc.join("self/mountinfo")).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The way into network namespaces and back.
+//! Enters network namespaces, and returns.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,16 +18,16 @@ use super::netns::{find, own_path};
 /// The thread that enters namespaces could not return to its own, and has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the thread that reads network namespaces could not return to its own and has ended: counters and names \
-     of interfaces are unknown from now on; start nicmon again"
+    "the thread that reads network namespaces could not return to its own namespace, and has ended: counters \
+     and names of interfaces are unknown from now on; start nicmon again"
 )]
 pub struct Stopped;
 
-/// Reads in other namespaces than `own`, the calling thread's, in which it is again afterwards: what `read` makes in each
-/// that can be found and entered. For a thread that does nothing else.
+/// Enters each wanted namespace that can be found, calls `read` there, and returns to `own`, the namespace of
+/// the calling thread. Returns the results. Only for a thread that does nothing else.
 ///
 /// # Errors
-/// The thread could not return: it must end.
+/// The thread could not return to its own namespace, and must end.
 pub fn visit<T>(
     proc: &Path,
     own: u32,
@@ -53,14 +53,14 @@ pub(super) fn leads_to(place: &Path, inum: u32) -> bool {
 
 /// Opens the file of a namespace, if it is still that of `inum`.
 pub(super) fn open(place: &Path, inum: u32) -> io::Result<OwnedFd> {
-    // Not to hang, should a FIFO have taken the path.
+    // Opening does not block, even if a FIFO now has the path.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let file = rustix::fs::open(place, flags, Mode::empty())?;
     let is_it = rustix::fs::fstat(&file)?.st_ino == u64::from(inum);
     is_it.then_some(file).ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
-/// Puts the calling thread into a network namespace; the kernel refuses what is none.
+/// Moves the calling thread into a network namespace; the kernel refuses any other file.
 pub(super) fn enter(file: &OwnedFd) -> io::Result<()> {
     Ok(move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))?)
 }

@@ -21,47 +21,51 @@ use super::{
     queues::{QueueNapi, queues},
 };
 
-/// How long a namespace that was not found, or could not be entered, is not looked for again.
+#[cfg(test)]
+mod tests;
+
+/// How long to wait before looking again for a namespace that was not found or could not be entered.
 const SEARCH_AGAIN: Duration = Duration::from_secs(10);
 /// The shortest time between two reads of a namespace's queues.
 const QUEUES_AGAIN: Duration = Duration::from_secs(10);
-/// How long interfaces are taken to have the name, the master and the state they had, if there are the same
-/// ones: only their counters are read.
+/// How long names, masters and states of interfaces are taken to be unchanged, as long as the same interfaces
+/// exist. Until then only their counters are read.
 const LINKS_AGAIN: Duration = Duration::from_secs(5);
-/// How long names and control groups of namespaces are taken to be what they were.
+/// How long names and control groups of namespaces are taken to be unchanged.
 const IDENTIFY_AGAIN: Duration = Duration::from_mins(1);
-/// How long what is known of a namespace is kept while nobody asks for it.
+/// How long a namespace is remembered if nobody asks for it.
 const FORGET: Duration = Duration::from_mins(1);
 
 /// An interface and its driver.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LinkFacts {
-    /// The interface: its counters read now, all else up to 5 s ago.
+    /// The interface. Its counters were read now, everything else up to 5 s ago.
     pub link: Link,
     /// Its driver, read when the interface was new; see [`Drivers::driver`].
     pub driver: Option<Arc<str>>,
 }
 
-/// What there is in one network namespace.
+/// The contents of one network namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NamespaceFacts {
     /// Its interfaces, ascending by index.
     pub links: Vec<LinkFacts>,
-    /// Which NAPI serves which queue, when the interfaces last changed; `None` where the kernel cannot tell.
+    /// Which NAPI serves which queue, as of the last change of the interfaces; `None` if the kernel cannot
+    /// say.
     pub queues: Option<Arc<[QueueNapi]>>,
-    /// What IP, UDP and TCP counted.
+    /// Counters of IP, UDP and TCP.
     pub ip: IpCounters,
     /// Its name below `/run/netns`.
     pub name: Option<Arc<str>>,
-    /// The control group of a process that lives in it; `None` of the thread's own.
+    /// The control group of a process in it; `None` for the thread's own namespace.
     pub cgroup: Option<Arc<str>>,
 }
 
-/// A thread of its own that enters network namespaces, so that no other thread of the process ever leaves its
-/// own.
+/// A thread that enters network namespaces, so no other thread of the process ever leaves its own.
 ///
-/// Between two requests it holds no descriptor: an open namespace file or netlink socket would keep a
-/// namespace, and so the interfaces of a deleted container, alive. It ends when this value is dropped.
+/// Between two requests it holds no descriptor: an open namespace file or netlink socket would keep the
+/// namespace alive, and with it the interfaces of a deleted container. The thread ends when this value is
+/// dropped.
 #[derive(Debug)]
 pub struct NetnsThread {
     requests: mpsc::Sender<Request>,
@@ -79,7 +83,7 @@ impl NetnsThread {
     /// Starts the thread. Its own namespace is that of the calling thread.
     ///
     /// # Errors
-    /// That namespace cannot be read, or no thread be started.
+    /// That namespace cannot be read, or the thread cannot be started.
     pub fn start(proc: PathBuf) -> Result<Self, Error> {
         let own = own_inum(&proc)?;
         let (requests, receiver) = mpsc::channel::<Request>();
@@ -87,7 +91,7 @@ impl NetnsThread {
         let serve = move || {
             for request in receiver {
                 match worker.round(&request.wanted, request.refresh_queues, Instant::now()) {
-                    // Who asked may have gone.
+                    // Whoever asked may have gone.
                     Ok(facts) => drop(request.reply.send(facts)),
                     Err(Stopped) => return,
                 }
@@ -104,13 +108,13 @@ impl NetnsThread {
         self.own
     }
 
-    /// Reads the interfaces of the wanted namespaces; those that cannot be found or entered (which takes
-    /// `CAP_SYS_ADMIN`) are not in the reply. The caller waits.
+    /// Reads the interfaces of the wanted namespaces, and blocks until it is done. A namespace that cannot be
+    /// found or entered (which takes `CAP_SYS_ADMIN`) is not in the reply.
     ///
-    /// A namespace is looked for at once when it is first asked for or its path is gone, then at most every
-    /// 10 s. Queues are read when the interfaces have changed or with `refresh_queues` (for an unknown NAPI
-    /// id), at most every 10 s as well: a change in between is made good later. What is known of a namespace
-    /// nobody has asked for is forgotten after a minute.
+    /// It looks for a namespace when that is first asked for or its path has disappeared, and then at most
+    /// every 10 s. It reads queues when the interfaces have changed, or with `refresh_queues` (for an unknown
+    /// NAPI id), also at most every 10 s: a change in between is read later. It forgets a namespace that
+    /// nobody has asked for in a minute.
     ///
     /// # Errors
     /// The thread has ended: every later call fails as well.
@@ -139,7 +143,7 @@ struct Worker {
 struct Namespace {
     /// A path that led into it.
     place: Option<PathBuf>,
-    /// When it was last looked for in vain, or could not be entered.
+    /// When it was last not found, or could not be entered.
     failed: Option<Instant>,
     wanted: Option<Instant>,
     links: Vec<LinkFacts>,
@@ -179,7 +183,7 @@ impl Worker {
             if home.is_none() {
                 home = open(&own_path(&self.proc), self.own).ok();
             }
-            // Without a way back it does not leave.
+            // Without a way back the thread does not leave.
             let Some(home) = &home else { continue };
             if open(place, inum).and_then(|file| enter(&file)).is_err() {
                 (namespace.place, namespace.failed) = (None, Some(now));
@@ -192,7 +196,8 @@ impl Worker {
         Ok(facts)
     }
 
-    /// Looks who the wanted namespaces are: once a minute, and 10 s after the last time if there are new ones.
+    /// Reads names and control groups of the wanted namespaces: once a minute, and for new ones 10 s after
+    /// the last time.
     fn identify(&mut self, wanted: &BTreeSet<u32>, now: Instant) {
         let age = self.identified.map(|identified| now - identified);
         let is_new = |inum| self.namespaces.get(inum).is_some_and(|known| known.identity.is_none());
@@ -209,13 +214,13 @@ impl Worker {
         }
     }
 
-    /// Finds the places of those wanted that have none or whose place has become another's.
+    /// Finds paths for the wanted namespaces that have none, or whose path now leads to another namespace.
     fn search(&mut self, wanted: &BTreeSet<u32>, now: Instant) {
         let mut missing = BTreeSet::new();
         for &inum in wanted.iter().filter(|&&inum| inum != self.own) {
             let Some(namespace) = self.namespaces.get_mut(&inum) else { continue };
             if namespace.place.as_ref().is_some_and(|place| !leads_to(place, inum)) {
-                // A new namespace may have been given the number: nothing known may be believed any more.
+                // A new namespace may have the number now, so nothing that was known of it holds any more.
                 *namespace = Namespace { wanted: namespace.wanted, ..Namespace::default() };
             }
             if namespace.place.is_none() && namespace.failed.is_none_or(|failed| now - failed >= SEARCH_AGAIN)
@@ -237,14 +242,14 @@ impl Worker {
 }
 
 impl LinkFacts {
-    /// Whether this is the same link. The kind is compared too, because numbers and names come again.
+    /// Whether this is the same link. The kind is compared, too, because indices and names are reused.
     fn is(&self, link: &Link) -> bool {
         self.link.ifindex == link.ifindex && self.link.name == link.name && self.link.kind == link.kind
     }
 }
 
 impl Namespace {
-    /// Reads the namespace the thread is in, which is this one.
+    /// Reads this namespace, which the thread is in.
     fn read_here(&mut self, proc: &Path, refresh_queues: bool, now: Instant) -> io::Result<NamespaceFacts> {
         let recent = self.links_read.is_some_and(|read| now - read < LINKS_AGAIN);
         if !(recent && self.update_stats()) {
@@ -269,7 +274,7 @@ impl Namespace {
         })
     }
 
-    /// Reads the counters alone; false where the links are no longer those known.
+    /// Reads only the counters. Returns false if the links are no longer the known ones.
     fn update_stats(&mut self) -> bool {
         let Ok(stats) = stats() else { return false };
         let known = self.links.iter().map(|facts| facts.link.ifindex);
@@ -282,7 +287,7 @@ impl Namespace {
         true
     }
 
-    /// Reads the links, and the drivers of those not known.
+    /// Reads the links, and the drivers of new ones.
     fn read_links(&mut self) -> io::Result<()> {
         let links = links()?;
         let same = self.links.len() == links.len()
@@ -296,155 +301,5 @@ impl Namespace {
         let driver = |link: &Link| known(link).unwrap_or_else(|| drivers.driver(&link.name).map(Arc::from));
         self.links = links.into_iter().map(|link| LinkFacts { driver: driver(&link), link }).collect();
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::{
-        fs,
-        process::{Child, Command},
-    };
-
-    use super::{
-        super::testing::{in_new_namespace, ip, unshare_net},
-        *,
-    };
-
-    #[test]
-    fn own_namespace_only() {
-        let namespaces = NetnsThread::start("/proc".into()).unwrap();
-        assert_eq!(namespaces.own(), own_inum(Path::new("/proc")).unwrap());
-        let facts = namespaces.read(&[namespaces.own(), 1], false).unwrap();
-        assert_eq!(facts.keys().collect::<Vec<_>>(), [&namespaces.own()]);
-        assert!(facts[&namespaces.own()].links.iter().any(|facts| facts.link.name == "lo"));
-        assert!(NetnsThread::start("/nonexistent".into()).is_err());
-    }
-
-    /// A namespace that lives as long as a process in it.
-    struct Inhabited(Child, u32);
-
-    impl Inhabited {
-        fn new() -> Self {
-            let make = || {
-                unshare_net();
-                let child = Command::new("sleep").arg("60").spawn().expect("sleep");
-                Self(child, own_inum(Path::new("/proc")).unwrap())
-            };
-            thread::spawn(make).join().unwrap()
-        }
-    }
-
-    impl Drop for Inhabited {
-        fn drop(&mut self) {
-            drop(self.0.kill());
-            drop(self.0.wait());
-        }
-    }
-
-    fn names(facts: &NamespaceFacts) -> Vec<(&str, Option<&str>)> {
-        let link = |facts: &'_ LinkFacts| facts.link.kind.as_deref() == Some("veth");
-        let facts = facts.links.iter().filter(|facts| link(facts));
-        facts.map(|facts| (facts.link.name.to_str().unwrap(), facts.driver.as_deref())).collect()
-    }
-
-    fn until(what: &str, mut condition: impl FnMut() -> bool) {
-        let end = Instant::now() + Duration::from_secs(20);
-        while !condition() {
-            assert!(Instant::now() < end, "{what}");
-            thread::sleep(Duration::from_millis(10));
-        }
-    }
-
-    #[test]
-    fn another_namespace_and_its_end() {
-        in_new_namespace(|| {
-            let other = Inhabited::new();
-            let move_peer = format!("link set nm_b netns {}", other.0.id());
-            if !ip("link add nm_a type veth peer name nm_b") || !ip(&move_peer) {
-                return;
-            }
-            let namespaces = NetnsThread::start("/proc".into()).unwrap();
-            let (own, inum) = (namespaces.own(), other.1);
-            for _ in 0..3 {
-                let facts = namespaces.read(&[inum, own, inum], true).unwrap();
-                assert_eq!(names(&facts[&own]), [("nm_a", Some("veth"))]);
-                assert_eq!(names(&facts[&inum]), [("nm_b", Some("veth"))]);
-            }
-            assert_eq!(own_inum(Path::new("/proc")).unwrap(), own, "only the thread moves");
-            for descriptor in fs::read_dir("/proc/self/fd").unwrap() {
-                let target = fs::read_link(descriptor.unwrap().path()).unwrap_or_default();
-                assert!(
-                    !target.to_string_lossy().contains(&inum.to_string()),
-                    "the namespace's file is open"
-                );
-            }
-            // With its last process the namespace ends, and takes both ends of the pair along: unless
-            // somebody holds it.
-            drop(other);
-            until("the namespace is still there", || links().unwrap().iter().all(|link| link.name != "nm_a"));
-            let facts = namespaces.read(&[inum, own], false).unwrap();
-            assert_eq!(facts.keys().collect::<Vec<_>>(), [&own]);
-            assert_eq!(names(&facts[&own]), []);
-        });
-    }
-
-    #[test]
-    fn what_is_remembered() {
-        in_new_namespace(|| {
-            let proc = PathBuf::from("/proc");
-            let own = own_inum(&proc).unwrap();
-            let mut worker = Worker { proc, own, namespaces: HashMap::new(), identified: None };
-            let start = Instant::now();
-            let after = |seconds| start + Duration::from_secs(seconds);
-            let (first, second) = (Inhabited::new(), Inhabited::new());
-
-            // Not there: looked for again only after ten seconds.
-            let nowhere = 5;
-            assert!(worker.round(&[nowhere, first.1], false, after(0)).unwrap().contains_key(&first.1));
-            worker.round(&[nowhere], false, after(9)).unwrap();
-            assert_eq!(worker.namespaces[&nowhere].failed, Some(after(0)));
-            worker.round(&[nowhere], false, after(10)).unwrap();
-            assert_eq!(worker.namespaces[&nowhere].failed, Some(after(10)));
-            // A path that leads elsewhere by now is not entered, and another one is found at once.
-            let wrong = worker.namespaces[&first.1].place.clone();
-            worker.namespaces.insert(second.1, Namespace { place: wrong, ..Namespace::default() });
-            let facts = worker.round(&[second.1], false, after(10)).unwrap();
-            assert!(facts.contains_key(&second.1));
-            let right = PathBuf::from(format!("/proc/{}/ns/net", second.0.id()));
-            assert_eq!(worker.namespaces[&second.1].place, Some(right));
-            // Nobody asked for the first since.
-            worker.round(&[], false, after(60)).unwrap();
-            assert!(!worker.namespaces.contains_key(&first.1) && worker.namespaces.contains_key(&second.1));
-
-            // Queues: at first, and then no sooner than ten seconds later.
-            let read = |worker: &mut Worker, refresh, seconds| {
-                worker.round(&[own], refresh, after(seconds)).unwrap();
-                worker.namespaces[&own].queues_read.map(|read| (read - start).as_secs())
-            };
-            assert_eq!(read(&mut worker, false, 100), Some(100));
-            assert_eq!(read(&mut worker, false, 120), Some(100), "nothing changed");
-            assert_eq!(read(&mut worker, true, 121), Some(121));
-            if !ip("link set lo up") {
-                return;
-            }
-            assert_eq!(read(&mut worker, false, 125), Some(121));
-            assert_eq!(read(&mut worker, false, 131), Some(131), "the change is made good");
-            assert_eq!(own_inum(Path::new("/proc")).unwrap(), own);
-
-            // A driver is not asked for again while the link is the same.
-            if ip("link add nm_a type veth peer name nm_b") {
-                worker.round(&[own], false, after(132)).unwrap();
-                let known = &mut worker.namespaces.get_mut(&own).unwrap().links;
-                for known in known {
-                    known.driver = Some("remembered".into());
-                }
-                assert!(ip("link set nm_b name nm_c"));
-                let facts = worker.round(&[own], false, after(136)).unwrap();
-                assert_eq!(names(&facts[&own]), [("nm_b", Some("remembered")), ("nm_a", Some("remembered"))]);
-                let facts = worker.round(&[own], false, after(137)).unwrap();
-                assert_eq!(names(&facts[&own]), [("nm_c", Some("veth")), ("nm_a", Some("remembered"))]);
-            }
-        });
     }
 }

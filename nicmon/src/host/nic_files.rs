@@ -1,4 +1,4 @@
-//! What sysfs tells of a network interface; of those in the network namespace of the sysfs mount.
+//! Properties of a network interface in sysfs, which shows the network namespace that it was mounted in.
 
 use std::{
     ffi::OsStr,
@@ -14,9 +14,9 @@ use crate::frame::topology::{Queue, QueueKind};
 pub struct NicFiles(PathBuf);
 
 impl NicFiles {
-    /// The directory of the interface that has this name, this index and this hardware address: sysfs may be that of
-    /// another namespace, in which an interface has the same name (`nsenter` without a mount). Loopback is the same
-    /// everywhere.
+    /// The directory of the interface with this name, index and hardware address. All three are compared,
+    /// because sysfs may show another namespace, with another interface of the same name (`nsenter` without a
+    /// mount). Loopback looks the same everywhere.
     pub fn find(sys: &Path, name: &OsStr, ifindex: u32, address: &[u8]) -> Option<Self> {
         let files = Self(sys.join("class/net").join(name));
         let is_it =
@@ -24,12 +24,12 @@ impl NicFiles {
         is_it.then_some(files)
     }
 
-    /// True where it is a device's, so that it has interrupts.
+    /// Whether it belongs to a device, and so has interrupts.
     pub fn has_device(&self) -> bool {
         self.0.join("device").exists()
     }
 
-    /// NUMA node of its device; `None` of one that has none (-1).
+    /// NUMA node of its device; `None` if the device has none (-1).
     pub fn numa_node(&self) -> Option<u32> {
         self.number("device/numa_node")
     }
@@ -39,14 +39,14 @@ impl NicFiles {
         self.linked("upper_")
     }
 
-    /// Names of those it is stacked on.
+    /// Names of the interfaces that it is stacked on.
     pub fn lower(&self) -> Option<Vec<String>> {
         self.linked("lower_")
     }
 
-    /// True where its NAPIs are polled by threads (since Linux 5.12).
+    /// Whether threads poll its NAPIs (since Linux 5.12).
     pub fn threaded(&self) -> Option<bool> {
-        // Since 6.17 it may be 2, for threads that busy-poll (`NETDEV_NAPI_THREADED_BUSY_POLL`).
+        // Since 6.17 it may be 2: threads that busy-poll (`NETDEV_NAPI_THREADED_BUSY_POLL`).
         self.number::<u8>("threaded").map(|threaded| threaded != 0)
     }
 
@@ -93,7 +93,8 @@ impl NicFiles {
         }
     }
 
-    /// Links that begin with `prefix` and go to interfaces (`netdev_adjacent_sysfs_add`, `net/core/dev.c`).
+    /// Links whose names start with `prefix`, and which lead to interfaces (`netdev_adjacent_sysfs_add`,
+    /// `net/core/dev.c`).
     fn linked(&self, prefix: &str) -> Option<Vec<String>> {
         let names = fs::read_dir(&self.0).ok()?.filter_map(Result::ok);
         let mut linked: Vec<String> = names
@@ -112,7 +113,7 @@ impl NicFiles {
     }
 }
 
-/// As sysfs writes an address: `02:fc:00:00:00:01`.
+/// An address as sysfs writes it: `02:fc:00:00:00:01`.
 fn hexadecimal(address: &[u8]) -> String {
     address.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(":")
 }
@@ -141,7 +142,7 @@ mod tests {
             irq: None,
             rps_cpus,
             rps_flow_cnt,
-            // One transmit queue: the kernel refuses to tell (`xps_cpus_show`).
+            // With one transmit queue the kernel refuses to say (`xps_cpus_show`).
             xps_cpus: None,
         };
         let expected = [queue(QueueKind::Rx, Some(vec![]), Some(0)), queue(QueueKind::Tx, None, None)];

@@ -1,4 +1,4 @@
-//! What this process itself takes.
+//! CPU time and memory of this process.
 
 use std::path::Path;
 
@@ -14,16 +14,16 @@ pub fn cpu_ns() -> u64 {
 }
 
 /// Resident memory of this process in bytes: the second number of `/proc/self/statm`, in pages
-/// (`proc_pid_statm`, `fs/proc/array.c`). The kernel may be some dozen pages behind on each CPU.
+/// (`proc_pid_statm`, `fs/proc/array.c`). The kernel's count may lag by some dozen pages per CPU.
 ///
 /// # Errors
-/// The file cannot be read, or holds no such number.
+/// The file cannot be read, or does not hold such a number.
 pub fn resident_bytes(proc: &Path) -> Result<u64, Error> {
     let path = proc.join("self/statm");
     let line = read_line(&path)?;
     match line.split_ascii_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok()) {
         Some(pages) => Ok(pages * rustix::param::page_size() as u64),
-        None => Err(Error::Content { path, what: format!("the line {line:?}") }),
+        None => Err(Error::Content { path, what: format!("unexpected line {line:?}") }),
     }
 }
 

@@ -1,11 +1,11 @@
-//! Who receives packets: protocols and packet taps.
+//! Receivers of packets: protocols and packet taps.
 
 use std::{fs, path::Path};
 
 use super::Error;
 use crate::frame::topology::PacketType;
 
-/// The functions by which packet sockets receive (`net/packet/af_packet.c`).
+/// The functions that receive for packet sockets (`net/packet/af_packet.c`).
 const TAPS: [&str; 4] = ["packet_rcv", "packet_rcv_spkt", "packet_rcv_fanout", "tpacket_rcv"];
 
 /// Reads `/proc/net/ptype` of the namespace of this process.
@@ -19,8 +19,8 @@ pub fn packet_types(proc: &Path) -> Result<Vec<PacketType>, Error> {
     Ok(String::from_utf8_lossy(&bytes).lines().skip(1).filter_map(parse).collect())
 }
 
-/// A line of `ptype_seq_show` (`net/core/net-procfs.c`): four characters of protocol, a blank, the device padded to
-/// eight (all blanks where it is any), the function, perhaps with its module.
+/// A line of `ptype_seq_show` (`net/core/net-procfs.c`): four characters of protocol, a blank, the device
+/// padded to eight (blank if it is any device), and the function, perhaps with its module.
 fn parse(line: &str) -> Option<PacketType> {
     let (protocol, rest) = line.split_at_checked(4)?;
     let rest = rest.strip_prefix(' ')?;

@@ -18,7 +18,7 @@ const NETDEV_A_QUEUE_NAPI_ID: u16 = 4;
 const NETDEV_A_NAPI_ID: u16 = 2;
 const NETDEV_A_NAPI_IRQ: u16 = 3;
 
-/// What a queue carries.
+/// Direction of a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Direction {
     /// Received packets.
@@ -40,21 +40,22 @@ pub struct QueueNapi {
     pub napi_id: u32,
 }
 
-/// The queues of all interfaces of the network namespace of the calling thread whose driver tells their NAPI
-/// (`netif_queue_set_napi`) and that are up; `None` where the kernel cannot tell (before 6.8).
+/// The queues of all interfaces in the calling thread's network namespace that are up, and whose driver
+/// reports their NAPIs (`netif_queue_set_napi`). `None` if the kernel cannot report them (before 6.8).
 ///
 /// The format is that of `netdev_nl_queue_fill_one` (`net/core/netdev-genl.c`,
-/// Documentation/netlink/specs/netdev.yaml). It takes the kernel's RTNL lock: not for every interval.
+/// Documentation/netlink/specs/netdev.yaml). It takes the kernel's RTNL lock, so do not call it every
+/// interval.
 ///
 /// # Errors
-/// No netlink socket can be had, or the kernel refuses for another reason than that it does not know the
-/// question.
+/// No netlink socket can be created, or the kernel refuses for another reason than that it does not know the
+/// request.
 pub fn queues() -> io::Result<Option<Vec<QueueNapi>>> {
     dump(NETDEV_CMD_QUEUE_GET, parse)
 }
 
-/// The interrupts of NAPIs, as (NAPI id, irq), in the same namespace, at the same price and with the same errors as
-/// [`queues()`]; of drivers that tell them (`netif_napi_set_irq`).
+/// The interrupts of NAPIs as (NAPI id, irq), if their driver reports them (`netif_napi_set_irq`). Namespace,
+/// cost and errors are those of [`queues()`].
 ///
 /// # Errors
 /// As [`queues()`].
@@ -65,8 +66,7 @@ pub fn napi_irqs() -> io::Result<Option<Vec<(u32, u32)>>> {
 fn dump<T>(command: u8, parse: fn(&[u8]) -> Option<T>) -> io::Result<Option<Vec<T>>> {
     let unknown = |error: &io::Error| matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EOPNOTSUPP));
     let mut found = Vec::new();
-    // An interrupted dump is as good as a complete one: the next follows the change of links that broke into
-    // it.
+    // An interrupted dump is good enough: the change of links that interrupted it leads to another.
     let done = Family::open(b"netdev\0")
         .and_then(|mut family| family.ask(Ask::All, command, &[], |message| found.extend(parse(message))));
     match done {

@@ -1,4 +1,4 @@
-//! How received packets are spread over queues.
+//! How received packets are spread over queues (RSS).
 
 use std::{ffi::OsStr, fmt::Write as _, io};
 
@@ -13,7 +13,8 @@ const TCP_V4_FLOW: u32 = 0x01;
 const UDP_V4_FLOW: u32 = 0x02;
 const TCP_V6_FLOW: u32 = 0x05;
 const UDP_V6_FLOW: u32 = 0x06;
-/// `data` in `struct ethtool_rxnfc`, whose lower half holds all there is (`x86_64` and arm64 are little endian).
+/// Offset of `data` in `struct ethtool_rxnfc`. Its lower half holds all values (`x86_64` and arm64 are little
+/// endian).
 const DATA: usize = if cfg!(target_endian = "little") { 8 } else { 12 };
 /// `RXH_*`, as above.
 const FIELDS: [(u32, HashField); 8] = [
@@ -27,8 +28,9 @@ const FIELDS: [(u32, HashField); 8] = [
     (1 << 31, HashField::Discard),
 ];
 
-/// Asks for the RSS of interfaces of the network namespace it was opened in, by ioctl: netlink tells it since Linux
-/// 6.3 only, and hash fields since 6.17. Takes the kernel's RTNL lock several times an interface.
+/// Reads the RSS settings of interfaces in the network namespace that it was opened in. It uses the ioctl,
+/// because netlink has them only since Linux 6.3, and hash fields only since 6.17. It takes the kernel's RTNL
+/// lock several times per interface.
 #[derive(Debug)]
 pub struct RssReader(EthtoolIoctl);
 
@@ -36,12 +38,12 @@ impl RssReader {
     /// Opens a socket in the namespace of the calling thread.
     ///
     /// # Errors
-    /// No socket can be had.
+    /// No socket can be created.
     pub fn open() -> io::Result<Self> {
         EthtoolIoctl::open().map(Self)
     }
 
-    /// RSS of an interface; `None` where the driver tells nothing of it.
+    /// RSS of an interface; `None` if the driver does not report it.
     pub fn rss(&self, name: &OsStr) -> Option<Rss> {
         let sizes = self.0.ask(name, Question::Rss { table: 0, key: 0 }).ok();
         let answer = sizes.and_then(|sizes| {
@@ -64,13 +66,13 @@ impl RssReader {
     }
 }
 
-/// `struct ethtool_rxfh`: sizes, function, and behind its 24 bytes the table and the key.
+/// `struct ethtool_rxfh`: sizes, function, and after its 24 bytes the table and the key.
 fn parse(answer: &[u8]) -> Rss {
     let size = |at: usize| answer.get(at..).and_then(read_u32).unwrap_or(0) as usize;
     let (table_bytes, key_bytes) = (4 * size(8), size(12));
     let table = answer.get(24..24 + table_bytes).unwrap_or_default();
     let key = answer.get(24 + table_bytes..24 + table_bytes + key_bytes).unwrap_or_default();
-    // `ETH_RSS_HASH_*` (`include/linux/ethtool.h`); 0 is a driver that does not tell.
+    // `ETH_RSS_HASH_*` (`include/linux/ethtool.h`); 0 means that the driver does not say.
     let function = match answer.get(16) {
         Some(1) => Some("toeplitz"),
         Some(2) => Some("xor"),

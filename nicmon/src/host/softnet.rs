@@ -6,18 +6,19 @@ use serde::{Deserialize, Serialize};
 
 use super::{Error, Reread};
 
-/// Counters of one CPU. They are 32 bits wide in the kernel and wrap: take differences with `wrapping_sub`.
+/// Counters of one CPU. They have 32 bits in the kernel and wrap, so take differences with `wrapping_sub`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SoftnetRow {
-    /// The CPU; `None` before Linux 5.10. Never the number of the line: offline CPUs have none.
+    /// The CPU; `None` before Linux 5.10. It is not the number of the line, because offline CPUs have no
+    /// line.
     pub cpu: Option<u32>,
-    /// Packets that `__netif_receive_skb` took up.
+    /// Packets that `__netif_receive_skb` processed.
     pub processed: u32,
     /// Packets dropped because the backlog was full.
     pub dropped: u32,
-    /// Times `net_rx_action` ended with work left, its budget or time used up.
+    /// How often `net_rx_action` ended with work left, because its budget or time was used up.
     pub time_squeeze: u32,
-    /// Times the CPU was woken by an IPI of RPS.
+    /// How often another CPU woke this one with an IPI for RPS.
     pub received_rps: u32,
     /// Packets dropped by the flow limit.
     pub flow_limit_count: u32,
@@ -25,8 +26,8 @@ pub struct SoftnetRow {
     pub backlog_len: Option<u32>,
 }
 
-/// A reader of `/proc/net/softnet_stat` that keeps it open. The counters are the machine's, whatever the
-/// namespace: the file pins none (`dev_proc_net_init`, `net/core/net-procfs.c`).
+/// A reader that keeps `/proc/net/softnet_stat` open. The counters are those of the machine in every
+/// namespace, and the open file keeps no namespace alive (`dev_proc_net_init` in `net/core/net-procfs.c`).
 #[derive(Debug)]
 pub struct Softnet(Reread);
 
@@ -39,17 +40,17 @@ impl Softnet {
         Reread::open(proc.join("net/softnet_stat")).map(Self)
     }
 
-    /// Replaces the contents of `rows` by one row for each online CPU, ascending. The format is that of
+    /// Replaces the contents of `rows` with one row per online CPU, ascending. The format is that of
     /// `softnet_seq_show` (`net/core/net-procfs.c`).
     ///
     /// # Errors
-    /// The file cannot be read, or a line is none of the format.
+    /// The file cannot be read, or a line has another format.
     pub fn read(&mut self, rows: &mut Vec<SoftnetRow>) -> Result<(), Error> {
         rows.clear();
         let text = self.0.read()?;
         for line in text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
             let Some(row) = parse_line(line) else {
-                let what = format!("the line {:?}", String::from_utf8_lossy(line));
+                let what = format!("unexpected line {:?}", String::from_utf8_lossy(line));
                 return Err(Error::Content { path: self.0.path.clone(), what });
             };
             rows.push(row);
@@ -72,7 +73,7 @@ fn parse_line(line: &[u8]) -> Option<SoftnetRow> {
         time_squeeze: time_squeeze?,
         received_rps: rps.unwrap_or(0),
         flow_limit_count: flow_limit.unwrap_or(0),
-        // The two came together, so that a lone 12th column of a patched kernel would be something else.
+        // Both columns were added together, so a patched kernel's 12th column alone would be something else.
         backlog_len: cpu.and(backlog_len),
     })
 }

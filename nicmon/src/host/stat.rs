@@ -6,16 +6,16 @@ use serde::{Deserialize, Serialize};
 
 use super::{Error, Reread};
 
-/// Time of one CPU since boot, in ticks of [`ticks_per_second`], by what it was spent on.
+/// Time of one CPU since boot by use, in ticks of [`ticks_per_second`].
 ///
-/// `idle` and `iowait` of a CPU may step back a little (`get_idle_time`, `fs/proc/stat.c`).
+/// `idle` and `iowait` may go back a little (`get_idle_time`, `fs/proc/stat.c`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the names are those of proc_stat(5)")]
 pub struct CpuTicks {
     pub cpu: u32,
-    /// Guests included (`account_guest_time`, `kernel/sched/cputime.c`).
+    /// Includes guests (`account_guest_time`, `kernel/sched/cputime.c`).
     pub user: u64,
-    /// Niced guests included.
+    /// Includes niced guests.
     pub nice: u64,
     pub system: u64,
     pub idle: u64,
@@ -25,12 +25,12 @@ pub struct CpuTicks {
     pub steal: u64,
 }
 
-/// Ticks in a second: `USER_HZ`, 100 on every architecture but alpha.
+/// Ticks per second: `USER_HZ`, 100 on every architecture but alpha.
 pub fn ticks_per_second() -> u64 {
     rustix::param::clock_ticks_per_second()
 }
 
-/// A reader of `/proc/stat` that keeps it open.
+/// A reader that keeps `/proc/stat` open.
 #[derive(Debug)]
 pub struct Stat(Reread);
 
@@ -43,18 +43,21 @@ impl Stat {
         Reread::open(proc.join("stat")).map(Self)
     }
 
-    /// Replaces the contents of `cpus` by the online CPUs, ascending. The format is `show_stat`'s
+    /// Replaces the contents of `cpus` with the online CPUs, ascending. The format is `show_stat`'s
     /// (`fs/proc/stat.c`).
     ///
     /// # Errors
     /// The file cannot be read, or holds no CPU.
     pub fn read(&mut self, cpus: &mut Vec<CpuTicks>) -> Result<(), Error> {
         cpus.clear();
-        // The line of the sum, `cpu  `, comes first; the lines of the CPUs follow it without a gap.
+        // The sum, `cpu  `, comes first; the lines of the CPUs follow directly.
         let lines = self.0.read()?.split(|&byte| byte == b'\n').skip(1);
         cpus.extend(lines.map_while(parse_line));
         if cpus.is_empty() {
-            return Err(Error::Content { path: self.0.path.clone(), what: "no line of a CPU".to_owned() });
+            return Err(Error::Content {
+                path: self.0.path.clone(),
+                what: "it has no line for a CPU".to_owned(),
+            });
         }
         Ok(())
     }

@@ -1,11 +1,12 @@
-//! Settings of the receive path of the whole machine.
+//! Machine-wide settings of the receive path.
 
 use std::path::Path;
 
 use super::read_line;
 use crate::frame::topology::Sysctls;
 
-/// Reads them below `sys/net/core` (`net/core/sysctl_net_core.c`); what is not there is `None`.
+/// Reads the settings below `sys/net/core` (`net/core/sysctl_net_core.c`); `None` if this kernel does not
+/// have one.
 pub fn sysctls(proc: &Path) -> Sysctls {
     let core = proc.join("sys/net/core");
     let number = |name: &str| read_line(&core.join(name)).ok()?.parse().ok();

@@ -7,7 +7,7 @@ use std::{
 
 use super::Error;
 
-/// The ksoftirqd threads as (CPU, pid), ascending by CPU. They live as long as the kernel: look once, and
+/// The ksoftirqd threads as (CPU, pid), ascending by CPU. They live as long as the kernel, so look once, and
 /// again when a CPU comes online for the first time.
 ///
 /// # Errors
@@ -17,7 +17,7 @@ pub fn ksoftirqd(proc: &Path) -> Result<Vec<(u32, u32)>, Error> {
         .filter_map(|(pid, path)| {
             let comm = fs::read(path.join("comm")).ok()?;
             let cpu = str::from_utf8(comm.strip_prefix(b"ksoftirqd/")?).ok()?.trim_end().parse().ok()?;
-            // A process may call itself so; the kernel's threads have an empty command line.
+            // A process may have the same name; a kernel thread has an empty command line.
             fs::read(path.join("cmdline")).is_ok_and(|line| line.is_empty()).then_some((cpu, pid))
         })
         .collect();
@@ -25,7 +25,7 @@ pub fn ksoftirqd(proc: &Path) -> Result<Vec<(u32, u32)>, Error> {
     Ok(found)
 }
 
-/// Pids of the threads whose name starts with a prefix.
+/// Pids of the threads whose names start with a prefix.
 ///
 /// # Errors
 /// `/proc` cannot be read.
@@ -35,21 +35,21 @@ pub fn named(proc: &Path, comm_prefix: &str) -> Result<Vec<u32>, Error> {
     Ok(pids(proc)?.filter(|(_, path)| is_named(path)).map(|(pid, _)| pid).collect())
 }
 
-/// Time in ns that a thread has run, or `None` where it has ended, its name does not start with `comm_prefix`
-/// (its pid was given to another), or the kernel keeps no such account (`CONFIG_SCHED_INFO`).
+/// Time in ns that a thread has run. `None` if it has ended, if its name does not start with `comm_prefix`
+/// (another thread has its pid now), or if the kernel does not account for it (`CONFIG_SCHED_INFO`).
 ///
-/// It is the first number of `/proc/PID/schedstat` (`proc_pid_schedstat`, `fs/proc/base.c`),
-/// `sum_exec_runtime`: of a thread that runs right now it is true to a tick.
+/// It is `sum_exec_runtime`, the first number of `/proc/PID/schedstat` (`proc_pid_schedstat` in
+/// `fs/proc/base.c`). For a thread that is running, it may be late by up to a tick.
 pub fn run_ns(proc: &Path, pid: u32, comm_prefix: &str) -> Option<u64> {
     let path = proc.join(pid.to_string());
     let run =
         fs::read_to_string(path.join("schedstat")).ok()?.split_ascii_whitespace().next()?.parse().ok()?;
-    // Read after the time: had the pid changed hands before, the name would be the new one's.
+    // Read after the time: if another thread had taken the pid before, this is that thread's name.
     let comm = fs::read(path.join("comm")).ok()?;
     comm.starts_with(comm_prefix.as_bytes()).then_some(run)
 }
 
-/// The processes: their pid and their directory.
+/// The processes: pid and directory.
 pub(super) fn pids(proc: &Path) -> Result<impl Iterator<Item = (u32, PathBuf)> + use<>, Error> {
     let entries = fs::read_dir(proc).map_err(Error::read(proc))?;
     Ok(entries.filter_map(|entry| {

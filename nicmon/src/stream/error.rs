@@ -1,76 +1,76 @@
-//! Why a stream cannot be read.
+//! Why a stream of frames cannot be read.
 
 use std::io;
 
 use crate::frame::SCHEMA;
 
-/// Why a stream cannot be read, or no further. `name` is the file's, or `standard input`.
+/// Why a stream of frames cannot be read, or not to its end. `name` is the file's, or `standard input`.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// The file cannot be opened.
     #[error("cannot open {name}: {source}; give a file that `nicmon record` made, or - for standard input")]
     Open {
-        /// What was to be read.
+        /// The stream.
         name: String,
-        /// Why it cannot.
+        /// The system's error.
         source: io::Error,
     },
-    /// The system cannot read on.
-    #[error("cannot read {name}: {source}")]
+    /// Reading failed.
+    #[error("cannot read {name}: {source}; give another file, or copy it again")]
     Read {
-        /// What was read.
+        /// The stream.
         name: String,
-        /// Why it cannot be read on.
+        /// The system's error.
         source: io::Error,
     },
-    /// There is not one byte in it.
-    #[error(
-        "{name} is empty: nothing was recorded. `nicmon record` makes recordings, `nicmon --json` a stream"
-    )]
+    /// It has no bytes at all.
+    #[error("{name} is empty: it holds no frames; give what `nicmon record` or `nicmon --json` wrote")]
     Empty {
-        /// What was read.
+        /// The stream.
         name: String,
     },
-    /// It was never a stream of frames.
-    #[error("{name} is no recording of nicmon: {why}. Give what `nicmon record` or `nicmon --json` wrote")]
+    /// It is something else than frames.
+    #[error("{name} is not a nicmon recording: {why}; give what `nicmon record` or `nicmon --json` wrote")]
     Foreign {
-        /// What was read.
+        /// The stream.
         name: String,
-        /// How that shows.
+        /// What shows it.
         why: String,
     },
-    /// It is of another version of the schema.
-    #[error("{name} holds frames of the schema {schema:?}, but nicmon {} reads {SCHEMA:?}: use a newer nicmon", env!("CARGO_PKG_VERSION"))]
+    /// Its frames have another version of the schema.
+    #[error(
+        "{name} has frames of the schema {schema:?}, but nicmon {} reads {SCHEMA:?}; use a newer nicmon",
+        env!("CARGO_PKG_VERSION")
+    )]
     Newer {
-        /// What was read.
+        /// The stream.
         name: String,
-        /// The schema that it names.
+        /// The schema that its frames name.
         schema: String,
     },
-    /// Less than one frame is left of it.
-    #[error(
-        "{name} is cut off in the middle of its first frame: nothing in it can be shown. Record or copy it again"
-    )]
+    /// It ends before the end of its first frame.
+    #[error("{name} is cut off within its first frame, so there is nothing to show; record or copy it again")]
     NoWholeFrame {
-        /// What was read.
+        /// The stream.
         name: String,
     },
-    /// Nothing in it is whole.
-    #[error("{name} is damaged: not one frame in it can be read. Copy it again")]
+    /// Every frame in it is damaged.
+    #[error("{name} is damaged: none of its frames can be read; copy it again")]
     Damaged {
-        /// What was read.
+        /// The stream.
         name: String,
     },
-    /// A line longer than any frame.
+    /// A line is longer than any frame.
     #[error(
-        "{name} has a line of more than {limit} bytes after {frames} frames: no frame is as long. Is it a recording?"
+        "{name} has a line of more than {limit} bytes after {frames} frames, longer than any frame; give \
+         what `nicmon record` or `nicmon --json` wrote"
     )]
     LongLine {
-        /// What was read.
+        /// The stream.
         name: String,
-        /// The most that a line may have.
+        /// The longest line that nicmon accepts, in bytes.
         limit: usize,
-        /// Frames before it.
+        /// Frames before that line.
         frames: u64,
     },
 }

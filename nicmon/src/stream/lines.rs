@@ -1,4 +1,4 @@
-//! Lines out of a stream, plain or compressed.
+//! Lines of a stream, plain or compressed.
 
 use std::{
     io::{self, Read},
@@ -10,46 +10,47 @@ use super::{
     unpack::{Input, MAGIC, Step, Unpacker},
 };
 
-/// What stands next in a stream.
+/// What comes next in a stream.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Piece {
-    /// A line, with its end. Of a compressed stream, one that its checksum or text after it vouches for.
+    /// A line, with its end. In a compressed stream, the checksum or the text after it shows that it is
+    /// intact.
     Line(Vec<u8>),
     /// Bytes that cannot be read and were skipped.
     Damage {
-        /// How many they are.
+        /// How many bytes.
         bytes: u64,
     },
     /// The stream ends within a line, or within the zstd frame that holds it.
     Cut {
-        /// As much of the line as can be trusted: all of it, should only its end be missing.
+        /// As much of the line as can be trusted: all of it, if only the line end is missing.
         line: Vec<u8>,
-        /// What the stream has of it, in bytes.
+        /// Bytes of it in the stream.
         bytes: u64,
     },
-    /// A line of more bytes than the limit.
+    /// A line has more bytes than the limit.
     TooLong,
-    /// The stream ends.
+    /// The stream has ended.
     End,
 }
 
 /// Lines of a stream.
 pub(super) struct Lines {
     stream: Stream,
-    /// What was read: the first `given` bytes were given, the others not yet.
+    /// The text read. Its first `given` bytes were returned already.
     text: Vec<u8>,
     given: usize,
-    /// Up to here `text` holds no line end that was not given.
+    /// There is no line end between `given` and here.
     searched: usize,
     /// Whether all of `text` can be trusted.
     is_sure: bool,
-    /// Whether the present zstd frame gave a line.
+    /// Whether a line of the present zstd frame was returned.
     has_given: bool,
     limit: usize,
 }
 
 enum Stream {
-    /// Nobody has looked.
+    /// Nothing was read yet.
     Unknown(Option<Input>),
     Plain(Input),
     Packed(Box<Unpacker>),
@@ -68,13 +69,13 @@ impl Lines {
         }
     }
 
-    /// Of zstd, whatever the first bytes are.
+    /// Lines of a zstd stream, whatever its first bytes are.
     pub(super) fn of_packed(source: Box<dyn Read + Send>, limit: usize) -> io::Result<Self> {
         let unpacker = Box::new(Unpacker::new(Input::new(source))?);
         Ok(Self { stream: Stream::Packed(unpacker), ..Self::new(Box::new(io::empty()), limit) })
     }
 
-    /// The next piece. After a cut, a line too long or the end there is none.
+    /// The next piece. Do not call it again after a cut, a line that is too long, or the end.
     pub(super) fn next(&mut self) -> io::Result<Piece> {
         loop {
             match self.text[self.searched..].iter().position(|byte| *byte == b'\n') {
@@ -87,7 +88,7 @@ impl Lines {
                 }
                 None => self.searched = self.text.len(),
             }
-            // Lines are moved away once for all that came with them.
+            // All returned lines are removed in one step.
             self.text.drain(..self.given);
             self.searched -= self.given;
             self.given = 0;
@@ -100,7 +101,7 @@ impl Lines {
         }
     }
 
-    /// The longest line that is given.
+    /// The longest line that is returned, in bytes.
     pub(super) fn limit(&self) -> usize {
         self.limit
     }
@@ -109,16 +110,16 @@ impl Lines {
         let line = self.text[self.given..end].to_vec();
         self.given = end;
         self.searched = end;
-        // What is sure is of zstd frames that have ended.
+        // Text that is sure belongs to zstd frames that have ended.
         self.has_given = !self.is_sure;
         line
     }
 
-    /// Adds to the text; returns what ends it.
+    /// Reads more text. Returns a piece if the text ends there.
     fn read_on(&mut self) -> io::Result<Option<Piece>> {
         match &mut self.stream {
             Stream::Unknown(input) => {
-                // It is taken here only, and the stream is another at once.
+                // It is taken only here, and the stream is replaced at once.
                 let Some(input) = input.take() else { return Ok(Some(Piece::End)) };
                 self.stream = recognise(input)?;
                 Ok(None)
@@ -163,11 +164,11 @@ impl Lines {
     }
 }
 
-/// Tells by its first bytes what a stream is.
+/// Recognises a stream by its first bytes.
 fn recognise(mut input: Input) -> io::Result<Stream> {
     while input.bytes.len() < MAGIC.len() && input.more()? {}
     let begin = &input.bytes[..input.bytes.len().min(MAGIC.len())];
-    // A recording may be cut in its first bytes, and begin with a summary if what is before was cut off.
+    // A recording may end within its first bytes, or start with a summary if what was before is missing.
     if !begin.is_empty() && (MAGIC.starts_with(begin) || SUMMARY_MAGIC.starts_with(begin)) {
         return Ok(Stream::Packed(Box::new(Unpacker::new(input)?)));
     }

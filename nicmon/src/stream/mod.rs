@@ -1,13 +1,15 @@
-//! Frames as bytes: one JSON object a line (NDJSON), and recordings, which are that stream compressed with zstd.
+//! Frames as bytes: one JSON object per line (NDJSON), and recordings, which are that stream compressed with
+//! zstd.
 //!
-//! In a recording each frame is a zstd frame of its own, with a checksum. So a recording that is cut anywhere (by
-//! SIGKILL, a full disk, an aborted copy) gives back every whole frame, one that is damaged loses the damaged frames
-//! alone, and recordings may be joined with `cat`; `zstdcat` prints the JSON lines. What that costs: a frame
-//! cannot refer to the one before it. On an idle machine with two CPUs it takes 900 bytes instead of 230, on a large
-//! busy one there is no difference.
+//! In a recording each frame is a zstd frame of its own, with a checksum. So a truncated recording (SIGKILL,
+//! a full disk, an aborted copy) loses only its last frame, and a damaged one loses only the damaged frames.
+//! Recordings can be joined with `cat`, and `zstdcat` prints the JSON lines. The price is that a frame cannot
+//! refer to the one before it: it takes 900 bytes instead of 230 on an idle machine with two CPUs, and no
+//! more on a large, busy one.
 //!
-//! About every minute, and at the end, the frames since the last time stand there once more as one ([`Summary`]), where
-//! readers of zstd do not see it. [`Parts`] gives these sums and what frames are left: a report of an hour reads 1/60 of it.
+//! About every minute, and at the end, a recording also holds the sum of the frames since the last time
+//! ([`Summary`]), where readers of zstd skip it. [`Parts`] returns these sums, and the frames that no sum
+//! covers: a report of an hour reads 1/60 of it.
 
 mod error;
 mod lines;

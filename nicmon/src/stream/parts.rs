@@ -1,4 +1,4 @@
-//! Reads recordings in sums of many frames, where there are any.
+//! Reads recordings as sums of many frames, where they have any.
 
 #[cfg(test)]
 mod tests;
@@ -21,41 +21,42 @@ use super::{
 };
 use crate::frame::Frame;
 
-/// Bytes that are looked at together for the end of a summary.
+/// How many bytes are searched at a time for the end of a summary.
 const CHUNK: u64 = 1024 * 1024;
 
-/// What a recording is given in.
+/// A part of a recording.
 #[derive(Debug)]
 pub enum Part {
     /// One frame.
     Frame(Box<Frame>),
-    /// Many at once.
+    /// The sum of many frames.
     Summary(Box<Summary>),
 }
 
-/// What is wanted of the frames of a summary.
+/// What the caller wants of the frames that a summary covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Take {
-    /// All of them: the summary does.
+    /// All of them: the summary will do.
     Sum,
-    /// Some of them: one by one.
+    /// Some of them: they are read one by one.
     Frames,
     /// None.
     Nothing,
 }
 
-/// Reads a recording, as much as possible in sums.
+/// Reads a recording, as much of it as possible as sums.
 ///
-/// A pipe, JSON lines, and a recording without sums are read frame by frame; so are frames whose sum is damaged.
+/// It reads a pipe, JSON lines and a recording without sums frame by frame, and also frames whose sum is
+/// damaged.
 pub struct Parts {
     name: String,
     file: Option<File>,
-    /// What is still to be read.
+    /// The pieces that are still to be read.
     plan: VecDeque<Piece>,
     reader: Option<Reader>,
     frames: u64,
     warnings: Vec<String>,
-    /// Why nothing of a piece could be read.
+    /// Why a piece could not be read at all.
     failure: Option<ReadError>,
 }
 
@@ -97,8 +98,8 @@ impl Parts {
         Ok(parts)
     }
 
-    /// The next part; `None` at the end. Of each summary `take` is told when its frames were, and says what of them is
-    /// wanted.
+    /// The next part; `None` at the end. For each summary, `take` gets the time that its frames cover, and
+    /// returns what is wanted of them.
     ///
     /// # Errors
     /// As [`Reader::next`]. After an error there are no more parts.
@@ -111,7 +112,7 @@ impl Parts {
                         return Ok(Some(Part::Frame(Box::new(frame))));
                     }
                     Ok(None) => self.warnings.extend(reader.warning()),
-                    // Other pieces may be good.
+                    // Other pieces may be intact.
                     Err(error @ (ReadError::Damaged { .. } | ReadError::NoWholeFrame { .. })) => {
                         self.warnings.push(error.to_string());
                         self.failure = Some(error);
@@ -147,7 +148,7 @@ impl Parts {
         &self.warnings
     }
 
-    /// The sum, if it is wanted; else its frames are read next, if these are.
+    /// The sum, if it is wanted. If its frames are wanted instead, they are read next.
     fn summary(
         &mut self,
         place: Place,
@@ -159,20 +160,20 @@ impl Parts {
         read.transpose().map_err(|source| ReadError::Read { name: self.name.clone(), source })?;
         let Some(summary) = Summary::unpack(&bytes) else {
             self.warnings
-                .push(format!("a sum of frames in {} is damaged: the frames are read instead", self.name));
+                .push(format!("a sum of frames in {} is damaged; read the frames instead", self.name));
             self.read(frames)?;
             return Ok(None);
         };
         match take(summary.span) {
             Take::Sum => return Ok(Some(summary)),
             Take::Frames => self.read(frames)?,
-            // They are there, and so the recording is not empty.
+            // They exist, so the recording is not empty.
             Take::Nothing => self.frames += summary.frames,
         }
         Ok(None)
     }
 
-    /// Goes on with the frames in this range.
+    /// Reads the frames in this range of bytes next.
     fn read(&mut self, range: Range<u64>) -> Result<(), ReadError> {
         let Some(file) = &self.file else { return Ok(()) };
         let opened = file.try_clone().and_then(|mut file| {
@@ -185,12 +186,12 @@ impl Parts {
     }
 }
 
-/// What a file is made of, from its end to its begin and then turned round.
+/// The pieces of a file, in order. They are found from its end.
 fn plan(file: &File) -> io::Result<VecDeque<Piece>> {
     let mut pieces = VecDeque::new();
     let mut end = file.metadata()?.len();
     let mut begin = [0; MAGIC.len()];
-    // JSON lines have no sums, and need not be searched for them.
+    // JSON lines have no sums.
     if end < MAGIC.len() as u64 || {
         file.read_exact_at(&mut begin, 0)?;
         begin != MAGIC && begin != SUMMARY_MAGIC
@@ -213,7 +214,7 @@ fn plan(file: &File) -> io::Result<VecDeque<Piece>> {
 /// The last summary that ends at `end` or before.
 fn last_summary(file: &File, end: u64) -> io::Result<Option<Place>> {
     let footer = FOOTER as u64;
-    // Mostly it ends right there: no need to read much.
+    // Mostly a summary ends right there, so a short read is enough.
     let mut size = footer;
     let mut upto = end;
     while upto >= footer {
@@ -232,14 +233,14 @@ fn last_summary(file: &File, end: u64) -> io::Result<Option<Place>> {
         if from == 0 {
             break;
         }
-        // A footer may stand across the border.
+        // A footer may be split between two reads.
         upto = from + footer - 1;
         size = CHUNK;
     }
     Ok(None)
 }
 
-/// Whether a summary of this size begins there.
+/// Whether a summary of this size starts there.
 fn is_summary(file: &File, place: Place) -> io::Result<bool> {
     let mut header = [0; summary::HEADER];
     file.read_exact_at(&mut header, place.at)?;

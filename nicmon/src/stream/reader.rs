@@ -14,14 +14,15 @@ use super::{
 };
 use crate::frame::{Frame, SCHEMA};
 
-/// The longest line that is read. A frame of 256 CPUs and 16 NICs with a queue on each CPU takes 2 MB.
+/// The longest line that is read, in bytes. A frame of 256 CPUs and 16 NICs with a queue on each CPU takes 2
+/// MB.
 const LINE_LIMIT: usize = 64 * 1024 * 1024;
-/// What the schemas of all versions begin with.
+/// All versions of the schema start with this.
 const FAMILY: &str = "nicmon.frame/";
 
-/// Reads frames one by one, from a recording or from JSON lines: it is the content that tells which.
+/// Reads frames one by one, from a recording or from JSON lines; it looks at the content to find out which.
 ///
-/// What cannot be read is skipped, and [`Self::warning`] tells of it.
+/// It skips what cannot be read, and [`Self::warning`] reports that.
 pub struct Reader {
     name: String,
     lines: Lines,
@@ -61,7 +62,7 @@ impl Reader {
         Self::new("the stream".to_owned(), source, LINE_LIMIT)
     }
 
-    /// Reads a part of a recording, before which so many frames were read.
+    /// Reads a part of a recording, after this many frames of it were read.
     pub(super) fn of_rest(name: String, source: Box<dyn Read + Send>, frames: u64) -> io::Result<Self> {
         let lines = Lines::of_packed(source, LINE_LIMIT)?;
         Ok(Self { name, lines, frames, damage: None, cut_bytes: None, is_done: false })
@@ -72,11 +73,11 @@ impl Reader {
         Self { name, lines, frames: 0, damage: None, cut_bytes: None, is_done: false }
     }
 
-    /// The next frame; `None` at the end. Waits where the stream does.
+    /// The next frame; `None` at the end. It blocks while a pipe has nothing to read.
     ///
     /// # Errors
-    /// It is no stream of frames, or one of a newer schema; nothing in it can be read; or the system fails to read.
-    /// After an error there are no more frames.
+    /// The stream does not hold frames, or frames of a newer schema; nothing in it can be read; or reading
+    /// fails. After an error there are no more frames.
     #[expect(clippy::should_implement_trait, reason = "an iterator of results would go on after an error")]
     pub fn next(&mut self) -> Result<Option<Frame>, ReadError> {
         if self.is_done {
@@ -88,21 +89,21 @@ impl Reader {
         next
     }
 
-    /// What was cut off or skipped, as a sentence; complete after the end. `None`: all of it was read.
+    /// What was cut off or skipped, as a sentence; complete after the end. `None` if everything was read.
     pub fn warning(&self) -> Option<String> {
         let name = &self.name;
         let damage = self.damage.as_ref().map(|Damage { places, bytes, frames_before }| {
             let (before, bytes) = (counted(*frames_before, "frame"), counted(*bytes, "byte"));
             match places {
-                1 => format!("{name} is damaged after {before}: {bytes} left out"),
-                _ => format!(
-                    "{name} is damaged in {places} places, the first after {before}: {bytes} left out"
-                ),
+                1 => format!("{name} is damaged after {before}; skipped {bytes}"),
+                _ => {
+                    format!("{name} is damaged in {places} places, the first after {before}; skipped {bytes}")
+                }
             }
         });
         let cut = self.cut_bytes.map(|bytes| {
             let (frames, bytes) = (counted(self.frames, "frame"), counted(bytes, "byte"));
-            format!("{name} is cut off after {frames}: {bytes} of one that is not whole left out")
+            format!("{name} is cut off after {frames}; skipped {bytes} of an incomplete one")
         });
         match (damage, cut) {
             (Some(damage), Some(cut)) => Some(format!("{damage}; {cut}")),
@@ -115,7 +116,7 @@ impl Reader {
             let piece = self.lines.next();
             let piece = piece.map_err(|source| ReadError::Read { name: self.name.clone(), source })?;
             match piece {
-                // An empty line is nothing.
+                // Skip empty lines.
                 Piece::Line(line) if line.trim_ascii().is_empty() => {}
                 Piece::Line(line) => match parse(&line) {
                     Ok(frame) => return Ok(Some(frame)),
@@ -124,7 +125,7 @@ impl Reader {
                     Err(Unfit::NoFrame { .. }) => self.skipped(line.len() as u64),
                 },
                 Piece::Damage { bytes } => self.skipped(bytes),
-                // The end of the last line may be all that is missing.
+                // Perhaps only the line end is missing.
                 Piece::Cut { line, bytes } => match parse(&line) {
                     Ok(frame) => return Ok(Some(frame)),
                     Err(Unfit::Newer { schema }) => return Err(self.newer(schema)),
@@ -145,7 +146,7 @@ impl Reader {
         }
     }
 
-    /// Whether nothing of nicmon's was seen yet.
+    /// Whether nothing yet shows that nicmon wrote this stream.
     fn is_untouched(&self) -> bool {
         self.frames == 0 && self.damage.is_none()
     }
@@ -176,11 +177,11 @@ impl Reader {
     }
 }
 
-/// Why a line gives no frame.
+/// Why a line is not a frame.
 enum Unfit {
-    /// It is of another version of the schema.
+    /// It has another version of the schema.
     Newer { schema: String },
-    /// It is none.
+    /// It is something else.
     NoFrame { why: String },
 }
 
@@ -191,23 +192,24 @@ fn parse(line: &[u8]) -> Result<Frame, Unfit> {
     }
     let (schema, parsed) = match serde_json::from_slice::<Frame>(line) {
         Ok(frame) => (frame.schema.clone(), Ok(frame)),
-        // What is no frame of ours may be one of a newer nicmon.
+        // It may be a frame of a newer nicmon.
         Err(error) => match serde_json::from_slice::<Header>(line) {
             Ok(header) => (header.schema, Err(error)),
-            Err(_) => return Err(Unfit::NoFrame { why: format!("its first line is no frame ({error})") }),
+            Err(_) => return Err(Unfit::NoFrame { why: format!("its first line is not a frame ({error})") }),
         },
     };
     if schema != SCHEMA {
         return Err(if schema.starts_with(FAMILY) {
             Unfit::Newer { schema }
         } else {
-            Unfit::NoFrame { why: format!("its first line is of the schema {schema:?}") }
+            Unfit::NoFrame { why: format!("its first line has the schema {schema:?}") }
         });
     }
-    parsed.map_err(|error| Unfit::NoFrame { why: format!("its first line is no whole frame ({error})") })
+    parsed
+        .map_err(|error| Unfit::NoFrame { why: format!("its first line is not a complete frame ({error})") })
 }
 
-/// Whether a line that was cut may have been a frame.
+/// Whether a truncated line may have been a frame.
 fn begins_as_frame(line: &[u8]) -> bool {
     let begin = format!("{{\"schema\":\"{FAMILY}");
     let shorter = line.len().min(begin.len());

@@ -1,4 +1,4 @@
-//! When frames were.
+//! The time that frames cover.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -6,19 +6,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::frame::Frame;
 
-/// When some frames were, in nanoseconds since 1970.
+/// The time that some frames cover, in nanoseconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Span {
-    /// When the interval of the first began.
+    /// Start of the first frame's interval.
     pub start_ns: u64,
     /// The earliest middle of their intervals.
     pub first_middle_ns: u64,
-    /// The latest middle of their intervals. A clock that was set may make it another frame's than the last.
+    /// The latest middle of their intervals. If the clock was set, this may be another frame than the last.
     pub last_middle_ns: u64,
 }
 
 impl Span {
-    /// Of one frame; `None` if its time cannot be read.
+    /// The span of one frame; `None` if its time cannot be read.
     pub fn of(frame: &Frame) -> Option<Self> {
         let end = humantime::parse_rfc3339(&frame.time).ok()?;
         let end_ns = since_1970(end)?;
@@ -27,7 +27,7 @@ impl Span {
         Some(Self { start_ns, first_middle_ns: middle_ns, last_middle_ns: middle_ns })
     }
 
-    /// With those that follow.
+    /// This span and the following frames.
     #[must_use]
     pub fn with(self, next: Self) -> Self {
         Self {

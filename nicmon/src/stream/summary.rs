@@ -1,16 +1,17 @@
-//! Sums of frames in between the frames of a recording, so that a report need not read them all.
+//! Sums of frames between the frames of a recording, so a report need not read every frame.
 //!
-//! A summary stands behind the frames it sums up, in a skippable frame of zstd (RFC 8878, 3.1.2), which others who read
-//! zstd pass over:
+//! A summary follows the frames that it sums up, in a skippable frame of zstd (RFC 8878, 3.1.2), which other
+//! readers of zstd skip:
 //!
 //! | bytes | |
 //! |---|---|
 //! | 4, 4 | magic number; size of what follows |
-//! | any | a [`Summary`] as JSON, packed by zstd with a checksum, but without zstd's magic number: who looks for the next frame after damage must not find one in here |
-//! | 8, 4, 4 | how many bytes before it hold the frames; its size with the header; these words joined by exclusive or |
-//! | 16 | a mark, so that it can be found from behind |
+//! | any | a [`Summary`] as JSON, compressed by zstd with a checksum, without zstd's magic number |
+//! | 8, 4, 4 | size of the frames before it; its own size with the header; the exclusive or of these words |
+//! | 16 | a mark, by which it is found from the end |
 //!
-//! So from the end of a file the summaries lead to its begin, each to the one before.
+//! So from the end of a file each summary leads to the one before it, up to the start. Without the magic number, a
+//! search for the next frame after damage does not stop inside a summary.
 
 use std::io::{self, ErrorKind};
 
@@ -20,41 +21,42 @@ use zstd::bulk::Compressor;
 use super::{span::Span, unpack::MAGIC};
 use crate::frame::{Frame, SCHEMA};
 
-/// How a summary begins: one of the sixteen magic numbers of skippable frames, least significant byte first.
+/// The first bytes of a summary: one of the sixteen magic numbers of skippable frames, least significant byte
+/// first.
 pub(super) const SUMMARY_MAGIC: [u8; 4] = [0x5e, 0x2a, 0x4d, 0x18];
 /// Magic number and size.
 pub(super) const HEADER: usize = 8;
-/// What stands behind the JSON.
+/// Bytes after the JSON.
 pub(super) const FOOTER: usize = 32;
-/// How a summary ends.
+/// The last bytes of a summary.
 pub(super) const MARK: &[u8; 16] = b"nicmon.summary/1";
-/// The most that a summary may take: many times that of a large machine.
+/// The most bytes that a summary may have: many times the summary of a large machine.
 pub(super) const LIMIT: usize = 64 * 1024 * 1024;
 
-/// Frames of a recording as one.
+/// Frames of a recording, merged into one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
-    /// How many they are.
+    /// How many frames.
     pub frames: u64,
-    /// When they were; `None` where a frame's time cannot be read.
+    /// The time they cover; `None` if a frame's time cannot be read.
     pub span: Option<Span>,
     /// Their sum.
     pub frame: Frame,
 }
 
-/// Where a summary stands, and what it sums up.
+/// Where a summary is in a file, and what it sums up. In bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {
-    /// Where it begins.
+    /// Its start.
     pub(super) at: u64,
-    /// Where it ends.
+    /// Its end.
     pub(super) end: u64,
-    /// As many bytes before it hold its frames.
+    /// Size of its frames, which are before it.
     pub(super) covered: u64,
 }
 
 impl Summary {
-    /// As it stands in a recording, behind so many bytes that it sums up.
+    /// Its bytes in a recording; `covered` is the size of the frames that it sums up.
     pub(super) fn pack(&self, covered: u64, compressor: &mut Compressor<'_>) -> io::Result<Vec<u8>> {
         let packed = compressor.compress(&serde_json::to_vec(self)?)?;
         let body = packed.strip_prefix(&MAGIC).ok_or(ErrorKind::InvalidData)?;
@@ -70,11 +72,11 @@ impl Summary {
         Ok(bytes)
     }
 
-    /// Out of its bytes; `None` where these are damaged, or by a nicmon of another schema.
+    /// Reads a summary; `None` if it is damaged, or has another schema.
     pub(super) fn unpack(bytes: &[u8]) -> Option<Self> {
         let body = bytes.get(HEADER..bytes.len().checked_sub(FOOTER)?)?;
         let packed = [&MAGIC, body].concat();
-        // Of one that was packed at once zstd knows the size.
+        // zstd stores the size of what was compressed in one call.
         let size = usize::try_from(zstd::zstd_safe::get_frame_content_size(&packed).ok()??).ok()?;
         if size > LIMIT {
             return None;
@@ -85,13 +87,13 @@ impl Summary {
     }
 }
 
-/// The size of a summary that begins with these bytes.
+/// The size of the summary that starts with these bytes.
 pub(super) fn size(bytes: &[u8]) -> Option<usize> {
     let content = bytes.strip_prefix(&SUMMARY_MAGIC)?.first_chunk()?;
     usize::try_from(u32::from_le_bytes(*content)).ok()?.checked_add(HEADER)
 }
 
-/// What the last bytes before `end` say of the summary that ends there; `None` where none does.
+/// The summary that ends at `end`, which these bytes precede; `None` if no summary ends there.
 pub(super) fn place(bytes: &[u8], end: u64) -> Option<Place> {
     let (_, footer) = bytes.split_last_chunk::<FOOTER>()?;
     let (numbers, mark) = footer.split_last_chunk::<16>()?;
@@ -104,7 +106,7 @@ pub(super) fn place(bytes: &[u8], end: u64) -> Option<Place> {
     Some(Place { at: end.checked_sub(size.into())?, end, covered })
 }
 
-/// A changed bit in either shows.
+/// A changed bit in either number changes this.
 fn check(covered: u64, size: u32) -> u32 {
     let bytes = covered.to_le_bytes();
     let (words, _) = bytes.as_chunks();

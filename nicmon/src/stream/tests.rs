@@ -1,4 +1,4 @@
-//! What comes back of streams that are whole, cut, damaged, foreign or of another version.
+//! Reading streams that are complete, truncated, damaged, foreign or of another version.
 
 use std::{
     io::{self, Cursor, Read},
@@ -15,7 +15,7 @@ fn capture() -> Vec<Frame> {
     CAPTURE.lines().map(|line| serde_json::from_str(line).expect("a frame")).collect()
 }
 
-/// A frame with little in it, so that a test can read many.
+/// A small frame, so a test can read many.
 pub(super) fn small(seq: u64) -> Frame {
     let mut frame = capture().swap_remove(0);
     frame.cpus.truncate(1);
@@ -24,7 +24,7 @@ pub(super) fn small(seq: u64) -> Frame {
     Frame { seq, ..frame }
 }
 
-/// A recording of so many frames, and where each ends.
+/// A recording of this many frames, and where each ends.
 pub(super) fn recording(count: u64) -> (Vec<u8>, Vec<usize>) {
     let mut bytes = Vec::new();
     let mut ends = Vec::new();
@@ -36,7 +36,7 @@ pub(super) fn recording(count: u64) -> (Vec<u8>, Vec<usize>) {
     (bytes, ends)
 }
 
-/// The numbers of the frames that come back, the warning, and how it ended.
+/// The numbers of the frames read, the warning, and how reading ended.
 pub(super) fn read(bytes: &[u8]) -> (Vec<u64>, Option<String>, Result<(), ReadError>) {
     drain(Reader::from_read(Box::new(Cursor::new(bytes.to_vec()))))
 }
@@ -87,7 +87,7 @@ fn what_was_written_is_read() {
 
 #[test]
 fn a_pipe_gives_each_frame_at_once() {
-    /// Gives line by line, and nothing after the second.
+    /// Returns one line per read, and none after the second.
     struct Pipe(Vec<Vec<u8>>);
     impl Read for Pipe {
         fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
@@ -113,7 +113,7 @@ fn cut_at_every_byte_of_the_last_64_kilobytes() {
     let first = bytes.len() - 64 * 1024;
     for cut in first..=bytes.len() {
         let whole = ends.iter().filter(|end| **end <= cut).count();
-        // A recording may begin with any frame: one before the cut does, and makes this quick.
+        // A recording may start with any frame. Starting shortly before the cut makes this fast.
         let begin = ends[whole - 2];
         let (seqs, warning, end) = read(&bytes[begin..cut]);
         assert_eq!(seqs, [whole as u64 - 1], "cut at {cut}");
@@ -121,7 +121,7 @@ fn cut_at_every_byte_of_the_last_64_kilobytes() {
         let lost = cut - ends[whole - 1];
         let expected = (lost > 0).then(|| {
             let lost = counted(lost as u64, "byte");
-            format!("the stream is cut off after 1 frame: {lost} of one that is not whole left out")
+            format!("the stream is cut off after 1 frame; skipped {lost} of an incomplete one")
         });
         assert_eq!(warning, expected, "cut at {cut}");
     }
@@ -144,7 +144,7 @@ fn json_lines_cut_at_every_byte() {
     let ends: Vec<usize> = text.match_indices('\n').map(|(at, _)| at).collect();
     for cut in ends[0]..=text.len() {
         let (seqs, warning, end) = read(&text.as_bytes()[..cut]);
-        // The line end alone may be missing.
+        // Only the line end may be missing.
         assert_eq!(seqs.len(), ends.iter().filter(|end| **end <= cut).count(), "cut at {cut}");
         assert_eq!(
             warning.is_some(),
@@ -164,11 +164,11 @@ fn a_damaged_byte_costs_its_frame_alone() {
         damaged[at] ^= 0x41;
         let (seqs, warning, end) = read(&damaged);
         assert!(end.is_ok(), "byte {at}");
-        // Some bits of a header say nothing.
+        // Some bits of a header have no meaning.
         if seqs != all {
             assert_eq!(seqs, [0, 1, 3, 4], "byte {at}");
             let lost = ends[2] - ends[1];
-            let expected = format!("the stream is damaged after 2 frames: {lost} bytes left out");
+            let expected = format!("the stream is damaged after 2 frames; skipped {lost} bytes");
             assert_eq!(warning, Some(expected), "byte {at}");
         }
     }
@@ -180,7 +180,7 @@ fn what_a_crash_leaves_after_the_end() {
     bytes.extend([0; 5000]);
     let (seqs, warning, _) = read(&bytes);
     assert_eq!(seqs, [0, 1, 2]);
-    let expected = "the stream is damaged after 3 frames: 5,000 bytes left out";
+    let expected = "the stream is damaged after 3 frames; skipped 5,000 bytes";
     assert_eq!(warning.as_deref(), Some(expected));
 }
 
@@ -190,7 +190,7 @@ fn a_damaged_line_of_json_is_skipped() {
     let text = format!("{}\n{}\n\n{}\n", lines[0], &lines[1][..200], lines[2]);
     let (seqs, warning, _) = read(text.as_bytes());
     assert_eq!(seqs, [0, 2]);
-    let expected = "the stream is damaged after 1 frame: 201 bytes left out";
+    let expected = "the stream is damaged after 1 frame; skipped 201 bytes";
     assert_eq!(warning.as_deref(), Some(expected));
 }
 
@@ -200,7 +200,7 @@ fn compressed_by_others() {
     assert_eq!(read(&whole).0, [0, 1, 2]);
     let (seqs, warning, _) = read(&whole[..whole.len() - 200]);
     assert!(seqs.is_empty() || warning.is_some());
-    // Without a line end after the last.
+    // The last line has no line end.
     let whole = zstd::bulk::compress(CAPTURE.trim_end().as_bytes(), 3).expect("compressed");
     assert_eq!(read(&whole).0, [0, 1, 2]);
 }
@@ -282,9 +282,12 @@ fn files_that_cannot_be_read() {
     let Err(missing) = Reader::open(Path::new("/nosuch/a.rec")) else { panic!("there is no such file") };
     assert_eq!(
         missing.to_string(),
-        "cannot open /nosuch/a.rec: No such file or directory (os error 2); give a file that `nicmon record` made, or - for \
-         standard input"
+        "cannot open /nosuch/a.rec: No such file or directory (os error 2); give a file that `nicmon record` \
+         made, or - for standard input"
     );
     let directory = drain(Reader::open(Path::new("/")).expect("it opens")).2;
-    assert_eq!(directory.expect_err("no file").to_string(), "cannot read /: Is a directory (os error 21)");
+    assert_eq!(
+        directory.expect_err("no file").to_string(),
+        "cannot read /: Is a directory (os error 21); give another file, or copy it again"
+    );
 }

@@ -1,4 +1,4 @@
-//! zstd frames out of bytes that may be cut or damaged.
+//! Unpacks zstd frames from bytes that may be truncated or damaged.
 
 use std::io::{self, ErrorKind, Read};
 
@@ -6,20 +6,20 @@ use zstd::stream::raw::{Decoder, Operation as _};
 
 use super::summary::{self, SUMMARY_MAGIC};
 
-/// How a zstd frame begins (RFC 8878, 3.1.1).
+/// The first bytes of a zstd frame (RFC 8878, 3.1.1).
 pub(super) const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// Bytes read at a time.
 const CHUNK: usize = 64 * 1024;
-/// As much of a zstd frame is kept to look for the next one in it, should it be damaged: many times the frame of a
-/// large machine.
+/// How many bytes of a zstd frame are kept, to look for the next one in it if it is damaged: many times the
+/// frame of a large machine.
 const KEPT: usize = 8 * 1024 * 1024;
 
-/// The bytes of a stream, of which those that are still of use are kept.
+/// The bytes of a stream that are still needed.
 pub(super) struct Input {
     source: Box<dyn Read + Send>,
     chunk: Vec<u8>,
     pub(super) bytes: Vec<u8>,
-    /// Where in the stream `bytes` begin.
+    /// Position of `bytes` in the stream.
     pub(super) start: u64,
 }
 
@@ -28,7 +28,7 @@ impl Input {
         Self { source, chunk: vec![0; CHUNK], bytes: Vec::new(), start: 0 }
     }
 
-    /// Reads on; false at the end.
+    /// Reads more; false at the end.
     pub(super) fn more(&mut self) -> io::Result<bool> {
         loop {
             match self.source.read(&mut self.chunk) {
@@ -42,7 +42,7 @@ impl Input {
         }
     }
 
-    /// Reads on until there are so many bytes; false if the stream ends before.
+    /// Reads until there are this many bytes; false if the stream ends before.
     fn fill(&mut self, count: usize) -> io::Result<bool> {
         while self.bytes.len() < count {
             if !self.more()? {
@@ -52,28 +52,29 @@ impl Input {
         Ok(true)
     }
 
-    /// Forgets the first so many bytes.
+    /// Forgets this many bytes at the start.
     pub(super) fn drop_first(&mut self, count: usize) {
         self.bytes.drain(..count);
         self.start += count as u64;
     }
 }
 
-/// What a step of unpacking came upon.
+/// The result of a step of unpacking.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Perhaps text, whose checksum has not been seen yet.
+    /// Some text, perhaps; its checksum comes later.
     Text,
-    /// A zstd frame ended well.
+    /// A zstd frame ended, and is intact.
     FrameEnd,
-    /// So many bytes are no intact zstd frame and were skipped; what they gave so far is not to be trusted.
+    /// Bytes that are not an intact zstd frame were skipped. The text that they gave so far cannot be
+    /// trusted.
     Damage {
-        /// How many they are.
+        /// How many bytes.
         bytes: u64,
     },
     /// The stream ends within a zstd frame.
     Cut {
-        /// How much of it there is.
+        /// How many bytes of it there are.
         bytes: u64,
     },
     /// The stream ends between two zstd frames, or within a summary: no frame is missing.
@@ -85,9 +86,9 @@ pub(super) struct Unpacker {
     input: Input,
     decoder: Decoder<'static>,
     unpacked: Vec<u8>,
-    /// Bytes of the input that the decoder has taken.
+    /// How many bytes of the input the decoder has used.
     taken: usize,
-    /// Where the present zstd frame begins, while in one.
+    /// Start of the present zstd frame; `None` between frames.
     frame_at: Option<u64>,
 }
 
@@ -96,7 +97,7 @@ impl Unpacker {
         Ok(Self { input, decoder: Decoder::new()?, unpacked: vec![0; 2 * CHUNK], taken: 0, frame_at: None })
     }
 
-    /// Goes on; text is added to `text`.
+    /// Takes one step, and appends the text that it gives to `text`.
     pub(super) fn step(&mut self, text: &mut Vec<u8>) -> io::Result<Step> {
         if self.frame_at.is_none() || self.taken > KEPT {
             self.input.drop_first(self.taken);
@@ -109,7 +110,7 @@ impl Unpacker {
         }
         if self.taken == self.input.bytes.len() && !self.input.more()? {
             let Some(at) = self.frame_at else { return Ok(Step::End) };
-            // A damaged header may claim more than there is, and others with it.
+            // A damaged header may claim more bytes than there are, and so hide the frames after it.
             let is_damage = self.skip(at)?;
             let bytes = self.position() - at;
             return Ok(if is_damage { Step::Damage { bytes } } else { Step::Cut { bytes } });
@@ -130,7 +131,7 @@ impl Unpacker {
         Ok(Step::FrameEnd)
     }
 
-    /// Passes over a summary, if the stream goes on with one. The decoder would, too, but believe any size.
+    /// Skips a summary, if one comes next. The decoder would skip it, too, but trust any size.
     fn pass_summary(&mut self) -> io::Result<Option<Step>> {
         let at = self.input.start;
         let is_whole = self.input.fill(SUMMARY_MAGIC.len())?;
@@ -154,17 +155,17 @@ impl Unpacker {
         Ok(Some(if is_damage { Step::Damage { bytes: self.position() - at } } else { Step::End }))
     }
 
-    /// Where in the stream the decoder goes on.
+    /// Position of the decoder in the stream.
     fn position(&self) -> u64 {
         self.input.start + self.taken as u64
     }
 
-    /// Gives up a zstd frame, and goes to where the next may begin; false if that is the end. Four bytes that only look
-    /// like a beginning fail in turn.
+    /// Gives up a zstd frame, and goes to where the next one may start; false if that is the end. Four bytes
+    /// that only look like a start will fail in turn.
     fn skip(&mut self, frame_at: u64) -> io::Result<bool> {
         self.decoder.reinit()?;
         self.frame_at = None;
-        // Its own beginning is not to be found again.
+        // Do not find its own start again.
         let mut from = if self.input.start == frame_at { 1 } else { self.taken };
         loop {
             let mut fours = self.input.bytes[from..].windows(MAGIC.len());
@@ -172,7 +173,7 @@ impl Unpacker {
                 self.taken = from + found;
                 return Ok(true);
             }
-            // Half of one may be there.
+            // The buffer may end within a start.
             let looked = self.input.bytes.len().saturating_sub(MAGIC.len() - 1).max(from);
             self.input.drop_first(looked);
             from = 0;

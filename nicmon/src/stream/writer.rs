@@ -10,15 +10,16 @@ use crate::{
     present::json,
 };
 
-/// The fastest of the usual levels: higher ones save 5 % on small frames, nothing on large ones.
+/// The fastest of the usual levels. Higher ones save 5 % on small frames, and nothing on large ones.
 const LEVEL: i32 = 1;
-/// After so long a time frames are summed up: a report of an hour reads 60 sums, and the frames of a minute if the end
-/// is cut off.
+/// Frames of this long a time, in ns, are summed up. So a report of an hour reads 60 sums, and the frames of
+/// a minute if the end is cut off.
 const SUMMARY_AFTER_NS: u64 = 60_000_000_000;
-/// Fewer frames than these are read as quickly as their sum.
+/// Fewer frames than this are read as quickly as their sum.
 const SUMMARY_FRAMES: u64 = 10;
 
-/// Writes a recording. Each frame is handed on whole at once: nothing waits here. Every minute their sum is written, too.
+/// Writes a recording. Each frame is written at once and completely. About every minute, their sum is
+/// written, too.
 pub struct Writer<W> {
     inner: W,
     compressor: Compressor<'static>,
@@ -27,22 +28,22 @@ pub struct Writer<W> {
     unsummed: Unsummed,
 }
 
-/// Frames that no summary holds.
+/// Frames that no summary covers yet.
 #[derive(Default)]
 struct Unsummed {
     merged: Merged,
     frames: u64,
     bytes: u64,
     span: Option<Span>,
-    /// Whether the time of one cannot be read.
+    /// Whether the time of one of them cannot be read.
     lacks_time: bool,
 }
 
 impl<W: Write> Writer<W> {
-    /// A recording into `inner`, from its present position.
+    /// Starts a recording at the present position of `inner`.
     ///
     /// # Errors
-    /// The compressor's memory cannot be had.
+    /// There is no memory for the compressor.
     pub fn new(inner: W) -> io::Result<Self> {
         let mut compressor = Compressor::new(LEVEL)?;
         compressor.set_parameter(CParameter::ChecksumFlag(true))?;
@@ -52,7 +53,7 @@ impl<W: Write> Writer<W> {
     /// Adds a frame.
     ///
     /// # Errors
-    /// It cannot be written, or in part only: a reader then says that the recording is cut.
+    /// It cannot be written completely. A reader then says that the recording is cut off.
     pub fn write(&mut self, frame: &Frame) -> io::Result<()> {
         let packed = self.compressor.compress(json::line(frame)?.as_bytes())?;
         self.inner.write_all(&packed)?;
@@ -66,10 +67,10 @@ impl<W: Write> Writer<W> {
         Ok(())
     }
 
-    /// Sums up the frames that no sum holds yet: the last thing to do.
+    /// Writes the sum of the frames that no sum covers yet. Call it last.
     ///
     /// # Errors
-    /// The sum cannot be written. All frames are there without it, too.
+    /// The sum cannot be written. The frames are complete without it.
     pub fn finish(&mut self) -> io::Result<()> {
         self.sum_up()
     }
@@ -93,7 +94,7 @@ impl<W: Write> Writer<W> {
         self.frames
     }
 
-    /// Bytes they take, with their sums.
+    /// Bytes written, with the sums.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }

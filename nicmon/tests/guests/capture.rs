@@ -1,4 +1,5 @@
-//! A capture of the lab: files, links and what commands printed, in one text (`xtask/src/lab/capture.rs`).
+//! A capture from the lab: files, links and the output of commands, in one text file
+//! (`xtask/src/lab/capture.rs`).
 
 use std::{
     collections::HashMap,
@@ -10,12 +11,12 @@ use std::{
 use anyhow::{Context as _, Result};
 use tempfile::TempDir;
 
-use crate::topology_compare::Told;
+use crate::topology_compare::Machine;
 
-/// A capture, its files unpacked.
+/// A capture with its files unpacked.
 pub(crate) struct Capture {
     root: TempDir,
-    /// What commands printed; `None` where they failed.
+    /// Output of commands; `None` if they failed.
     printed: HashMap<String, Option<String>>,
 }
 
@@ -23,7 +24,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/guests")
 }
 
-/// The captures that there are.
+/// Names of all captures.
 pub(crate) fn names() -> Vec<String> {
     let entries = fs::read_dir(folder()).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
@@ -33,7 +34,7 @@ pub(crate) fn names() -> Vec<String> {
 }
 
 impl Capture {
-    /// Unpacks one.
+    /// Unpacks a capture.
     pub(crate) fn unpack(name: &str) -> Result<Self> {
         let text = fs::read_to_string(folder().join(name))?;
         let mut capture = Self { root: tempfile::tempdir()?, printed: HashMap::new() };
@@ -69,18 +70,18 @@ impl Capture {
         self.root.path().join(path.trim_start_matches('/'))
     }
 
-    /// What a command printed; `None` if it failed.
+    /// Output of a command; `None` if it failed.
     pub(crate) fn printed(&self, command: &str) -> Result<Option<String>> {
         self.printed.get(command).cloned().with_context(|| format!("`{command}` was not captured"))
     }
 }
 
-/// The parts of the archive: what stands between `-- NAME --` and the next such line.
+/// The parts of the archive as (name, content): the content is between `-- NAME --` and the next such line.
 fn parts(text: &str) -> impl Iterator<Item = (&str, &str)> {
     let mut rest = text.split_once("\n-- ").map(|(_, rest)| rest);
     std::iter::from_fn(move || {
         let (name, after) = rest?.split_once(" --\n")?;
-        // An empty part is followed by the next name at once.
+        // After an empty part the next name follows directly.
         let (content, next) = match after.strip_prefix("-- ") {
             Some(next) => ("", Some(next)),
             None => after.split_once("\n-- ").map_or((after, None), |(content, next)| (content, Some(next))),
@@ -90,7 +91,7 @@ fn parts(text: &str) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
-impl Told for Capture {
+impl Machine for Capture {
     fn ethtool(&self, arguments: &str) -> Result<Option<String>> {
         self.printed(&format!("ethtool {arguments}"))
     }

@@ -1,5 +1,6 @@
-//! nicmon in guests with real drivers, from what the lab recorded there (`fixtures/guests`): `nicmon topology` against
-//! ethtool, sysfs and procfs of the same moment, and today's readers on the files of that moment.
+//! Captures that the lab made in guests with real drivers (`fixtures/guests`). They compare the output of
+//! `nicmon topology` with ethtool, sysfs and procfs of the same moment, and run today's readers on the
+//! captured files.
 
 mod capture;
 #[path = "../topology_compare/mod.rs"]
@@ -22,9 +23,9 @@ use nicmon::{
 use serde_json::Value;
 
 use self::capture::Capture;
-use crate::topology_compare::{Told as _, compare};
+use crate::topology_compare::{Machine as _, compare};
 
-/// The drivers that each capture has, and how many queues a NIC of theirs has there at least.
+/// The drivers in each capture, and how many queues a NIC of each has at least.
 const DRIVERS: [(&str, usize); 3] = [("virtio_net", 8), ("e1000e", 2), ("igb", 8)];
 
 fn topology(capture: &Capture) -> Result<Topology> {
@@ -60,10 +61,10 @@ fn topology_is_as_ethtool_and_files_say() {
     });
 }
 
-/// What no tool and no file of the capture tells: the comparison cannot notice a wrong value of these.
+/// Fields that no tool and no file in the capture shows. The comparison cannot notice wrong values of these.
 const NOT_COMPARED: [&str; 6] = ["netns", "up", "xdp", "upper", "lower", "name"];
 
-/// The comparison is able to fail: each value of a NIC is made wrong in turn.
+/// Shows that the comparison can fail: each value of a NIC is made wrong in turn.
 #[test]
 fn a_wrong_value_is_noticed() -> Result<()> {
     let capture = Capture::unpack("linux-6.1.txtar")?;
@@ -78,7 +79,7 @@ fn a_wrong_value_is_noticed() -> Result<()> {
     {
         let mut wrong = right.clone();
         make_wrong(wrong.pointer_mut(leaf).context("no such value")?);
-        // What is no topology any more cannot be printed as one.
+        // Such a value is not a valid topology, so it cannot be compared.
         let Ok(wrong) = serde_json::from_value(wrong) else { continue };
         ensure!(compare(&wrong, &capture).is_err(), "a wrong {leaf} was not noticed");
         noticed += 1;
@@ -100,7 +101,7 @@ fn list_leaves(value: &Value, at: String, leaves: &mut Vec<String>) {
                 list_leaves(item, format!("{at}/{key}"), leaves);
             }
         }
-        // `null` would need to know what it could be.
+        // There is no wrong value for `null` without knowing its type.
         Value::Null => {}
         _ => leaves.push(at),
     }
@@ -115,21 +116,21 @@ fn make_wrong(value: &mut Value) {
     };
 }
 
-/// Each queue has a NAPI of its own, if not that of the other direction too, where the drivers tell (not in 6.12 yet,
-/// whose kernel would).
+/// Each queue has its own NAPI, which the queue of the other direction may share, if the drivers report it.
+/// In 6.12 the kernel could, but these drivers do not yet.
 #[test]
 fn queues_have_napis() {
     with_each(|name, _, topology| {
-        let mut told = 0;
+        let mut reported = 0;
         for nic in &topology.nics {
             let mut ids: Vec<_> =
                 nic.queues.iter().filter_map(|queue| Some((queue.kind, queue.napi_id?))).collect();
-            told += ids.len();
+            reported += ids.len();
             ids.sort_unstable();
             ensure!(ids.windows(2).all(|two| two[0] != two[1]), "{}: {:?}", nic.name, nic.queues);
         }
-        ensure!(told > 0 || name != "linux-7.3.txtar", "netlink told no NAPI of a queue");
-        println!("{name}: netlink told the NAPIs of {told} queues");
+        ensure!(reported > 0 || name != "linux-7.3.txtar", "netlink reported no NAPI of a queue");
+        println!("{name}: netlink reported the NAPIs of {reported} queues");
         Ok(())
     });
 }
@@ -171,7 +172,7 @@ fn todays_readers_read_the_captured_files() {
     });
 }
 
-/// What sysfs tells of a NIC, the rest as it was.
+/// Reads what sysfs shows of a NIC, and keeps everything else.
 fn read(nic: &Nic, capture: &Capture) -> Result<Nic> {
     let address = capture.file(&format!("/sys/class/net/{}/address", nic.name)).context("no address")?;
     let bytes: Result<Vec<u8>, _> = address.split(':').map(|byte| u8::from_str_radix(byte, 16)).collect();

@@ -299,7 +299,7 @@ pub(crate) fn old_file() -> Result<()> {
     end.wait_until(|| old.exists())?;
     ensure!(fs::read_to_string(&old)? == "the recording before", "another is kept");
     let end = end.end()?;
-    ensure!(end.stderr.contains("a.rec.old now"), "{}", end.stderr);
+    ensure!(end.stderr.contains("a.rec is now "), "{}", end.stderr);
     ensure!(end.frames.len() == 1, "{} frames", end.frames.len());
     Ok(())
 }

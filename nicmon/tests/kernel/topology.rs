@@ -15,13 +15,13 @@ use crate::{
     child::Nicmon,
     loads::{inode, ip},
     tell,
-    topology_compare::{Told, compare},
+    topology_compare::{Machine, compare},
 };
 
 /// A NIC's namespace as it is now, with its sysfs: by commands that run there.
 struct Live<'a>(&'a dyn Fn(&str) -> Command);
 
-impl Told for Live<'_> {
+impl Machine for Live<'_> {
     fn ethtool(&self, arguments: &str) -> Result<Option<String>> {
         Ok(output((self.0)("ethtool").args(arguments.split(' '))).ok())
     }

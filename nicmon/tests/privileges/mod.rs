@@ -1,4 +1,4 @@
-//! What tests of nicmon's programs need of the user who runs them, and nicmon without privileges.
+//! Tests that need root, and tests that run nicmon without privileges.
 
 use std::{
     fs,
@@ -8,10 +8,10 @@ use std::{
 
 use testkit::{not_run, process};
 
-/// `nobody`: any user without privileges does.
+/// The user `nobody`; any user without privileges would do.
 const NOBODY: u32 = 65534;
 
-/// True if a test that needs root can run; if not, that is said.
+/// Whether a test that needs root can run. If not, this says that it did not.
 pub(crate) fn is_root(name: &str) -> bool {
     let is_root = process::is_root();
     if !is_root {
@@ -20,16 +20,17 @@ pub(crate) fn is_root(name: &str) -> bool {
     is_root
 }
 
-/// nicmon at `program`, run without privileges. Root runs a copy that lives as long as the directory, since others
-/// may not see what root has built; for anybody else it is the program itself.
+/// A command that runs nicmon at `program` without privileges. For root it runs a copy, which lives as long
+/// as the directory, because other users may not be able to read what root has built. For anybody else it
+/// runs the program itself.
 pub(crate) fn as_nobody(program: &str) -> (tempfile::TempDir, Command) {
     let directory = tempfile::tempdir().expect("a directory for the copy");
     if !process::is_root() {
         return (directory, Command::new(program));
     }
     let copy = directory.path().join("nicmon");
-    // By another process: what we have open for writing, a child that another test starts may hold for a moment,
-    // and then the copy is "busy".
+    // Another process makes the copy. If this one did, a child that another test starts could inherit the
+    // open file for a moment, and running the copy would fail with "text file busy".
     let copied = Command::new("cp").arg(program).arg(&copy).status().expect("cp starts");
     assert!(copied.success(), "a copy of nicmon");
     for path in [directory.path(), &copy] {

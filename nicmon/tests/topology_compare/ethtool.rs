@@ -1,31 +1,31 @@
-//! Against what `ethtool` prints.
+//! Compares a topology with the output of `ethtool`.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, ensure};
 use nicmon::frame::topology::{HashField, Nic};
 
-use super::{Told, pairs, same};
+use super::{Machine, pairs, same};
 
-pub(super) fn compare(nic: &Nic, told: &dyn Told) -> Result<usize> {
+pub(super) fn compare(nic: &Nic, machine: &dyn Machine) -> Result<usize> {
     let compared = [
-        driver(nic, told)?,
-        channels(nic, told)?,
-        rings(nic, told)?,
-        coalesce(nic, told)?,
-        offloads(nic, told)?,
-        rss(nic, told)?,
-        hash_fields(nic, told)?,
+        driver(nic, machine)?,
+        channels(nic, machine)?,
+        rings(nic, machine)?,
+        coalesce(nic, machine)?,
+        offloads(nic, machine)?,
+        rss(nic, machine)?,
+        hash_fields(nic, machine)?,
     ];
     Ok(compared.iter().sum())
 }
 
-fn ethtool(nic: &Nic, told: &dyn Told, option: &str) -> Result<Option<String>> {
-    told.ethtool(&format!("{option} {}", nic.name))
+fn ethtool(nic: &Nic, machine: &dyn Machine, option: &str) -> Result<Option<String>> {
+    machine.ethtool(&format!("{option} {}", nic.name))
 }
 
-fn driver(nic: &Nic, told: &dyn Told) -> Result<usize> {
-    let text = ethtool(nic, told, "-i")?.unwrap_or_default();
+fn driver(nic: &Nic, machine: &dyn Machine) -> Result<usize> {
+    let text = ethtool(nic, machine, "-i")?.unwrap_or_default();
     let theirs: BTreeMap<_, _> = pairs(&text).filter(|(_, value)| !["", "N/A"].contains(value)).collect();
     let ours = [
         ("driver", &nic.driver),
@@ -40,7 +40,7 @@ fn driver(nic: &Nic, told: &dyn Told) -> Result<usize> {
     Ok(compared)
 }
 
-/// The values of `-l` or `-g`: (maximum, current) by name; `n/a` is none.
+/// The values of `-l` or `-g` as (maximum, current), by name; `n/a` gives none.
 fn maxima(text: &str) -> BTreeMap<&str, (Option<u32>, Option<u32>)> {
     let (most, now) = text.split_once("Current hardware settings").unwrap_or_default();
     let mut values: BTreeMap<&str, (Option<u32>, Option<u32>)> = BTreeMap::new();
@@ -53,8 +53,8 @@ fn maxima(text: &str) -> BTreeMap<&str, (Option<u32>, Option<u32>)> {
     values
 }
 
-fn channels(nic: &Nic, told: &dyn Told) -> Result<usize> {
-    let text = ethtool(nic, told, "-l")?;
+fn channels(nic: &Nic, machine: &dyn Machine) -> Result<usize> {
+    let text = ethtool(nic, machine, "-l")?;
     same(nic, "whether there are channels", nic.channels.is_some(), text.is_some())?;
     let (Some(text), Some(ours)) = (text, nic.channels) else { return Ok(1) };
     let theirs = maxima(&text);
@@ -66,8 +66,8 @@ fn channels(nic: &Nic, told: &dyn Told) -> Result<usize> {
     Ok(8)
 }
 
-fn rings(nic: &Nic, told: &dyn Told) -> Result<usize> {
-    let text = ethtool(nic, told, "-g")?;
+fn rings(nic: &Nic, machine: &dyn Machine) -> Result<usize> {
+    let text = ethtool(nic, machine, "-g")?;
     same(nic, "whether there are rings", nic.rings.is_some(), text.is_some())?;
     let (Some(text), Some(ours)) = (text, nic.rings) else { return Ok(1) };
     let theirs = maxima(&text);
@@ -89,8 +89,8 @@ fn rings(nic: &Nic, told: &dyn Told) -> Result<usize> {
     Ok(12)
 }
 
-fn coalesce(nic: &Nic, told: &dyn Told) -> Result<usize> {
-    let text = ethtool(nic, told, "-c")?;
+fn coalesce(nic: &Nic, machine: &dyn Machine) -> Result<usize> {
+    let text = ethtool(nic, machine, "-c")?;
     same(nic, "whether there is coalescing", nic.coalesce.is_some(), text.is_some())?;
     let (Some(text), Some(ours)) = (text, nic.coalesce) else { return Ok(1) };
     let theirs: BTreeMap<&str, Option<u32>> =
@@ -147,11 +147,11 @@ const OLD_NAMES: [(&str, &str); 8] = [
     ("ntuple-filters", "rx-ntuple-filter"),
     ("receive-hashing", "rx-hashing"),
 ];
-/// Names of several features together, which follow them one by one.
+/// Names of groups of features; the features follow one by one.
 const GROUPS: [&str; 3] = ["tx-checksumming", "scatter-gather", "tcp-segmentation-offload"];
 
-fn offloads(nic: &Nic, told: &dyn Told) -> Result<usize> {
-    let text = ethtool(nic, told, "-k")?.context("ethtool -k fails")?;
+fn offloads(nic: &Nic, machine: &dyn Machine) -> Result<usize> {
+    let text = ethtool(nic, machine, "-k")?.context("ethtool -k fails")?;
     let theirs: BTreeMap<&str, (bool, bool)> = pairs(&text)
         .filter(|(_, value)| !value.is_empty())
         .filter(|(key, _)| !GROUPS.contains(key))
@@ -165,14 +165,14 @@ fn offloads(nic: &Nic, told: &dyn Told) -> Result<usize> {
         ours.map(|(name, offload)| (name.as_str(), (offload.on, offload.fixed))).collect();
     ensure!(theirs.len() > 30, "ethtool -k prints {} features", theirs.len());
     let compared = 2 * theirs.len();
-    // What is off for good is left out.
+    // Features that are permanently off are not in the topology.
     let theirs = theirs.into_iter().filter(|(_, (on, fixed))| *on || !*fixed).collect();
     same(nic, "offloads", ours, theirs)?;
     Ok(compared)
 }
 
-fn rss(nic: &Nic, told: &dyn Told) -> Result<usize> {
-    let text = ethtool(nic, told, "-x")?.unwrap_or_default();
+fn rss(nic: &Nic, machine: &dyn Machine) -> Result<usize> {
+    let text = ethtool(nic, machine, "-x")?.unwrap_or_default();
     let (rows, key) = text.split_once("RSS hash key:").unwrap_or((&text, ""));
     // Rows of the table: the first bucket, a colon, queues.
     let is_row = |key: &str| key.bytes().all(|byte| byte.is_ascii_digit()) && !key.is_empty();
@@ -196,7 +196,7 @@ fn rss(nic: &Nic, told: &dyn Told) -> Result<usize> {
     Ok(3 + usize::from(rings.is_some()))
 }
 
-/// As `ethtool -n` prints `RXH_*`, in the order of its lines.
+/// The text that `ethtool -n` prints for each `RXH_*`, in the order of its lines.
 const HASH_FIELDS: [(&str, HashField); 7] = [
     ("L2DA", HashField::L2Dst),
     ("VLAN tag", HashField::Vlan),
@@ -207,12 +207,12 @@ const HASH_FIELDS: [(&str, HashField); 7] = [
     ("L4 bytes 2 & 3 [TCP/UDP dst port]", HashField::L4Dst),
 ];
 
-fn hash_fields(nic: &Nic, told: &dyn Told) -> Result<usize> {
+fn hash_fields(nic: &Nic, machine: &dyn Machine) -> Result<usize> {
     let ours = nic.rss.as_ref().map(|rss| rss.hash_fields.clone()).unwrap_or_default();
     let flows = [("tcp4", ours.tcp4), ("udp4", ours.udp4), ("tcp6", ours.tcp6), ("udp6", ours.udp6)];
     let compared = flows.len();
     for (flow, ours) in flows {
-        let text = told.ethtool(&format!("-n {} rx-flow-hash {flow}", nic.name))?;
+        let text = machine.ethtool(&format!("-n {} rx-flow-hash {flow}", nic.name))?;
         let field = |line: &str| HASH_FIELDS.iter().find(|(text, _)| *text == line).map(|(_, field)| *field);
         let theirs = text.map(|text| text.lines().filter_map(field).collect::<Vec<_>>());
         same(nic, &format!("hash fields of {flow}"), ours, theirs)?;

@@ -1,26 +1,26 @@
-//! Against sysfs and procfs.
+//! Compares a topology with sysfs and procfs.
 
 use anyhow::{Context as _, Result, ensure};
 use nicmon::frame::topology::{Irq, Nic, Queue, QueueKind};
 
-use super::{Told, pairs, same};
+use super::{Machine, pairs, same};
 
-pub(super) fn compare(nic: &Nic, told: &dyn Told) -> Result<usize> {
-    Ok(files(nic, told)? + queues(nic, told)? + irqs(nic, told)?)
+pub(super) fn compare(nic: &Nic, machine: &dyn Machine) -> Result<usize> {
+    Ok(files(nic, machine)? + queues(nic, machine)? + irqs(nic, machine)?)
 }
 
-/// A file of the NIC in sysfs; `None` where it cannot be read.
-fn file(nic: &Nic, told: &dyn Told, name: &str) -> Option<String> {
-    told.file(&format!("/sys/class/net/{}/{name}", nic.name))
+/// A file of the NIC in sysfs; `None` if it cannot be read.
+fn file(nic: &Nic, machine: &dyn Machine, name: &str) -> Option<String> {
+    machine.file(&format!("/sys/class/net/{}/{name}", nic.name))
 }
 
-fn files(nic: &Nic, told: &dyn Told) -> Result<usize> {
-    let number = |name: &str| file(nic, told, name).and_then(|text| text.parse::<u64>().ok());
+fn files(nic: &Nic, machine: &dyn Machine) -> Result<usize> {
+    let number = |name: &str| file(nic, machine, name).and_then(|text| text.parse::<u64>().ok());
     let numbers = [
         ("ifindex", Some(u64::from(nic.ifindex))),
         ("mtu", nic.mtu_bytes.map(u64::from)),
         ("tx_queue_len", nic.tx_queue_len.map(u64::from)),
-        // Of an interface that is down sysfs does not tell it (`speed_show`), and ethtool does.
+        // Sysfs does not show the speed of an interface that is down (`speed_show`), but ethtool does.
         ("speed", nic.speed_mbps.filter(|_| nic.up).map(u64::from)),
         ("gro_flush_timeout", nic.gro_flush_timeout_ns),
         ("napi_defer_hard_irqs", nic.napi_defer_hard_irqs.map(u64::from)),
@@ -33,8 +33,8 @@ fn files(nic: &Nic, told: &dyn Told) -> Result<usize> {
     Ok(numbers.len())
 }
 
-fn queues(nic: &Nic, told: &dyn Told) -> Result<usize> {
-    let theirs = told.names(&format!("/sys/class/net/{}/queues", nic.name));
+fn queues(nic: &Nic, machine: &dyn Machine) -> Result<usize> {
+    let theirs = machine.names(&format!("/sys/class/net/{}/queues", nic.name));
     let mut theirs = theirs.with_context(|| format!("{} has no queues in sysfs", nic.name))?;
     theirs.sort();
     let name =
@@ -44,7 +44,7 @@ fn queues(nic: &Nic, told: &dyn Told) -> Result<usize> {
     same(nic, "queues", ours, theirs)?;
     for queue in &nic.queues {
         let name = name(queue);
-        let read = |of: &str| file(nic, told, &format!("queues/{name}/{of}"));
+        let read = |of: &str| file(nic, machine, &format!("queues/{name}/{of}"));
         let cpus = |of: &str| read(of).map(|mask| bits(&mask));
         same(nic, &format!("{name} rps_cpus"), queue.rps_cpus.clone(), cpus("rps_cpus"))?;
         same(nic, &format!("{name} xps_cpus"), queue.xps_cpus.clone(), cpus("xps_cpus"))?;
@@ -62,9 +62,9 @@ fn bits(mask: &str) -> Vec<u32> {
         .collect()
 }
 
-/// Against `/proc/interrupts` and `msi_irqs` of the device or its parent.
-fn irqs(nic: &Nic, told: &dyn Told) -> Result<usize> {
-    let interrupts = told.file("/proc/interrupts").context("cannot read /proc/interrupts")?;
+/// Compares with `/proc/interrupts`, and with `msi_irqs` of the device or its parent.
+fn irqs(nic: &Nic, machine: &dyn Machine) -> Result<usize> {
+    let interrupts = machine.file("/proc/interrupts").context("cannot read /proc/interrupts")?;
     let irqs = nic.irqs.as_deref().unwrap_or_default();
     for Irq { irq, action, queue, affinity, affinity_effective } in irqs {
         let line = pairs(&interrupts).find(|(number, _)| *number == irq.to_string());
@@ -75,17 +75,17 @@ fn irqs(nic: &Nic, told: &dyn Told) -> Result<usize> {
         same(nic, &format!("queue of {irq}"), *queue, number)?;
         for (file, ours) in [("smp_affinity_list", affinity), ("effective_affinity_list", affinity_effective)]
         {
-            let list = told.file(&format!("/proc/irq/{irq}/{file}"));
+            let list = machine.file(&format!("/proc/irq/{irq}/{file}"));
             let list = list.map(|list| nicmon::host::cpus::parse_list(&list)).transpose()?;
             same(nic, &format!("{file} of {irq}"), ours.clone(), list)?;
         }
     }
     let device = format!("/sys/class/net/{}/device", nic.name);
-    let vectors = ["msi_irqs", "../msi_irqs"].iter().find_map(|at| told.names(&format!("{device}/{at}")));
+    let vectors = ["msi_irqs", "../msi_irqs"].iter().find_map(|at| machine.names(&format!("{device}/{at}")));
     let Some(vectors) = vectors else { return Ok(4 * irqs.len()) };
     let mut vectors: Vec<u32> = vectors.iter().filter_map(|name| name.parse().ok()).collect();
     vectors.sort_unstable();
-    // A vector that nobody handles has no action.
+    // A vector without a handler has no action.
     vectors.retain(|irq| pairs(&interrupts).any(|(number, _)| number == irq.to_string()));
     same(nic, "irqs", irqs.iter().map(|irq| irq.irq).collect(), vectors.clone())?;
     for queue in &nic.queues {
@@ -94,7 +94,8 @@ fn irqs(nic: &Nic, told: &dyn Told) -> Result<usize> {
             vectors.contains(irq) && actions(line).any(|action| is_named_after(action, queue))
         });
         match (named, queue.irq) {
-            // The name is the device's (`eth1`), and netlink tells which interrupt the NAPI has.
+            // The action has the name of the device (`eth1`), and the interrupt of the NAPI is known from
+            // netlink.
             (None, Some(irq)) => {
                 ensure!(queue.napi_id.is_some() && vectors.contains(&irq), "{}: {queue:?}", nic.name);
             }
@@ -106,12 +107,13 @@ fn irqs(nic: &Nic, told: &dyn Told) -> Result<usize> {
     Ok(4 * irqs.len() + nic.queues.len())
 }
 
-/// The actions at the end of a line of `/proc/interrupts`; columns stand apart by more than a space, mostly.
+/// The actions at the end of a line of `/proc/interrupts`. Most columns are separated by more than one space.
 fn actions(line: &str) -> impl Iterator<Item = &str> {
     line.split("  ").flat_map(|column| column.split(", "))
 }
 
-/// True of `virtio1-input.2`, `eth0-rx-2` and `eth0-TxRx-2` for the receive queue 2.
+/// Whether an action names this queue, as `virtio1-input.2`, `eth0-rx-2` and `eth0-TxRx-2` name receive queue
+/// 2.
 fn is_named_after(action: &str, queue: &Queue) -> bool {
     let words = match queue.kind {
         QueueKind::Rx => ["input.", "rx-", "TxRx-"],

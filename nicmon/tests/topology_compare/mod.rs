@@ -1,4 +1,4 @@
-//! Whether a topology says of a NIC what `ethtool`, sysfs and procfs say: on this machine, and in captures of guests.
+//! Compares a NIC in a topology with `ethtool`, sysfs and procfs: on this machine, and in captures of guests.
 
 mod ethtool;
 mod files;
@@ -6,21 +6,21 @@ mod files;
 use anyhow::{Result, ensure};
 use nicmon::frame::topology::Nic;
 
-/// Where the NIC is: what other tools and files tell of it.
-pub(crate) trait Told {
-    /// What `ethtool` prints for these arguments; `None` where it refuses, as it does where the driver cannot tell.
+/// The machine that the NIC is on: output of other tools, and files.
+pub(crate) trait Machine {
+    /// Output of `ethtool` with these arguments; `None` if it fails, as it does if the driver cannot say.
     fn ethtool(&self, arguments: &str) -> Result<Option<String>>;
 
-    /// A file of sysfs or procfs, without white space at its ends; `None` where it cannot be read.
+    /// A file of sysfs or procfs, trimmed; `None` if it cannot be read.
     fn file(&self, path: &str) -> Option<String>;
 
-    /// The names in a directory; `None` where there is none.
+    /// The names in a directory; `None` if it does not exist.
     fn names(&self, directory: &str) -> Option<Vec<String>>;
 }
 
-/// Compares all that they tell of a NIC; the number of values compared.
-pub(crate) fn compare(nic: &Nic, told: &dyn Told) -> Result<usize> {
-    Ok(ethtool::compare(nic, told)? + files::compare(nic, told)?)
+/// Compares everything that they show of a NIC. Returns the number of compared values.
+pub(crate) fn compare(nic: &Nic, machine: &dyn Machine) -> Result<usize> {
+    Ok(ethtool::compare(nic, machine)? + files::compare(nic, machine)?)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "callers compare what they have just made")]

@@ -9,7 +9,7 @@ use crate::frame::{Field, Frame, Nic, fields};
 
 /// The head of each column.
 const HEAD: [&str; 7] = ["section", "subject", "part", "cpu", "name", "value", "unit"];
-/// The fields that name the elements of an array, by its path in docs/fields.md. Elements of other arrays are
+/// The fields that name the elements of an array, by its path in docs/reference/fields.md. Elements of other arrays are
 /// named by `cpu`.
 const NAMES: [(&str, &[&str]); 11] = [
     ("nics[]", &["name"]),
@@ -28,7 +28,7 @@ const NAMES: [(&str, &[&str]); 11] = [
 /// All figures of a frame as CSV (RFC 4180), except its topology and call stacks.
 ///
 /// The columns are: section of the frame; subject (a NIC, a driver ...); part of the subject; CPU; name of
-/// the field as in docs/fields.md, without its path; value; unit. A column that does not apply is empty, and
+/// the field as in docs/reference/fields.md, without its path; value; unit. A column that does not apply is empty, and
 /// so is an unknown value. The bounds of an interval have names that end in `.low` and `.high`. If several
 /// NICs have the same name, `@` and the inode of their namespace are appended.
 ///
@@ -70,7 +70,7 @@ fn tell_apart(nics: &mut [Nic]) {
 #[derive(Debug, Clone, Default)]
 struct Place<'a> {
     section: &'a str,
-    /// As in docs/fields.md.
+    /// As in docs/reference/fields.md.
     path: String,
     subject: String,
     part: String,

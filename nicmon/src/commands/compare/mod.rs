@@ -6,7 +6,7 @@ use std::{path::Path, process::ExitCode};
 
 use super::{
     Failure,
-    output::{json_line, print, tell},
+    output::{json_line, print, print_message},
 };
 use crate::{
     analyze::compare::{Judgement, Recording, compare},
@@ -36,7 +36,7 @@ pub(super) fn run(args: &Compare) -> Result<ExitCode, Failure> {
     for claim in &args.fail_if {
         match claim.judge(&comparison) {
             Judgement::Holds(how) => {
-                tell(&how);
+                print_message(&how);
                 code = ExitCode::from(CLAIM_HOLDS);
             }
             Judgement::No => {}
@@ -58,7 +58,7 @@ fn read(path: &Path) -> Result<Recording, Failure> {
         recording.add(&frame);
     }
     if let Some(warning) = reader.warning() {
-        tell(&warning);
+        print_message(&warning);
     }
     Ok(recording)
 }

@@ -1,4 +1,5 @@
-//! Sums in recordings that are whole, cut or damaged: nobody else sees them, and nothing is lost with them.
+//! Sums in recordings that are complete, truncated or damaged: other readers do not see them, and damage to
+//! them loses no frames.
 
 use std::{fs, ops::Range};
 
@@ -11,7 +12,8 @@ use crate::{
     },
 };
 
-/// A recording of so many small frames of six seconds, a sum after each ten; where each frame and each sum ends.
+/// A recording of this many small frames of six seconds, with a sum after every ten. Also where each frame and each
+/// sum ends.
 fn summed_recording(count: u64) -> (Vec<u8>, Vec<Frame>, Vec<usize>, Vec<Range<usize>>) {
     let (mut frames, mut ends, mut sums) = (Vec::new(), Vec::new(), Vec::new());
     let mut bytes = Vec::new();
@@ -36,7 +38,7 @@ fn summed_recording(count: u64) -> (Vec<u8>, Vec<Frame>, Vec<usize>, Vec<Range<u
     (bytes, frames, ends, sums)
 }
 
-/// How many frames come in how many sums and one by one, all of them as one frame, and what is said.
+/// How many frames come in sums and one by one, all of them merged into one frame, and the warnings.
 fn parts(bytes: &[u8]) -> (u64, u64, Option<Frame>, Vec<String>) {
     let file = tempfile::NamedTempFile::new().expect("a file");
     fs::write(file.path(), bytes).expect("it can be written");
@@ -81,7 +83,7 @@ fn sums_stand_where_nobody_sees_them() {
     let all = merged.frame().expect("frames");
     assert_eq!((frame.interval_ns, frame.seq, &frame.irqs), (all.interval_ns, 31, &all.irqs));
     assert_eq!(frame.cpus[0].softirq, all.cpus[0].softirq);
-    // Read as a stream, and joined with others.
+    // Also read as a stream, and joined with others.
     let mut joined = bytes.clone();
     joined.extend(recording(3).0);
     joined.extend(&bytes);
@@ -100,7 +102,7 @@ fn cut_in_sums_and_around() {
     for cut in before..=bytes.len() {
         let is_whole = cut >= last.start;
         let frames = ends.iter().filter(|end| **end <= cut).count() as u64;
-        // For a reader a frame before the cut makes the begin.
+        // To a reader, a frame shortly before the cut is the start of the recording.
         let (seqs, warning, _) = read(&bytes[ends[ends.len() - 3]..cut]);
         assert_eq!(*seqs.last().expect("a frame"), frames - 1, "cut at {cut}");
         assert_eq!(warning.is_some(), !is_whole && cut != before, "cut at {cut}: {warning:?}");
@@ -134,7 +136,7 @@ fn a_damaged_sum_costs_nothing() {
 fn a_damaged_frame_beside_a_sum() {
     let (bytes, _, ends, sums) = summed_recording(13);
     let mut damaged = bytes.clone();
-    // The last that is summed up, and the first that is not.
+    // The last frame that a sum covers, and the first that none does.
     for frame in [ends[8]..ends[9], sums[0].end..ends[10]] {
         damaged[frame.start + 30] ^= 0x41;
     }

@@ -1,19 +1,15 @@
-//! What documents nicmon, from its own types: the schema, the field table, manual pages, completions.
+//! `nicmon schema`: the fields of frames and comparisons, as JSON Schema or as a table.
 
-use std::{fmt::Write as _, fs};
-
-use clap::CommandFactory as _;
-use clap_mangen::Man as Page;
+use std::fmt::Write as _;
 
 use super::{Failure, output::print};
 use crate::{
     analyze::compare,
-    cli::{Cli, Completions, Man, Schema, SchemaOf},
+    cli::{Schema, SchemaOf},
     frame::{Field, SCHEMA, fields, fields_of, schema as json_schema},
 };
 
-/// `nicmon schema`
-pub(super) fn schema(args: &Schema) -> Result<(), Failure> {
+pub(super) fn run(args: &Schema) -> Result<(), Failure> {
     let text = match (args.of, args.markdown) {
         (SchemaOf::Frame, false) => format!("{:#}\n", json_schema()),
         (SchemaOf::Frame, true) => frame_fields(),
@@ -23,34 +19,15 @@ pub(super) fn schema(args: &Schema) -> Result<(), Failure> {
     print(text.as_bytes())
 }
 
-/// `nicmon man`
-pub(super) fn man(args: &Man) -> Result<(), Failure> {
-    let Some(directory) = &args.directory else {
-        let mut page = Vec::new();
-        Page::new(Cli::command()).render(&mut page).map_err(Failure::Output)?;
-        return print(&page);
-    };
-    let write = || {
-        fs::create_dir_all(directory)?;
-        clap_mangen::generate_to(Cli::command(), directory)
-    };
-    write().map_err(|source| Failure::Papers { path: directory.clone(), source })
-}
-
-/// `nicmon completions`
-pub(super) fn completions(args: &Completions) -> Result<(), Failure> {
-    let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "nicmon", &mut script);
-    print(&script)
-}
-
-/// The whole of docs/fields.md.
+/// The whole of docs/reference/fields.md.
 fn frame_fields() -> String {
     let head = format!(
         "# Fields of a frame\n\n\
-         Made by `nicmon schema --markdown` from the fields in `nicmon/src/frame`: do not edit.\n\n\
-         These are the fields of `{SCHEMA}`. Each value is of the frame's interval unless said otherwise. `null` means\n\
-         unknown here, an absent array element a measured zero. Numbers without a unit are counts, or name something.\n"
+         Made by `nicmon schema --markdown` from the fields in `nicmon/src/frame`: do not edit.\n\
+         \n\
+         These are the fields of `{SCHEMA}`. Each value covers the frame's interval unless its meaning\n\
+         says otherwise. `null` means unknown; an array element that is absent was measured as zero.\n\
+         Numbers without a unit are counts or identifiers.\n"
     );
     head + &table(fields())
 }

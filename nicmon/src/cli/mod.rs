@@ -1,0 +1,438 @@
+//! The command line: options and commands as types, and what their help says.
+
+mod notes;
+mod values;
+mod wrap;
+
+use std::{env, ffi::OsString, path::PathBuf, time::Duration};
+
+use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap_complete::Shell;
+
+use self::values::{
+    parse_count, parse_cpus, parse_delay, parse_frequency, parse_moment, parse_rows, parse_run_to_run,
+    parse_speed,
+};
+pub(crate) use self::wrap::wrap;
+pub use self::{
+    notes::{Example, Notes, Section, notes},
+    values::{CpuList, Moment},
+};
+use crate::analyze::compare::{Claim, Wanted};
+
+// Headings of `--help` and of the manual pages.
+const SHOW: &str = "What to show";
+const MEASURE: &str = "How to measure";
+const OUTPUT: &str = "Output";
+const GENERAL: &str = "General";
+
+/// Show what network drivers cost this machine, by NIC, CPU and queue
+///
+/// nicmon measures softirq, NAPI and interrupt time in the kernel with eBPF programs, and shows it live. On a
+/// terminal it draws a screen; into a pipe it prints a table for every interval. It changes nothing on the
+/// machine, and the kernel removes the programs when nicmon ends.
+#[derive(Debug, Parser)]
+#[command(
+    name = "nicmon",
+    version,
+    max_term_width = 100,
+    args_conflicts_with_subcommands = true,
+    disable_help_flag = true,
+    disable_help_subcommand = true,
+    disable_version_flag = true,
+    subcommand_help_heading = "Commands",
+    override_usage = "nicmon [OPTIONS] | nicmon COMMAND [OPTIONS]"
+)]
+pub struct Cli {
+    /// What to do instead of the live view.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Options of the live view.
+    #[command(flatten)]
+    pub live: Live,
+    /// Print help: -h a summary, --help everything
+    #[arg(short, long, global = true, action = ArgAction::Help, help_heading = GENERAL)]
+    help: Option<bool>,
+    /// Print the version
+    #[arg(short = 'V', long, action = ArgAction::Version, hide_short_help = true, help_heading = GENERAL)]
+    version: Option<bool>,
+}
+
+/// Everything but the live view.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Record frames into a file, while a command runs or until Ctrl-C
+    ///
+    /// At the end, nicmon prints a report of the recording on standard error. The last frame covers what is
+    /// left of its interval, so even a command that takes 50 ms leaves a frame.
+    Record(Record),
+    /// Check what works on this machine, and say how to get the rest
+    ///
+    /// Checks the kernel and the permissions of this process, and attaches the eBPF programs for a moment.
+    /// Each check ends in ok (nothing is missing), warn (something will be unknown) or fail (no times can be
+    /// measured). The last lines sum up what nicmon will show.
+    Doctor,
+    /// Show recorded frames, or the frames that another nicmon sends
+    ///
+    /// A file is played at the speed it was recorded; frames from a pipe are shown as they arrive.
+    Replay(Replay),
+    /// Sum up a recording: load of CPUs, cost of drivers and NICs
+    ///
+    /// Exact, tick-sampled and estimated figures stand in separate columns, and each estimate has its 95 %
+    /// interval.
+    Report(Report),
+    /// Compare what drivers cost in two recordings
+    ///
+    /// Prints the ratio B/A of each figure with its 95 % interval. It says that one side costs more only if
+    /// the interval excludes 1.
+    Compare(Compare),
+    /// Show how the network is set up: queues, interrupts, RSS, RPS
+    ///
+    /// Needs neither root nor eBPF.
+    Topology(Topology),
+    /// Print the fields of a frame: units and meaning, or JSON Schema
+    Schema(Schema),
+    /// Print the manual page, or write all pages into a directory
+    Man(Man),
+    /// Print the completion script for a shell
+    Completions(Completions),
+}
+
+/// Options of `replay`.
+#[derive(Debug, Args)]
+pub struct Replay {
+    /// A recording, or output of nicmon --json; - is standard input
+    #[arg(value_name = "FILE|-", default_value = "nicmon.rec")]
+    pub file: PathBuf,
+    /// Play this many times faster than recorded, from 0.01 to 1000
+    ///
+    /// The default is 1 for a file; frames from a pipe are shown as they arrive.
+    #[arg(long, value_name = "X", value_parser = parse_speed, help_heading = SHOW)]
+    pub speed: Option<f64>,
+    /// Screen, table or JSON.
+    #[command(flatten)]
+    pub form: Form,
+}
+
+/// Options of `report`.
+#[derive(Debug, Args)]
+pub struct Report {
+    /// A recording, or output of nicmon --json; - is standard input
+    #[arg(value_name = "FILE|-", default_value = "nicmon.rec")]
+    pub file: PathBuf,
+    /// Only frames from this time on: 90s, 5m, 2026-11-23T06:33:07Z
+    ///
+    /// A duration counts from the start of the recording.
+    #[arg(
+        long,
+        value_name = "TIME",
+        value_parser = parse_moment,
+        allow_hyphen_values = true,
+        help_heading = SHOW
+    )]
+    pub from: Option<Moment>,
+    /// Only frames before this time
+    ///
+    /// Same format as --from.
+    #[arg(
+        long,
+        value_name = "TIME",
+        value_parser = parse_moment,
+        allow_hyphen_values = true,
+        help_heading = SHOW
+    )]
+    pub to: Option<Moment>,
+    /// Print at most this many rows of each table
+    #[arg(long, value_name = "N", default_value = "20", value_parser = parse_rows, help_heading = SHOW)]
+    pub top: u32,
+    /// Print one frame whose interval is the whole recording
+    #[arg(long, help_heading = OUTPUT)]
+    pub json: bool,
+    /// Print each figure of that frame as a CSV row
+    ///
+    /// The columns are section, subject, part, CPU, name, value and unit.
+    #[arg(long, conflicts_with = "json", help_heading = OUTPUT)]
+    pub csv: bool,
+    /// Write an HTML page: load over time, drivers, flame graph
+    ///
+    /// The page is one file without scripts, and it loads nothing from the network. It has a flame graph if
+    /// the recording was made with --stacks. nicmon refuses to overwrite a file that is not an HTML page. -
+    /// is standard output.
+    #[arg(long, value_name = "OUT|-", conflicts_with_all = ["json", "csv"], help_heading = OUTPUT)]
+    pub html: Option<PathBuf>,
+}
+
+/// Options of `compare`.
+#[derive(Debug, Args)]
+pub struct Compare {
+    /// A recording, or several joined with cat; - is standard input
+    #[arg(value_name = "A")]
+    pub a: PathBuf,
+    /// The recording to compare with A; without it, two drivers of A
+    #[arg(value_name = "B")]
+    pub b: Option<PathBuf>,
+    /// Compare this driver of A with this driver of B; repeatable
+    ///
+    /// Without it, nicmon compares the driver that carried nine tenths of the bytes in each recording. If
+    /// there is no such driver, it compares all that have traffic in both.
+    #[arg(long = "driver", value_name = "A=B", help_heading = SHOW)]
+    pub drivers: Vec<Wanted>,
+    /// Assumed spread between recordings of the same work
+    ///
+    /// A standard deviation in percent. It widens the intervals, because recordings of the same work differ
+    /// by more than their frames show. It is not used if each side joins three or more recordings.
+    #[arg(
+        long,
+        value_name = "PCT",
+        default_value = "15",
+        value_parser = parse_run_to_run,
+        help_heading = MEASURE
+    )]
+    pub run_to_run: f64,
+    /// Exit with 3 if this claim about B/A holds; repeatable
+    ///
+    /// A claim is FIGURE > RATIO (or >=, <, <=). FIGURE is `cost_per_gb`, `cost_per_packet`, `busy_share`,
+    /// `cost`, `poll_ns_per_packet` or `irq_ns_per_packet`. The claim holds if it is true of the whole 95 %
+    /// interval of the ratio. If the ratio or its interval is unknown, nicmon says why and exits with 1.
+    #[arg(long, value_name = "CLAIM", help_heading = OUTPUT)]
+    pub fail_if: Vec<Claim>,
+    /// Print the comparison as one JSON object
+    #[arg(long, help_heading = OUTPUT)]
+    pub json: bool,
+}
+
+/// How to print frames, if not on the screen.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Form {
+    /// Print frames as JSON, one object per line (NDJSON)
+    #[arg(long, help_heading = OUTPUT)]
+    pub json: bool,
+    /// Print a table for each frame, even on a terminal
+    ///
+    /// This is what nicmon does without a terminal.
+    #[arg(long, conflicts_with = "json", hide_short_help = true, help_heading = OUTPUT)]
+    pub plain: bool,
+}
+
+/// Options of the live view.
+#[derive(Debug, Args)]
+pub struct Live {
+    /// What to measure.
+    #[command(flatten)]
+    pub measure: Measure,
+    /// Screen, table or JSON.
+    #[command(flatten)]
+    pub form: Form,
+    /// Exit after this many frames
+    #[arg(
+        short = 'n',
+        long,
+        value_name = "N",
+        value_parser = parse_count,
+        hide_short_help = true,
+        help_heading = OUTPUT
+    )]
+    pub count: Option<u64>,
+    /// Print the eBPF programs' log on standard error
+    ///
+    /// They log rare events, which help to find faults in nicmon itself. If standard error is a terminal,
+    /// nicmon prints tables instead of drawing the screen.
+    #[arg(long, hide_short_help = true, help_heading = OUTPUT)]
+    pub kernel_log: bool,
+    /// Also write to this file what each frame is made of, one JSON object a line
+    ///
+    /// For reports of faults in nicmon itself: from such a file the frames can be made again on another machine.
+    #[arg(long, value_name = "FILE", hide_short_help = true, help_heading = OUTPUT)]
+    pub capture: Option<PathBuf>,
+}
+
+/// What to measure, and how often.
+#[derive(Debug, Args)]
+pub struct Measure {
+    /// Show only matching interfaces, as 'eth*'; repeatable
+    #[arg(short, long = "interface", value_name = "GLOB", help_heading = SHOW)]
+    pub interfaces: Vec<String>,
+    /// Show only these CPUs, such as 0-3,8
+    ///
+    /// The totals of NICs and drivers are then those of these CPUs.
+    #[arg(short = 'C', long = "cpu", value_name = "LIST", value_parser = parse_cpus, help_heading = SHOW)]
+    pub cpus: Option<CpuList>,
+    /// Time between frames: 0.5, 500ms, 2s, 1m
+    ///
+    /// From 100ms to 24h. A number without a unit is in seconds.
+    #[arg(
+        short,
+        long,
+        value_name = "TIME",
+        default_value = "1s",
+        value_parser = parse_delay,
+        allow_hyphen_values = true,
+        help_heading = MEASURE
+    )]
+    pub delay: Duration,
+    /// Samples per CPU per second
+    ///
+    /// From 1 to 4999. The samples separate a driver's own time from that of the network stack. More samples
+    /// give narrower intervals and cost more.
+    #[arg(
+        short = 'F',
+        long,
+        value_name = "HZ",
+        default_value = "99",
+        value_parser = parse_frequency,
+        hide_short_help = true,
+        help_heading = MEASURE
+    )]
+    pub frequency: u32,
+    /// Where counts and times come from
+    ///
+    /// Without the eBPF programs every time is unknown.
+    #[arg(
+        long,
+        value_enum,
+        default_value_t = SourceArg::Auto,
+        hide_short_help = true,
+        help_heading = MEASURE
+    )]
+    pub source: SourceArg,
+    /// Keep the call stacks of network code, for flame graphs
+    ///
+    /// See `nicmon report --html`. Frames become larger, and each sample costs some microseconds more.
+    #[arg(long, hide_short_help = true, help_heading = MEASURE)]
+    pub stacks: bool,
+    /// Also measure the delay of softirqs
+    ///
+    /// That is the time from raising a softirq to running it. It takes one more hook in the kernel.
+    #[arg(long, hide_short_help = true, help_heading = MEASURE)]
+    pub latency: bool,
+}
+
+/// Options of `record`.
+#[derive(Debug, Args)]
+pub struct Record {
+    /// Run this command, and record until it ends
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+    /// Output file; an existing file is kept as FILE.old
+    #[arg(short, long, value_name = "FILE", default_value = "nicmon.rec", help_heading = OUTPUT)]
+    pub output: PathBuf,
+    /// Overwrite an existing file
+    #[arg(short, long, help_heading = OUTPUT)]
+    pub force: bool,
+    /// Print no report at the end
+    #[arg(short, long, help_heading = OUTPUT)]
+    pub quiet: bool,
+    /// What to measure.
+    #[command(flatten)]
+    pub measure: Measure,
+}
+
+/// Options of `topology`.
+#[derive(Debug, Args)]
+pub struct Topology {
+    /// Show only matching interfaces, as 'eth*'; repeatable
+    #[arg(short, long = "interface", value_name = "GLOB", help_heading = SHOW)]
+    pub interfaces: Vec<String>,
+    /// Print JSON, as in frames
+    #[arg(long, help_heading = OUTPUT)]
+    pub json: bool,
+}
+
+/// Options of `schema`.
+#[derive(Debug, Args)]
+pub struct Schema {
+    /// What to describe
+    #[arg(value_enum, value_name = "OF", default_value_t = SchemaOf::Frame)]
+    pub of: SchemaOf,
+    /// Print a table in Markdown instead of the JSON Schema
+    #[arg(long, help_heading = OUTPUT)]
+    pub markdown: bool,
+}
+
+/// Options of `man`.
+#[derive(Debug, Args)]
+pub struct Man {
+    /// Write nicmon.1 and one page per command into this directory
+    #[arg(value_name = "DIR")]
+    pub directory: Option<PathBuf>,
+    /// Print all commands and options as one Markdown page
+    #[arg(long, conflicts_with = "directory", help_heading = OUTPUT)]
+    pub markdown: bool,
+}
+
+/// Options of `completions`.
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    pub shell: Shell,
+}
+
+/// Values of `--source`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum SourceArg {
+    /// bpf if the kernel allows it, else proc
+    Auto,
+    /// the eBPF programs: counts and times; without them, fail
+    Bpf,
+    /// the kernel's own files in /proc: counts only
+    Proc,
+}
+
+/// What has a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum SchemaOf {
+    /// what --json prints, and recordings hold
+    Frame,
+    /// what compare --json prints
+    Comparison,
+}
+
+/// The definition of the command line, with the notes of each command.
+pub fn command() -> clap::Command {
+    let with_notes = |command: clap::Command| {
+        let notes = notes(command.get_name());
+        command.after_help(notes.short_text()).after_long_help(notes.text())
+    };
+    with_notes(Cli::command()).mut_subcommands(with_notes)
+}
+
+/// Reads the command line of this process. Prints help or an error, and exits, where there is nothing to run.
+pub fn parse() -> Cli {
+    let is_summary = env::args_os().any(|argument| {
+        let argument = argument.as_encoded_bytes();
+        argument.starts_with(b"-") && !argument.starts_with(b"--") && argument.contains(&b'h')
+    });
+    // The two differ only in how help looks.
+    let mut command = if is_summary { compact(command()) } else { command() };
+    Cli::from_arg_matches(&command.get_matches_mut()).unwrap_or_else(|error| error.exit())
+}
+
+/// The form for `-h`: one list of options and few empty lines, so that it fits a screen.
+fn compact(command: clap::Command) -> clap::Command {
+    const TEMPLATE: &str = "{about}\n{usage-heading} {usage}\n{all-args}{after-help}\n";
+    let flat = |command: clap::Command| command.mut_args(|argument| argument.help_heading(None));
+    flat(command).help_template(TEMPLATE).mut_subcommands(flat)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        command().debug_assert();
+        compact(command()).debug_assert();
+    }
+
+    #[test]
+    fn every_option_has_a_heading() {
+        let mut command = command();
+        command.build();
+        for command in std::iter::once(&command).chain(command.get_subcommands()) {
+            for option in command.get_arguments().filter(|argument| !argument.is_positional()) {
+                assert!(option.get_help_heading().is_some(), "{} {option}", command.get_name());
+            }
+        }
+    }
+}

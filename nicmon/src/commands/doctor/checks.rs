@@ -1,0 +1,167 @@
+//! Checks of the kernel and of this process's permissions that load nothing.
+
+use std::{fs, path::Path};
+
+use rustix::thread::{CapabilitySet, capabilities as held_capabilities};
+
+use super::Check;
+use crate::{
+    host::{Roots, btf::KernelBtf, machine, queues, threads},
+    symbols::Kallsyms,
+};
+
+pub(super) const ADMIN: &str = "CAP_SYS_ADMIN";
+pub(super) const SAMPLES: &str = "samples";
+pub(super) const DROPS: &str = "drop reasons";
+pub(super) const SYMBOLS: &str = "kernel symbols";
+pub(super) const THREADS: &str = "thread times";
+pub(super) const QUEUES: &str = "NAPI queues";
+
+/// The kernel's version, and whether it is `PREEMPT_RT`.
+pub(super) fn kernel(roots: &Roots) -> (Check, bool) {
+    match machine::read(&roots.proc, &roots.sys) {
+        Ok(machine) => {
+            let rt = if machine.preempt_rt { ", PREEMPT_RT: softirq times include preemption" } else { "" };
+            (Check::ok("kernel", format!("{}{rt}", machine.kernel)), machine.preempt_rt)
+        }
+        Err(error) => (Check::warn("kernel", error.to_string()), false),
+    }
+}
+
+/// The mode of lockdown: the file lists all modes, the active one in brackets (`lockdown_read` in
+/// `security/lockdown/lockdown.c`).
+pub(super) fn lockdown(sys: &Path) -> Check {
+    const NAME: &str = "lockdown";
+    let text = fs::read_to_string(sys.join("kernel/security/lockdown")).unwrap_or_default();
+    match text.split_once('[').and_then(|(_, rest)| rest.split_once(']')) {
+        Some(("confidentiality", _)) => {
+            Check::fail(NAME, "confidentiality: eBPF programs may not read kernel memory")
+                .remedy("boot without lockdown=confidentiality")
+        }
+        Some((mode, _)) => Check::ok(NAME, format!("{mode}, which does not limit nicmon")),
+        None => Check::ok(
+            NAME,
+            "unknown, because /sys/kernel/security is not mounted; the checks below show if it is in the way",
+        ),
+    }
+}
+
+/// Whether eBPF programs are compiled.
+pub(super) fn jit(proc: &Path) -> Check {
+    const NAME: &str = "BPF JIT";
+    match fs::read_to_string(proc.join("sys/net/core/bpf_jit_enable")) {
+        Ok(value) if value.trim() == "0" => {
+            Check::warn(NAME, "off: eBPF programs are interpreted, and cost several times as much")
+                .remedy("sudo sysctl net.core.bpf_jit_enable=1")
+        }
+        Ok(_) => Check::ok(NAME, "on"),
+        Err(error) => Check::ok(NAME, format!("unknown ({error}); most kernels always have it on")),
+    }
+}
+
+/// What each Linux capability of this process gives.
+pub(super) fn capabilities() -> Vec<Check> {
+    const LOAD: &str = "run nicmon as root, or, since Linux 5.8, give it the capabilities:\n\
+                        sudo setcap cap_bpf,cap_perfmon+ep $(which nicmon)";
+    let held = held_capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.effective);
+    let is_admin = held.contains(CapabilitySet::SYS_ADMIN);
+    // CAP_SYS_ADMIN includes both (`bpf_capable` and `perfmon_capable` in `include/linux/capability.h`).
+    let has = |capability| is_admin || held.contains(capability);
+    let bpf = if has(CapabilitySet::BPF) {
+        Check::ok("CAP_BPF", "held: eBPF programs and maps can be loaded")
+    } else {
+        Check::fail("CAP_BPF", "missing: eBPF programs cannot be loaded").remedy(LOAD)
+    };
+    let perfmon = if has(CapabilitySet::PERFMON) {
+        Check::ok("CAP_PERFMON", "held: eBPF programs can read kernel memory, and CPUs can be sampled")
+    } else {
+        Check::fail("CAP_PERFMON", "missing: eBPF programs cannot read kernel memory").remedy(LOAD)
+    };
+    let admin = if is_admin {
+        Check::ok(
+            ADMIN,
+            "held: nicmon can enter other network namespaces, and measure what its programs cost",
+        )
+    } else {
+        let lost = "missing: drivers and counters of NICs in other network namespaces are unknown, and so is \
+                    what the eBPF programs cost";
+        Check::warn(ADMIN, lost).remedy("run nicmon as root")
+    };
+    let syslog = if held.contains(CapabilitySet::SYSLOG) {
+        Check::ok("CAP_SYSLOG", "held: nicmon can read the addresses of kernel functions")
+    } else {
+        let lost = "missing: names of kernel functions, and what drivers cost, are unknown";
+        Check::warn("CAP_SYSLOG", lost).remedy("run nicmon as root, or add cap_syslog with setcap")
+    };
+    vec![bpf, perfmon, admin, syslog]
+}
+
+/// What this kernel can tell eBPF programs.
+pub(super) fn kernel_features(btf: &KernelBtf) -> Vec<Check> {
+    let drops = if btf.enum_values("skb_drop_reason").is_some() {
+        Check::ok(DROPS, "dropped packets are counted by reason")
+    } else {
+        Check::warn(DROPS, "missing: this kernel does not say why it drops packets")
+            .remedy("use Linux 5.17 or later")
+    };
+    let threaded = if btf.offset("napi_struct", &["thread"]).is_some() {
+        "polls by NAPI threads are kept apart from busy polling"
+    } else {
+        "this kernel has none (Linux 5.12 and later do), so nothing is missed"
+    };
+    vec![drops, Check::ok("threaded NAPI", threaded)]
+}
+
+/// What the kernel tells by files and netlink.
+pub(super) fn files(roots: &Roots) -> Vec<Check> {
+    let symbols = match Kallsyms::read(&roots.proc) {
+        Ok(_) => Check::ok(SYMBOLS, "kernel functions have names"),
+        Err(error) => Check::warn(SYMBOLS, format!("kernel functions have no names: {error}")),
+    };
+    let threads = match threads::run_ns(&roots.proc, std::process::id(), "") {
+        Some(_) => Check::ok(THREADS, "the CPU time of ksoftirqd and NAPI threads is known (schedstat)"),
+        None => Check::warn(THREADS, "the CPU time of ksoftirqd and NAPI threads is unknown: no schedstat")
+            .remedy("use a kernel with CONFIG_SCHED_INFO=y"),
+    };
+    let queues = match queues::queues() {
+        Ok(Some(_)) => Check::ok(QUEUES, "known where the driver reports them (netdev netlink)"),
+        Ok(None) => {
+            Check::warn(QUEUES, "unknown: this kernel has no netdev netlink").remedy("use Linux 6.8 or later")
+        }
+        Err(error) => Check::warn(QUEUES, format!("unknown: {error}")),
+    };
+    vec![symbols, threads, queues]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::State, *};
+
+    #[test]
+    fn lockdown_modes() {
+        let sys = tempfile::tempdir().expect("a directory");
+        let file = sys.path().join("kernel/security/lockdown");
+        assert!(lockdown(sys.path()).found.starts_with("unknown"));
+        fs::create_dir_all(file.parent().expect("a parent")).expect("a directory");
+        for (text, state) in [
+            ("[none] integrity confidentiality\n", State::Ok),
+            ("none [integrity] confidentiality\n", State::Ok),
+            ("none integrity [confidentiality]\n", State::Fail),
+        ] {
+            fs::write(&file, text).expect("written");
+            assert_eq!(lockdown(sys.path()).state, state, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_interpreted_program_is_slow() {
+        let proc = tempfile::tempdir().expect("a directory");
+        let file = proc.path().join("sys/net/core/bpf_jit_enable");
+        assert_eq!(jit(proc.path()).state, State::Ok);
+        fs::create_dir_all(file.parent().expect("a parent")).expect("a directory");
+        for (value, state) in [("0\n", State::Warn), ("1\n", State::Ok)] {
+            fs::write(&file, value).expect("written");
+            assert_eq!(jit(proc.path()).state, state);
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! `nicmon doctor`: what this kernel and these permissions allow, what is missing, and how to get it.
+
+mod checks;
+#[cfg(feature = "bpf")]
+mod programs;
+mod summary;
+
+use std::{fmt::Write as _, path::Path};
+
+use super::{Failure, output::print};
+use crate::{
+    cli::wrap,
+    host::{
+        Roots,
+        btf::{KERNEL_BTF, KernelBtf},
+    },
+};
+
+/// The result of a check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Nothing is missing.
+    Ok,
+    /// Something will be unknown.
+    Warn,
+    /// No times can be measured.
+    Fail,
+}
+
+/// One thing that was checked.
+#[derive(Debug)]
+struct Check {
+    state: State,
+    /// What was checked.
+    name: &'static str,
+    /// What was found, and what follows from it.
+    found: String,
+    /// How to get what is missing.
+    remedy: Option<&'static str>,
+}
+
+impl Check {
+    fn ok(name: &'static str, found: impl Into<String>) -> Self {
+        Self { state: State::Ok, name, found: found.into(), remedy: None }
+    }
+
+    fn warn(name: &'static str, found: impl Into<String>) -> Self {
+        Self { state: State::Warn, ..Self::ok(name, found) }
+    }
+
+    fn fail(name: &'static str, found: impl Into<String>) -> Self {
+        Self { state: State::Fail, ..Self::ok(name, found) }
+    }
+
+    fn remedy(self, remedy: &'static str) -> Self {
+        Self { remedy: Some(remedy), ..self }
+    }
+}
+
+pub(super) fn run() -> Result<(), Failure> {
+    let checks = examine(&Roots::default());
+    let text = render(&checks) + "\n" + &summary::render(&checks);
+    print(text.as_bytes())?;
+    if has_times(&checks) { Ok(()) } else { Err(Failure::Unfit) }
+}
+
+/// Whether times can be measured: nothing failed.
+fn has_times(checks: &[Check]) -> bool {
+    checks.iter().all(|check| check.state != State::Fail)
+}
+
+fn examine(roots: &Roots) -> Vec<Check> {
+    let (kernel, preempt_rt) = checks::kernel(roots);
+    let mut all = vec![kernel, checks::lockdown(&roots.sys), checks::jit(&roots.proc)];
+    all.extend(checks::capabilities());
+    match KernelBtf::read(Path::new(KERNEL_BTF)) {
+        Ok(btf) => {
+            all.push(Check::ok("kernel BTF", KERNEL_BTF));
+            all.extend(programs::checks(roots, preempt_rt, &btf));
+            all.extend(checks::kernel_features(&btf));
+        }
+        Err(error) => {
+            let remedy = "use a kernel with CONFIG_DEBUG_INFO_BTF=y; all current distributions have it";
+            all.push(Check::fail("kernel BTF", error.to_string()).remedy(remedy));
+        }
+    }
+    all.extend(checks::files(roots));
+    all
+}
+
+/// In place of the checks that attach programs, where there are none.
+#[cfg(not(feature = "bpf"))]
+mod programs {
+    use super::{Check, KernelBtf, Roots};
+
+    pub(super) fn checks(_: &Roots, _: bool, _: &KernelBtf) -> Vec<Check> {
+        let check =
+            Check::fail("eBPF programs", "missing: this nicmon was built without the feature \"bpf\"");
+        vec![check.remedy("install a nicmon that was built with it")]
+    }
+}
+
+/// The checks as text, in two columns of which the second is wrapped.
+fn render(checks: &[Check]) -> String {
+    const INDENT: usize = 22;
+    const WIDTH: usize = 80;
+    let mut text = String::new();
+    for Check { state, name, found, remedy } in checks {
+        let state = match state {
+            State::Ok => "ok",
+            State::Warn => "warn",
+            State::Fail => "fail",
+        };
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{state:<5}{name:<16} {}", wrap(found, INDENT, INDENT, WIDTH));
+        // A command has a line of its own, which can be copied.
+        for (at, line) in remedy.iter().flat_map(|remedy| remedy.lines()).enumerate() {
+            let arrow = if at == 0 { "->" } else { "" };
+            let _ = writeln!(text, "{:INDENT$}{arrow:<2} {}", "", wrap(line, INDENT + 3, INDENT + 3, WIDTH));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn machine() -> Vec<Check> {
+        vec![
+            Check::ok("kernel", "6.18.0"),
+            Check::warn("CAP_SYSLOG", "missing: names of kernel functions and what drivers cost are unknown")
+                .remedy("run nicmon as root, or:\nsudo setcap cap_syslog+ep nicmon"),
+        ]
+    }
+
+    #[test]
+    fn remedies_stand_below_what_is_missing() {
+        let expected = "\
+ok   kernel           6.18.0
+warn CAP_SYSLOG       missing: names of kernel functions and what drivers cost
+                      are unknown
+                      -> run nicmon as root, or:
+                         sudo setcap cap_syslog+ep nicmon
+";
+        assert_eq!(render(&machine()), expected);
+    }
+
+    #[test]
+    fn a_failed_check_means_no_times() {
+        let mut checks = machine();
+        assert!(has_times(&checks));
+        checks.push(Check::fail("kernel BTF", "missing"));
+        assert!(!has_times(&checks));
+    }
+}

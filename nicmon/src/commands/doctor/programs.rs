@@ -1,0 +1,103 @@
+//! Checks that attach the eBPF programs for a moment.
+
+use std::time::Duration;
+
+use super::{Check, checks::SAMPLES};
+use crate::{
+    counters::bpf::{AttachKind, Options, Probe, ProbeError},
+    counters::{HowToSample, SampleEvent},
+    host::{Roots, btf::KernelBtf, cpus},
+};
+
+/// Attaches the programs in both ways, for a moment each: if one works, times can be measured.
+pub(super) fn checks(roots: &Roots, preempt_rt: bool, btf: &KernelBtf) -> Vec<Check> {
+    const BTF: &str = "BTF tracepoints";
+    const RAW: &str = "raw tracepoints";
+    let options = options(roots, preempt_rt);
+    let attach = |kind| Probe::attach_as(kind, options, btf);
+    let mut sampled = None;
+    let mut attached = |probe: &mut Probe| {
+        sampled.get_or_insert_with(|| samples(roots, probe));
+        let programs = probe.attached().len();
+        let cost = if probe.costs().is_some() { "" } else { "; what a run costs is unknown" };
+        format!("{programs} eBPF programs load and attach{cost}")
+    };
+    let by_btf = attach(AttachKind::TpBtf).map(|mut probe| attached(&mut probe));
+    let by_raw = attach(AttachKind::RawTp).map(|mut probe| attached(&mut probe));
+    let checks = match (by_btf, by_raw) {
+        (Ok(btf), Ok(raw)) => {
+            [Check::ok(BTF, format!("{btf}; in use")), Check::ok(RAW, format!("{raw}; not needed"))]
+        }
+        (Ok(btf), Err(error)) => [
+            Check::ok(BTF, format!("{btf}; in use")),
+            Check::ok(RAW, format!("not needed, and refused: {}", first_line(&error))),
+        ],
+        (Err(error), Ok(raw)) => [
+            Check::ok(BTF, format!("refused, and replaced by raw tracepoints: {}", first_line(&error))),
+            Check::ok(RAW, format!("{raw}; in use")),
+        ],
+        (Err(by_btf), Err(by_raw)) => {
+            [Check::fail(BTF, first_line(&by_btf)), Check::fail(RAW, first_line(&by_raw))]
+        }
+    };
+    checks.into_iter().chain(sampled).collect()
+}
+
+fn options(roots: &Roots, preempt_rt: bool) -> Options {
+    let highest = cpus::possible(&roots.sys).ok().and_then(|cpus| cpus.iter().max().copied()).unwrap_or(0);
+    Options {
+        cpus: highest + 1,
+        preempt_rt,
+        latency: true,
+        sampling: Some(HowToSample { frequency: 99, stacks: false }),
+        cpu_hz: cpus::highest_hz(&roots.proc, &roots.sys),
+        interval: Duration::ZERO,
+        log: false,
+    }
+}
+
+/// Samples the CPUs for a moment.
+fn samples(roots: &Roots, probe: &mut Probe) -> Check {
+    let online = cpus::online(&roots.sys).unwrap_or_default();
+    let samples = probe.sample_cpus(&online, &[]).and_then(|()| probe.read()).map(|reading| reading.samples);
+    match samples {
+        Ok(Some(samples)) => sampled_by(samples.event, samples.cpus, online.len()),
+        Ok(None) => Check::warn(SAMPLES, "none: what drivers cost is unknown"),
+        Err(error) => {
+            Check::warn(SAMPLES, format!("none: what drivers cost is unknown: {}", first_line(&error)))
+        }
+    }
+}
+
+fn sampled_by(event: SampleEvent, cpus: u32, online: usize) -> Check {
+    let found = match event {
+        SampleEvent::Cycles => format!(
+            "from hardware cycles, on {cpus} of {online} CPUs. Not yet tried by nicmon's authors, who had no \
+             such machine: compare with perf before you rely on what drivers cost"
+        ),
+        SampleEvent::CpuClock => format!(
+            "from a timer (cpu-clock), on {cpus} of {online} CPUs, because no hardware counter for cycles \
+             works here. Code that runs with interrupts off gets no samples; interrupt handlers are timed \
+             exactly all the same"
+        ),
+    };
+    Check::ok(SAMPLES, found)
+}
+
+/// What failed and why. What to do stands with the capabilities.
+fn first_line(error: &ProbeError) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_says_where_samples_come_from() {
+        let [timer, cycles] =
+            [SampleEvent::CpuClock, SampleEvent::Cycles].map(|event| sampled_by(event, 2, 4).found);
+        assert!(timer.starts_with("from a timer (cpu-clock), on 2 of 4 CPUs"), "{timer}");
+        assert!(cycles.starts_with("from hardware cycles, on 2 of 4 CPUs. Not yet tried"), "{cycles}");
+    }
+}
