@@ -1,4 +1,4 @@
-//! `cargo xtask screenshots`: draws README's pictures. A test of nicmon does it, which otherwise compares them.
+//! `cargo xtask screenshots`: draws the pictures in README, by a test that otherwise compares them.
 //!
 //! xtask cannot draw them itself: it would depend on nicmon and so on the kernel object, which xtask builds.
 
