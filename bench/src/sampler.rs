@@ -46,7 +46,7 @@ pub(crate) fn measure(args: &Args, verdicts: &mut Verdicts) -> Result<()> {
     let perf_pct = perf()?;
     load.stop()?;
 
-    println!("Samples of all CPUs under 60,000 packets a second, in percent of one CPU, {WINDOW:?} each");
+    println!("Samples of all CPUs under 60,000 packets per second, in percent of one CPU, {WINDOW:?} each");
     println!("  {:<26}{:>10}{:>14}", "", "BPF time", "user side");
     for (label, cost) in [("nicmon -F 1", &seldom), ("nicmon -F 99", &slow), ("nicmon -F 999", &fast)] {
         println!("  {label:<26}{:>8.4} %{:>12.4} %", cost.program_pct, cost.user_pct);

@@ -34,10 +34,10 @@ pub(crate) fn measure(args: &Args, verdicts: &mut Verdicts) -> Result<()> {
     let loaded = watch(nicmon.pid())?;
     let totals = load.stop()?;
     nicmon.stop()?;
-    println!("nicmon's user side at one frame a second, {WINDOW:?} each");
+    println!("nicmon's user side at one frame per second, {WINDOW:?} each");
     println!("  {:<26}{:>10}{:>12}", "", "CPU", "resident");
     let rate = totals.sent as f64 / totals.time.as_secs_f64();
-    let under_load = format!("{rate:.0} packets a second");
+    let under_load = format!("{rate:.0} packets per second");
     for (label, usage) in [("idle", &idle), (under_load.as_str(), &loaded)] {
         println!("  {label:<26}{:>8.3} %{:>9.1} MB", usage.cpu_pct, usage.rss_bytes as f64 / 1e6);
     }

@@ -1,4 +1,4 @@
-//! How a test says that it did not run, and how `cargo xtask test` reads that.
+//! How a test reports that it did not run, and how `cargo xtask test` reads that.
 
 use std::{
     io::{self, Write as _},
@@ -10,7 +10,7 @@ const MARK: &str = "DID NOT RUN: ";
 /// Says that the test `name` cannot run. Not by `eprintln!`, which the test harness keeps of a test that
 /// passes.
 pub fn say(name: &str, reason: &str) {
-    // Where nobody can be told, nobody is misled either.
+    // Without standard error nobody reads the results either.
     let _ = writeln!(io::stderr(), "{MARK}{name}: {reason}");
 }
 

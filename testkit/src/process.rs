@@ -1,4 +1,4 @@
-//! Other programs: run, with errors that help; started, and always ended; and the signals sent to us.
+//! Child processes, with helpful errors and without leftovers; and the signals sent to us.
 
 use std::{
     ffi::OsStr,
@@ -63,7 +63,7 @@ pub fn run(command: &mut Command) -> Result<()> {
 /// Runs a command to its end and returns what it printed.
 ///
 /// # Errors
-/// When it cannot be started or does not end with 0; the error holds what it said on standard error.
+/// When it cannot be started or does not end with 0; the error has its standard error.
 pub fn output(command: &mut Command) -> Result<String> {
     let out = command.stdin(Stdio::null()).output().map_err(|e| start_error(command.get_program(), e))?;
     if !out.status.success() {
@@ -82,7 +82,7 @@ fn shown(command: &Command) -> String {
     words.map(|w| w.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
 }
 
-/// A started program. It is ended, by its pid, when this value goes; and by the kernel should the thread
+/// A started program. Dropping this value ends the program by its pid; and by the kernel should the thread
 /// that started it end first (as when we are killed): start it from a thread that outlives it.
 #[derive(Debug)]
 pub struct Running {
@@ -114,12 +114,12 @@ impl Running {
         self.child.id()
     }
 
-    /// The child's end of a pipe, where one was asked for.
+    /// The standard output, if it was piped.
     pub fn stdout(&mut self) -> Option<std::process::ChildStdout> {
         self.child.stdout.take()
     }
 
-    /// Whether it has ended, and how.
+    /// How it ended; `None` while it runs.
     ///
     /// # Errors
     /// When the kernel does not let us wait for it.
@@ -183,7 +183,7 @@ fn signal_cell() -> &'static Arc<AtomicUsize> {
     CELL.get_or_init(Arc::default)
 }
 
-/// From here on SIGINT, SIGTERM and SIGHUP no longer end us: [`signalled`] tells of them, so that what we
+/// From here on SIGINT, SIGTERM and SIGHUP no longer end us: [`signalled`] reports them, so that what we
 /// made is removed first.
 ///
 /// # Errors

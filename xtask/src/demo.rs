@@ -17,7 +17,7 @@ use testkit::{
 
 use crate::workspace::{self, Profile};
 
-/// A demo that is never ended ends itself.
+/// A forgotten demo ends after this many seconds.
 const LONGEST: u64 = 600;
 
 #[derive(clap::Args)]
@@ -26,13 +26,13 @@ Examples:
   cargo xtask demo -- --json -n 5
   cargo xtask demo --cpu 1 --mode threaded --seconds 20")]
 pub(crate) struct Args {
-    /// The CPU that sends (and, but for --mode rps, receives in softirq)
+    /// The CPU that sends, and receives in softirq unless --mode is rps
     #[arg(long, default_value_t = 0)]
     cpu: usize,
-    /// Packets a second
+    /// Packets per second
     #[arg(long, default_value_t = 60_000, value_parser = clap::value_parser!(u32).range(1..=2_000_000))]
     pps: u32,
-    /// End nicmon after this time [default: when nicmon ends by itself, at most 600]
+    /// Stop nicmon after this many seconds [default: when it ends by itself, at most 600]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=LONGEST))]
     seconds: Option<u64>,
     /// How the receiving end handles its packets
@@ -80,14 +80,14 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     pair.receive_by(args.mode.receive(), args.cpu)?;
     let plan = UdpPlan {
         pps: args.pps,
-        // The load outlasts nicmon, whose end stops it; should that fail, it ends on its own.
+        // The load outlasts nicmon and stops when nicmon ends. If that fails, it stops at this limit.
         limit: limit + Duration::from_secs(10),
         sender_cpu: args.cpu,
         busy_poll: args.mode == Mode::Busy,
     };
     let load = UdpLoad::start(&pair, plan)?;
     eprintln!(
-        "xtask: {} packets a second from CPU {} to {} in namespace {}, mode {:?}",
+        "xtask: {} packets per second from CPU {} to {} in namespace {}, mode {:?}",
         args.pps,
         args.cpu,
         VethPair::RX_NAME,
@@ -100,21 +100,21 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     let totals = load.stop()?;
     let rate = totals.sent as f64 / totals.time.as_secs_f64();
     eprintln!(
-        "xtask: sent {} packets in {:.2} s ({rate:.0} a second), {} received",
+        "xtask: sent {} packets in {:.2} s ({rate:.0} per second), {} received",
         totals.sent,
         totals.time.as_secs_f64(),
         totals.received
     );
     let status = status.context("the load ended before nicmon did")?;
     let code =
-        status.code().or_else(|| Some(128 + status.signal()?)).context("nicmon ended in no known way")?;
+        status.code().or_else(|| Some(128 + status.signal()?)).context("nicmon ended in an unknown way")?;
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
 }
 
-/// Waits for nicmon to end: by itself, at the limit, or after a signal to us, which it gets as well.
-/// `None` when the load ended first, which only a failure makes it do.
+/// Waits for nicmon to end: by itself, at the limit, or after a signal to us, which is passed on.
+/// `None` if the load ended first, which only happens if it fails.
 fn wait(child: &mut Running, load: &UdpLoad, limit: Duration) -> Result<Option<ExitStatus>> {
-    /// A child that has been told to end may take this long.
+    /// How long a child may take to end after a signal.
     const PATIENCE: Duration = Duration::from_secs(10);
     let start = Instant::now();
     let told = loop {
@@ -139,5 +139,5 @@ fn wait(child: &mut Running, load: &UdpLoad, limit: Duration) -> Result<Option<E
     };
     child.signal(told);
     let status = child.wait_for(PATIENCE)?;
-    status.context("nicmon did not end within 10 s of being told to; it is ended by force").map(Some)
+    status.context("nicmon did not end within 10 s of the signal; killing it").map(Some)
 }

@@ -1,6 +1,6 @@
-//! `cargo xtask screenshots`: README's pictures, drawn by a test of nicmon, which otherwise compares it.
+//! `cargo xtask screenshots`: draws the pictures in README, by a test that otherwise compares them.
 //!
-//! Not by xtask itself: that would need nicmon and so the kernel object, which xtask has to be able to build.
+//! xtask cannot draw them itself: it would depend on nicmon and so on the kernel object, which xtask builds.
 
 use std::process::{Command, ExitCode};
 
@@ -11,7 +11,7 @@ use crate::workspace::{self, Profile};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Only tell whether the committed pictures are what is drawn
+    /// Only check whether the committed pictures are up to date
     #[arg(long)]
     check: bool,
 }

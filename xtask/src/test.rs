@@ -1,4 +1,4 @@
-//! `cargo xtask test`: every test of the workspace, and a plain word on what did not run.
+//! `cargo xtask test`: runs all tests of the workspace and lists those that did not run.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -36,7 +36,7 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     command.args(&args.cargo_args).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().context("cannot start cargo test")?;
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    // A test that cannot run says so on either stream.
+    // A test that cannot run reports that on either stream.
     let (stdout, stderr) = thread::scope(|scope| {
         let stderr = scope.spawn(|| stderr.map(|s| read_through(s, &mut io::stderr())));
         let stdout = stdout.map(|s| read_through(s, &mut io::stdout()));
@@ -62,10 +62,10 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     let mut good = status.success();
     if outcome.passed + outcome.failed == 0 {
         good = false;
-        println!("No test ran: that is a failure.");
+        println!("No test ran, which counts as a failure.");
     } else if !good && outcome.failed == 0 {
         println!(
-            "cargo test failed ({status}), though no test did: something does not build, or a test crashed."
+            "cargo test failed ({status}), but no test did: something does not build, or a test crashed."
         );
     }
     println!("{} passed, {} failed, {} skipped", outcome.passed, outcome.failed, outcome.not_run.len());
@@ -85,7 +85,7 @@ fn read_through(stream: impl Read, to: &mut impl Write) -> Result<String> {
     }
 }
 
-/// What the lines of a test run add up to.
+/// The sums over the output of a test run.
 #[derive(Default)]
 struct Tally {
     passed: u64,
@@ -94,8 +94,8 @@ struct Tally {
     ok: BTreeSet<String>,
     /// Names and reasons of `test NAME ... ignored`.
     ignored: Vec<(String, String)>,
-    /// Name and reason of each test that said it did not run.
-    told: BTreeMap<String, String>,
+    /// Name and reason of each test that reported that it did not run.
+    reported: BTreeMap<String, String>,
 }
 
 struct Outcome {
@@ -108,7 +108,7 @@ impl Tally {
     fn add(&mut self, output: &str) {
         for line in output.lines().map(str::trim) {
             if let Some((name, reason)) = not_run::read(line) {
-                self.told.insert(name.to_owned(), reason.to_owned());
+                self.reported.insert(name.to_owned(), reason.to_owned());
             } else if let Some(counts) = line.strip_prefix("test result: ") {
                 self.passed += count(counts, "passed");
                 self.failed += count(counts, "failed");
@@ -127,16 +127,16 @@ impl Tally {
         }
     }
 
-    /// A test that passed because it did not run has not passed.
+    /// A test that only passed because it did not run is not counted as passed.
     fn outcome(self) -> Outcome {
-        let Self { passed, failed, ok, ignored, mut told } = self;
-        let not_passed = told.keys().filter(|name| ok.contains(*name)).count() as u64;
+        let Self { passed, failed, ok, ignored, reported: mut not_run_reasons } = self;
+        let not_passed = not_run_reasons.keys().filter(|name| ok.contains(*name)).count() as u64;
         let mut not_run = Vec::new();
         for (name, reason) in ignored {
-            let reason = told.remove(&name).unwrap_or(reason);
+            let reason = not_run_reasons.remove(&name).unwrap_or(reason);
             not_run.push((name, reason));
         }
-        not_run.extend(told);
+        not_run.extend(not_run_reasons);
         Outcome { passed: passed.saturating_sub(not_passed), failed, not_run }
     }
 }

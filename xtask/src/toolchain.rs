@@ -1,7 +1,7 @@
 //! The compilers that can build the kernel side, and the linker.
 //!
 //! Debian's rustc-web with the library source of the same version and LLVM 22 is the pinned set: it gives
-//! the committed object byte for byte. Elsewhere nightly with rust-src builds a working object, too.
+//! the committed object byte for byte. Elsewhere, nightly with rust-src builds an object that works too.
 
 use std::{
     env,
@@ -36,7 +36,7 @@ pub(crate) enum Set {
     Nightly,
 }
 
-/// A compiler with the source of its core library, and what goes with it.
+/// A compiler, the source of its core library, the linker and `strip`.
 pub(crate) struct Toolchain {
     pub(crate) set: Set,
     /// What `rustc -vV` says, line by line.
@@ -49,15 +49,15 @@ pub(crate) struct Toolchain {
 }
 
 impl Toolchain {
-    /// The pinned set, or nightly where that is absent.
+    /// The pinned set, or nightly if that is absent.
     pub(crate) fn find() -> Result<Self> {
         match Self::pinned() {
             Ok(pinned) => Ok(pinned),
             Err(no_pinned) => Self::nightly().with_context(|| {
                 format!(
                     "no toolchain here can build the kernel side. The pinned set: {no_pinned:#}; get it {}. \
-                     Or use nightly: rustup toolchain install nightly --component rust-src, and cargo install \
-                     bpf-linker",
+                     Or use nightly: rustup toolchain install nightly --component rust-src, and cargo \
+                     install bpf-linker",
                     how_to_get_pinned()
                 )
             }),
@@ -95,7 +95,7 @@ impl Toolchain {
         Ok(Self { set: Set::Nightly, rustc_version, source, linker, linker_version, strip })
     }
 
-    /// A cargo command with this compiler, and with nothing of the cargo that started us.
+    /// A cargo command with this compiler, without settings of the cargo that started us.
     pub(crate) fn cargo(&self) -> Command {
         let mut cargo = match self.set {
             Set::Pinned => Command::new(workspace::cargo()),
@@ -130,7 +130,7 @@ fn field<'a>(text: &'a str, name: &str) -> &'a str {
     text.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(": ")).unwrap_or("unknown")
 }
 
-/// Takes away what an outer cargo or rustup, or flags meant for the host, would leak into a build.
+/// Removes variables of an outer cargo or rustup, and flags meant for the host.
 fn clean(command: &mut Command) {
     const KEEP: [&str; 6] =
         ["CARGO_HOME", "CARGO_HTTP_", "CARGO_NET_", "CARGO_REGISTR", "CARGO_SOURCE_", "CARGO_TERM_"];
@@ -178,10 +178,10 @@ fn find_strip() -> Option<PathBuf> {
         .find(|p| p.exists())
 }
 
-/// Builds bpf-linker against Debian's LLVM 22 (about 90 s on two CPUs), unless it is there.
+/// Builds bpf-linker against Debian's LLVM 22 (about 90 s on two CPUs), unless it is installed.
 pub(crate) fn install_tools() -> Result<ExitCode> {
     if let Ok((linker, version)) = find_linker() {
-        eprintln!("bpf-linker {version} is there: {}", linker.display());
+        eprintln!("bpf-linker {version} is already installed: {}", linker.display());
         return Ok(ExitCode::SUCCESS);
     }
     if !Path::new(LLVM_PREFIX).exists() {

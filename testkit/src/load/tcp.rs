@@ -16,7 +16,7 @@ const CHUNK: usize = 128 << 10;
 /// How long one end waits for the other before the run fails.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Sends for `time` from a thread on `sender_cpu`, receives on another CPU; bytes received a second.
+/// Sends for `time` from a thread on `sender_cpu`, receives on another CPU; bytes received per second.
 ///
 /// # Errors
 /// When a namespace, CPU or socket is refused, or the connection breaks.

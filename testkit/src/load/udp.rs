@@ -20,7 +20,7 @@ use super::{VethPair, other_cpu, pin_thread};
 
 const PORT: u16 = 9;
 const PAYLOAD: [u8; 64] = [0; 64];
-/// How long the sender sleeps between bursts; at 60,000 packets a second a burst is some 30 packets. Never
+/// How long the sender sleeps between bursts; at 60,000 packets per second a burst is some 30 packets. Never
 /// twice the same: bursts in step with a sampling timer would be seen too often, or never.
 const TICKS: std::ops::Range<u64> = 300..700;
 /// After a pause longer than this the sender does not make up for it: a burst would only overflow queues.
@@ -29,7 +29,7 @@ const CATCH_UP: Duration = Duration::from_millis(10);
 /// What to send.
 #[derive(Clone, Copy, Debug)]
 pub struct UdpPlan {
-    /// Packets a second.
+    /// Packets per second.
     pub pps: u32,
     /// The load ends by itself after this time.
     pub limit: Duration,
