@@ -1,9 +1,11 @@
 //! `cargo xtask bench`: what nicmon costs, measured beside other tools. Slices of the contenders are
-//! interleaved; noise only adds, so the best slice is the figure, the median stands beside it.
+//! interleaved. Noise only adds, so the best slice is the figure, and the median stands beside it. `pairs`
+//! compares two builds of nicmon more finely than that.
 
 mod contenders;
 mod figures;
 mod loopback;
+mod pairs;
 mod programs;
 mod sampler;
 mod tcp;
@@ -26,7 +28,8 @@ use testkit::process;
     after_help = "\
 Examples:
   cargo xtask bench
-  cargo xtask bench --only loopback --contenders nothing,empty,nicmon --rounds 3"
+  cargo xtask bench --only loopback --contenders nothing,empty,nicmon --rounds 3
+  cargo xtask bench --only pairs --against ../before/target/dist/nicmon"
 )]
 struct Args {
     /// Rounds; in each every contender has its turn
@@ -47,6 +50,12 @@ struct Args {
     /// Slices a turn of the loopback part
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
     slices: u32,
+    /// Pairs of blocks of the pairs part, in steps of 200
+    #[arg(long, default_value_t = 4000, value_parser = clap::value_parser!(u32).range(400..=1_000_000))]
+    pairs: u32,
+    /// The other nicmon of the pairs part [default: compare with no programs at all]
+    #[arg(long, value_name = "NICMON")]
+    against: Option<PathBuf>,
     /// Exit with 1 when a target is missed or was not measured
     #[arg(long)]
     assert: bool,
@@ -72,6 +81,9 @@ enum Part {
     Programs,
     /// CPU time of the samples at 99 and 999 Hz, beside perf's
     Sampler,
+    /// ns a packet that the kernel programs add, against those of another nicmon (only if named; about 5
+    /// minutes)
+    Pairs,
 }
 
 fn main() -> ExitCode {
@@ -85,7 +97,11 @@ fn measure(args: &Args) -> Result<ExitCode> {
     process::catch_signals()?;
     let mut verdicts = Verdicts::default();
     let parts = <Part as clap::ValueEnum>::value_variants();
-    for part in parts.iter().filter(|p| args.only.is_empty() || args.only.contains(p)) {
+    let is_wanted = |part: &Part| match part {
+        Part::Pairs => args.only.contains(part),
+        _ => args.only.is_empty() || args.only.contains(part),
+    };
+    for part in parts.iter().filter(|part| is_wanted(part)) {
         match part {
             Part::Loopback => loopback::measure(args, &mut verdicts)?,
             Part::Tcp => tcp::measure(args, &mut verdicts)?,
@@ -93,6 +109,7 @@ fn measure(args: &Args) -> Result<ExitCode> {
             Part::Start => user_side::measure_start(args, &mut verdicts)?,
             Part::Programs => programs::measure(args)?,
             Part::Sampler => sampler::measure(args, &mut verdicts)?,
+            Part::Pairs => pairs::measure(args, &mut verdicts)?,
         }
         println!();
     }

@@ -1,4 +1,42 @@
-//! What this CPU is doing now: its state, and its clock less the time taken by device interrupts.
+//! What this CPU is doing now: its state, and its clock less the time that device interrupts took.
+//!
+//! # Which programs run at the same time
+//!
+//! A program stays on its CPU while it runs, and it writes only that CPU's elements of the maps (except the
+//! maps of owners and free slots, whose helpers lock). So only programs on the same CPU matter, where one may
+//! interrupt another.
+//!
+//! * **The softirq programs** (`softirq_entry`, `softirq_exit`, `napi_poll`) run with bottom halves disabled
+//!   (kernel/softirq.c: `handle_softirqs`; net/core/dev.c: `napi_threaded_poll_loop`, `__napi_busy_loop`).
+//!   None of them interrupts another. All other programs may interrupt them.
+//! * **The irq programs** (`irq_handler_entry`, `irq_handler_exit`) run with interrupts off
+//!   (kernel/irq/handle.c: `__handle_irq_event_percpu`). None of them interrupts another. The sampler
+//!   interrupts them if it is an NMI.
+//! * **`softirq_raise`** runs with interrupts off (kernel/softirq.c: `__raise_softirq_irqoff`). The sampler
+//!   interrupts it if it is an NMI.
+//! * **`kfree_skb`** runs anywhere but in an NMI. Since Linux 6.1 it is not run inside itself
+//!   (kernel/trace/bpf_trace.c: `__bpf_trace_run`). All other programs may interrupt it.
+//! * **The sampler** is a perf event: an NMI (cycles) or a timer interrupt (cpu-clock). It does not interrupt
+//!   itself, and nothing else interrupts it.
+//!
+//! The user side reads every field through its own mapping, at any moment. It writes `flags`, `generation`
+//! and the maxima.
+//!
+//! # What makes each access sound
+//!
+//! * No program makes a reference to an element of a map. A `&mut` would promise that nobody else looks at
+//!   that memory, which an interrupt would break. All accesses go through raw pointers.
+//! * Each field has one writer among these five, named beside it in `nicmon_common`. The only exceptions are
+//!   `raised_at`, which `softirq_raise` sets and `softirq_entry` clears, and the maxima, which the user side
+//!   lowers.
+//! * A field that one of them or the user side writes while another uses it is accessed with `read_volatile`
+//!   and `write_volatile`: each is one load or store of an aligned word, in the order written. On one CPU an
+//!   interrupt sees all stores before the instruction that it interrupts, and none after it.
+//! * All other fields belong to one of the five alone, so plain loads and stores suffice.
+//!
+//! `PREEMPT_RT` kernels since 6.18 may let softirqs of two tasks take turns on a CPU (kernel/softirq.c:
+//! `CONFIG_PREEMPT_RT_NEEDS_BH_LOCK`), and some may preempt a program. A run may then be lost or its time be
+//! filed wrongly. Memory stays safe: there is no reference to break, and the verifier checks each address.
 
 use core::hint::cold_path;
 
@@ -7,11 +45,11 @@ use nicmon_common::{CpuState, PREEMPT_RT, RunStats};
 
 use crate::maps::CPUS;
 
-/// This CPU, whose elements of the maps no other writes.
+/// This CPU. No other CPU writes its elements of the maps.
 pub struct ThisCpu {
     /// Its number.
     pub cpu: u32,
-    /// Its state.
+    /// Its element of [`CPUS`]; never null.
     pub state: *mut CpuState,
 }
 
@@ -24,14 +62,14 @@ impl ThisCpu {
     }
 }
 
-/// The monotonic clock.
+/// The monotonic clock, in nanoseconds.
 #[inline(always)]
 pub fn clock() -> u64 {
     // SAFETY: the helper has no preconditions.
     unsafe { bpf_ktime_get_ns() }
 }
 
-/// A moment: the clock, and the interrupt time that belongs before it.
+/// A moment: the clock, and the time of the device interrupts that ended before it, both in nanoseconds.
 #[derive(Clone, Copy)]
 pub struct Moment {
     pub ns: u64,
@@ -39,16 +77,17 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// The moment at which the clock stood at `ns`, just now.
+    /// The moment at which the clock read `ns`, just now.
     ///
-    /// Whoever wants one reads the clock first of all: it waits for loads that are under way, so that a cache miss
-    /// before it is paid in full, and one after it is not. An interrupt may land between any two instructions; one that
-    /// ended since the clock was read may be in the interrupt time already, and then a moment after it is taken. Should
-    /// another land in those few instructions, the time becomes too long by its length, and never negative.
+    /// Callers read the clock before anything else. Reading it waits for all loads under way, so a cache miss
+    /// before it costs its full latency and one after it does not. An interrupt may arrive between any two
+    /// instructions. If one ended after the clock was read, the interrupt time may include it already, so
+    /// this takes a later moment. If one more arrives in those few instructions, the time becomes too long by
+    /// its length, never negative.
     #[inline(always)]
     pub fn at(ns: u64, state: *const CpuState) -> Self {
-        // SAFETY: `state` is an element of CPUS; volatile, since the irq programs write it under us. The end is read last:
-        // an interrupt between the two reads is seen in it.
+        // SAFETY: this CPU's element. The irq programs may write both fields at any moment, hence the
+        // volatile loads. `irq_end` is read last, so an interrupt between the two loads shows in it.
         let (irq_ns, irq_end) = unsafe {
             (
                 (&raw const (*state).irq_total_ns).read_volatile(),
@@ -64,11 +103,11 @@ impl Moment {
         Self { ns: clock(), irq_ns }
     }
 
-    /// Time since an earlier moment, less the interrupts in between.
+    /// Nanoseconds since an earlier moment, less the interrupts in between.
     #[inline(always)]
     pub fn since(self, ns: u64, irq_ns: u64) -> u64 {
         let elapsed = self.ns.wrapping_sub(ns).wrapping_sub(self.irq_ns.wrapping_sub(irq_ns));
-        // The clock is monotonic on a CPU; should it not be, nothing is better than centuries.
+        // The clock is monotonic on a CPU. If it ever is not, 0 is a better answer than centuries.
         if (elapsed as i64) < 0 { 0 } else { elapsed }
     }
 }
@@ -76,22 +115,29 @@ impl Moment {
 /// Counts a run that took `run_ns`, of which `unfiled_ns` are not in the sum yet.
 ///
 /// # Safety
-/// `stats` is an element of a map that only this context of this CPU writes; the user side alone lowers its maximum.
+/// `stats` points to an element of a map, and no program that writes it can interrupt the caller. The user
+/// side may exchange the maximum for 0 at any moment.
 #[inline(always)]
 pub unsafe fn count_run(stats: *mut RunStats, run_ns: u64, unfiled_ns: u64) {
-    // SAFETY: the caller's.
+    // SAFETY: the caller guarantees that nobody else writes the sums. The maximum is volatile: if the user
+    // side takes it between the load and the store, this run counts for the next interval.
     unsafe {
         (*stats).count += 1;
         (*stats).ns += unfiled_ns;
-        if (*stats).max_ns < run_ns {
-            (*stats).max_ns = run_ns;
+        let max_ns = &raw mut (*stats).max_ns;
+        if max_ns.read_volatile() < run_ns {
+            max_ns.write_volatile(run_ns);
         }
     }
 }
 
-/// On `PREEMPT_RT` a softirq is preemptible: what happens in another task is not part of it.
+/// On `PREEMPT_RT` a softirq can be preempted; what another task does meanwhile is not part of it.
 #[inline(always)]
 pub fn is_other_task(state: *const CpuState) -> bool {
-    // SAFETY: this CPU's element; the helper has no preconditions.
-    unsafe { (*state).flags & PREEMPT_RT != 0 && (*state).task != bpf_get_current_task() }
+    // SAFETY: this CPU's element. Volatile, since the user side writes the flags, and since the sampler calls
+    // this in the midst of `softirq_entry`, which writes the task. The helper has no preconditions.
+    unsafe {
+        (&raw const (*state).flags).read_volatile() & PREEMPT_RT != 0
+            && (&raw const (*state).task).read_volatile() != bpf_get_current_task()
+    }
 }

@@ -1,5 +1,5 @@
-//! Time in device interrupt handlers, by irq and action. Lines are shared: each action fires on its own. Timers and
-//! IPIs have no action and do not come here.
+//! Time in device interrupt handlers, by irq and action. A shared line has several actions, each with its own
+//! events. Timers and IPIs have no action, so they do not come here.
 
 use aya_ebpf::{EbpfContext, bindings::BPF_NOEXIST};
 use aya_log_ebpf::warn;
@@ -14,39 +14,43 @@ use crate::{
 #[inline(always)]
 pub fn entry(action: *const u8) -> i32 {
     let Some(this) = ThisCpu::get() else { return 0 };
-    // SAFETY: this CPU's element; handlers run with interrupts off.
+    // SAFETY: this CPU's element. Only irq programs write these fields, and with interrupts off none
+    // interrupts this one. The sampler may be an NMI and reads the start, so storing that is volatile.
     unsafe {
-        let context = &mut (*this.state).irq;
-        context.lost += u64::from(context.start != 0);
-        context.action = action as u64;
-        context.start = clock();
+        let irq = &raw mut (*this.state).irq;
+        (*irq).lost += u64::from((*irq).start != 0);
+        (*irq).action = action as u64;
+        (&raw mut (*irq).start).write_volatile(clock());
     }
     0
 }
 
 #[inline(always)]
-pub fn exit<M: Memory, C: EbpfContext>(ctx: &C, irq: i32, action: *const u8) -> i32 {
+pub fn exit<M: Memory, C: EbpfContext>(ctx: &C, line: i32, action: *const u8) -> i32 {
     let Some(this) = ThisCpu::get() else { return 0 };
-    // SAFETY: this CPU's element; handlers run with interrupts off.
+    let state = this.state;
+    // SAFETY: elements of this CPU. Only irq programs write these fields, and with interrupts off none
+    // interrupts this one. The sampler may be an NMI and reads the start; a softirq program that was
+    // interrupted reads the total and the end. So storing these is volatile.
     unsafe {
-        let context = &mut (*this.state).irq;
-        let start = context.start;
-        context.start = 0;
+        let irq = &raw mut (*state).irq;
+        let start = (*irq).start;
+        (&raw mut (*irq).start).write_volatile(0);
         if start == 0 {
-            // Its entry came before we were attached.
+            // Its entry came before the programs were attached.
             return 0;
         }
-        if context.action != action as u64 {
-            context.lost += 1;
+        if (*irq).action != action as u64 {
+            (*irq).lost += 1;
             return 0;
         }
         let end = clock();
         let ns = end.saturating_sub(start);
-        (*this.state).irq_total_ns += ns;
-        (*this.state).irq_end = end;
-        context.count += 1;
-        let Some(slot) = slot_of::<M, C>(ctx, &this, irq as u32, action) else {
-            (*this.state).irq.lost += 1;
+        (&raw mut (*state).irq_total_ns).write_volatile((*state).irq_total_ns + ns);
+        (&raw mut (*state).irq_end).write_volatile(end);
+        (*irq).count += 1;
+        let Some(slot) = slot_of::<M, C>(ctx, &this, line as u32, action) else {
+            (*irq).lost += 1;
             return 0;
         };
         if let Some(stats) = IRQ_STATS.get_ptr_mut(this.cpu * config!(irq_slots) + slot) {
@@ -56,10 +60,10 @@ pub fn exit<M: Memory, C: EbpfContext>(ctx: &C, irq: i32, action: *const u8) -> 
     0
 }
 
-/// The slot of an action; at first sight, a free one.
+/// The slot of an action. An action seen for the first time gets a free one.
 ///
 /// # Safety
-/// `action` is the tracepoint's argument.
+/// An irq program calls it, and `action` is the tracepoint's argument.
 #[inline(always)]
 unsafe fn slot_of<M: Memory, C: EbpfContext>(
     ctx: &C,
@@ -67,17 +71,18 @@ unsafe fn slot_of<M: Memory, C: EbpfContext>(
     irq: u32,
     action: *const u8,
 ) -> Option<u32> {
-    // SAFETY: this CPU's element, written by the irq programs only; the offsets are this kernel's.
+    // SAFETY: within this CPU's element. Only `irq_handler_exit` touches the cache, and with interrupts off
+    // no other one interrupts it. The user side raises the generation at any moment, hence volatile.
     unsafe {
         let entry = irq as usize % SLOT_CACHE;
-        let cached = &mut *(&raw mut (*this.state).irq_cache).cast::<CachedIrq>().add(entry);
+        let cached = (&raw mut (*this.state).irq_cache).cast::<CachedIrq>().add(entry);
         let generation = (&raw const (*this.state).generation).read_volatile();
-        if cached.action == action as u64 && cached.irq == irq && cached.generation == generation {
-            return Some(cached.slot);
+        if (*cached).action == action as u64 && (*cached).irq == irq && (*cached).generation == generation {
+            return Some((*cached).slot);
         }
         let key = IrqKey { action: action as u64, irq, pad: 0 };
-        let slot = match IRQS.get(key) {
-            Some(info) => info.slot,
+        let slot = match known_slot(&key) {
+            Some(slot) => slot,
             None => register::<M, C>(ctx, this, &key, action)?,
         };
         *cached = CachedIrq { action: action as u64, irq, slot, generation, pad: 0 };
@@ -85,8 +90,17 @@ unsafe fn slot_of<M: Memory, C: EbpfContext>(
     }
 }
 
+#[inline(always)]
+fn known_slot(key: &IrqKey) -> Option<u32> {
+    // SAFETY: the map's elements are preallocated, so the memory stays while this program runs. If the user
+    // side removes the owner meanwhile, its slot rests for a second before another gets it.
+    IRQS.get_ptr(key).map(|info| unsafe { (&raw const (*info).slot).read_volatile() })
+}
+
+/// Gives an action a slot.
+///
 /// # Safety
-/// As [`slot_of`].
+/// As for [`slot_of`].
 #[inline(always)]
 unsafe fn register<M: Memory, C: EbpfContext>(
     ctx: &C,
@@ -100,7 +114,8 @@ unsafe fn register<M: Memory, C: EbpfContext>(
         }
         return None;
     };
-    // SAFETY: the caller's.
+    // SAFETY: the caller guarantees that `action` is valid; the offsets are this kernel's. Only
+    // `irq_handler_exit` writes the counter, and no other one interrupts it.
     unsafe {
         let thread_fn = config!(offsets.action_thread_fn);
         let threaded = thread_fn != NO_MEMBER && M::read::<u64>(action, thread_fn) != 0;
@@ -112,6 +127,6 @@ unsafe fn register<M: Memory, C: EbpfContext>(
         }
         // Another CPU was faster, or the map is full.
         let _ = FREE_IRQ_SLOTS.push(slot, 0);
-        IRQS.get(key).map(|info| info.slot)
+        known_slot(key)
     }
 }

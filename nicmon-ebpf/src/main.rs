@@ -1,8 +1,8 @@
-//! nicmon's kernel programs: entry points only.
+//! nicmon's kernel programs. This file holds the entry points; each other file holds one concern.
 //!
-//! Each stands here twice where it reads kernel memory: as a BTF tracepoint, which may load through its typed
-//! arguments, and as a raw tracepoint (`*_raw`), which must ask a helper for each value. The user side loads one
-//! set. `ARCHITECTURE.md` tells what the programs count; one file here holds one concern.
+//! Every tracepoint has two programs: a BTF tracepoint, which may load through its typed arguments, and a raw
+//! tracepoint (`*_raw`), which calls a helper for each value it reads. The user side loads one of the two
+//! sets. `ARCHITECTURE.md` says what the programs count, `context` which of them may interrupt which.
 
 #![no_std]
 #![no_main]
@@ -65,13 +65,13 @@ fn kfree_skb(ctx: BtfTracePointContext) -> i32 {
     drops::count(&ctx, ctx.arg(1), ctx.arg(2))
 }
 
-/// Of a perf event on each CPU: what it is doing.
+/// A perf event on each CPU: notes what the CPU is doing.
 #[perf_event]
 fn sample(ctx: PerfEventContext) -> u32 {
     sampling::sample(&ctx)
 }
 
-/// Does nothing: what a run of it costs is what any run costs before its first instruction.
+/// Does nothing. A run of it costs what every run costs before its first instruction.
 #[btf_tracepoint(function = "softirq_entry")]
 fn empty(_ctx: BtfTracePointContext) -> i32 {
     0
@@ -122,7 +122,7 @@ fn panic(_info: &core::panic::PanicInfo) -> ! {
     loop {}
 }
 
-/// The helpers ask for a licence compatible with the GPL; this side may also be used under GPL-2.0.
+/// The helpers require a licence compatible with the GPL. The kernel side may also be used under GPL-2.0.
 #[unsafe(link_section = "license")]
 #[unsafe(no_mangle)]
 static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

@@ -1,4 +1,5 @@
-//! The maps and what is fixed at load. The sizes here are least ones: the user side sets those for its machine.
+//! The maps, and the constants set at load. The sizes here are minimal: the user side sets those that fit the
+//! machine.
 
 use aya_ebpf::{
     bindings::BPF_F_MMAPABLE,
@@ -10,7 +11,7 @@ use nicmon_common::{
     Sample, SampleStack,
 };
 
-/// Set by the user side before load; frozen, so the verifier folds it into the programs.
+/// Set by the user side before load and then frozen, so the verifier knows its values.
 #[unsafe(no_mangle)]
 pub static CONFIG: Config = Config {
     offsets: Offsets {
@@ -37,7 +38,7 @@ pub static CONFIG: Config = Config {
     log: 0,
 };
 
-/// Reads a member of [`CONFIG`], which the compiler must not take for its initial value.
+/// Reads a member of [`CONFIG`]. Volatile, lest the compiler use the initial value above.
 macro_rules! config {
     ($($member:ident).+) => {
         $crate::maps::read_static(&raw const $crate::maps::CONFIG.$($member).+)
@@ -51,42 +52,42 @@ pub fn read_static(member: *const u32) -> u32 {
     unsafe { core::ptr::read_volatile(member) }
 }
 
-/// One element a possible CPU.
+/// One element per possible CPU.
 #[map]
 pub static CPUS: Array<CpuState> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
-/// `napi_slots` elements a possible CPU.
+/// `napi_slots` elements per possible CPU.
 #[map]
 pub static NAPI_STATS: Array<NapiStats> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
-/// `irq_slots` elements a possible CPU.
+/// `irq_slots` elements per possible CPU.
 #[map]
 pub static IRQ_STATS: Array<RunStats> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
-/// `sample_slots` elements a possible CPU: a ring.
+/// `sample_slots` elements per possible CPU: a ring.
 #[map]
 pub static SAMPLES: Array<Sample> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
-/// The call stack of each element of [`SAMPLES`], where stacks are asked for.
+/// The call stack of each element of [`SAMPLES`], if stacks were asked for.
 #[map]
 pub static SAMPLE_STACKS: Array<SampleStack> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
-/// Which slot a NAPI has, and what else is known of it.
+/// The slot of each NAPI, and what else is known about it.
 #[map]
 pub static NAPIS: HashMap<NapiKey, NapiInfo> = HashMap::with_max_entries(1, 0);
 
-/// Which slot an irq action has, and what else is known of it.
+/// The slot of each irq action, and what else is known about it.
 #[map]
 pub static IRQS: HashMap<IrqKey, IrqInfo> = HashMap::with_max_entries(1, 0);
 
-/// Slots without an owner; the user side fills it.
+/// Slots without an owner. The user side fills it.
 #[map]
 pub static FREE_NAPI_SLOTS: Queue<u32> = Queue::with_max_entries(1, 0);
 
-/// Slots without an owner; the user side fills it.
+/// Slots without an owner. The user side fills it.
 #[map]
 pub static FREE_IRQ_SLOTS: Queue<u32> = Queue::with_max_entries(1, 0);
 
-/// Dropped packets.
+/// Dropped packets, by reason and location.
 #[map]
 pub static DROPS: PerCpuHashMap<DropKey, u64> = PerCpuHashMap::with_max_entries(MAX_DROPS, 0);

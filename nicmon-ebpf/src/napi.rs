@@ -1,4 +1,4 @@
-//! Which slot of the statistics a NAPI has.
+//! Finds the slot of a NAPI: where its statistics are.
 
 use aya_ebpf::{EbpfContext, bindings::BPF_NOEXIST};
 use aya_log_ebpf::warn;
@@ -13,7 +13,7 @@ use crate::{
     memory::{Memory, address_of, read_name},
 };
 
-/// An element of this CPU's part of `NAPI_STATS`, the backlog, or none.
+/// The number of an element in each CPU's part of `NAPI_STATS`, or the backlog, or none.
 #[derive(Clone, Copy)]
 pub struct Slot(u32);
 
@@ -31,11 +31,11 @@ impl Slot {
         self.0
     }
 
-    /// Its counters on this CPU; null where there are none.
+    /// Its counters on this CPU; null if it has none.
     #[inline(always)]
     pub fn stats(self, this: &ThisCpu) -> *mut NapiStats {
         if self.0 == Self::BACKLOG.0 {
-            // SAFETY: this CPU's element.
+            // SAFETY: an address within this CPU's element; nothing is read.
             return unsafe { &raw mut (*this.state).backlog };
         }
         if self.0 == Self::NONE.0 {
@@ -45,45 +45,49 @@ impl Slot {
     }
 }
 
-/// The slot of a NAPI. It is the same NAPI if address, id, device index and namespace are: all four are compared
-/// at every poll.
+/// The slot of a NAPI. Two NAPIs are the same if their address, id, device index and namespace are: all four
+/// are compared at every poll. Only `napi_poll` calls this.
 #[inline(always)]
 pub fn slot_of<M: Memory, C: EbpfContext>(ctx: &C, this: &ThisCpu, napi: *const u8) -> Slot {
-    // SAFETY: the offsets are this kernel's; the rest is of this CPU's element.
+    let state = this.state;
+    // SAFETY: the offsets are this kernel's. The rest is in this CPU's element: only `napi_poll` touches it,
+    // and no other `napi_poll` interrupts this one. The user side raises the generation at any moment, hence
+    // volatile.
     unsafe {
-        // The backlog never moves, and is polled for each packet that comes alone over loopback or a plain veth.
-        if napi as u64 == (*this.state).softirq.backlog_napi {
+        // The backlog never moves, and is polled for each packet that arrives alone over loopback or a plain
+        // veth.
+        if napi as u64 == (*state).softirq.backlog_napi {
             return Slot::BACKLOG;
         }
         core::hint::cold_path();
         let dev: *const u8 = M::read(napi, config!(offsets.napi_dev));
         if dev.is_null() {
-            // Only softnet_data.backlog has no device (net/core/dev.c: net_dev_init); netif_napi_add asks for one.
-            (*this.state).softirq.backlog_napi = napi as u64;
+            // Only softnet_data.backlog has no device (net/core/dev.c: net_dev_init); netif_napi_add takes
+            // one.
+            (*state).softirq.backlog_napi = napi as u64;
             return Slot::BACKLOG;
         }
-        let state = &mut *this.state;
         let napi_id: u32 = M::read(napi, config!(offsets.napi_id));
         let ifindex: u32 = M::read(dev, config!(offsets.dev_ifindex));
         let net: *const u8 = M::read(dev, config!(offsets.dev_net));
 
-        // A device's NAPIs stand in one array or a slab each: the middle bits of the address tell them apart.
-        let napi_address = address_of(napi, &raw mut state.napi);
+        // A device's NAPIs lie in one array or in a slab each: the middle bits of the address differ.
+        let napi_address = address_of(napi, &raw mut (*state).napi);
         let entry = ((napi_address >> 6) ^ (napi_address >> 10)) as usize % SLOT_CACHE;
-        let cached = &mut *(&raw mut state.napi_cache).cast::<CachedNapi>().add(entry);
-        let generation = (&raw const state.generation).read_volatile();
-        if cached.napi == napi_address
-            && cached.napi_id == napi_id
-            && cached.ifindex == ifindex
-            && cached.net == net as u64
-            && cached.generation == generation
+        let cached = (&raw mut (*state).napi_cache).cast::<CachedNapi>().add(entry);
+        let generation = (&raw const (*state).generation).read_volatile();
+        if (*cached).napi == napi_address
+            && (*cached).napi_id == napi_id
+            && (*cached).ifindex == ifindex
+            && (*cached).net == net as u64
+            && (*cached).generation == generation
         {
-            return Slot(cached.slot);
+            return Slot((*cached).slot);
         }
         let netns: u32 = M::read(net, config!(offsets.net_inum));
         let key = NapiKey { napi: napi_address, napi_id, ifindex, netns, pad: 0 };
         let Some(slot) = look_up::<M, C>(ctx, this, &key, napi, dev) else {
-            state.softirq_lost += 1;
+            (*state).softirq_lost += 1;
             return Slot::NONE;
         };
         *cached = CachedNapi { napi: napi_address, net: net as u64, napi_id, ifindex, slot, generation };
@@ -91,7 +95,7 @@ pub fn slot_of<M: Memory, C: EbpfContext>(ctx: &C, this: &ThisCpu, napi: *const 
     }
 }
 
-/// The slot that the map has for a NAPI; at first sight, a free one.
+/// The slot that the map has for a NAPI. A NAPI seen for the first time gets a free one.
 #[inline(always)]
 fn look_up<M: Memory, C: EbpfContext>(
     ctx: &C,
@@ -100,9 +104,8 @@ fn look_up<M: Memory, C: EbpfContext>(
     napi: *const u8,
     dev: *const u8,
 ) -> Option<u32> {
-    // SAFETY: elements are preallocated, and a slot stays its owner's for a second after the user side removed it.
-    if let Some(info) = unsafe { NAPIS.get(key) } {
-        return Some(info.slot);
+    if let Some(slot) = known_slot(key) {
+        return Some(slot);
     }
     let Ok(Some(slot)) = FREE_NAPI_SLOTS.pop() else {
         if config!(log) != 0 {
@@ -115,7 +118,7 @@ fn look_up<M: Memory, C: EbpfContext>(
     let mut info = NapiInfo { poll_fn, ops: functions_of::<M>(dev), slot, pad: 0, name: [0; NAME_LEN] };
     read_name(dev.wrapping_add(config!(offsets.dev_name) as usize), &mut info.name);
     if NAPIS.insert(key, info, u64::from(BPF_NOEXIST)).is_ok() {
-        // SAFETY: this CPU's element.
+        // SAFETY: this CPU's element; only `napi_poll` writes this, and no other one interrupts the caller.
         unsafe { (*this.state).new_napis += 1 };
         if config!(log) != 0 {
             warn!(ctx, "new napi {} of ifindex {} in netns {}", key.napi_id, key.ifindex, key.netns);
@@ -124,11 +127,18 @@ fn look_up<M: Memory, C: EbpfContext>(
     }
     // Another CPU was faster, or the map is full.
     let _ = FREE_NAPI_SLOTS.push(slot, 0);
-    // SAFETY: as above.
-    unsafe { NAPIS.get(key) }.map(|info| info.slot)
+    known_slot(key)
 }
 
-/// Functions of the device's driver: its poll function may be one that drivers share (`gro_cell_poll`).
+#[inline(always)]
+fn known_slot(key: &NapiKey) -> Option<u32> {
+    // SAFETY: the map's elements are preallocated, so the memory stays while this program runs. If the user
+    // side removes the owner meanwhile, its slot rests for a second before another gets it.
+    NAPIS.get_ptr(key).map(|info| unsafe { (&raw const (*info).slot).read_volatile() })
+}
+
+/// Addresses of functions of the device's driver. The poll function alone may be shared by drivers
+/// (`gro_cell_poll`).
 #[inline(always)]
 fn functions_of<M: Memory>(dev: *const u8) -> [u64; DEVICE_OPS] {
     let offset = config!(offsets.dev_ops);

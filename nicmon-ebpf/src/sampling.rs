@@ -1,8 +1,8 @@
-//! What the CPUs do, by samples: a perf event program writes each into its CPU's ring, and whoever files a poll's
-//! time also notes at the samples in it whose poll that was.
+//! What the CPUs do, by samples. A perf event program writes each sample into its CPU's ring. Whoever files a
+//! poll's time also notes, at the samples that fell into the poll, whose poll it was.
 //!
-//! The perf event may be an NMI, in the midst of any other program here: it writes its own fields only, its entry before
-//! the count that shows it.
+//! The perf event may be an NMI in the midst of any other program here. So the sampler writes its own fields
+//! only, and an entry before the count that shows it.
 
 use aya_ebpf::{
     EbpfContext as _,
@@ -22,56 +22,62 @@ use crate::{
     maps::{SAMPLE_STACKS, SAMPLES, config},
 };
 
-/// Samples of one poll that are filed; a longer one leaves the rest unfiled.
+/// The most samples of one poll that are filed. A longer poll leaves the rest unfiled.
 const MOST_OF_A_POLL: u32 = 64;
 
 #[inline(always)]
 pub fn sample(ctx: &PerfEventContext) -> u32 {
     let Some(this) = ThisCpu::get() else { return 0 };
-    // SAFETY: this CPU's element.
-    let taken = unsafe { &raw mut (*this.state).softirq.samples };
-    // SAFETY: this program alone writes it, and does not interrupt itself.
-    let number = unsafe { taken.read_volatile() };
+    // SAFETY: an address within this CPU's element; nothing is read.
+    let samples = unsafe { &raw mut (*this.state).sampler.samples };
+    // SAFETY: only this program writes it, and it does not interrupt itself.
+    let number = unsafe { samples.read() };
     let index = index(&this, number);
     let Some(entry) = SAMPLES.get_ptr_mut(index) else { return 0 };
-    // SAFETY: the context is the kernel's for this event; the entry is shown to others only by the count below.
+    // SAFETY: the kernel made the context for this event. The helpers have no preconditions, and write at
+    // most COMM_LEN bytes. Nobody else writes the entry, except `napi` once the count below shows it.
+    // Volatile stores and the helper calls keep their order, so the entry is whole when the count grows.
     unsafe {
-        let data = &*ctx.ctx;
-        let pid_tgid = bpf_get_current_pid_tgid();
-        let pid = pid_tgid as u32;
-        (*entry).address = data.regs.rip;
-        (*entry).pid = pid;
-        let kind = kind(this.state, data.regs.cs & 3 != 0, pid);
-        (*entry).kind = kind;
-        (*entry).stack_len = if config!(stacks) == 0 { 0 } else { keep_stack(ctx, index, kind) };
-        (*entry).napi = UNFILED;
-        // Cannot fail for a task, and leaves zeros if it does.
+        let pid = bpf_get_current_pid_tgid() as u32;
+        let kind = kind(this.state, (*ctx.ctx).regs.cs & 3 != 0, pid);
+        let stack_len = if config!(stacks) == 0 { 0 } else { keep_stack(ctx, index, kind) };
+        (&raw mut (*entry).address).write_volatile((*ctx.ctx).regs.rip);
+        (&raw mut (*entry).pid).write_volatile(pid);
+        (&raw mut (*entry).kind).write_volatile(kind);
+        (&raw mut (*entry).stack_len).write_volatile(stack_len);
+        (&raw mut (*entry).napi).write_volatile(UNFILED);
+        // This cannot fail for a task, and leaves zeros if it does.
         let _ = bpf_get_current_comm((&raw mut (*entry).comm).cast(), COMM_LEN as u32);
-        taken.write_volatile(number.wrapping_add(1));
+        samples.write_volatile(number.wrapping_add(1));
     }
     0
 }
 
-/// Keeps the call stack of what ran in the kernel; returns its length.
+/// Keeps the call stack of what ran in the kernel; returns its number of addresses.
 #[inline(always)]
 fn keep_stack(ctx: &PerfEventContext, index: u32, kind: u32) -> u32 {
     if kind == SAMPLE_IDLE || kind == SAMPLE_USER {
         return 0;
     }
     let Some(stack) = SAMPLE_STACKS.get_ptr_mut(index) else { return 0 };
-    // SAFETY: the context is the kernel's for this event, the element as long as we say.
+    // SAFETY: the kernel made the context for this event, and the element is as long as we say. Only the
+    // sampler writes it.
     let bytes = unsafe { bpf_get_stack(ctx.as_ptr(), stack.cast(), size_of::<SampleStack>() as u32, 0) };
-    // Negative where the kernel cannot unwind.
+    // Negative if the kernel cannot unwind.
     u32::try_from(bytes).map_or(0, |bytes| bytes / size_of::<u64>() as u32)
 }
 
 /// What the CPU was doing.
+///
+/// # Safety
+/// `state` is this CPU's element.
 #[inline(always)]
 unsafe fn kind(state: *const CpuState, user: bool, pid: u32) -> u32 {
     if user {
         return SAMPLE_USER;
     }
-    // SAFETY: this CPU's element; a program that was interrupted here may be writing it.
+    // SAFETY: this CPU's element. An irq or softirq program that was interrupted may be about to write these,
+    // hence volatile: each is read whole, as it was or as it will be.
     let (irq, softirq, vector_plus_one) = unsafe {
         (
             (&raw const (*state).irq.start).read_volatile(),
@@ -92,28 +98,31 @@ unsafe fn kind(state: *const CpuState, user: bool, pid: u32) -> u32 {
 
 #[inline(always)]
 fn index(this: &ThisCpu, number: u32) -> u32 {
-    // The slots are a power of two, or with sampling off one.
+    // The number of slots is a power of two; it is 1 if sampling is off.
     let slots = config!(sample_slots);
     this.cpu * slots + (number & (slots - 1))
 }
 
-/// Notes at the samples that fell into the poll that just ended whose poll it was: the newest ones of `NET_RX`, back to
-/// where another poll or another context begins.
+/// Notes whose poll it was at the samples that fell into the poll that just ended: the newest ones of
+/// `NET_RX`, back to where another poll or another context begins.
+///
+/// # Safety
+/// A softirq program calls it.
 #[inline(always)]
-pub fn file_samples(this: &ThisCpu, slot: u32) {
-    // SAFETY: this CPU's element.
-    let context = unsafe { &raw mut (*this.state).softirq };
-    // SAFETY: as above; the sampler may raise it meanwhile, and its sample is then the next poll's.
-    let taken = unsafe { (&raw const (*context).samples).read_volatile() };
-    // SAFETY: only programs that file write it.
-    let filed = unsafe { (*context).samples_filed };
+pub unsafe fn file_samples(this: &ThisCpu, slot: u32) {
+    let state = this.state;
+    // SAFETY: this CPU's element. Only the sampler writes the first, and may do so at any moment, hence
+    // volatile: its sample then belongs to the next poll. Only softirq programs touch the second, and none
+    // interrupts the caller.
+    let (taken, filed) =
+        unsafe { ((&raw const (*state).sampler.samples).read_volatile(), (*state).samples_filed) };
     if taken == filed {
         return;
     }
     core::hint::cold_path();
     file(this, slot, taken, filed);
     // SAFETY: as above.
-    unsafe { (*context).samples_filed = taken };
+    unsafe { (*state).samples_filed = taken };
 }
 
 #[inline(always)]
@@ -125,11 +134,14 @@ fn file(this: &ThisCpu, slot: u32, taken: u32, filed: u32) {
         }
         number = number.wrapping_sub(1);
         let Some(entry) = SAMPLES.get_ptr_mut(index(this, number)) else { return };
-        // SAFETY: an element of this CPU that the sampler has finished.
+        // SAFETY: an element of this CPU that the sampler has finished. It starts on it again only a whole
+        // ring later; a ring can be that short only if it has few slots, and volatile keeps each of the two
+        // words whole even then.
         unsafe {
-            if (*entry).kind == SAMPLE_SOFTIRQ + NET_RX {
-                (*entry).napi = slot;
-            } else if (*entry).kind != SAMPLE_HARDIRQ {
+            let kind = (&raw const (*entry).kind).read_volatile();
+            if kind == SAMPLE_SOFTIRQ + NET_RX {
+                (&raw mut (*entry).napi).write_volatile(slot);
+            } else if kind != SAMPLE_HARDIRQ {
                 return;
             }
         }

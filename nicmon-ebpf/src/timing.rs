@@ -1,9 +1,9 @@
 //! Softirq time by vector, and `NET_RX` time by NAPI.
 //!
-//! `napi_poll` fires after a poll, and there is no event before one. The first poll of a `NET_RX` run begins with
-//! the run, each next where the last ended, and what follows the last poll belongs to the NAPI polled last. While
-//! runs hold a single poll, which is the usual case and the one where a timestamp weighs most, the poll is only
-//! noted and the run's exit files it whole.
+//! `napi_poll` fires after a poll, and no event fires before one. So the first poll of a `NET_RX` run is
+//! taken to start with the run, each next poll where the last one ended, and what follows the last poll
+//! belongs to the NAPI polled last. Usually a run holds a single poll, and then a timestamp would weigh most:
+//! the poll is only noted, and the run's exit files all of its time.
 
 use core::hint::cold_path;
 
@@ -12,7 +12,7 @@ use aya_ebpf::{
     helpers::{bpf_get_current_pid_tgid, bpf_get_current_task},
 };
 use nicmon_common::{
-    LATENCY, NET_RX, NO_MEMBER, NapiStats, PREEMPT_RT, PollStats, RunStats, SOFTIRQ_VECTORS,
+    CpuState, LATENCY, NET_RX, NO_MEMBER, NapiStats, PREEMPT_RT, PollStats, RunStats, SOFTIRQ_VECTORS,
 };
 
 use crate::{
@@ -23,53 +23,72 @@ use crate::{
     sampling::file_samples,
 };
 
-/// Single-poll runs in a row after which polls go without a timestamp again.
+/// After so many single-poll runs in a row, polls go without a timestamp again.
 const STAMPED_RUNS: u16 = 64;
 
 #[inline(always)]
 pub fn softirq_entry(vector: u32) -> i32 {
     let ns = clock();
     let Some(this) = ThisCpu::get() else { return 0 };
-    let now = Moment::at(ns, this.state);
-    // SAFETY: this CPU's element; softirqs do not nest.
-    unsafe {
-        let context = &mut (*this.state).softirq;
-        context.start = now.ns;
-        context.start_irq = now.irq_ns;
-        context.vector_plus_one = (vector + 1) as u8;
-        context.polls = 0;
-        let flags = (*this.state).flags;
-        if flags == 0 {
-            return 0;
-        }
+    let state = this.state;
+    let now = Moment::at(ns, state);
+    // SAFETY: this CPU's element. Only softirq programs write these fields, and none of them interrupts this
+    // one. The sampler may read the vector and the start in between, so they are volatile: the vector first,
+    // since a sample looks at it only once there is a start.
+    let flags = unsafe {
+        let softirq = &raw mut (*state).softirq;
+        (*softirq).start_irq = now.irq_ns;
+        (*softirq).polls = 0;
+        (&raw mut (*softirq).vector_plus_one).write_volatile((vector + 1) as u8);
+        (&raw mut (*softirq).start).write_volatile(now.ns);
+        (&raw const (*state).flags).read_volatile()
+    };
+    if flags != 0 {
         cold_path();
         if flags & PREEMPT_RT != 0 {
-            (*this.state).task = bpf_get_current_task();
+            // SAFETY: as above; the sampler may read the task at any moment. The helper has no preconditions.
+            unsafe { (&raw mut (*state).task).write_volatile(bpf_get_current_task()) };
         }
-        // The mask is for the verifier, which does not see that what is compared and what is added are one.
-        let vector = (vector & 0xf) as usize;
-        if flags & LATENCY != 0 && vector < SOFTIRQ_VECTORS {
-            let raised_at = (&raw mut (*this.state).raised_at).cast::<u64>().add(vector);
-            let raised = raised_at.read_volatile();
-            raised_at.write_volatile(0);
-            if raised != 0 {
-                let latency = (&raw mut (*this.state).latency).cast::<RunStats>();
-                let delay_ns = now.ns.saturating_sub(raised);
-                count_run(latency.add(vector), delay_ns, delay_ns);
-            }
+        if flags & LATENCY != 0 {
+            count_latency(state, vector, now.ns);
         }
     }
     0
 }
 
-/// Keeps the oldest raise: a softirq raised again before it runs has waited since the first.
+/// Counts how long the vector has waited since it was first raised.
+#[inline(always)]
+fn count_latency(state: *mut CpuState, vector: u32, now_ns: u64) {
+    // The mask is for the verifier, which does not see that the number compared is the number added.
+    let vector = (vector & 0xf) as usize;
+    if vector >= SOFTIRQ_VECTORS {
+        return;
+    }
+    // SAFETY: within this CPU's element. `softirq_raise` may run in an interrupt between the load and the
+    // store of `raised_at`, hence volatile: the delay of that raise is then not measured. Only this program
+    // writes `latency`.
+    unsafe {
+        let raised_at = (&raw mut (*state).raised_at).cast::<u64>().add(vector);
+        let raised = raised_at.read_volatile();
+        raised_at.write_volatile(0);
+        if raised != 0 {
+            let latency = (&raw mut (*state).latency).cast::<RunStats>();
+            let delay_ns = now_ns.saturating_sub(raised);
+            count_run(latency.add(vector), delay_ns, delay_ns);
+        }
+    }
+}
+
+/// Keeps the time of the oldest raise: a softirq that is raised again before it runs has waited since the
+/// first.
 #[inline(always)]
 pub fn softirq_raise(vector: u32) -> i32 {
     if vector as usize >= SOFTIRQ_VECTORS {
         return 0;
     }
     let Some(this) = ThisCpu::get() else { return 0 };
-    // SAFETY: this CPU's element; raises happen with interrupts off.
+    // SAFETY: within this CPU's element. Interrupts are off, so neither `softirq_entry`, which clears
+    // `raised_at`, nor this program itself runs in between. `raises` has no other writer.
     unsafe {
         (*this.state).raises += 1;
         let raised_at = (&raw mut (*this.state).raised_at).cast::<u64>().add(vector as usize);
@@ -87,146 +106,195 @@ pub fn softirq_exit(vector: u32) -> i32 {
         return 0;
     }
     let Some(this) = ThisCpu::get() else { return 0 };
-    // SAFETY: this CPU's element; softirqs do not nest.
-    let state = unsafe { &mut *this.state };
-    let start = state.softirq.start;
-    if start == 0 || u32::from(state.softirq.vector_plus_one) != vector + 1 || is_other_task(state) {
-        // Its entry came before we were attached, or was missed.
-        cold_path();
-        state.softirq_lost += u64::from(start != 0);
-        return 0;
-    }
-    let now = Moment::at(ns, this.state);
-    state.softirq.start = 0;
-    let run_ns = now.since(start, state.softirq.start_irq);
-    let unfiled_ns = if vector == NET_RX { file_run(&this, now, run_ns) } else { run_ns };
-    // SAFETY: the vector was checked.
+    let state = this.state;
+    // SAFETY: this CPU's element. Only softirq programs write these fields, and none of them interrupts this
+    // one; the sampler may read the start in between, so storing it is volatile. The vector was checked.
     unsafe {
+        let softirq = &raw mut (*state).softirq;
+        let start = (*softirq).start;
+        if start == 0 || u32::from((*softirq).vector_plus_one) != vector + 1 || is_other_task(state) {
+            // Its entry came before the programs were attached, or was missed.
+            cold_path();
+            (*state).softirq_lost += u64::from(start != 0);
+            return 0;
+        }
+        let now = Moment::at(ns, state);
+        (&raw mut (*softirq).start).write_volatile(0);
+        let run_ns = now.since(start, (*softirq).start_irq);
+        let unfiled_ns = if vector == NET_RX { file_run(&this, now, run_ns) } else { run_ns };
         let stats = if vector == NET_RX {
-            &raw mut (*this.state).net_rx
+            &raw mut (*state).net_rx
         } else {
-            (&raw mut (*this.state).vectors).cast::<RunStats>().add(vector as usize)
+            (&raw mut (*state).vectors).cast::<RunStats>().add(vector as usize)
         };
         count_run(stats, run_ns, unfiled_ns);
     }
     0
 }
 
-/// Files what `napi_poll` left open when a `NET_RX` run ends. Returns its time.
+/// Files what `napi_poll` left open when a `NET_RX` run ends. Returns the time that is not in the sum yet.
+///
+/// # Safety
+/// A softirq program calls it.
 #[inline(always)]
-fn file_run(this: &ThisCpu, now: Moment, run_ns: u64) -> u64 {
-    // SAFETY: this CPU's element.
-    let state = unsafe { &mut *this.state };
-    let context = &mut state.softirq;
-    if context.polls == 0 {
-        state.other_ns += run_ns;
-        return run_ns;
-    }
-    file_samples(this, context.last_slot);
-    let stats = Slot::from_raw(context.last_slot).stats(this);
-    if context.polls == 1 && context.stamping == 0 {
-        if !stats.is_null() {
-            // SAFETY: an element of this CPU.
-            unsafe { count_poll(&mut (*stats).softirq, context.first_work, context.first_repoll) };
+unsafe fn file_run(this: &ThisCpu, now: Moment, run_ns: u64) -> u64 {
+    let state = this.state;
+    // SAFETY: this CPU's element. Only softirq programs touch these fields, and none of them interrupts the
+    // caller.
+    unsafe {
+        let softirq = &raw mut (*state).softirq;
+        let polls = (*softirq).polls;
+        if polls == 0 {
+            (*state).other_ns += run_ns;
+            return run_ns;
         }
-        add_time(this, stats, run_ns);
-        return run_ns;
+        let last_slot = (*softirq).last_slot;
+        file_samples(this, last_slot);
+        let stats = Slot::from_raw(last_slot).stats(this);
+        if polls == 1 && (*softirq).stamping == 0 {
+            if !stats.is_null() {
+                count_poll(&raw mut (*stats).softirq, (*softirq).first_work, (*softirq).first_repoll);
+            }
+            add_time(this, stats, run_ns);
+            return run_ns;
+        }
+        cold_path();
+        if polls == 1 {
+            (*softirq).stamping -= 1;
+        }
+        let tail_ns = now.since((*state).mark, (*state).mark_irq);
+        add_time(this, stats, tail_ns);
+        tail_ns
     }
-    cold_path();
-    if context.polls == 1 {
-        context.stamping -= 1;
-    }
-    let tail_ns = now.since(state.mark, state.mark_irq);
-    add_time(this, stats, tail_ns);
-    tail_ns
 }
 
-/// `napi_poll`: counts the poll that just ended, and its time where it is known already.
+/// A poll that just ended.
+#[derive(Clone, Copy)]
+struct Poll {
+    slot: Slot,
+    work: u32,
+    /// 1 if it returned its whole budget.
+    repoll: u8,
+}
+
+/// `napi_poll`: counts the poll that just ended, and its time if that is known already.
 #[inline(always)]
 pub fn napi_poll<M: Memory, C: EbpfContext>(ctx: &C, napi: *const u8, work: i32, budget: i32) -> i32 {
-    // netpoll polls with a budget of 0, to free sent packets (net/core/netpoll.c: poll_one_napi). It may do so
-    // inside a softirq run, whose marks it must not move.
+    // netpoll polls with a budget of 0, to free sent packets (net/core/netpoll.c: poll_one_napi). It may do
+    // so inside a softirq run, whose marks it must not move, or in an interrupt in the midst of another
+    // softirq program.
     if budget == 0 {
         return 0;
     }
     let Some(this) = ThisCpu::get() else { return 0 };
-    let work_done = if work < 0 { 0 } else { work as u32 };
-    let repoll = u8::from(work >= budget);
-    let slot = napi::slot_of::<M, C>(ctx, &this, napi);
-    // SAFETY: this CPU's element.
-    let state = unsafe { &mut *this.state };
-    let other_task = is_other_task(state);
-    let context = &mut state.softirq;
-    if context.start == 0 || u32::from(context.vector_plus_one) != NET_RX + 1 || other_task {
+    let state = this.state;
+    let poll = Poll {
+        slot: napi::slot_of::<M, C>(ctx, &this, napi),
+        work: if work < 0 { 0 } else { work as u32 },
+        repoll: u8::from(work >= budget),
+    };
+    // SAFETY: this CPU's element. Only softirq programs write these fields, and none of them interrupts this
+    // one.
+    unsafe {
+        let softirq = &raw mut (*state).softirq;
+        let other_task = is_other_task(state);
+        let vector_plus_one = u32::from((*softirq).vector_plus_one);
+        if (*softirq).start == 0 || vector_plus_one != NET_RX + 1 || other_task {
+            cold_path();
+            // Before the first softirq seen here, the poll may be in a run that started before the programs
+            // were attached.
+            if vector_plus_one != 0 {
+                poll_in_task::<M>(&this, poll, napi);
+            }
+            return 0;
+        }
+        (*softirq).polls += 1;
+        if (*softirq).stamping == 0 && (*softirq).polls == 1 {
+            (*softirq).last_slot = poll.slot.raw();
+            (*softirq).first_work = poll.work;
+            (*softirq).first_repoll = poll.repoll;
+            return 0;
+        }
         cold_path();
-        // Before the first softirq seen here, this may be inside a run that began before we were attached.
-        if context.vector_plus_one != 0 {
-            poll_in_task::<M>(&this, slot, napi, work_done, repoll);
-        }
-        return 0;
+        stamp_poll(&this, poll);
     }
-    context.polls += 1;
-    if context.stamping == 0 && context.polls == 1 {
-        context.last_slot = slot.raw();
-        context.first_work = work_done;
-        context.first_repoll = repoll;
-        return 0;
-    }
-    cold_path();
-    file_samples(&this, slot.raw());
-    let now = Moment::at(clock(), this.state);
-    if context.polls == 1 {
-        let ns = now.since(context.start, context.start_irq);
-        file_poll(&this, slot, work_done, repoll, ns);
-    } else if context.stamping == 0 {
-        // The first run with a second poll: both have passed without a timestamp between them.
-        let ns = now.since(context.start, context.start_irq);
-        let first = Slot::from_raw(context.last_slot);
-        let first_ns = share(ns, context.first_work, work_done);
-        if first.raw() != slot.raw() {
-            state.mixed_ns += ns;
-        }
-        file_poll(&this, first, context.first_work, context.first_repoll, first_ns);
-        file_poll(&this, slot, work_done, repoll, ns - first_ns);
-    } else {
-        let ns = now.since(state.mark, state.mark_irq);
-        file_poll(&this, slot, work_done, repoll, ns);
-    }
-    if context.polls > 1 {
-        context.stamping = STAMPED_RUNS;
-    }
-    context.last_slot = slot.raw();
-    state.mark = now.ns;
-    state.mark_irq = now.irq_ns;
     0
 }
 
-/// The first poll's part of the time of two, by their work; half where neither did any.
+/// Files a poll with a timestamp, in a run that has several polls, or that may have.
+///
+/// # Safety
+/// A softirq program calls it, inside a `NET_RX` run.
+#[inline(always)]
+unsafe fn stamp_poll(this: &ThisCpu, poll: Poll) {
+    let state = this.state;
+    // SAFETY: this CPU's element. Only softirq programs touch these fields, and none of them interrupts the
+    // caller.
+    unsafe {
+        let softirq = &raw mut (*state).softirq;
+        file_samples(this, poll.slot.raw());
+        let now = Moment::at(clock(), state);
+        let since_start = now.since((*softirq).start, (*softirq).start_irq);
+        if (*softirq).polls == 1 {
+            file_poll(this, poll, since_start);
+        } else if (*softirq).stamping == 0 {
+            // The first run with a second poll: both passed without a timestamp between them.
+            let first = Poll {
+                slot: Slot::from_raw((*softirq).last_slot),
+                work: (*softirq).first_work,
+                repoll: (*softirq).first_repoll,
+            };
+            let first_ns = share(since_start, first.work, poll.work);
+            if first.slot.raw() != poll.slot.raw() {
+                (*state).mixed_ns += since_start;
+            }
+            file_poll(this, first, first_ns);
+            file_poll(this, poll, since_start - first_ns);
+        } else {
+            file_poll(this, poll, now.since((*state).mark, (*state).mark_irq));
+        }
+        if (*softirq).polls > 1 {
+            (*softirq).stamping = STAMPED_RUNS;
+        }
+        (*softirq).last_slot = poll.slot.raw();
+        (*state).mark = now.ns;
+        (*state).mark_irq = now.irq_ns;
+    }
+}
+
+/// The first poll's part of the time of two, in proportion to their work; half if neither did any.
 #[inline(always)]
 fn share(ns: u64, first: u32, second: u32) -> u64 {
     let both = u64::from(first) + u64::from(second);
     (ns * u64::from(first)).checked_div(both).unwrap_or(ns / 2)
 }
 
-/// Files a poll inside a run that goes on. The run's time grows with it, so that whoever reads in the middle of a long
-/// run finds the same time in the sum of its NAPIs and in `NET_RX`.
+/// Files a poll inside a run that goes on. The time of `NET_RX` grows with it: a reader in the middle of a
+/// long run finds the same time in the sum of the NAPIs and in `NET_RX`.
+///
+/// # Safety
+/// A softirq program calls it.
 #[inline(always)]
-fn file_poll(this: &ThisCpu, slot: Slot, work: u32, repoll: u8, ns: u64) {
-    let stats = slot.stats(this);
-    // SAFETY: elements of this CPU.
+unsafe fn file_poll(this: &ThisCpu, poll: Poll, ns: u64) {
+    let stats = poll.slot.stats(this);
+    // SAFETY: elements of this CPU that only softirq programs write; none of them interrupts the caller.
     unsafe {
         if !stats.is_null() {
-            count_poll(&mut (*stats).softirq, work, repoll);
+            count_poll(&raw mut (*stats).softirq, poll.work, poll.repoll);
         }
         (*this.state).net_rx.ns += ns;
+        add_time(this, stats, ns);
     }
-    add_time(this, stats, ns);
 }
 
-/// A poll without a slot still took its time: that goes where the time of no NAPI goes.
+/// Adds a poll's time. A poll without a slot took its time, too: that goes to the time that belongs to no
+/// NAPI.
+///
+/// # Safety
+/// A softirq program calls it; `stats` is null or points to an element of this CPU.
 #[inline(always)]
-fn add_time(this: &ThisCpu, stats: *mut NapiStats, ns: u64) {
-    // SAFETY: both are elements of this CPU.
+unsafe fn add_time(this: &ThisCpu, stats: *mut NapiStats, ns: u64) {
+    // SAFETY: elements of this CPU that only softirq programs write; none of them interrupts the caller.
     unsafe {
         if stats.is_null() {
             (*this.state).other_ns += ns;
@@ -236,30 +304,37 @@ fn add_time(this: &ThisCpu, stats: *mut NapiStats, ns: u64) {
     }
 }
 
+/// # Safety
+/// A softirq program calls it; `stats` points into an element of this CPU.
 #[inline(always)]
-fn count_poll(stats: &mut PollStats, work: u32, repoll: u8) {
-    stats.polls += 1;
-    stats.work += u64::from(work);
-    stats.repolls += u64::from(repoll);
+unsafe fn count_poll(stats: *mut PollStats, work: u32, repoll: u8) {
+    // SAFETY: only softirq programs write this, and none of them interrupts the caller.
+    unsafe {
+        (*stats).polls += 1;
+        (*stats).work += u64::from(work);
+        (*stats).repolls += u64::from(repoll);
+    }
 }
 
-/// A poll outside `NET_RX`: by the NAPI's own thread, or by a task that busy-polls. It has no start, so no time.
+/// Counts a poll outside `NET_RX`: by the NAPI's own thread, or by a task that busy-polls. No event marks its
+/// start, so it has no time.
 #[inline(always)]
-fn poll_in_task<M: Memory>(this: &ThisCpu, slot: Slot, napi: *const u8, work: u32, repoll: u8) {
-    let stats = slot.stats(this);
+fn poll_in_task<M: Memory>(this: &ThisCpu, poll: Poll, napi: *const u8) {
+    let stats = poll.slot.stats(this);
     if stats.is_null() {
         return;
     }
     let offset = config!(offsets.napi_thread);
     // SAFETY: the offset is this kernel's; the helper has no preconditions.
     let threaded = offset != NO_MEMBER && unsafe { M::read::<u64>(napi, offset) == bpf_get_current_task() };
-    // SAFETY: an element of this CPU; polls run with bottom halves disabled.
+    // SAFETY: an element of this CPU. Tasks poll with bottom halves disabled, so no softirq program
+    // interrupts this.
     unsafe {
         if threaded {
-            count_poll(&mut (*stats).threaded, work, repoll);
+            count_poll(&raw mut (*stats).threaded, poll.work, poll.repoll);
             (*stats).thread_pid = bpf_get_current_pid_tgid() & 0xffff_ffff;
         } else {
-            count_poll(&mut (*stats).busy, work, repoll);
+            count_poll(&raw mut (*stats).busy, poll.work, poll.repoll);
         }
     }
 }

@@ -1,7 +1,7 @@
-//! The same runs as counted and timed by bpftrace on the same tracepoints.
+//! The same runs, counted and timed by bpftrace on the same tracepoints.
 //!
-//! Two monitors on the same hooks time each other, by what the one that is called first does before the other
-//! has read its clock: hence 250 ns a run, and both orders.
+//! Two monitors on the same hooks time each other: the one that is called first does its work before the
+//! other has read its clock. Hence the tolerance of 250 ns per run, and the tests in both orders.
 
 use std::{
     fs,
@@ -22,7 +22,7 @@ use crate::{
     tell,
 };
 
-/// `NET_RX` by CPU. The maps are printed five times a second, so that a window around the load can be cut out.
+/// `NET_RX` by CPU. It prints the maps five times per second, so a window around the load can be cut out.
 const PROGRAM: &str = "
     tracepoint:irq:softirq_entry /args->vec == 3/ { @start[cpu] = nsecs; }
     tracepoint:irq:softirq_exit /args->vec == 3 && @start[cpu]/ {
@@ -30,21 +30,21 @@ const PROGRAM: &str = "
     }
     interval:ms:200 { print(@count); print(@ns); }";
 
-/// Finds tracefs below debugfs, mounted for bpftrace alone where it is not for all.
+/// Finds tracefs below debugfs. If that is not mounted, it is mounted for bpftrace alone.
 const WITH_TRACEFS: &str = "
     test -d /sys/kernel/debug/tracing/events/irq || mount -t debugfs debugfs /sys/kernel/debug || exit 1
     exec bpftrace -B line -f json -e \"$1\"";
 
-/// The CPU whose runs are compared; monitors and their readers keep to the other.
+/// The CPU whose runs are compared. The monitors and their readers stay on the other one.
 const LOADED: u32 = 1;
-/// What a run takes longer with the other's program in it, at most.
+/// How much longer a run may take with the other monitor's program in it, in nanoseconds.
 const PROGRAM_NS: f64 = 250.0;
 /// How long the load runs.
 const LOAD: Duration = Duration::from_secs(2);
-/// Quiet at both ends, in which both monitors print once at least.
+/// How long it is quiet at both ends, so that each monitor prints at least once.
 const QUIET: Duration = Duration::from_millis(700);
 
-/// Runs and their time on the loaded CPU, from when on.
+/// Runs on the loaded CPU, and their time in nanoseconds.
 #[derive(Debug, Clone, Copy, Default)]
 struct Sum {
     count: u64,
@@ -85,7 +85,7 @@ fn single(name: &str, first: First) -> Result<()> {
     let namespace = loopback_namespace("nicmon-t-bpftrace")?;
     let both = compare(name, &namespace, LOADED as usize, Loop::Single, first)?;
     let apart = (both.nicmon.mean() - both.bpftrace.mean()).abs();
-    ensure!(apart <= PROGRAM_NS, "{apart:.0} ns a run apart");
+    ensure!(apart <= PROGRAM_NS, "they differ by {apart:.0} ns per run");
     Ok(())
 }
 
@@ -100,21 +100,24 @@ pub(crate) fn many_packets() -> Result<()> {
     for first in [First::Nicmon, First::Bpftrace] {
         let order = if first == First::Nicmon { "nicmon first" } else { "bpftrace first" };
         let both = compare(&format!("bpftrace, RPS, {order}"), &namespace, 0, Loop::Fragments, first)?;
-        ensure!(both.packets_a_run >= 16.0, "only {:.1} packets a run", both.packets_a_run);
+        ensure!(both.packets_a_run >= 16.0, "only {:.1} packets per run", both.packets_a_run);
         let apart_ns = both.nicmon.mean() - both.bpftrace.mean();
         let apart = apart_ns * 100.0 / both.bpftrace.mean();
-        // Who is first times the other's program, which on a fast machine is more than 2 % of a short run.
+        // One monitor times the other's program, which on a fast machine is more than 2 % of a short run.
         let is_others_program = apart_ns.abs() <= PROGRAM_NS;
-        ensure!(apart.abs() <= 2.0 || is_others_program, "{order}: ns a run are {apart:.2} % apart");
+        ensure!(apart.abs() <= 2.0 || is_others_program, "{order}: the times per run differ by {apart:.2} %");
         aparts.push(apart);
     }
-    // In the mean of both orders that is undone.
+    // That cancels out in the mean of both orders.
     let mean = aparts.iter().sum::<f64>() / 2.0;
-    ensure!(mean.abs() <= 1.5, "ns a run are {mean:.2} % apart in the mean of both orders: {aparts:.2?}");
+    ensure!(
+        mean.abs() <= 1.5,
+        "the times per run differ by {mean:.2} % in the mean of both orders: {aparts:.2?}"
+    );
     Ok(())
 }
 
-/// Loads `sender` for a while, strictly inside what both monitors see, and compares what they saw.
+/// Loads CPU `sender` for a while, while both monitors watch, and compares what they saw.
 fn compare(name: &str, namespace: &Namespace, sender: usize, what: Loop, first: First) -> Result<Compared> {
     let pinned = Pinned::to(0)?;
     let (nicmon, mut bpftrace);
@@ -129,7 +132,7 @@ fn compare(name: &str, namespace: &Namespace, sender: usize, what: Loop, first: 
     let (begin, begin_ns) = (Instant::now(), mono_ns());
     Loopback::start(namespace, sender, what, LOAD)?.wait()?;
     let (end, end_ns) = (Instant::now(), mono_ns());
-    // Longer than before the load: what comes too late here is missing in the sums.
+    // Longer than before the load: what arrives too late here is missing from the sums.
     std::thread::sleep(QUIET * 2);
     let lines = bpftrace.waiting();
     bpftrace.signal(Signal::INT);
@@ -160,7 +163,7 @@ fn compare(name: &str, namespace: &Namespace, sender: usize, what: Loop, first: 
     tell(
         name,
         &format!(
-            "runs {} and {} by bpftrace, {:.1} and {:.1} ns a run, {:.1} packets a run",
+            "runs {} and {} by bpftrace, {:.1} and {:.1} ns per run, {:.1} packets per run",
             nicmon.count,
             bpftrace.count,
             nicmon.mean(),
@@ -169,7 +172,7 @@ fn compare(name: &str, namespace: &Namespace, sender: usize, what: Loop, first: 
         ),
     );
     ensure!(nicmon.count > 2_000, "{} runs: the load did not run", nicmon.count);
-    // Neither window ends just with the load: what else polled in half a second may differ.
+    // Neither window ends exactly with the load, so they may differ by what else polled in half a second.
     let background = 30;
     ensure!(
         nicmon.count.abs_diff(bpftrace.count) <= background,
@@ -191,7 +194,7 @@ fn start_bpftrace() -> Result<Lines> {
     let mut command = Command::new("unshare");
     command.args(["--mount", "sh", "-c", WITH_TRACEFS, "sh", PROGRAM]);
     let mut bpftrace = Lines::start(command)?;
-    // It prints at its interval once everything is attached.
+    // It starts to print once everything is attached.
     loop {
         match bpftrace.next()? {
             Some((_, line)) if line.contains("attached_probes") => break,
@@ -200,13 +203,13 @@ fn start_bpftrace() -> Result<Lines> {
         }
     }
     std::thread::sleep(Duration::from_millis(400));
-    // The shell has become bpftrace by now: its pid is the child's.
+    // By now the shell has become bpftrace, so the child's pid is bpftrace's.
     let comm = fs::read_to_string(format!("/proc/{}/comm", bpftrace.pid())).unwrap_or_default();
-    ensure!(comm.trim() == "bpftrace", "{comm:?} is no bpftrace: {}", bpftrace.stderr());
+    ensure!(comm.trim() == "bpftrace", "{comm:?} is not bpftrace: {}", bpftrace.stderr());
     Ok(bpftrace)
 }
 
-/// The last sums before the load from the first after it.
+/// The first sums after the load, less the last ones before it.
 fn bpftrace_sum(lines: &[(Instant, String)], begin: Instant, end: Instant) -> Result<Sum> {
     // Its reading of the maps lags behind its clock.
     const LAG: Duration = Duration::from_millis(250);

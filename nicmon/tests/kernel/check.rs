@@ -1,4 +1,4 @@
-//! What must hold in every frame, and sums over frames.
+//! Checks of what must hold in every frame, and sums over frames.
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use nicmon::frame::{Frame, Napi, NapiMode, Nic, SCHEMA, Softirqs, Source, Vector};
@@ -6,20 +6,20 @@ use serde_json::Value;
 
 use crate::child::Arrived;
 
-/// A difference below zero that was kept in a u64 is near 2^64; nothing true comes near this.
+/// A negative difference stored in a u64 is near 2^64. No real number comes near this.
 const ABSURD: f64 = 1e18;
 
-/// Reads a line, and checks what must hold in every frame.
+/// Parses a line and checks what must hold in every frame.
 pub(crate) fn parsed(line: &str) -> Result<Frame> {
     checked(line).map_err(|error| anyhow!("{error:#}; the frame: {line}"))
 }
 
 fn checked(line: &str) -> Result<Frame> {
-    // RFC 8259, 7; DEL may stand as it is.
+    // RFC 8259, section 7. DEL needs no escape.
     ensure!(!line.bytes().any(|byte| byte < b' '), "a raw control character");
-    let value: Value = serde_json::from_str(line).context("no JSON")?;
+    let value: Value = serde_json::from_str(line).context("not JSON")?;
     numbers(&value, "")?;
-    let frame: Frame = serde_json::from_value(value).context("no frame")?;
+    let frame: Frame = serde_json::from_value(value).context("not a frame")?;
     sane(&frame)?;
     Ok(frame)
 }
@@ -27,7 +27,7 @@ fn checked(line: &str) -> Result<Frame> {
 fn numbers(value: &Value, path: &str) -> Result<()> {
     match value {
         Value::Number(number) => {
-            let number = number.as_f64().context("a number is none")?;
+            let number = number.as_f64().context("a number that does not fit")?;
             ensure!((0.0..ABSURD).contains(&number), "{path} is {number}");
         }
         Value::Array(array) => {
@@ -54,11 +54,11 @@ pub(crate) fn vectors(softirqs: &Softirqs) -> [Vector; 10] {
 fn sane(frame: &Frame) -> Result<()> {
     ensure!(frame.schema == SCHEMA, "schema {}", frame.schema);
     ensure!(frame.interval_ns > 0, "an empty interval");
-    ensure!(frame.host.source == Source::Bpf, "nobody times: {:?}", frame.host.source_reason);
+    ensure!(frame.host.source == Source::Bpf, "there are no exact times: {:?}", frame.host.source_reason);
     let runs = |what: &str, count: u64, ns: Option<u64>, max_ns: Option<u64>| -> Result<u64> {
         let (ns, max_ns) = ns.zip(max_ns).with_context(|| format!("{what} has no times"))?;
         ensure!(max_ns <= frame.interval_ns, "{what}: max_ns {max_ns} is above the interval");
-        // A run that goes on may have a part of its time in `ns` already, and is not in `count`.
+        // Part of the time of a run that is not over may be in `ns` already; the run is not in `count` yet.
         if count > 0 {
             ensure!(max_ns <= ns, "{what}: max_ns {max_ns} is above the sum {ns}");
             let mean_ns = ns.div_ceil(count).min(frame.interval_ns);
@@ -79,11 +79,16 @@ fn sane(frame: &Frame) -> Result<()> {
             runs(&format!("irq {} cpu {}", irq.irq, cpu.cpu), cpu.count, cpu.ns, cpu.max_ns)?;
         }
     }
-    // A run that began in the interval before counts here whole.
+    // A run that started in the previous interval counts here with its whole time.
     let line_time = frame.interval_ns + (frame.interval_ns / 100).max(longest);
     for cpu in &frame.cpus {
         let busy = busy_ns(frame, cpu.cpu);
-        ensure!(busy <= line_time, "cpu {}: {busy} ns in interrupts of {}", cpu.cpu, frame.interval_ns);
+        ensure!(
+            busy <= line_time,
+            "cpu {}: {busy} ns in interrupts in an interval of {}",
+            cpu.cpu,
+            frame.interval_ns
+        );
     }
     for nic in &frame.nics {
         for cpu in &nic.cpus {
@@ -95,7 +100,7 @@ fn sane(frame: &Frame) -> Result<()> {
     Ok(())
 }
 
-/// Time of a CPU in hard and soft interrupts.
+/// The time a CPU spent in hard and soft interrupts, in nanoseconds.
 pub(crate) fn busy_ns(frame: &Frame, cpu: u32) -> u64 {
     frame
         .cpus
@@ -118,16 +123,16 @@ pub(crate) fn napis(nic: &Nic) -> impl Iterator<Item = &Napi> {
     nic.napis.iter().flatten()
 }
 
-/// What the backlog is called.
+/// The name of the backlog in frames.
 pub(crate) const BACKLOG: &str = "(backlog)";
 
-/// A NIC's polls in one mode, on one CPU or all, summed over frames.
+/// A NIC's polls in one mode, on one CPU or on all, summed over frames.
 #[derive(Debug, Default)]
 pub(crate) struct Polled {
     pub(crate) polls: u64,
     pub(crate) work: u64,
     pub(crate) ns: u64,
-    /// Rows of unknown time.
+    /// Rows whose time is unknown.
     pub(crate) untimed: usize,
 }
 
@@ -151,7 +156,7 @@ pub(crate) fn polled<'a>(
     sum
 }
 
-/// `NET_RX` of a CPU as its NAPIs have it: polls in the softirq, and runs without a poll.
+/// A CPU's `NET_RX` time by its parts, in nanoseconds: polls in the softirq, and runs without a poll.
 pub(crate) fn filed_ns(frame: &Frame, cpu: u32) -> u64 {
     let polls: u64 = frame
         .nics

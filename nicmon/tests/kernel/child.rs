@@ -1,4 +1,4 @@
-//! Programs under test: started, read line by line, always ended.
+//! Runs the programs under test, reads their output line by line, and always ends them.
 
 use std::{
     fs::File,
@@ -16,10 +16,10 @@ use testkit::process::Running;
 
 use crate::check;
 
-/// How long a line may take that is due within a second.
+/// How long to wait for a line that is due within a second.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// A child whose standard output is read by lines as they come. Ended when dropped.
+/// A child whose standard output is read line by line as it comes. It is ended when dropped.
 pub(crate) struct Lines {
     running: Running,
     incoming: Receiver<(Instant, String)>,
@@ -32,7 +32,7 @@ impl Lines {
         let stderr = tempfile::tempfile()?;
         command.stdin(Stdio::null()).stdout(writer).stderr(stderr.try_clone()?);
         let running = Running::start(&mut command)?;
-        // The command holds the pipe's other end.
+        // The command still holds the other end of the pipe.
         drop(command);
         let (sender, incoming) = mpsc::channel();
         thread::spawn(move || {
@@ -64,32 +64,32 @@ impl Lines {
         }
     }
 
-    /// Lines that have come and were not read.
+    /// The lines that have come but were not read.
     pub(crate) fn waiting(&mut self) -> Vec<(Instant, String)> {
         self.incoming.try_iter().collect()
     }
 
-    /// Waits for its end.
+    /// Waits until it ends.
     pub(crate) fn status(&mut self) -> Result<ExitStatus> {
-        self.running.wait_for(PATIENCE)?.with_context(|| format!("it still runs after {PATIENCE:?}"))
+        self.running.wait_for(PATIENCE)?.with_context(|| format!("it is still running after {PATIENCE:?}"))
     }
 
-    /// What it has said on standard error.
+    /// What it has written to standard error.
     pub(crate) fn stderr(&mut self) -> String {
         let mut text = String::new();
-        // The child shares the position, but no longer writes where this matters.
+        // The child shares the file position, but it no longer writes when this matters.
         let read = self.stderr.rewind().and_then(|()| self.stderr.read_to_string(&mut text));
         read.map_or_else(|error| error.to_string(), |_| text)
     }
 }
 
-/// A frame, and when its line came.
+/// A frame, and when its line arrived.
 pub(crate) struct Arrived {
     pub(crate) at: Instant,
     pub(crate) frame: Frame,
 }
 
-/// `nicmon --json`. Every frame is checked for what must hold in all frames.
+/// A running `nicmon --json`. Every frame is checked for what must hold in all frames.
 pub(crate) struct Nicmon {
     child: Lines,
     pub(crate) started: Instant,
@@ -97,12 +97,12 @@ pub(crate) struct Nicmon {
 }
 
 impl Nicmon {
-    /// Starts it with these arguments besides `--json`.
+    /// Starts nicmon with `--json` and these arguments.
     pub(crate) fn start(arguments: &[&str]) -> Result<Self> {
         Self::start_as(Command::new(env!("CARGO_BIN_EXE_nicmon")), arguments)
     }
 
-    /// Starts it by another command, which takes its arguments.
+    /// Starts nicmon through another command, which takes its arguments.
     pub(crate) fn start_as(mut command: Command, arguments: &[&str]) -> Result<Self> {
         command.arg("--json").args(arguments);
         let started = Instant::now();
@@ -124,7 +124,7 @@ impl Nicmon {
         Ok(self.frames.last())
     }
 
-    /// Waits for so many more frames; the last of them.
+    /// Waits for `count` more frames and returns the last one.
     pub(crate) fn more(&mut self, count: usize) -> Result<&Arrived> {
         for _ in 0..count {
             if self.next()?.is_none() {
@@ -135,7 +135,7 @@ impl Nicmon {
         self.frames.last().context("no frame was asked for")
     }
 
-    /// Takes the frames that have come already, so that the next is a new one.
+    /// Takes the frames that have arrived already, so that the next one is new.
     pub(crate) fn catch_up(&mut self) -> Result<()> {
         for (at, line) in self.child.waiting() {
             self.add(at, &line)?;
@@ -143,7 +143,7 @@ impl Nicmon {
         Ok(())
     }
 
-    /// Reads to its end, which must be a good one.
+    /// Reads until it ends, and checks that it ended well.
     pub(crate) fn finish(mut self) -> Result<Vec<Arrived>> {
         while self.next()?.is_some() {}
         let status = self.child.status()?;
@@ -153,20 +153,25 @@ impl Nicmon {
         Ok(self.frames)
     }
 
-    /// Tells it to end, and reads what is left.
+    /// Asks it to end, and reads the rest.
     pub(crate) fn stop(self) -> Result<Vec<Arrived>> {
         self.signal(Signal::INT);
         self.finish()
     }
 
-    /// Waits for its end, whatever it is.
+    /// Waits until it ends, however it ends.
     pub(crate) fn status(&mut self) -> Result<ExitStatus> {
         self.child.status()
     }
 
     fn add(&mut self, at: Instant, line: &str) -> Result<()> {
         let frame = check::parsed(line)?;
-        ensure!(frame.seq == self.frames.len() as u64, "frame {} stands at {}", frame.seq, self.frames.len());
+        ensure!(
+            frame.seq == self.frames.len() as u64,
+            "frame {} is number {} in the stream",
+            frame.seq,
+            self.frames.len()
+        );
         self.frames.push(Arrived { at, frame });
         Ok(())
     }

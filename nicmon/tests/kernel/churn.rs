@@ -1,4 +1,4 @@
-//! A thousand veth pairs made, renamed, moved and deleted under a running nicmon.
+//! A thousand veth pairs are made, renamed, moved and deleted while nicmon runs.
 
 use std::{
     collections::BTreeSet,
@@ -17,10 +17,10 @@ use crate::{child::Nicmon, clean::objects_of, loads::inode, tell};
 
 const ROUNDS: usize = 10;
 const PAIRS: usize = 100;
-/// Pairs of a round that receive packets by NAPI.
+/// How many pairs of each round receive packets by NAPI.
 const POLLING: usize = 6;
 const PACKETS: usize = 50;
-/// Bytes of memory that may be kept of all this.
+/// How many bytes nicmon may grow by.
 const GROWTH: u64 = 2 << 20;
 
 pub(crate) fn churn() -> Result<()> {
@@ -30,7 +30,7 @@ pub(crate) fn churn() -> Result<()> {
     let inodes = [inode(&here)?, inode(&there)?];
 
     let mut nicmon = Nicmon::start(&["-d", "500ms"])?;
-    // A first round is not counted: it brings what is allocated once to its size.
+    // A first round is not counted: after it, everything that is allocated only once has been.
     nicmon.more(2)?;
     round(&here, &there, ROUNDS)?;
     nicmon.catch_up()?;
@@ -53,7 +53,7 @@ pub(crate) fn churn() -> Result<()> {
         .map(|nic| (nic.netns, nic.ifindex, nic.name.clone()))
         .collect();
 
-    // All are gone: within seconds from the map, and from nicmon's memory.
+    // All of them disappear within seconds, from the map and from nicmon's memory.
     let maps = objects_of(nicmon.pid())?.maps;
     let patience = Instant::now() + Duration::from_secs(8);
     let mut dead = dead_napis(&maps, &inodes)?;
@@ -63,7 +63,7 @@ pub(crate) fn churn() -> Result<()> {
     }
     nicmon.catch_up()?;
     nicmon.more(2)?;
-    // Threads that read what has changed (topology, symbols) may be at it for a moment yet.
+    // The threads that read what has changed (topology, symbols) may still be busy for a moment.
     let mut after = resident_bytes(nicmon.pid())?;
     let patience = Instant::now() + Duration::from_secs(12);
     while after > before + GROWTH && Instant::now() < patience {
@@ -82,7 +82,8 @@ pub(crate) fn churn() -> Result<()> {
     tell(
         "churn",
         &format!(
-            "{} pairs in {time:.1?}, {} frames, {} NICs seen polling, resident {} -> {} kB, {dead} dead NAPIs, lost {lost}",
+            "{} pairs in {time:.1?}, {} frames, {} NICs seen polling, resident {} -> {} kB, \
+             {dead} dead NAPIs, lost {lost}",
             ROUNDS * PAIRS,
             frames.len(),
             polled.len(),
@@ -118,16 +119,16 @@ fn round(here: &Namespace, there: &Namespace, number: usize) -> Result<()> {
     batch(&|pair| format!("link set b{pair} up"), POLLING)?;
     send(here)?;
     batch(&|pair| format!("link set a{pair} down"), POLLING)?;
-    // The other end keeps on and is renamed while up.
+    // The other end stays up and is renamed.
     batch(&|pair| format!("link set a{pair} name renamed{pair}"), PAIRS)?;
     batch(&|pair| format!("link set renamed{pair} netns {}", there.name()), PAIRS)?;
-    // Half by their group at once, the others one by one.
+    // Half of them are deleted one by one, the others at once by their group.
     batch(&|pair| format!("link del b{pair}"), PAIRS / 2)?;
     output(Command::new("ip").args(["-n", there.name(), "link", "del", "group", &group.to_string()]))
         .map(drop)
 }
 
-/// Broadcasts need no neighbour: each goes over its pair.
+/// Broadcasts need no neighbour entry, so each goes over its own pair.
 fn send(namespace: &Namespace) -> Result<()> {
     namespace.within(|| -> Result<()> {
         for pair in 0..POLLING {

@@ -20,7 +20,7 @@ use crate::{child::Nicmon, tell};
 /// Argument that turns this test program into one that panics with nicmon's programs attached.
 pub(crate) const PANIC: &str = "--panic-with-programs-attached";
 
-/// Ids of what a process holds in the kernel's BPF.
+/// The ids of the BPF objects that a process holds.
 #[derive(Debug, Default)]
 pub(crate) struct Objects {
     pub(crate) programs: BTreeSet<u64>,
@@ -28,7 +28,7 @@ pub(crate) struct Objects {
     pub(crate) links: BTreeSet<u64>,
 }
 
-/// By its descriptors. Programs that only a link holds are found through the link.
+/// Finds them by the process's descriptors. Programs held only by a link are found through the link.
 pub(crate) fn objects_of(pid: u32) -> Result<Objects> {
     let mut objects = Objects::default();
     for entry in fs::read_dir(format!("/proc/{pid}/fdinfo"))?.flatten() {
@@ -47,7 +47,7 @@ pub(crate) fn objects_of(pid: u32) -> Result<Objects> {
     Ok(objects)
 }
 
-/// All ids of one kind (`prog`, `map`, `link`) that the kernel has.
+/// The ids of all objects of one kind (`prog`, `map`, `link`) in the kernel.
 fn ids(kind: &str) -> Result<BTreeSet<u64>> {
     let shown: Value = serde_json::from_str(&output(Command::new("bpftool").args(["-j", kind, "show"]))?)?;
     let list = shown.as_array().with_context(|| format!("bpftool {kind} shows no list"))?;
@@ -58,7 +58,7 @@ fn stats_enabled() -> Result<String> {
     fs::read_to_string("/proc/sys/kernel/bpf_stats_enabled").context("cannot read kernel.bpf_stats_enabled")
 }
 
-/// Before the end: what it holds must be in the kernel's lists, or the test would prove nothing.
+/// Before nicmon ends, its objects must be in the kernel's lists, or the test would prove nothing.
 fn held(pid: u32) -> Result<Objects> {
     let objects = objects_of(pid)?;
     for (kind, own) in objects.kinds() {
@@ -76,7 +76,8 @@ impl Objects {
     }
 }
 
-/// After the end: the kernel frees after a grace period, hence the patience.
+/// After nicmon has ended, its objects must be gone. The kernel frees them after a grace period, so this
+/// waits.
 fn gone(name: &str, pid: u32, objects: &Objects, status: ExitStatus) -> Result<()> {
     let start = Instant::now();
     for (kind, own) in objects.kinds() {
@@ -88,7 +89,7 @@ fn gone(name: &str, pid: u32, objects: &Objects, status: ExitStatus) -> Result<(
             ensure!(start.elapsed() < Duration::from_secs(5), "{kind} of {left:?} are still there");
             thread::sleep(Duration::from_millis(20));
         }
-        // bpftool names the processes that hold an object, where it was built to.
+        // If bpftool was built to, it names the processes that hold an object.
         let shown = output(Command::new("bpftool").args(["-j", kind, "show"]))?;
         ensure!(
             !shown.contains(&format!("\"pid\":{pid},")),
@@ -138,12 +139,12 @@ fn after(signal: Signal, code: Option<i32>) -> Result<()> {
     Ok(())
 }
 
-/// As the program does it, then a panic in its midst.
+/// Attaches as nicmon does, and then panics.
 pub(crate) fn panic_with_programs_attached() -> ! {
     let mut collector = Collector::start(Options::default()).expect("the programs attach");
     let frame = collector.frame().expect("there is a frame");
     println!("frame {}", frame.seq);
-    // Whoever reads has looked when this ends.
+    // The parent closes this pipe once it has looked.
     let _ = std::io::stdin().read_line(&mut String::new());
     // The collector is dropped as the stack unwinds.
     panic!("forced by the test, with programs attached");
@@ -177,7 +178,7 @@ pub(crate) fn after_a_closed_pipe() -> Result<()> {
     reader.read_line(&mut line)?;
     let (pid, objects) = (child.pid(), held(child.pid())?);
     drop(reader);
-    let status = child.wait_for(Duration::from_secs(5))?.context("it goes on though nobody reads")?;
+    let status = child.wait_for(Duration::from_secs(5))?.context("it goes on although nobody reads")?;
     ensure!(status.code() == Some(0), "it ended with {status}");
     gone("a closed pipe", pid, &objects, status)
 }
@@ -189,7 +190,7 @@ pub(crate) fn after_a_stalled_reader() -> Result<()> {
     command.args(["--json", "-d", "100ms"]).stdout(writer).stderr(Stdio::null());
     let mut child = Running::start(&mut command)?;
     drop(command);
-    // A pipe holds 64 KiB, some 20 frames; then a few wait, then the next is not taken.
+    // A pipe holds 64 KiB, some 20 frames. A few more wait in nicmon, and then it takes no further ones.
     ensure!(child.wait_for(Duration::from_secs(4))?.is_none(), "it ended by itself");
     let (pid, objects) = (child.pid(), held(child.pid())?);
     child.signal(Signal::TERM);
@@ -199,20 +200,24 @@ pub(crate) fn after_a_stalled_reader() -> Result<()> {
     gone("a stalled reader", pid, &objects, status)
 }
 
-/// Runs of a program as the kernel counts them, which it does only while statistics are on.
+/// The runs of a program that the kernel counted, which it does only while BPF statistics are on.
 fn run_count(id: u64) -> Result<u64> {
     let shown = output(Command::new("bpftool").args(["-j", "prog", "show", "id", &id.to_string()]))?;
     let program: Value = serde_json::from_str(&shown)?;
     Ok(program["run_cnt"].as_u64().unwrap_or(0))
 }
 
-/// Statistics slow every program of the machine: nicmon has them on for a moment at the start only.
+/// BPF statistics slow down every program on the machine, so nicmon has them on only for a moment at the
+/// start.
 pub(crate) fn statistics() -> Result<()> {
-    ensure!(stats_enabled()?.trim() == "0", "kernel.bpf_stats_enabled is on: this test says nothing then");
+    ensure!(
+        stats_enabled()?.trim() == "0",
+        "kernel.bpf_stats_enabled is on, so this test would prove nothing"
+    );
     let mut nicmon = Nicmon::start(&["-d", "200ms"])?;
     nicmon.more(3)?;
     let programs = objects_of(nicmon.pid())?.programs;
-    // Another program of this machine may have them on for a moment, too.
+    // Another process on this machine may turn them on for a moment, too.
     let mut gained = Vec::new();
     for _ in 0..5 {
         let count = || programs.iter().map(|id| run_count(*id)).sum::<Result<u64>>();

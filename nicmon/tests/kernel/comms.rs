@@ -1,4 +1,4 @@
-//! Names of threads: as many and as odd as there may be.
+//! Thread names: as many and as odd as possible.
 
 use std::{
     fs::{self, File},
@@ -14,12 +14,13 @@ use testkit::load::{Receive, UdpLoad, VethPair};
 
 use crate::{child::Nicmon, loads::plan, tell};
 
-/// So many names, each but once.
+/// How many names there are; each is used only once.
 const NAMES: u32 = 10_000;
-/// So fast that they last for three seconds.
+/// The pause between two names: all of them take three seconds.
 const PAUSE: Duration = Duration::from_micros(300);
 
-/// The thread that sends, whose softirqs poll the veth, changes its name 10,000 times, to bytes that are no UTF-8.
+/// The sending thread, whose softirqs poll the veth, changes its name 10,000 times, to bytes that are not
+/// UTF-8.
 pub(crate) fn ten_thousand() -> Result<()> {
     let pair = VethPair::create("nicmon-t-comms")?;
     pair.receive_by(Receive::Napi, 0)?;
@@ -64,18 +65,19 @@ pub(crate) fn ten_thousand() -> Result<()> {
         &format!("{samples} samples in drivers, {lost} lost, {} odd names listed", odd.len()),
     );
     ensure!(lost == 0, "{lost} samples are lost");
-    ensure!(odd.len() > 20, "only {} odd names are there", odd.len());
+    ensure!(odd.len() > 20, "only {} odd names are listed", odd.len());
     Ok(())
 }
 
-/// Bytes that no text has: a control character, a quotation mark, an escape, half a character of UTF-8.
+/// Bytes that break careless code: an escape character, a quotation mark, a backslash, half a UTF-8
+/// character.
 fn odd_name(number: u32) -> Vec<u8> {
     let mut name = vec![0x1b, b'"', b'\\', 0xc3, b'%'];
     name.extend(format!("{number:08x}").bytes());
     name
 }
 
-/// The directory of the thread of this process that has this name.
+/// The /proc directory of this process's thread with this name.
 fn thread_named(name: &str) -> Result<PathBuf> {
     for thread in fs::read_dir("/proc/self/task")? {
         let directory = thread?.path();
@@ -83,5 +85,5 @@ fn thread_named(name: &str) -> Result<PathBuf> {
             return Ok(directory);
         }
     }
-    anyhow::bail!("there is no thread {name}")
+    anyhow::bail!("no thread is called {name}")
 }

@@ -46,7 +46,7 @@ fn conserved(name: &str, frames: &[Arrived]) -> Result<()> {
             let (ns, count) = (net_rx.vector.ns.context("no softirq times")?, net_rx.vector.count);
             let filed = filed_ns(frame, cpu.cpu);
             let off = filed.abs_diff(ns);
-            // One event may fall between the readings of the two, which counts where there are few.
+            // One event may fall between the two readings, which matters if there are few.
             let one_event = ns.div_ceil(count.max(1));
             let what =
                 format!("frame {} cpu {}: NAPIs and other {filed} ns, NET_RX {ns} ns", frame.seq, cpu.cpu);
@@ -59,7 +59,7 @@ fn conserved(name: &str, frames: &[Arrived]) -> Result<()> {
     for cpu in &frames.first().context("no frames")?.frame.cpus {
         let (mut interval, mut busy, mut idle, mut runs) = (0, 0, 0.0, 0);
         for Arrived { frame, .. } in frames {
-            let row = frame.cpus.iter().find(|row| row.cpu == cpu.cpu).context("a CPU went away")?;
+            let row = frame.cpus.iter().find(|row| row.cpu == cpu.cpu).context("a CPU disappeared")?;
             let stat = row.stat.context("no stat")?;
             interval += frame.interval_ns;
             busy += busy_ns(frame, cpu.cpu);

@@ -1,4 +1,5 @@
-//! The text of drivers against perf: the same samples, sorted by perf's symbols and by nicmon's ranges.
+//! The code of drivers, compared with perf: the same samples, sorted by perf's symbols and by nicmon's
+//! ranges.
 
 use std::{path::Path, process::Command};
 
@@ -11,7 +12,8 @@ use testkit::{
 
 use crate::{check::pct, loads::plan, perf, tell};
 
-/// Linked into a kernel without `modules.builtin.ranges`, veth is inferred; else the test asks the same of it.
+/// In a kernel that has veth built in and no `modules.builtin.ranges`, veth's code is inferred. Otherwise the
+/// same must hold for the code of its module.
 pub(crate) fn veth_as_perf() -> Result<()> {
     let pair = VethPair::create("nicmon-t-text")?;
     pair.receive_by(Receive::Napi, 0)?;
@@ -55,7 +57,7 @@ pub(crate) fn veth_as_perf() -> Result<()> {
     );
     ensure!(perfs >= 20, "only {perfs} of {all} samples are in veth: the load did not run");
     ensure!(pct(both, perfs) >= 95.0, "{both} of perf's {perfs} samples");
-    // All functions of veth that are called in this load bear its name.
+    // All of veth's functions that are called in this load have its name as prefix.
     ensure!(only_ours.is_empty(), "not veth's: {only_ours:?}");
     Ok(())
 }

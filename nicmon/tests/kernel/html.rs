@@ -10,7 +10,7 @@ use testkit::{
 
 use crate::{loads::plan, tell};
 
-/// The page is XML as well: Chromium draws no more of it than up to a fault.
+/// The page is also XML, of which Chromium draws nothing beyond the first fault.
 pub(crate) fn in_chromium() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let (recording, page) = (folder.path().join("a.rec"), folder.path().join("page.xhtml"));
@@ -25,13 +25,13 @@ pub(crate) fn in_chromium() -> Result<()> {
     load.stop()?;
     output(nicmon().args(["report", "--html"]).arg(&page).arg(&recording))?;
 
-    // It may hang on a machine that is short of anything: a second time with a fresh profile it does not.
+    // Chromium may hang on an overloaded machine. With a fresh profile it does not hang a second time.
     let chromium = |arguments: &[&str]| -> Result<String> {
         let once = |profile: &str| {
             let mut command = Command::new("timeout");
             command.args(["-k", "5", "90", "chromium", "--headless", "--no-sandbox", "--disable-gpu"]);
             command.args(["--disable-dev-shm-usage", "--window-size=1200,2000"]);
-            // What it keeps of itself goes with the folder.
+            // Its profile is removed with the folder.
             command.arg(format!("--user-data-dir={}", folder.path().join(profile).display()));
             output(command.args(arguments))
         };
@@ -42,7 +42,7 @@ pub(crate) fn in_chromium() -> Result<()> {
     };
     let url = format!("file://{}", page.display());
     let shown = chromium(&["--dump-dom", &url])?;
-    ensure!(!shown.contains("parsererror"), "Chromium cannot read the page: {shown}");
+    ensure!(!shown.contains("parsererror"), "Chromium cannot parse the page: {shown}");
     let has =
         |text: &str| shown.contains(text).then_some(()).with_context(|| format!("the page has no {text}"));
     for text in ["demo-rx · CPU 0", "What drivers cost", "Call stacks of network code", "veth_poll: "] {
@@ -51,7 +51,7 @@ pub(crate) fn in_chromium() -> Result<()> {
     chromium(&[&format!("--screenshot={}", picture.display()), &url])?;
     let bytes = fs::metadata(&picture).context("Chromium drew nothing")?.len();
     tell("HTML", &format!("{} bytes, drawn in {bytes}", fs::metadata(&page)?.len()));
-    // A blank picture of this size has some 10 kB.
+    // A blank picture of this size takes some 10 kB.
     ensure!(bytes > 30_000, "the picture is nearly blank: {bytes} bytes");
     Ok(())
 }

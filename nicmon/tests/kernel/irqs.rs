@@ -1,4 +1,4 @@
-//! Device interrupts: their counts are the kernel's, and their time never goes wrong where they hit softirqs.
+//! Device interrupts: nicmon's counts are the kernel's, and times stay right when interrupts hit softirqs.
 
 use std::{
     collections::BTreeMap,
@@ -23,14 +23,14 @@ use crate::{
 /// Counts by irq and CPU.
 type Counts = BTreeMap<(u32, u32), u64>;
 
-/// A reading of `/proc/interrupts`, with the times before and after it.
+/// A reading of `/proc/interrupts`, with the time before and after it.
 struct Sample {
     before: u64,
     after: u64,
     counts: Counts,
 }
 
-/// `/proc/interrupts` for lines that have an action.
+/// Reads `/proc/interrupts`: the lines that have an action.
 fn interrupts() -> Result<Counts> {
     let text = fs::read_to_string("/proc/interrupts")?;
     let mut lines = text.lines();
@@ -47,7 +47,7 @@ fn interrupts() -> Result<Counts> {
             continue;
         };
         let columns: Vec<_> = rest.split_whitespace().collect();
-        // Counts, then chip, hardware irq and actions.
+        // The counts are followed by the chip, the hardware irq and the actions.
         if columns.len() < cpus.len() + 3 {
             continue;
         }
@@ -58,7 +58,8 @@ fn interrupts() -> Result<Counts> {
     Ok(counts)
 }
 
-/// Reads `/proc/interrupts` every few milliseconds: between two readings stands every moment of a frame.
+/// Reads `/proc/interrupts` every few milliseconds, so that the moment of each frame lies between two
+/// readings.
 struct Sampler {
     stop: Arc<AtomicBool>,
     thread: Option<thread::JoinHandle<Result<Vec<Sample>>>>,
@@ -102,11 +103,11 @@ pub(crate) fn counts() -> Result<()> {
         }
     }
     bail!(
-        "in {TRIES} runs writing to disk raised too few interrupts, or too many came at the ends, to compare them"
+        "in {TRIES} runs, writing to disk raised too few interrupts to compare, or too many came at the ends"
     )
 }
 
-/// Frames over a run with writes to disk in its middle.
+/// Frames of a run with writes to disk in its middle.
 fn provoked() -> Result<(Vec<Arrived>, Vec<Sample>)> {
     let sampler = Sampler::start();
     let mut disk = Disk::new()?;
@@ -116,15 +117,15 @@ fn provoked() -> Result<(Vec<Arrived>, Vec<Sample>)> {
     nicmon.catch_up()?;
     nicmon.more(2)?;
     let frames = nicmon.stop()?;
-    // The last readings must come after the last counters.
+    // The last readings must be later than the last counters.
     thread::sleep(Duration::from_millis(300));
     Ok((frames, sampler.stop()?))
 }
 
-/// False if the bounds are too wide to say anything.
+/// Returns false if the bounds are too wide to tell.
 fn compared(frames: &[Arrived], samples: &[Sample]) -> Result<bool> {
-    // The counters are read just after the clock; a reader that loses its CPU there may be later. The
-    // writes lie farther from both ends than this.
+    // The counters are read just after the clock, or later if the reader loses its CPU in between. The writes
+    // are further from both ends than this.
     const LATE_NS: u64 = 50_000_000;
     let (head, tail) = frames.first().zip(frames.last()).context("no frames")?;
     let begin = head.frame.mono_ns - head.frame.interval_ns;
@@ -183,13 +184,15 @@ fn compared(frames: &[Arrived], samples: &[Sample]) -> Result<bool> {
     Ok(least >= 200 && pct(most - least, most) <= 5.0)
 }
 
-/// Some kernels run no raw tracepoint program for a few interrupts, often some in a row: of 10,000 about 2, of one
-/// run's 1,500 up to 18 (docs/kernel-notes.md, "Interrupts that no program sees"). No more than that passes.
+/// Some kernels do not run raw tracepoint programs for a few interrupts, often several in a row: about 2 of
+/// 10,000, up to 18 of the 1,500 in one run (docs/kernel-notes.md, "Interrupts that no program sees"). More
+/// than that fails.
 fn most_missed(interrupts: u64) -> u64 {
     (interrupts / 50).max(3)
 }
 
-/// When `/proc/interrupts` saw a line rise, against the begin and end of each frame, for whoever reads a failure.
+/// When a line of `/proc/interrupts` rose, beside the start and end of each frame, for those who read a
+/// failure.
 fn rises(key: (u32, u32), samples: &[Sample], frames: &[Arrived]) -> String {
     let begin = frames.first().map_or(0, |arrived| arrived.frame.mono_ns - arrived.frame.interval_ns);
     let ms = |moment: u64| (i128::from(moment) - i128::from(begin)) / 1_000_000;
@@ -227,7 +230,7 @@ pub(crate) fn hammer() -> Result<()> {
             }
             Ok::<_, anyhow::Error>(())
         });
-        // 100 ms is the shortest interval, hence the sharpest.
+        // 100 ms is the shortest interval, so it shows the most.
         let frames = Nicmon::start(&["-d", "100ms", "-n", "60"]).and_then(Nicmon::finish);
         stop.store(true, Ordering::Relaxed);
         writer.join().map_err(|_| anyhow!("the writer panicked"))??;
@@ -255,8 +258,8 @@ pub(crate) fn hammer() -> Result<()> {
             pct(busy, interval)
         ),
     );
-    // What must hold in every frame was checked as it came.
-    ensure!(fired >= 100 && runs >= 10_000, "{fired} interrupts among {runs} runs are no hammer");
+    // What must hold in every frame was checked when it arrived.
+    ensure!(fired >= 100 && runs >= 10_000, "{fired} interrupts among {runs} runs are too few");
     ensure!(busy <= interval + interval / 100, "{busy} ns in interrupts of {interval}");
     Ok(())
 }

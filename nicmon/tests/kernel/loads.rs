@@ -1,4 +1,4 @@
-//! Loads that only these tests need, and facts that they read for themselves.
+//! Loads that only these tests need, and facts that the tests read themselves.
 
 use std::{
     fs::{self, File},
@@ -26,30 +26,30 @@ use testkit::{
     process::output,
 };
 
-/// `CLOCK_MONOTONIC`, as in `mono_ns`.
+/// `CLOCK_MONOTONIC` in nanoseconds, as `mono_ns` in frames.
 pub(crate) fn mono_ns() -> u64 {
     let now = clock_gettime(ClockId::Monotonic);
     now.tv_sec.unsigned_abs() * 1_000_000_000 + now.tv_nsec.unsigned_abs()
 }
 
-/// Inode of a namespace.
+/// The inode of a namespace.
 pub(crate) fn inode(namespace: &Namespace) -> Result<u32> {
     let path = Path::new("/run/netns").join(namespace.name());
     let inode = fs::metadata(&path).with_context(|| format!("cannot stat {}", path.display()))?.ino();
-    u32::try_from(inode).context("an inode of nsfs has 32 bits")
+    u32::try_from(inode).context("an nsfs inode with more than 32 bits")
 }
 
-/// `ip` with these words.
+/// Runs `ip` with these arguments.
 pub(crate) fn ip(arguments: &str) -> Result<()> {
     output(Command::new("ip").args(arguments.split(' '))).map(drop)
 }
 
-/// 60,000 packets a second from this CPU.
+/// 60,000 packets per second from this CPU.
 pub(crate) fn plan(sender_cpu: usize) -> UdpPlan {
     UdpPlan { pps: 60_000, limit: Duration::from_secs(30), sender_cpu, busy_poll: false }
 }
 
-/// Keeps the calling thread, and what it starts, on one CPU until dropped.
+/// Keeps the calling thread, and whatever it starts, on one CPU until dropped.
 pub(crate) struct Pinned(CpuSet);
 
 impl Pinned {
@@ -68,7 +68,7 @@ impl Drop for Pinned {
     }
 }
 
-/// A namespace of its own with loopback up.
+/// A new namespace whose loopback is up.
 pub(crate) fn loopback_namespace(name: &str) -> Result<Namespace> {
     let namespace = Namespace::create(&format!("{name}-{}", std::process::id()))?;
     ip(&format!("-n {} link set lo up", namespace.name()))?;
@@ -78,13 +78,15 @@ pub(crate) fn loopback_namespace(name: &str) -> Result<Namespace> {
 /// What one thread sends to itself over loopback.
 #[derive(Clone, Copy)]
 pub(crate) enum Loop {
-    /// One packet, then it is received: one packet a poll, the worst case for hooks.
+    /// Sends one packet, then receives it: one packet per poll, the worst case for hooks.
     Single,
-    /// Datagrams that leave as some 40 fragments each, which reach a CPU chosen by RPS in one run.
+    /// Sends datagrams of some 40 fragments each. RPS passes them to another CPU, which polls many in one
+    /// run.
     Fragments,
 }
 
-/// UDP over loopback in a namespace, from a thread on one CPU. Ends when told, at its limit, or when dropped.
+/// UDP over loopback in a namespace, from a thread on one CPU. It ends when told to, at its limit, or when
+/// dropped.
 pub(crate) struct Loopback {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<Result<u64>>>,
@@ -102,19 +104,19 @@ impl Loopback {
         Ok(Self { stop, thread: Some(thread) })
     }
 
-    /// Ends it; datagrams sent.
+    /// Ends the load and returns the number of datagrams sent.
     pub(crate) fn stop(mut self) -> Result<u64> {
         self.stop.store(true, Ordering::Relaxed);
         self.join()
     }
 
-    /// Waits for its limit; datagrams sent.
+    /// Waits until the load ends at its limit, and returns the number of datagrams sent.
     pub(crate) fn wait(mut self) -> Result<u64> {
         self.join()
     }
 
     fn join(&mut self) -> Result<u64> {
-        let thread = self.thread.take().context("the load has ended before")?;
+        let thread = self.thread.take().context("the load has already ended")?;
         thread.join().map_err(|_| anyhow!("the loopback thread panicked"))?
     }
 }
@@ -158,7 +160,7 @@ fn send_to_self(what: Loop, limit: Duration, stop: &AtomicBool) -> Result<u64> {
     Ok(sent)
 }
 
-/// A file on disk that is written through, for the disk's interrupts. The file has no name.
+/// A file that is written through to the disk, to make the disk interrupt. The file has no name.
 pub(crate) struct Disk(File);
 
 impl Disk {
@@ -166,7 +168,7 @@ impl Disk {
         tempfile::tempfile_in(env!("CARGO_TARGET_TMPDIR")).map(Self).context("cannot make a file")
     }
 
-    /// So many writes that reach the disk, one after the other.
+    /// Writes `times` times, each write reaching the disk before the next.
     pub(crate) fn write(&mut self, times: u32) -> Result<()> {
         for _ in 0..times {
             self.0.write_all(&[0x5a; 4096])?;
@@ -178,14 +180,14 @@ impl Disk {
     }
 }
 
-/// CPU time of a thread by its schedstat.
+/// CPU time of a thread in nanoseconds, from its schedstat.
 pub(crate) fn thread_ns(pid: u32) -> Result<u64> {
     let path = format!("/proc/{pid}/schedstat");
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
     text.split(' ').next().and_then(|ns| ns.parse().ok()).with_context(|| format!("{path}: {text}"))
 }
 
-/// Pids of the kernel threads that poll the NAPIs of a device of this name.
+/// The pids of the kernel threads that poll the NAPIs of the device with this name.
 pub(crate) fn napi_threads(device: &str) -> Result<Vec<u32>> {
     let prefix = format!("napi/{device}-");
     let mut pids = Vec::new();
@@ -198,6 +200,6 @@ pub(crate) fn napi_threads(device: &str) -> Result<Vec<u32>> {
             pids.push(pid);
         }
     }
-    ensure!(!pids.is_empty(), "there is no thread {prefix}*");
+    ensure!(!pids.is_empty(), "no thread is called {prefix}*");
     Ok(pids)
 }

@@ -1,7 +1,8 @@
-//! nicmon on this machine's kernel: the real program as a child, under loads of known size.
+//! Tests of nicmon on this machine's kernel: they run the real program as a child, under loads of known size.
 //!
-//! One test at a time, since they share CPUs and the kernel's state; everything they make is removed again,
-//! also after a failure. They compare counters and shares, never absolute times: the machine may be busy.
+//! They run one at a time, since they share the CPUs and the kernel's state. Everything they make is removed
+//! again, even after a failure. They compare counters and shares, never absolute times: the machine may be
+//! busy.
 
 mod bpftrace;
 mod check;
@@ -49,7 +50,7 @@ use testkit::{
 /// A test, and what it needs besides root.
 struct Test {
     name: &'static str,
-    /// Programs that it calls, and their Debian packages.
+    /// The programs it calls, and their Debian packages.
     programs: &'static [(&'static str, &'static str)],
     run: fn() -> Result<()>,
 }
@@ -64,7 +65,7 @@ const PERF: (&str, &str) = ("perf", "linux-perf");
 const UNSHARE: (&str, &str) = ("unshare", "util-linux");
 const TMUX: (&str, &str) = ("tmux", "tmux");
 const CHROMIUM: (&str, &str) = ("chromium", "chromium");
-/// What a veth pair takes.
+/// What it takes to make a veth pair.
 const NET: &[(&str, &str)] = &[IP, ETHTOOL];
 
 const TESTS: &[Test] = &[
@@ -171,7 +172,7 @@ fn trial(test: &'static Test, arguments: &Arguments) -> Trial {
     Trial::test(test.name, run).with_ignored_flag(missing.is_some())
 }
 
-/// As `libtest_mimic` decides it.
+/// Decides as `libtest_mimic` does.
 fn is_asked_for(test: &Test, arguments: &Arguments) -> bool {
     let matches =
         |filter: &String| if arguments.exact { test.name == filter } else { test.name.contains(filter) };
@@ -191,7 +192,7 @@ fn missing(test: &Test) -> Option<String> {
     (cpus < 2).then(|| "needs two online CPUs".to_owned())
 }
 
-/// Removes namespaces of a run that was killed: their names hold the pid of their maker.
+/// Removes the namespaces of a run that was killed. Their names hold the pid of the process that made them.
 fn remove_leftovers() {
     for entry in fs::read_dir("/run/netns").into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
@@ -214,7 +215,7 @@ fn is_in_path(program: &str) -> bool {
     })
 }
 
-/// Prints what a test measured, beside its verdict.
+/// Prints what a test measured.
 fn tell(name: &str, text: &str) {
     eprintln!("{name}: {text}");
 }

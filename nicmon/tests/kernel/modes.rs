@@ -1,4 +1,4 @@
-//! Whoever polls, the load is there, under its mode.
+//! Whoever polls, the load is shown, under the right mode.
 
 use anyhow::{Context as _, Result, ensure};
 use nicmon::frame::{Napi, NapiMode};
@@ -14,7 +14,7 @@ use crate::{
     perf, tell,
 };
 
-/// Modes of a NAPI.
+/// The modes of a NAPI.
 fn mode(wanted: NapiMode) -> impl Fn(&Napi) -> bool {
     move |napi| napi.mode == wanted
 }
@@ -63,14 +63,14 @@ pub(crate) fn threaded() -> Result<()> {
     );
     ensure!(packets > 10_000, "only {packets} packets: the load did not run");
     ensure!(within(by_thread.work, packets, 1.0), "threaded work {} of {packets} packets", by_thread.work);
-    ensure!(by_softirq.work == 0, "{} packets in softirqs though the NAPI has a thread", by_softirq.work);
+    ensure!(by_softirq.work == 0, "{} packets in softirqs although the NAPI has a thread", by_softirq.work);
     ensure!(by_thread.untimed == 0 && by_thread.ns > 0, "threaded polls have no time: {by_thread:?}");
     ensure!(within(by_thread.ns, thread, 20.0), "poll_ns {} but the thread ran {thread} ns", by_thread.ns);
     let (mut sampled, mut stages) = (0, 0);
     for arrived in frames {
         let nic = nic(&arrived.frame, netns_of, name).context("the veth is missing")?;
         ensure!(nic.poll_ns.is_some_and(|ns| ns > 0), "poll_ns is {:?}", nic.poll_ns);
-        ensure!(nic.threaded_est_ns == nic.poll_ns, "an estimate that is not marked as such: {nic:?}");
+        ensure!(nic.threaded_est_ns == nic.poll_ns, "an estimate is not marked as one: {nic:?}");
         let est = nic.driver_est_ns.zip(nic.stack_est_ns).context("its polls are not sampled")?;
         sampled += est.0 + est.1;
         stages += nic.stages.iter().flatten().map(|stage| stage.samples).sum::<u64>();
@@ -79,7 +79,7 @@ pub(crate) fn threaded() -> Result<()> {
         ensure!(on_cpus == Some(shown), "{shown} polls of NAPIs, {on_cpus:?} on CPUs");
     }
     tell("modes, threaded", &format!("{sampled} ns by samples, {stages} of them in its polls"));
-    // Two ways to estimate one thing, both by ticks (docs/kernel-notes.md).
+    // These are two estimates of the same time, both by ticks (docs/kernel-notes.md).
     ensure!(
         sampled > thread / 2 && sampled < thread * 2,
         "samples give {sampled} ns, the thread ran {thread}"
@@ -104,12 +104,13 @@ pub(crate) fn rps() -> Result<()> {
         cpus.filter_map(|cpu| cpu.softnet)
     };
     let woken: u64 = softnet().map(|softnet| softnet.received_rps).sum();
-    // A CPU that its host takes away overflows its queue.
+    // If the host takes the CPU away, its queue overflows.
     let dropped: u64 = softnet().map(|softnet| softnet.dropped).sum();
     tell(
         "modes, RPS",
         &format!(
-            "{packets} packets: veth on cpu 0 {}, backlog on cpu 1 {} in {} polls and {} ns, on cpu 0 {}; received_rps {woken}",
+            "{packets} packets: veth on cpu 0 {}, backlog on cpu 1 {} in {} polls and {} ns, \
+             on cpu 0 {}; received_rps {woken}",
             veth.work, here.work, here.polls, here.ns, other.work
         ),
     );
@@ -128,7 +129,7 @@ pub(crate) fn rps() -> Result<()> {
 
 pub(crate) fn busy() -> Result<()> {
     let pair = VethPair::create("nicmon-t-busy")?;
-    // Whoever polls leaves the interrupt off for so long: else the softirq takes the packets first.
+    // After a poll the interrupt stays off for this long. Otherwise the softirq would take the packets first.
     let set_up = format!(
         "cd /sys/class/net/{} && echo 2 > napi_defer_hard_irqs && echo 200000 > gro_flush_timeout",
         VethPair::RX_NAME

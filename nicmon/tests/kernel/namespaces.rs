@@ -1,4 +1,4 @@
-//! Namespaces: NICs of one name in several, deleted ones, odd names.
+//! Namespaces: NICs with the same name in two of them, deleted namespaces, odd names.
 
 use std::{
     fs,
@@ -51,7 +51,7 @@ pub(crate) fn twins() -> Result<()> {
         ensure!(shown == 2, "{shown} NICs called {name}");
     }
     tell("namespaces, twins", &format!("(ifindex, rx_packets, work) of each: {sums:?}"));
-    ensure!(sums[0].0 == sums[1].0, "this test wants one ifindex in both namespaces: {sums:?}");
+    ensure!(sums[0].0 == sums[1].0, "this test needs the same ifindex in both namespaces: {sums:?}");
     for (_, packets, work) in &sums {
         ensure!(*packets > 1000, "the load did not run: {sums:?}");
         ensure!(within(*work, *packets, 0.5), "work and rx_packets differ: {sums:?}");
@@ -76,13 +76,16 @@ pub(crate) fn deleted() -> Result<()> {
     let VethPair { tx, rx } = pair;
     let start = Instant::now();
     drop(rx);
-    // The kernel takes the device apart once nobody holds the namespace: then its peer goes as well.
+    // Once nobody holds the namespace, the kernel removes the device, and its peer with it.
     let peer_is_there = || {
         output(Command::new("ip").args(["-n", tx.name(), "-o", "link", "show"]))
             .map(|links| links.contains("demo-tx"))
     };
     while peer_is_there()? {
-        ensure!(start.elapsed() < Duration::from_secs(2), "the namespace lives on 2 s after its deletion");
+        ensure!(
+            start.elapsed() < Duration::from_secs(2),
+            "the namespace still exists 2 s after its deletion"
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
     let gone_after = start.elapsed();
@@ -109,7 +112,7 @@ pub(crate) fn deleted() -> Result<()> {
     nicmon.stop().map(drop)
 }
 
-/// Network namespaces that a process has open, or in which a thread of it is.
+/// The network namespaces that a process has open, or that one of its threads is in.
 fn namespaces_held(pid: u32) -> Result<Vec<String>> {
     let mut held = Vec::new();
     for entry in fs::read_dir(format!("/proc/{pid}/fd"))?.flatten() {

@@ -1,4 +1,4 @@
-//! `netns[]` against the counters that the kernel shows in the namespace itself.
+//! `netns[]`, compared with the counters that the kernel shows inside the namespace.
 
 use std::{net::UdpSocket, time::Duration};
 
@@ -12,7 +12,7 @@ use crate::{
     tell,
 };
 
-/// A namespace in all frames but the first, in which it may be new.
+/// A namespace's rows in all frames but the first, in which it may be new.
 fn rows(frames: &[Arrived], inum: u32) -> Vec<&Netns> {
     let row = |arrived: &'_ Arrived| arrived.frame.netns.iter().position(|row| row.inum == inum);
     frames.iter().filter_map(|arrived| arrived.frame.netns.get(row(arrived)?)).collect()
@@ -24,7 +24,7 @@ pub(crate) fn full_sockets() -> Result<()> {
     let inum = inode(&namespace)?;
     let mut nicmon = Nicmon::start(&["-d", "200ms"])?;
     nicmon.more(2)?;
-    // Nobody reads: all but those that fit the buffer are dropped.
+    // Nobody reads, so all datagrams are dropped that do not fit the buffer.
     let errors = namespace.within(|| -> Result<u64> {
         let receiver = UdpSocket::bind("127.0.0.1:0")?;
         let sender = UdpSocket::bind("127.0.0.1:0")?;

@@ -1,22 +1,23 @@
-//! perf's samples of a driver, beside which nicmon's stand.
+//! perf's samples of a driver, to compare nicmon's with.
 
 use std::{collections::BTreeMap, path::Path, process::Command};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use testkit::{idle::is_idle, process::output, share::Share};
 
-/// Samples a second and CPU that nicmon is to take, and perf: timers of one frequency run in step (docs/kernel-notes.md).
+/// Samples per CPU per second for nicmon and for perf. They differ, since timers of the same frequency would
+/// run in step (docs/kernel-notes.md).
 pub(crate) const NICMON_HZ: &str = "997";
 const PERF_HZ: &str = "999";
 
-/// `perf record` of all CPUs into this file, around what is added.
+/// `perf record` of all CPUs into this file, while the command that the caller adds runs.
 pub(crate) fn record(data: &Path) -> Command {
     record_with(&[], data)
 }
 
-/// The same with call stacks.
+/// The same with call stacks, and times on `CLOCK_MONOTONIC`.
 pub(crate) fn record_stacks(data: &Path) -> Command {
-    record_with(&["-g"], data)
+    record_with(&["-g", "-k", "CLOCK_MONOTONIC"], data)
 }
 
 fn record_with(options: &[&str], data: &Path) -> Command {
@@ -26,20 +27,20 @@ fn record_with(options: &[&str], data: &Path) -> Command {
     perf
 }
 
-/// What it sampled.
+/// What perf sampled.
 #[derive(Debug, Default)]
 pub(crate) struct Samples {
     pub(crate) all: u64,
     pub(crate) busy: u64,
-    /// Of the busy ones, those in the driver.
+    /// The busy samples that fell into the driver.
     pub(crate) driver: u64,
-    /// The driver's, by function.
+    /// The driver's samples by function.
     pub(crate) functions: BTreeMap<String, u64>,
 }
 
 impl Samples {
-    /// Reads them; the driver's functions are those whose names begin with `prefix`, as all have that are called in these
-    /// loads.
+    /// Reads the samples. The driver's functions are those whose names start with `prefix`, which holds for
+    /// all that are called in these loads.
     pub(crate) fn read(data: &Path, prefix: &str) -> Result<Self> {
         let script = output(Command::new("perf").args(["script", "-F", "pid,ip,sym", "-i"]).arg(data))?;
         let mut samples = Self::default();
@@ -56,7 +57,8 @@ impl Samples {
         Ok(samples)
     }
 
-    fn add(&mut self, pid: i64, function: &str, prefix: &str) {
+    /// Counts a sample in this function.
+    pub(crate) fn add(&mut self, pid: i64, function: &str, prefix: &str) {
         self.all += 1;
         if is_idle(pid, Some(function)) {
             return;
@@ -71,5 +73,44 @@ impl Samples {
     /// The driver's share of the busy samples.
     pub(crate) fn share(&self) -> Result<Share> {
         Share::of(self.driver, self.busy).context("no samples of perf")
+    }
+}
+
+/// A sample with its call stack.
+#[derive(Debug)]
+pub(crate) struct Stacked {
+    pub(crate) pid: i64,
+    /// When it was taken, on `CLOCK_MONOTONIC`.
+    pub(crate) mono_ns: u64,
+    /// The functions, the innermost first.
+    pub(crate) functions: Vec<String>,
+}
+
+impl Stacked {
+    /// Reads what [`record_stacks`] wrote.
+    pub(crate) fn read(data: &Path) -> Result<Vec<Self>> {
+        let script = output(Command::new("perf").args(["script", "-F", "pid,time,ip,sym", "-i"]).arg(data))?;
+        // Each sample is a line with pid and time, a line with address and name for each function, and an
+        // empty line.
+        let samples: Vec<Self> = script.split("\n\n").filter_map(Self::parse).collect();
+        ensure!(!samples.is_empty(), "no samples of perf");
+        Ok(samples)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let mut lines = text.trim_start_matches('\n').lines();
+        let (pid, time) = lines.next()?.trim().split_once(' ')?;
+        let (seconds, fraction) = time.trim().strip_suffix(':')?.split_once('.')?;
+        let ns = format!("{fraction:0<9}").parse::<u64>().ok()?;
+        let name = |line: &str| line.split_whitespace().nth(1).unwrap_or("?").to_owned();
+        Some(Self {
+            pid: pid.parse().ok()?,
+            mono_ns: seconds.parse::<u64>().ok()? * 1_000_000_000 + ns,
+            functions: lines.map(name).collect(),
+        })
+    }
+
+    pub(crate) fn is_busy(&self) -> bool {
+        !is_idle(self.pid, self.functions.first().map(String::as_str))
     }
 }

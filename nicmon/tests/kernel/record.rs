@@ -1,4 +1,4 @@
-//! `nicmon record`: its file, its exit code, and what becomes of the command.
+//! `nicmon record`: its file, its exit code, and what happens to the command.
 
 use std::{
     fs,
@@ -16,10 +16,10 @@ use testkit::process::{Running, output};
 
 use crate::tell;
 
-/// How long anything here may take that should be done at once.
+/// How long to wait for anything that should happen at once.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// A recording under way or done, in a directory of its own.
+/// A recording, running or finished, in its own directory.
 struct Recorded {
     directory: TempDir,
     running: Running,
@@ -41,7 +41,7 @@ impl Recorded {
 
     fn start_in(directory: TempDir, arguments: &[&str]) -> Result<Self> {
         let said = fs::File::create(directory.path().join("stderr"))?;
-        // Whoever runs the tests by nohup, nicmon is to heed the signal.
+        // nicmon must heed the signal even if the tests run under nohup.
         let mut command = Command::new("env");
         command.args(["--default-signal=HUP", env!("CARGO_BIN_EXE_nicmon"), "record", "-o"]);
         command.arg(directory.path().join("a.rec")).args(arguments);
@@ -53,7 +53,7 @@ impl Recorded {
         self.directory.path().join("a.rec")
     }
 
-    /// Waits until there are so many whole frames in the file, however large this machine makes them.
+    /// Waits until the file holds this many whole frames, however large they are on this machine.
     fn wait_for_frames(&self, frames: usize) -> Result<()> {
         self.wait_until(|| read(&self.file()).is_ok_and(|(whole, _)| whole.len() >= frames))
     }
@@ -82,7 +82,12 @@ fn read(path: &Path) -> Result<(Vec<Frame>, Option<String>)> {
     let mut reader = Reader::open(path)?;
     let mut frames = Vec::new();
     while let Some(frame) = reader.next()? {
-        ensure!(frame.seq == frames.len() as u64, "frame {} stands at {}", frame.seq, frames.len());
+        ensure!(
+            frame.seq == frames.len() as u64,
+            "frame {} is number {} in the file",
+            frame.seq,
+            frames.len()
+        );
         frames.push(frame);
     }
     Ok((frames, reader.warning()))
@@ -98,10 +103,10 @@ pub(crate) fn short_command() -> Result<()> {
             end.frames.len(),
             end.warning
         );
-        // A full report on standard error, drivers too.
+        // Standard error has a full report, with the drivers.
         ensure!(end.frames[0].drivers.is_some() && end.stderr.contains("\nDrivers: "), "{}", end.stderr);
         let interval = Duration::from_nanos(end.frames[0].interval_ns);
-        // Neither the start nor the making of the frame is of the interval.
+        // Neither starting nor making the frame counts for the interval.
         let (own, cpus) = (Duration::from_nanos(end.frames[0].own.cpu_ns), end.frames[0].host.cpus_online);
         ensure!(own <= interval * cpus + Duration::from_millis(1), "{own:?} of CPU time in {interval:?}");
         ensure!(interval >= Duration::from_millis(at_least_ms), "{command:?}: a frame of {interval:?}");
@@ -138,7 +143,7 @@ pub(crate) fn missing_command() -> Result<()> {
     Ok(())
 }
 
-/// A command that says which signal it got.
+/// A command whose exit code shows that it got the signal.
 fn trapping(signal: &str) -> String {
     format!("trap 'exit 42' {signal}; touch \"$0\"; while :; do sleep 0.05; done")
 }
@@ -165,7 +170,7 @@ pub(crate) fn signals() -> Result<()> {
     Ok(())
 }
 
-/// The terminal sends it to both: here nicmon alone gets it, and waits for the command.
+/// A terminal sends the signal to both. Here only nicmon gets it, and waits for the command.
 pub(crate) fn interrupt() -> Result<()> {
     let recorded = Recorded::start(&["-d", "100ms", "--", "sh", "-c", "sleep 1.5; exit 3"])?;
     recorded.wait_for_frames(1)?;
@@ -195,7 +200,7 @@ pub(crate) fn until_a_signal() -> Result<()> {
     Ok(())
 }
 
-/// Started by nohup, it and its command outlive the terminal.
+/// Started with nohup, nicmon and its command outlive the terminal.
 pub(crate) fn nohup() -> Result<()> {
     let directory = tempfile::tempdir()?;
     let (file, ready) = (directory.path().join("a.rec"), directory.path().join("ready"));
@@ -207,7 +212,7 @@ pub(crate) fn nohup() -> Result<()> {
     let mut running = Running::start(&mut nohup)?;
     let start = Instant::now();
     while !ready.exists() {
-        ensure!(start.elapsed() < PATIENCE, "the command does not begin");
+        ensure!(start.elapsed() < PATIENCE, "the command does not start");
         thread::sleep(Duration::from_millis(10));
     }
     running.signal(Signal::HUP);
@@ -229,7 +234,7 @@ pub(crate) fn killed() -> Result<()> {
     Ok(())
 }
 
-/// Something mounted here, unmounted when dropped.
+/// A mount that is undone when dropped.
 struct Mounted(std::path::PathBuf);
 
 impl Drop for Mounted {
@@ -247,7 +252,7 @@ pub(crate) fn full_disk() -> Result<()> {
     let file = disk.path().join("full.rec");
     let done = tempfile::tempdir()?;
     let mark = done.path().join("done");
-    // The last -o counts. The command must go on to its end though nothing can be recorded.
+    // The command must run to its end although nothing can be recorded.
     let start = |command: &[&str]| {
         let mut all = Command::new(env!("CARGO_BIN_EXE_nicmon"));
         all.args(["record", "-f", "-d", "100ms", "-o"]).arg(&file).args(command);
@@ -267,11 +272,12 @@ pub(crate) fn full_disk() -> Result<()> {
         );
         tell("record, a full disk", &format!("{} frames; {warning:?}; {}", frames.len(), stderr.trim()));
     }
-    ensure!(mark.exists(), "the command was ended");
+    ensure!(mark.exists(), "the command was killed");
     Ok(())
 }
 
-/// A mount point cannot be renamed, which shows only when the command runs: it is not left alone.
+/// A mount point cannot be renamed, which is found out only while the command runs. It must not be left
+/// running.
 pub(crate) fn no_place() -> Result<()> {
     let directory = tempfile::tempdir()?;
     let (file, mark) = (directory.path().join("a.rec"), directory.path().join("done"));
@@ -283,10 +289,10 @@ pub(crate) fn no_place() -> Result<()> {
     let status = recorded.running.wait_for(PATIENCE)?.context("it does not end")?;
     thread::sleep(Duration::from_millis(1500));
     let (stderr, is_done) = (recorded.stderr(), mark.exists());
-    // The directory cannot go before.
+    // The directory cannot be removed before that.
     drop(mounted);
     ensure!(status.code() == Some(2) && stderr.contains("cannot create"), "{status}: {stderr}");
-    ensure!(!is_done, "the command went on");
+    ensure!(!is_done, "the command was left running");
     ensure!(fs::read_to_string(&file)? == "the recording before", "the file before is gone");
     Ok(())
 }
@@ -297,7 +303,7 @@ pub(crate) fn old_file() -> Result<()> {
     fs::write(&file, "the recording before")?;
     let end = Recorded::start_in(directory, &["--", "true"])?;
     end.wait_until(|| old.exists())?;
-    ensure!(fs::read_to_string(&old)? == "the recording before", "another is kept");
+    ensure!(fs::read_to_string(&old)? == "the recording before", "another file was kept");
     let end = end.end()?;
     ensure!(end.stderr.contains("a.rec is now "), "{}", end.stderr);
     ensure!(end.frames.len() == 1, "{} frames", end.frames.len());

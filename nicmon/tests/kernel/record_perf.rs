@@ -1,4 +1,4 @@
-//! `nicmon record` around `perf record` of one load: the driver table is perf's.
+//! `nicmon record` around `perf record`, under the same load: both must agree on the driver table.
 
 use std::{
     collections::BTreeMap,
@@ -18,9 +18,9 @@ use testkit::{
 
 use crate::{loads::plan, perf, tell};
 
-/// How long perf may take beyond its command.
+/// How long perf may take after its command has ended.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// What the command ends with.
+/// The exit code of the command.
 const CODE: i32 = 7;
 
 pub(crate) fn as_perf() -> Result<()> {
@@ -64,7 +64,8 @@ pub(crate) fn as_perf() -> Result<()> {
     same_top(&by_function(veth), sampling.busy, &samples)
 }
 
-/// `nicmon record` around perf, around a command whose exit code both pass on; what it said on standard error.
+/// Runs a command under perf under `nicmon record`; both pass its exit code on. Returns what nicmon wrote to
+/// standard error.
 fn record(recording: &Path, data: &Path) -> Result<String> {
     let stderr = recording.with_extension("stderr");
     let mut command = Command::new(env!("CARGO_BIN_EXE_nicmon"));
@@ -82,7 +83,7 @@ fn record(recording: &Path, data: &Path) -> Result<String> {
     Ok(said)
 }
 
-/// Samples of a driver outside hard irqs, as its share counts them.
+/// A driver's samples by function. Hard irqs are left out, as they are in its share.
 fn by_function(driver: &Driver) -> BTreeMap<String, u64> {
     let mut functions = BTreeMap::new();
     for function in driver.functions.iter().filter(|function| function.context != Context::Hardirq) {
@@ -91,7 +92,7 @@ fn by_function(driver: &Driver) -> BTreeMap<String, u64> {
     functions
 }
 
-/// Whether both have the same function first, where the samples tell which it is.
+/// Checks that both have the same function first, if the samples are enough to tell.
 fn same_top(ours: &BTreeMap<String, u64>, busy: u64, perf: &perf::Samples) -> Result<()> {
     let (mine, theirs) = (sorted(ours), sorted(&perf.functions));
     tell("record, functions of veth", &format!("{mine:?}; perf {theirs:?}"));
@@ -111,7 +112,7 @@ fn same_top(ours: &BTreeMap<String, u64>, busy: u64, perf: &perf::Samples) -> Re
     Ok(())
 }
 
-/// The most first.
+/// Sorts by samples, the most first.
 fn sorted(functions: &BTreeMap<String, u64>) -> Vec<(&str, u64)> {
     let mut sorted: Vec<_> = functions.iter().map(|(name, samples)| (name.as_str(), *samples)).collect();
     sorted.sort_by_key(|(_, samples)| std::cmp::Reverse(*samples));

@@ -1,4 +1,4 @@
-//! The screen on a real terminal, and that terminal afterwards.
+//! The screen on a real terminal, and the state of the terminal afterwards.
 
 use std::{
     sync::Arc,
@@ -22,10 +22,10 @@ use crate::{loads::plan, tell, tmux::Tmux};
 /// Argument that turns this test program into one that panics with the screen shown.
 pub(crate) const PANIC: &str = "--panic-on-the-screen";
 const FRAMES: &str = include_str!("../fixtures/frames/demo-cpu1.ndjson");
-/// How long anything may take that is not what a test measures.
+/// How long to wait for anything that the test does not measure.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// What the first screen has and nothing else does.
+/// Whether the first view is shown: nothing else has these texts.
 fn is_shown(screen: &str) -> bool {
     screen.contains("WORST CPU") && screen.contains("q quit")
 }
@@ -38,7 +38,7 @@ pub(crate) fn pinned_to_cpu_1() -> Result<()> {
     pinned_to(1)
 }
 
-/// The veth and the CPU that its packets are pinned to are seen within 3 s.
+/// The veth, and the CPU that its packets are pinned to, are shown within 3 s.
 fn pinned_to(cpu: usize) -> Result<()> {
     let pair = VethPair::create("nicmon-t-screen")?;
     let load = UdpLoad::start(&pair, plan(cpu))?;
@@ -56,7 +56,7 @@ fn pinned_to(cpu: usize) -> Result<()> {
     Ok(())
 }
 
-/// Within seconds the other view tells what veth costs, and by which of its functions.
+/// Within seconds the other view shows what veth costs, and which of its functions.
 pub(crate) fn what_drivers_cost() -> Result<()> {
     let pair = VethPair::create("nicmon-t-cost")?;
     pair.receive_by(Receive::Napi, 0)?;
@@ -67,7 +67,7 @@ pub(crate) fn what_drivers_cost() -> Result<()> {
     tmux.press(&["Tab"])?;
     let (screen, time) = tmux.wait(PATIENCE, "samples in veth", |screen| {
         let veth = screen.lines().find(|line| line.get(2..).is_some_and(|name| name.starts_with("veth ")));
-        // After the interval.
+        // The interval stands after the figure.
         let samples = veth.and_then(|line| line.split_once(']')?.1.split_whitespace().next()?.parse().ok());
         samples.is_some_and(|samples: u64| samples >= 5)
     })?;
@@ -75,12 +75,12 @@ pub(crate) fn what_drivers_cost() -> Result<()> {
     load.stop()?;
     tell("screen, what drivers cost", &format!("there {time:.2?} after the first frame\n{screen}"));
     let has_line = |start: &str| screen.lines().any(|line| line.starts_with(start));
-    ensure!(has_line("> veth "), "the dearest is chosen:\n{screen}");
+    ensure!(has_line("> veth "), "the most expensive driver is not selected:\n{screen}");
     ensure!(has_line("FUNCTION OF veth") && has_line("veth_"), "no function of veth:\n{screen}");
     Ok(())
 }
 
-/// Names of 15 bytes with control characters reach no terminal, and shift no column.
+/// Control characters in names of 15 bytes do not reach the terminal, and such names shift no column.
 pub(crate) fn odd_names() -> Result<()> {
     let namespace = Namespace::create(&format!("nicmon-t-screen-{}", std::process::id()))?;
     let names =
@@ -94,7 +94,7 @@ pub(crate) fn odd_names() -> Result<()> {
     tmux.line(&format!("ip netns exec {} {} -d 300ms", namespace.name(), Tmux::nicmon()))?;
     tmux.wait(PATIENCE, "screen", is_shown)?;
     tmux.press(&["s", "s", "s"])?;
-    // A second frame is drawn over the first.
+    // Let a second frame be drawn over the first.
     thread::sleep(Duration::from_millis(700));
     let (screen, _) = tmux.wait(PATIENCE, "name of 15 bytes", |screen| screen.contains(names[0]))?;
     ensure!(is_shown(&screen), "the names broke the screen:\n{screen}");
@@ -102,7 +102,7 @@ pub(crate) fn odd_names() -> Result<()> {
     let end = first.trim_end().len();
     let rows = screen.lines().skip_while(|line| !line.starts_with("NIC")).skip(1);
     for row in rows.take_while(|line| !line.is_empty() && !line.starts_with('%')) {
-        // Wide characters take two columns and are one.
+        // A wide character is one character but takes two columns.
         let wide = row.chars().filter(|c| ('\u{4e00}'..'\u{a000}').contains(c)).count();
         let width = row.trim_end().chars().count() + wide;
         ensure!(width == end, "a row ends at {width}, its head at {end}:\n{screen}");
@@ -128,13 +128,13 @@ fn signal(tmux: &Tmux, signal: Signal) -> Result<()> {
     Ok(kill_process(pid.context("no pid")?, signal)?)
 }
 
-/// Starts nicmon, ends it, and looks at what it left.
+/// Starts nicmon, ends it, and checks the terminal that it leaves.
 fn after(name: &str, end: impl Fn(&Tmux) -> Result<()>) -> Result<()> {
     let tmux = Tmux::start()?;
     let modes = tmux.modes()?;
     tmux.line(&format!("clear; {}; echo ended with $?.", Tmux::nicmon()))?;
     tmux.wait(PATIENCE, "screen", is_shown)?;
-    ensure!(tmux.cursor_and_alternate()? == (false, true), "the screen does not have the terminal");
+    ensure!(tmux.cursor_and_alternate()? == (false, true), "nicmon has not taken the terminal");
     end(&tmux)?;
     let (screen, time) = tmux.wait(PATIENCE, "end", |screen| screen.contains("ended with"))?;
     ensure!(screen.contains("ended with 0."), "it ended badly:\n{screen}");
@@ -172,7 +172,7 @@ pub(crate) fn after_a_panic() -> Result<()> {
     given_back(&tmux, &modes)
 }
 
-/// Stopped by a key and by a signal, and let go on.
+/// nicmon is stopped by a key and by a signal, and continued.
 pub(crate) fn while_stopped() -> Result<()> {
     type Stop = fn(&Tmux) -> Result<()>;
     let tmux = Tmux::start()?;
@@ -191,14 +191,14 @@ pub(crate) fn while_stopped() -> Result<()> {
         tmux.line("clear; fg; echo ended with $?.")?;
     }
     tmux.wait(PATIENCE, "screen", is_shown)?;
-    ensure!(tmux.cursor_and_alternate()? == (false, true), "fg does not give it the terminal");
+    ensure!(tmux.cursor_and_alternate()? == (false, true), "fg does not give the terminal back to nicmon");
     tmux.press(&["q"])?;
-    // Not before: what is typed while it ends is still nicmon's.
+    // Wait for this: what is typed while nicmon ends still goes to nicmon.
     tmux.wait(PATIENCE, "end", |screen| screen.contains("ended with 0."))?;
     given_back(&tmux, &modes)
 }
 
-/// As `ssh host nicmon --json | nicmon replay -`: data come from a pipe, keys from the terminal.
+/// As in `ssh host nicmon --json | nicmon replay -`: the data come from a pipe, the keys from the terminal.
 pub(crate) fn replay_from_a_pipe() -> Result<()> {
     let tmux = Tmux::start()?;
     let modes = tmux.modes()?;

@@ -1,4 +1,4 @@
-//! Call stacks: against perf's of the same load at the same time.
+//! Call stacks, compared with perf's of the same load at the same time.
 
 use std::process::Command;
 
@@ -11,12 +11,13 @@ use testkit::{
 
 use crate::{child::Nicmon, loads::plan, perf, tell};
 
-/// Seconds that both look at the load.
+/// How many seconds nicmon and perf watch the load.
 const SECONDS: u64 = 6;
-/// The way to a veth's poll, the outermost first; `handle_softirqs` was `__do_softirq` before 6.11.
+/// The calls that lead to a veth's poll, the outermost first. `handle_softirqs` was `__do_softirq` before
+/// 6.11.
 const WAY: [&[&str]; 4] =
     [&["handle_softirqs", "__do_softirq"], &["net_rx_action"], &["__napi_poll", "napi_poll"], &["veth_poll"]];
-/// What is called in a part of the polls.
+/// A function that only some of the polls call.
 const PART: &str = "udp_queue_rcv_one_skb";
 
 pub(crate) fn as_perf() -> Result<()> {
@@ -32,7 +33,7 @@ pub(crate) fn as_perf() -> Result<()> {
     load.stop()?;
 
     let (mut polls, mut whole, mut ours) = (0, 0, 0);
-    // The first frame has none where kernel symbols were not read in time.
+    // The first frame has no stacks if the kernel symbols had not been read in time.
     for stack in frames.iter().flat_map(|arrived| &arrived.frame.stacks).flatten() {
         let functions: Vec<&str> = stack.functions.iter().map(String::as_str).collect();
         if functions.contains(&"veth_poll") {
@@ -43,7 +44,7 @@ pub(crate) fn as_perf() -> Result<()> {
     }
     let script = output(Command::new("perf").args(["script", "-F", "ip,sym", "-i"]).arg(&data))?;
     let (mut polls_of_perf, mut perfs) = (0, 0);
-    // An address and a name a line, and an empty line after each sample.
+    // Each line has an address and a name, and an empty line follows each sample.
     for sample in script.split("\n\n") {
         let has = |name| sample.split_whitespace().any(|word| word == name);
         if has("veth_poll") {
@@ -51,14 +52,14 @@ pub(crate) fn as_perf() -> Result<()> {
             perfs += u64::from(has(PART));
         }
     }
-    // Of the polls, not of all samples: these change with what else the machine does.
+    // Shares of the polls, not of all samples, which vary with what else the machine does.
     let mine = Share::of(ours, polls).context("no samples")?;
     let theirs = Share::of(perfs, polls_of_perf).context("no samples of perf")?;
     tell(
         "stacks",
         &format!(
-            "{polls} in veth_poll, {whole} from the softirq on; {PART} in {ours} of these, in perf in {perfs} of \
-             {polls_of_perf}: {}",
+            "{polls} in veth_poll, {whole} from the softirq on; {PART} in {ours} of these, in perf \
+             in {perfs} of {polls_of_perf}: {}",
             mine.beside(theirs)
         ),
     );
@@ -67,7 +68,7 @@ pub(crate) fn as_perf() -> Result<()> {
     Ok(())
 }
 
-/// Whether the functions of [`WAY`] are called in this order.
+/// Whether the functions of [`WAY`] were called in this order.
 fn has_way(functions: &[&str]) -> bool {
     let mut rest = functions.iter();
     WAY.iter().all(|names| rest.any(|function| names.contains(function)))

@@ -1,4 +1,4 @@
-//! The first frame comes soon, and frames follow each other without gaps.
+//! The first frame comes soon, and the frames follow one another without gaps.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ pub(crate) fn first_frame() -> Result<()> {
     const INTERVAL: Duration = Duration::from_secs(1);
     const START: Duration = Duration::from_millis(300);
     let mut took = Vec::new();
-    // Another load may hold up a start; not three of them.
+    // Something else may delay one start, but not three.
     for _ in 0..3 {
         let mut nicmon = Nicmon::start(&["-d", "1s"])?;
         let started = nicmon.started;
@@ -32,7 +32,7 @@ pub(crate) fn clock() -> Result<()> {
         ensure!(now.seq == before.seq + 1, "seq {} after {}", now.seq, before.seq);
         ensure!(
             now.mono_ns == before.mono_ns + now.interval_ns,
-            "frame {} does not join the one before",
+            "frame {} does not start where the one before ended",
             now.seq
         );
         ensure!(now.time > before.time, "time {} after {}", now.time, before.time);
@@ -42,8 +42,8 @@ pub(crate) fn clock() -> Result<()> {
     let sum: u64 = frames.iter().map(|arrived| arrived.frame.interval_ns).sum();
     let span = last.frame.mono_ns - (first.frame.mono_ns - first.frame.interval_ns);
     ensure!(sum == span, "the intervals' sum {sum} is not the span {span}");
-    // Deadlines stand at start + k x 100 ms, and late ones are skipped: most frames end near one of them. One of the frames
-    // was on time: off its grid the others are the least.
+    // The deadlines are at start + k x 100 ms, and late ones are skipped, so most frames end near a deadline.
+    // At least one frame was on time, and measured from that one the others are the least off.
     let ends: Vec<u64> = frames.iter().map(|arrived| arrived.frame.mono_ns).collect();
     let median_off = |origin: u64| {
         let mut off: Vec<u64> = ends.iter().map(|end| off_grid(*end, origin)).collect();
@@ -56,7 +56,8 @@ pub(crate) fn clock() -> Result<()> {
         "start, clock",
         &format!("20 frames over {:.3} s, median {} us off the grid", span as f64 / 1e9, median / 1000),
     );
-    // A sleep after each frame, of which making one takes a few ms, would be 20 ms off in the middle.
+    // With a sleep after each frame instead, whose making takes a few ms, the middle frame would be 20 ms
+    // off.
     ensure!(median < 5_000_000, "the frames of {ends:?} ns are off the grid");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! A terminal of 80x24 with a shell in it, by tmux.
+//! A terminal of 80x24 with a shell in it, run by tmux.
 
 use std::{
     env, fs,
@@ -12,10 +12,10 @@ use anyhow::{Context as _, Result, bail};
 use tempfile::TempDir;
 use testkit::process::output;
 
-/// How long a shell may take for a command that does nothing.
+/// How long the shell may take for a command that does next to nothing.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A tmux server of its own, ended when dropped.
+/// A separate tmux server, which is ended when dropped.
 pub(crate) struct Tmux {
     socket: String,
     directory: TempDir,
@@ -23,13 +23,14 @@ pub(crate) struct Tmux {
 
 impl Tmux {
     pub(crate) fn start() -> Result<Self> {
-        // Each with a name of its own: a server that ends holds its name for a moment.
+        // Each has its own name: a server that ends keeps its name for a moment.
         static STARTED: AtomicU32 = AtomicU32::new(0);
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let socket = format!("nicmon-test-{}-{number}", process::id());
         let tmux = Self { socket, directory: tempfile::tempdir()? };
         let mut command = tmux.command();
-        // No configuration, neither tmux's nor the shell's; job control comes with an interactive shell.
+        // Neither tmux nor the shell reads its configuration. The shell is interactive, so it has job
+        // control.
         command.args(["-f", "/dev/null", "new-session", "-d", "-x", "80", "-y", "24"]);
         command.arg("env -u NO_COLOR PS1='$ ' bash --norc --noprofile");
         output(&mut command)?;
@@ -42,18 +43,18 @@ impl Tmux {
         command
     }
 
-    /// Presses keys, as tmux calls them.
+    /// Presses keys, named as tmux names them.
     pub(crate) fn press(&self, keys: &[&str]) -> Result<()> {
         output(self.command().arg("send-keys").args(keys)).map(drop)
     }
 
-    /// Types a line.
+    /// Types a line and presses Enter.
     pub(crate) fn line(&self, text: &str) -> Result<()> {
         output(self.command().args(["send-keys", "-l", text]))?;
         self.press(&["Enter"])
     }
 
-    /// What stands on it.
+    /// The text on the terminal.
     pub(crate) fn screen(&self) -> Result<String> {
         output(self.command().args(["capture-pane", "-p"]))
     }
@@ -62,12 +63,12 @@ impl Tmux {
         Ok(output(self.command().args(["display-message", "-p", format]))?.trim().to_owned())
     }
 
-    /// Whether the cursor is seen, and whether the screen is the alternate one.
+    /// Whether the cursor is visible, and whether the alternate screen is in use.
     pub(crate) fn cursor_and_alternate(&self) -> Result<(bool, bool)> {
         Ok((self.tell("#{cursor_flag}")? == "1", self.tell("#{alternate_on}")? == "1"))
     }
 
-    /// Waits until the screen is as wished; returns it and the time that took.
+    /// Waits until the screen is as expected. Returns it and how long that took.
     pub(crate) fn wait(
         &self,
         patience: Duration,
@@ -81,13 +82,13 @@ impl Tmux {
                 return Ok((screen, start.elapsed()));
             }
             if start.elapsed() > patience {
-                bail!("no {what} within {patience:?}; there is:\n{screen}");
+                bail!("no {what} within {patience:?}; the screen is:\n{screen}");
             }
             thread::sleep(Duration::from_millis(20));
         }
     }
 
-    /// The terminal's modes while the shell runs a command, which is when they are not the shell's own.
+    /// The terminal's modes while the shell runs a command: at its prompt the shell has its own.
     pub(crate) fn modes(&self) -> Result<String> {
         let file = self.directory.path().join("modes");
         let (part, path) = (file.with_extension("part"), file.display());
@@ -99,13 +100,13 @@ impl Tmux {
                 return Ok(modes);
             }
             if start.elapsed() > PATIENCE {
-                bail!("the shell does not answer; there is:\n{}", self.screen()?);
+                bail!("the shell does not answer; the screen is:\n{}", self.screen()?);
             }
             thread::sleep(Duration::from_millis(20));
         }
     }
 
-    /// The process that the shell has started, by its name.
+    /// The pid of the shell's child with this name.
     pub(crate) fn child(&self, name: &str) -> Result<u32> {
         let shell = format!("PPid:\t{}\n", self.tell("#{pane_pid}")?);
         let name = format!("Name:\t{name}\n");
@@ -119,19 +120,19 @@ impl Tmux {
         bail!("the shell has not started {}", name.trim_end())
     }
 
-    /// A file that lives as long as this terminal.
+    /// Writes a file that exists as long as this terminal.
     pub(crate) fn file(&self, name: &str, content: &str) -> Result<String> {
         let path = self.directory.path().join(name);
         fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))?;
         Ok(path.display().to_string())
     }
 
-    /// How to call the program under test from the shell.
+    /// The command that starts nicmon from the shell.
     pub(crate) fn nicmon() -> String {
         format!("'{}'", env!("CARGO_BIN_EXE_nicmon"))
     }
 
-    /// How to call this test program from the shell.
+    /// The command that starts this test program from the shell.
     pub(crate) fn this_program() -> Result<String> {
         Ok(format!("'{}'", env::current_exe()?.display()))
     }
@@ -140,7 +141,7 @@ impl Tmux {
 impl Drop for Tmux {
     fn drop(&mut self) {
         if let Err(error) = output(self.command().arg("kill-server")) {
-            eprintln!("{error:#}; end it by hand: tmux -L {} kill-server", self.socket);
+            eprintln!("{error:#}; to end it by hand: tmux -L {} kill-server", self.socket);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `nicmon topology` against `ethtool`, sysfs and procfs; and when frames carry it.
+//! `nicmon topology`, compared with `ethtool`, sysfs and procfs; and when frames carry a topology.
 
 use std::{
     num::NonZeroU32,
@@ -18,7 +18,7 @@ use crate::{
     topology_compare::{Machine, compare},
 };
 
-/// A NIC's namespace as it is now, with its sysfs: by commands that run there.
+/// A namespace as it is now, with its sysfs, seen by commands that run in it.
 struct Live<'a>(&'a dyn Fn(&str) -> Command);
 
 impl Machine for Live<'_> {
@@ -36,10 +36,10 @@ impl Machine for Live<'_> {
     }
 }
 
-/// What `nicmon topology --json` says, by this command.
+/// What `nicmon topology --json` prints, started by this command.
 fn topology(mut nicmon: Command) -> Result<Topology> {
     let text = output(nicmon.args(["topology", "--json"]))?;
-    serde_json::from_str(&text).with_context(|| format!("no topology: {text}"))
+    serde_json::from_str(&text).with_context(|| format!("not a topology: {text}"))
 }
 
 fn nicmon() -> Command {
@@ -60,7 +60,7 @@ pub(crate) fn here() -> Result<()> {
     Ok(())
 }
 
-/// A veth with several queues in a namespace, every setting other than it comes.
+/// A veth with several queues in a namespace, with no setting left at its default.
 fn changed_veth() -> Result<Namespace> {
     let namespace = Namespace::create(&format!("nicmon-t-topo-{}", std::process::id()))?;
     let name = namespace.name();
@@ -88,7 +88,7 @@ fn changed_veth() -> Result<Namespace> {
 
 pub(crate) fn veth() -> Result<()> {
     let namespace = changed_veth()?;
-    // A packet tap, as of a sniffer that was left open.
+    // A packet tap, as a sniffer that was left running has.
     let every_protocol = NonZeroU32::new(u32::from(3_u16.to_be())).map(Protocol::from_raw);
     let tap = namespace.within(|| {
         socket_with(AddressFamily::PACKET, SocketType::RAW, SocketFlags::CLOEXEC, every_protocol)
@@ -120,7 +120,7 @@ pub(crate) fn veth() -> Result<()> {
     other_namespace(&namespace, nic)
 }
 
-/// Seen from another namespace a NIC has what netlink tells, and nothing that stands in files.
+/// Seen from another namespace, a NIC has what netlink reports and nothing that only files tell.
 fn other_namespace(namespace: &Namespace, from_inside: &Nic) -> Result<()> {
     let own = inode(namespace)?;
     let topology = topology(nicmon())?;

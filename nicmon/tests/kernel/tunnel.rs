@@ -1,4 +1,5 @@
-//! A tunnel, whose poll function all tunnels share: its text is its driver's own, as perf names it.
+//! A tunnel, whose poll function all tunnels share: only its own driver's code counts as its, as perf names
+//! it.
 
 use anyhow::{Context as _, Result, ensure};
 use testkit::{
@@ -13,9 +14,9 @@ use crate::{
     perf, tell,
 };
 
-/// Seconds that both look at the load.
+/// How many seconds nicmon and perf watch the load.
 const SECONDS: &str = "8";
-/// The tunnel's ends: the load's addresses, which the veth pair gives up for others.
+/// The name of the tunnel's ends. They get the load's addresses; the veth pair gets the outer ones instead.
 const NAME: &str = "nicmon-vx";
 const OUTER: [&str; 2] = ["198.51.100.1", "198.51.100.2"];
 
@@ -34,16 +35,16 @@ pub(crate) fn as_perf() -> Result<()> {
 
     let (mut ours, mut busy) = (0, 0);
     for arrived in &frames {
-        // The first frame's kernel symbols may not have been read in time.
+        // The first frame may come before the kernel symbols have been read.
         let frame = &arrived.frame;
         let Some(drivers) = &frame.drivers else { continue };
         let vxlan = drivers.iter().find(|driver| driver.driver == "vxlan").context("no driver vxlan")?;
-        // Before it was first polled nothing is known of it.
+        // Nothing is known about it until it is first polled.
         let Some(samples) = vxlan.samples else { continue };
         ours += samples;
         busy += frame.host.sampling.context("the CPUs are not sampled")?.busy;
         let foreign = vxlan.functions.iter().find(|function| function.symbol.starts_with("gro_"));
-        ensure!(foreign.is_none(), "all tunnels', not vxlan's: {foreign:?}");
+        ensure!(foreign.is_none(), "this belongs to all tunnels, not to vxlan: {foreign:?}");
     }
     let mine = Share::of(ours, busy).context("no samples of vxlan")?;
     let share = theirs.share()?;
@@ -53,7 +54,7 @@ pub(crate) fn as_perf() -> Result<()> {
     Ok(())
 }
 
-/// Lays a vxlan over the pair, and the load's addresses on it.
+/// Lays a vxlan over the pair, and puts the load's addresses on it.
 fn lay(pair: &VethPair) -> Result<()> {
     let inner = [VethPair::TX_ADDRESS, VethPair::RX_ADDRESS];
     for (end, namespace) in [&pair.tx, &pair.rx].into_iter().enumerate() {

@@ -1,4 +1,4 @@
-//! A veth pair that polls by NAPI, loaded as `cargo xtask demo` does.
+//! A veth pair that polls by NAPI, under the load of `cargo xtask demo`.
 
 use anyhow::{Context as _, Result, ensure};
 use testkit::load::{Receive, UdpLoad, VethPair};
@@ -22,7 +22,8 @@ fn on_cpu(cpu: u32) -> Result<()> {
     let pair = VethPair::create("nicmon-t-veth")?;
     pair.receive_by(Receive::Napi, cpu as usize)?;
     let netns = inode(&pair.rx)?;
-    // The load begins and ends in a frame, not with one: counters of interfaces are read a moment before the others.
+    // The load starts and ends inside a frame: interface counters are read a moment before the others, so a
+    // load that starts with a frame would differ at its edges.
     let mut nicmon = Nicmon::start(&[])?;
     nicmon.more(1)?;
     let load = UdpLoad::start(&pair, plan(cpu as usize))?;
@@ -33,7 +34,7 @@ fn on_cpu(cpu: u32) -> Result<()> {
 
     let (mut work, mut rx_packets, mut here_ns, mut all_ns, mut shown) = (0, 0, 0, 0, 0);
     for (at, arrived) in frames.iter().enumerate() {
-        // Until it is polled it is not shown, being in another namespace.
+        // It is in another namespace, so it is not shown until it is polled.
         let Some(nic) = nic(&arrived.frame, Some(netns), VethPair::RX_NAME) else {
             ensure!(shown == 0, "frame {at} lacks {}", VethPair::RX_NAME);
             continue;
@@ -54,7 +55,8 @@ fn on_cpu(cpu: u32) -> Result<()> {
     tell(
         &format!("veth on cpu {cpu}"),
         &format!(
-            "work {work}, rx_packets {rx_packets} ({:+.3} %), {:.2} % of poll_ns on cpu {cpu}, {} of {} received",
+            "work {work}, rx_packets {rx_packets} ({:+.3} %), {:.2} % of poll_ns on cpu {cpu}, \
+             {} of {} received",
             pct(work, rx_packets) - 100.0,
             pct(here_ns, all_ns),
             totals.received,

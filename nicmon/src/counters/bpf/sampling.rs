@@ -105,7 +105,7 @@ impl Sampler {
             lost: 0,
         };
         for (cpu, read) in self.read.iter_mut().enumerate() {
-            let taken = || cpus.get(cpu).map_or(0, |state| state.softirq.samples);
+            let taken = || cpus.get(cpu).map_or(0, |state| state.sampler.samples);
             let now = taken();
             let new = now.wrapping_sub(*read);
             let first = now.wrapping_sub(new.min(self.slots));

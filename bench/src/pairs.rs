@@ -1,0 +1,204 @@
+//! What nicmon's kernel programs add to a packet, compared with those of another nicmon or with none at all:
+//! adjacent short blocks of UDP over loopback, one side attached in each, in random order.
+//!
+//! Both sides of a pair see the same machine, so the differences scatter far less than whole rounds do: a
+//! standard error of a few ns needs thousands of pairs, and minutes. Where the kernel puts programs and maps
+//! in memory changes their cost by some 10 ns, so both sides are loaded anew now and then, and the error
+//! comes from how the loads differ. The user side is not part of it: each nicmon only loads its programs, and
+//! this process holds on to them after nicmon has ended.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use aya::programs::{BtfTracePoint, ProgramType, loaded_programs, tp_btf::BtfTracePointLinkId};
+use testkit::{load::pin_thread, process};
+
+use super::{Args, contenders::start_nicmon, figures::Verdicts, loopback::Loopback, programs::programs};
+
+/// How long a block is: long beside the first packets after attaching, short beside changes of the machine's
+/// speed.
+const BLOCK: Duration = Duration::from_millis(25);
+/// Pairs that run before both sides are loaded anew.
+const PAIRS_PER_LOAD: u32 = 200;
+/// Packets before each block that are not timed: the code just attached is not in the caches yet.
+const WARM_UP: u32 = 500;
+/// nicmon's tracepoints. The kernel cuts the names of programs to 15 characters.
+const TRACEPOINTS: [&str; 6] =
+    ["softirq_exit", "irq_handler_exi", "softirq_entry", "irq_handler_ent", "napi_poll", "kfree_skb"];
+/// The most that `--against` may show as added, in ns per packet, and the largest standard error that says
+/// so.
+const LIMIT: f64 = 10.0;
+const LARGEST_ERROR: f64 = 5.0;
+/// The part of a load's differences that its trimmed mean ignores at each end: blocks in which something else
+/// ran.
+const TRIMMED: f64 = 0.1;
+
+/// Programs that are loaded, and attached only while a block runs.
+struct Side {
+    /// In the order in which nicmon attaches them: exits before entries. Empty for no programs at all.
+    programs: Vec<BtfTracePoint>,
+    /// ns per packet of each block.
+    blocks: Vec<f64>,
+}
+
+impl Side {
+    /// Starts this nicmon and keeps its programs when it has ended.
+    fn load(nicmon: Option<&Path>) -> Result<Self> {
+        let mut side = Self { programs: Vec::new(), blocks: Vec::new() };
+        let Some(nicmon) = nicmon else { return Ok(side) };
+        let others = programs();
+        let (mut running, _) = start_nicmon(nicmon)?;
+        for info in loaded_programs().filter_map(Result::ok).filter(|info| !others.contains_key(&info.id())) {
+            let name = info.name_as_str().unwrap_or_default().to_owned();
+            if info.program_type() != ProgramType::Tracing.into() || !TRACEPOINTS.contains(&&*name) {
+                continue;
+            }
+            #[expect(unsafe_code, reason = "the kernel does not say which sort of tracing program it is")]
+            // SAFETY: nicmon's tracing programs of these names are BTF tracepoints. The kernel would refuse
+            // to attach any other program as one.
+            let program = unsafe { BtfTracePoint::from_program_info(info, name.into()) };
+            side.programs.push(program.context("cannot hold on to nicmon's programs")?);
+        }
+        running.stop()?;
+        if side.programs.len() < TRACEPOINTS.len() - 1 {
+            bail!("{} has only {} BTF tracepoints", nicmon.display(), side.programs.len());
+        }
+        Ok(side)
+    }
+
+    fn block(&mut self, loopback: &Loopback, packets: u32) -> Result<()> {
+        let attach = |program: &mut BtfTracePoint| program.attach().context("cannot attach");
+        let links = self.programs.iter_mut().map(attach).collect::<Result<Vec<BtfTracePointLinkId>>>()?;
+        loopback.slice(WARM_UP)?;
+        self.blocks.push(loopback.slice(packets)?);
+        // Entries first, so that no run is left open.
+        for (program, link) in self.programs.iter_mut().zip(links).rev() {
+            program.detach(link).context("cannot detach")?;
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn measure(args: &Args, verdicts: &mut Verdicts) -> Result<()> {
+    let (cpu, loads) = (args.cpu, args.pairs / PAIRS_PER_LOAD);
+    let nicmons: [Option<PathBuf>; 2] = [args.against.clone(), Some(args.nicmon.clone())];
+    let (mut levels, mut means, mut trimmed) = ([Vec::new(), Vec::new()], Vec::new(), Vec::new());
+    for load in 0..loads {
+        eprintln!("bench: pairs, {} of {}", load * PAIRS_PER_LOAD, loads * PAIRS_PER_LOAD);
+        let sides = load_both(&nicmons, load % 2 == 0)?;
+        // On a thread of its own: what this one starts inherits its CPU and priority.
+        let sides = thread::spawn(move || run(sides, cpu, u64::from(load)))
+            .join()
+            .map_err(|_| anyhow!("the loopback thread panicked"))??;
+        let [before, after] = &sides;
+        let mut differences: Vec<f64> = after.blocks.iter().zip(&before.blocks).map(|(a, b)| a - b).collect();
+        means.push(mean(&differences));
+        trimmed.push(trimmed_mean(&mut differences));
+        for (level, side) in levels.iter_mut().zip(&sides) {
+            level.push(mean(&side.blocks));
+        }
+    }
+
+    println!(
+        "UDP over loopback, one packet a poll, on CPU {cpu}: {loads} loads of {PAIRS_PER_LOAD} pairs \
+         of blocks of {BLOCK:?}"
+    );
+    for (nicmon, level) in nicmons.iter().zip(&levels) {
+        let label = nicmon.as_ref().map_or("no programs".into(), |nicmon| nicmon.display().to_string());
+        println!("  {:8.1} ns per packet: {label}", mean(level));
+    }
+    let (means, trimmed) = (Estimate::of(&means), Estimate::of(&trimmed));
+    println!("  {means} ns: the second less the first, and the standard error of that");
+    println!("  {trimmed} ns: the same without the outer {:.0} % at each end", 100.0 * TRIMMED);
+    if args.against.is_some() {
+        let is_known = trimmed.error <= LARGEST_ERROR;
+        verdicts.add(
+            format!("the programs add no more than before: {trimmed} ns per packet, limit +{LIMIT}"),
+            is_known.then_some(trimmed.value <= LIMIT),
+        );
+    }
+    Ok(())
+}
+
+fn load_both(nicmons: &[Option<PathBuf>; 2], is_first_first: bool) -> Result<[Side; 2]> {
+    let [first, second] = nicmons.each_ref().map(Option::as_deref);
+    if is_first_first {
+        return Ok([Side::load(first)?, Side::load(second)?]);
+    }
+    let second = Side::load(second)?;
+    Ok([Side::load(first)?, second])
+}
+
+/// Runs the pairs of one load on the calling thread, pinned to `cpu`.
+fn run(mut sides: [Side; 2], cpu: usize, seed: u64) -> Result<[Side; 2]> {
+    pin_thread(cpu)?;
+    // With real-time priority other programs take no turns in a block: beside a build on all CPUs that makes
+    // the standard error fifteen times smaller.
+    let thread = rustix::thread::gettid().as_raw_nonzero().to_string();
+    process::run(Command::new("chrt").args(["--fifo", "--pid", "50", &thread]))?;
+    let loopback = Loopback::new().context("cannot open the loopback sockets")?;
+    let packets = (BLOCK.as_nanos() as f64 / loopback.slice(10 * WARM_UP)?).max(1.0) as u32;
+    let mut random = fastrand::Rng::with_seed(seed);
+    for _ in 0..PAIRS_PER_LOAD {
+        process::check_signalled()?;
+        let first = usize::from(random.bool());
+        sides[first].block(&loopback, packets)?;
+        sides[1 - first].block(&loopback, packets)?;
+    }
+    Ok(sides)
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// The mean without [`TRIMMED`] of the values at each end.
+fn trimmed_mean(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let cut = (TRIMMED * values.len() as f64) as usize;
+    mean(&values[cut..values.len() - cut])
+}
+
+/// A mean and its standard error.
+struct Estimate {
+    value: f64,
+    error: f64,
+}
+
+impl Estimate {
+    fn of(values: &[f64]) -> Self {
+        let (n, value) = (values.len() as f64, mean(values));
+        let squares: f64 = values.iter().map(|v| (v - value).powi(2)).sum();
+        Self { value, error: (squares / (n - 1.0) / n).sqrt() }
+    }
+}
+
+impl std::fmt::Display for Estimate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:+.2} +- {:.2}", self.value, self.error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Estimate, trimmed_mean};
+
+    #[test]
+    fn mean_and_its_error() {
+        let mean = Estimate::of(&[1.0, 2.0, 3.0, 4.0]);
+        // The variance is 5/3, that of the mean of four 5/12.
+        assert!((mean.value - 2.5).abs() < 1e-9 && (mean.error - (5.0_f64 / 12.0).sqrt()).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_bad_block_does_not_move_the_trimmed_mean() {
+        let mut values: Vec<f64> = (1..=20).map(f64::from).collect();
+        values[19] = 1e6;
+        assert!((trimmed_mean(&mut values) - 10.5).abs() < 1e-9);
+    }
+}
