@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -34,9 +34,9 @@ const TRACEPOINTS: [&str; 6] =
 /// so.
 const LIMIT: f64 = 10.0;
 const LARGEST_ERROR: f64 = 5.0;
-/// The part of a load's differences that its trimmed mean ignores at each end: blocks in which something else
+/// A trimmed mean ignores one in so many of a load's differences at each end: blocks in which something else
 /// ran.
-const TRIMMED: f64 = 0.1;
+const TRIM: usize = 10;
 
 /// Programs that are loaded, and attached only while a block runs.
 struct Side {
@@ -114,7 +114,7 @@ pub(super) fn measure(args: &Args, verdicts: &mut Verdicts) -> Result<()> {
     }
     let (means, trimmed) = (Estimate::of(&means), Estimate::of(&trimmed));
     println!("  {means} ns: the second less the first, and the standard error of that");
-    println!("  {trimmed} ns: the same without the outer {:.0} % at each end", 100.0 * TRIMMED);
+    println!("  {trimmed} ns: the same without one in {TRIM} at each end");
     if args.against.is_some() {
         let is_known = trimmed.error <= LARGEST_ERROR;
         verdicts.add(
@@ -142,7 +142,10 @@ fn run(mut sides: [Side; 2], cpu: usize, seed: u64) -> Result<[Side; 2]> {
     let thread = rustix::thread::gettid().as_raw_nonzero().to_string();
     process::run(Command::new("chrt").args(["--fifo", "--pid", "50", &thread]))?;
     let loopback = Loopback::new().context("cannot open the loopback sockets")?;
-    let packets = (BLOCK.as_nanos() as f64 / loopback.slice(10 * WARM_UP)?).max(1.0) as u32;
+    let start = Instant::now();
+    loopback.slice(10 * WARM_UP)?;
+    let packets = u128::from(10 * WARM_UP) * BLOCK.as_nanos() / start.elapsed().as_nanos().max(1);
+    let packets = u32::try_from(packets)?.max(1);
     let mut random = fastrand::Rng::with_seed(seed);
     for _ in 0..PAIRS_PER_LOAD {
         process::check_signalled()?;
@@ -157,10 +160,10 @@ fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
-/// The mean without [`TRIMMED`] of the values at each end.
+/// The mean without one in [`TRIM`] of the values at each end.
 fn trimmed_mean(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
-    let cut = (TRIMMED * values.len() as f64) as usize;
+    let cut = values.len() / TRIM;
     mean(&values[cut..values.len() - cut])
 }
 

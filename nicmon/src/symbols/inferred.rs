@@ -7,7 +7,7 @@
 
 use std::collections::HashSet;
 
-use super::{Kallsyms, drivers::Unknown};
+use super::{Kallsyms, seed::Unknown};
 
 /// How many functions in a row may lack the prefix inside a run. `virtio_net` has 3 of them in a row (Linux 6.18);
 /// a neighbour whose prefix comes back behind another driver's functions must not be reached.

@@ -1,10 +1,10 @@
 //! One driver's text: from its module, from the kernel's own list, or else inferred.
 
 use super::{
-    BuiltinRanges, Kallsyms,
-    drivers::{Origin, Seed, Text, Unknown},
-    inferred,
+    BuiltinRanges, Kallsyms, inferred,
+    seed::{Seed, Text, Unknown},
 };
+use crate::frame::Origin;
 
 /// One driver's text.
 pub(super) struct Found {

@@ -6,6 +6,7 @@ mod drivers;
 mod inferred;
 mod kallsyms;
 mod locate;
+mod seed;
 mod stages;
 
 use std::{
@@ -21,8 +22,9 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     builtin_ranges::{BuiltinRange, BuiltinRanges, BuiltinRangesError},
     companions::Companion,
-    drivers::{DriverText, Origin, Range, Seed, Text, Unknown},
+    drivers::{DriverText, Range},
     kallsyms::{Function, Kallsyms, KallsymsError},
+    seed::{Seed, Text, Unknown},
     stages::stage_of,
 };
 

@@ -4,7 +4,10 @@
 use std::{path::Path, process::Command};
 
 use anyhow::{Context as _, Result, ensure};
-use nicmon::symbols::{DriverText, Kallsyms, Origin, Seed};
+use nicmon::{
+    frame::Origin,
+    symbols::{DriverText, Kallsyms, Seed},
+};
 use testkit::{
     load::{Receive, UdpLoad, VethPair},
     process::output,

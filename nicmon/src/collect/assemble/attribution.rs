@@ -6,11 +6,10 @@ use super::{
     super::observation::{DriverCode, NicKey},
     Filter, Observation,
     cpus::busy_ns,
-    stacks::stacks,
 };
 use crate::{
     counters::{SampleEvent, SampleKind, SamplePoll, Samples, TakenSample},
-    frame::{Context, SampledStack, Stage},
+    frame::{Context, Stage},
     symbols::{Companion, Kallsyms, Unknown, stage_of},
 };
 
@@ -29,7 +28,6 @@ pub(super) struct Attribution<'a> {
     pub(super) others: HashMap<PollOf, HashMap<(Option<&'a str>, &'a str), u64>>,
     /// What each sample stands for, in ns.
     period_ns: f64,
-    samples: &'a Samples,
     kallsyms: &'a Kallsyms,
 }
 
@@ -71,7 +69,6 @@ impl<'a> Attribution<'a> {
             polls: HashMap::new(),
             others: HashMap::new(),
             period_ns: ns_per_sample(samples, &busy_ns(seen, filter)),
-            samples,
             kallsyms,
         };
         for sample in samples.taken.iter().filter(|sample| filter.shows_cpu(sample.cpu)) {
@@ -131,12 +128,6 @@ impl<'a> Attribution<'a> {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "of positive numbers")]
     pub(super) fn estimate_ns(&self, samples: u64) -> u64 {
         (samples as f64 * self.period_ns) as u64
-    }
-
-    /// Call stacks of network code.
-    pub(super) fn stacks(&self, filter: &Filter) -> Vec<SampledStack> {
-        let shown = self.samples.taken.iter().filter(|sample| filter.shows_cpu(sample.cpu));
-        stacks(self.kallsyms, &self.code.text, shown)
     }
 }
 

@@ -50,7 +50,7 @@ pub fn assemble(seen: &Observation, filter: &Filter) -> Frame {
         cpus,
         nics,
         drivers,
-        stacks: attribution.filter(|_| seen.asked.stacks).map(|attribution| attribution.stacks(filter)),
+        stacks: stacks::stacks(seen, filter),
         irqs,
         netns: netns::netns(&seen.facts),
         topology: seen.topology.clone(),

@@ -2,7 +2,7 @@
 
 use std::{cmp::Reverse, collections::HashMap};
 
-use super::attribution::context_of;
+use super::{Filter, Observation, attribution::context_of};
 use crate::{
     counters::{SampleKind, TakenSample},
     frame::{Context, SampledStack, Stage},
@@ -14,8 +14,17 @@ const NETWORK_VECTORS: [u32; 2] = [2, nicmon_common::NET_RX];
 /// Where kallsyms has no name.
 const UNKNOWN: &str = "[unknown]";
 
-/// The stacks of samples in network code, most samples first.
-pub(super) fn stacks<'a>(
+/// The stacks of samples in network code, most samples first; `None` if they were not asked for, or where drivers'
+/// code is unknown.
+pub(super) fn stacks(seen: &Observation, filter: &Filter) -> Option<Vec<SampledStack>> {
+    let samples = seen.reading.samples.as_ref().filter(|_| seen.asked.stacks)?;
+    let kallsyms = seen.code.symbols.current()?;
+    let text = &seen.code.drivers.as_ref()?.text;
+    let shown = samples.taken.iter().filter(|sample| filter.shows_cpu(sample.cpu));
+    Some(in_network_code(kallsyms, text, shown))
+}
+
+fn in_network_code<'a>(
     kallsyms: &Kallsyms,
     text: &DriverText,
     samples: impl Iterator<Item = &'a TakenSample>,
