@@ -1,4 +1,4 @@
-//! What is measured: nothing, empty programs, nicmon and its peers, each started and ended alike.
+//! The contenders: no tool, empty programs, nicmon and similar tools. All start and stop in the same way.
 
 use std::{
     env, fs,
@@ -21,14 +21,14 @@ use testkit::process::{self, Running, not_installed};
 
 use crate::Args;
 
-/// The sums nicmon makes, written as cheaply as bpftrace allows: softirq time and runs by CPU and vector
-/// (softirqs of one CPU do not nest), polls and work by CPU and device.
+/// The same sums as nicmon's, as cheap as bpftrace can make them: softirq time and runs by CPU and vector
+/// (softirqs on one CPU do not nest), polls and work by CPU and device.
 const BPFTRACE_SUMS: &str = "
 tracepoint:irq:softirq_entry { @start[cpu] = nsecs; }
 tracepoint:irq:softirq_exit /@start[cpu]/ { @softirq[cpu, args->vec] = stats(nsecs - @start[cpu]); }
 tracepoint:napi:napi_poll { @napi[cpu, str(args->dev_name)] = stats(args->work); }";
 const TRACEPOINTS: [&str; 3] = ["softirq_entry", "softirq_exit", "napi_poll"];
-/// How long a tool may take until it measures.
+/// How long a tool may take until it starts to measure.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -47,7 +47,7 @@ pub(crate) enum Contender {
     Perf,
 }
 
-/// A contender at work; it ends when this goes.
+/// A running contender. Dropping this value ends it.
 pub(crate) enum AtWork {
     Nothing,
     Programs { _loaded: Vec<Ebpf> },
@@ -55,12 +55,12 @@ pub(crate) enum AtWork {
 }
 
 impl AtWork {
-    /// Fails when the tool has ended by itself: then nothing was measured.
+    /// Fails if the tool has ended on its own, because nothing was measured then.
     pub(crate) fn still(&mut self) -> Result<()> {
         if let Self::Tool { tool, .. } = self
             && let Some(status) = tool.ended()?
         {
-            bail!("it ended by itself ({status})");
+            bail!("it ended on its own ({status})");
         }
         Ok(())
     }
@@ -89,7 +89,7 @@ impl Contender {
         find(program).is_none().then(|| not_installed(program))
     }
 
-    /// Starts it; returns when it measures.
+    /// Starts the contender and returns once it measures.
     pub(crate) fn start(self, args: &Args) -> Result<AtWork> {
         let tool = |name: &str| find(name).with_context(|| not_installed(name));
         match self {
@@ -110,12 +110,12 @@ fn find(program: &str) -> Option<PathBuf> {
     folders.map(|f| f.join(program)).find(|p| p.is_file())
 }
 
-/// Starts `nicmon --json -d 1s`; returns at its first frame, with the time that took.
+/// Starts `nicmon --json -d 1s` and returns at its first frame, with the time that took.
 pub(crate) fn start_nicmon(nicmon: &Path) -> Result<(Running, Duration)> {
     start_nicmon_with(nicmon, &[])
 }
 
-/// The same with more options.
+/// Like [`start_nicmon`], with more options.
 pub(crate) fn start_nicmon_with(nicmon: &Path, options: &[&str]) -> Result<(Running, Duration)> {
     let started = Instant::now();
     let mut command = Command::new(nicmon);
@@ -123,7 +123,7 @@ pub(crate) fn start_nicmon_with(nicmon: &Path, options: &[&str]) -> Result<(Runn
     let mut tool = Running::start(&mut command)?;
     let stdout = tool.stdout().context("nicmon has no output")?;
     let (first, frame) = mpsc::channel();
-    // Reads on until nicmon ends, so that it never waits for us.
+    // Keep reading until nicmon ends, so that nicmon never blocks on a full pipe.
     thread::spawn(move || {
         for _ in BufReader::new(stdout).lines().map_while(Result::ok) {
             let _ = first.send(started.elapsed());
@@ -141,7 +141,7 @@ pub(crate) fn start_nicmon_with(nicmon: &Path, options: &[&str]) -> Result<(Runn
     }
 }
 
-/// Starts a tool that loads kernel programs; returns when they are there.
+/// Starts a tool that loads kernel programs and returns once they are loaded.
 fn start_tool(command: &mut Command) -> Result<AtWork> {
     let before = newest_program()?;
     let tool = Running::start(quiet(command))?;
@@ -154,7 +154,7 @@ fn start_tool(command: &mut Command) -> Result<AtWork> {
         }
         process::sleep(Duration::from_millis(20))?;
     }
-    // The first program is loaded: a moment for the rest, and for attaching them.
+    // The first program is loaded. The tool still has to load the others and attach them all.
     process::sleep(Duration::from_millis(700))?;
     Ok(at_work)
 }
@@ -172,7 +172,7 @@ fn start_perf(perf: &Path) -> Result<AtWork> {
     while !data.exists() {
         at_work.still()?;
         if start.elapsed() > PATIENCE {
-            bail!("it made no file within {PATIENCE:?}");
+            bail!("it wrote no file within {PATIENCE:?}");
         }
         process::sleep(Duration::from_millis(20))?;
     }
@@ -184,14 +184,14 @@ fn quiet(command: &mut Command) -> &mut Command {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null())
 }
 
-/// The highest id of a loaded program. Ids only grow; the count would not do, since programs of the contender
-/// before go a while after their process.
+/// The highest id of all loaded programs. Ids only grow. The number of programs would not work, because the
+/// programs of the previous contender stay loaded for a while after its process has ended.
 fn newest_program() -> Result<u32> {
     let mut newest = 0;
     for program in loaded_programs() {
         match program {
             Ok(info) => newest = newest.max(info.id()),
-            // Unloaded between being listed and being opened.
+            // It was unloaded after it was listed and before it was opened.
             Err(ProgramError::SyscallError(e)) if e.io_error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error).context("cannot list the loaded kernel programs"),
         }
@@ -199,8 +199,8 @@ fn newest_program() -> Result<u32> {
     Ok(newest)
 }
 
-/// The program `empty` of the committed object on each of the three hooks: an object loads a program once,
-/// hence three objects.
+/// Attaches the program `empty` of the committed object to each of the three hooks. This takes three objects,
+/// because one object can load a program only once.
 fn empty_programs(file: &Path) -> Result<AtWork> {
     let object = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     let btf = Btf::from_sys_fs().context("this kernel has no BTF")?;
@@ -216,7 +216,7 @@ fn empty_programs(file: &Path) -> Result<AtWork> {
     Ok(AtWork::Programs { _loaded: loaded })
 }
 
-/// tracefs, which bpftrace and perf need: mounted here for as long as this lives, if it was not.
+/// tracefs, which bpftrace and perf need. If it is not mounted yet, it is mounted while this value lives.
 pub(crate) struct Tracefs {
     mounted_here: bool,
 }

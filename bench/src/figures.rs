@@ -1,6 +1,6 @@
-//! Best, median, and whether a target is reached.
+//! Best and median values, and whether the targets are reached.
 
-/// Figures of one contender; smaller is better.
+/// The measurements of one contender; smaller is better.
 #[derive(Default)]
 pub(crate) struct Figures(Vec<f64>);
 
@@ -10,28 +10,28 @@ impl Figures {
         self.0.sort_by(f64::total_cmp);
     }
 
-    /// The smallest; `None` where nothing was measured.
+    /// The smallest value; `None` if nothing was measured.
     pub(crate) fn best(&self) -> Option<f64> {
         self.0.first().copied()
     }
 
-    /// The middle one (the upper of two).
+    /// The median; the upper one of two middle values.
     pub(crate) fn median(&self) -> Option<f64> {
         self.0.get(self.0.len() / 2).copied()
     }
 }
 
-/// The targets and what came of them.
+/// The targets, and whether each was reached.
 #[derive(Default)]
 pub(crate) struct Verdicts(Vec<(String, Option<bool>)>);
 
 impl Verdicts {
-    /// `figure` says target and measurement; `reached` is `None` where it could not be measured.
+    /// `figure` names the target and the measured value. `reached` is `None` if it could not be measured.
     pub(crate) fn add(&mut self, figure: impl Into<String>, reached: Option<bool>) {
         self.0.push((figure.into(), reached));
     }
 
-    /// Prints them all; whether all were reached.
+    /// Prints all targets and returns whether all were reached.
     pub(crate) fn print(&self) -> bool {
         println!("Targets");
         for (figure, reached) in &self.0 {

@@ -1,4 +1,4 @@
-//! UDP over loopback at one packet a poll: the worst case for hooks on softirqs and polls.
+//! UDP over loopback with one packet per poll: the worst case for hooks on softirqs and polls.
 
 use std::{
     net::UdpSocket,
@@ -16,7 +16,7 @@ use crate::{
     figures::{Figures, Verdicts},
 };
 
-/// Two sockets that one thread sends between: send one, receive one.
+/// Two sockets used by one thread: it sends a packet on one and receives it on the other.
 pub(crate) struct Loopback {
     sender: UdpSocket,
     receiver: UdpSocket,
@@ -32,7 +32,7 @@ impl Loopback {
         Ok(Self { sender, receiver })
     }
 
-    /// ns a packet over one slice.
+    /// Time per packet over one slice, in ns.
     pub(crate) fn slice(&self, packets: u32) -> Result<f64> {
         let mut buffer = [0; 64];
         let start = Instant::now();
@@ -44,7 +44,8 @@ impl Loopback {
     }
 }
 
-/// Some slices on a thread pinned to `cpu` (ours must not be: what we start inherits it).
+/// Runs several slices on a thread pinned to `cpu`. Our own thread must not be pinned, because the programs
+/// that we start would inherit that.
 pub(crate) fn slices(cpu: usize, count: u32, packets: u32) -> Result<Vec<f64>> {
     let work = move || -> Result<Vec<f64>> {
         pin_thread(cpu)?;
@@ -70,7 +71,7 @@ pub(crate) fn measure(args: &Args, verdicts: &mut Verdicts) -> Result<()> {
     let _tracefs = Tracefs::mounted()?;
     let mut entries: Vec<_> = Contender::value_variants()
         .iter()
-        // Without `nothing` there is nothing to compare with.
+        // All figures are differences from `nothing`, so it always runs.
         .filter(|c| args.contenders.is_empty() || **c == Contender::Nothing || args.contenders.contains(c))
         .map(|&contender| Entry { contender, figures: Figures::default(), not_measured: contender.missing() })
         .collect();
@@ -78,7 +79,7 @@ pub(crate) fn measure(args: &Args, verdicts: &mut Verdicts) -> Result<()> {
         eprintln!("bench: loopback, round {round} of {}", args.rounds);
         for entry in entries.iter_mut().filter(|e| e.not_measured.is_none()) {
             let turn = || -> Result<Vec<f64>> {
-                // The kernel takes a moment to let go of the last contender's programs.
+                // The kernel takes a moment to unload the programs of the last contender.
                 process::sleep(Duration::from_millis(150))?;
                 let mut at_work = entry.contender.start(args)?;
                 let figures = slices(args.cpu, args.slices, args.packets)?;
@@ -99,7 +100,7 @@ pub(crate) fn measure(args: &Args, verdicts: &mut Verdicts) -> Result<()> {
     Ok(())
 }
 
-/// What a contender adds to nothing, by `figure` (best or median).
+/// What a contender adds to the time without any tool, by `figure` (best or median).
 fn added(entries: &[Entry], contender: Contender, figure: fn(&Figures) -> Option<f64>) -> Option<f64> {
     let of = |c| figure(&entries.iter().find(|e| e.contender == c && e.not_measured.is_none())?.figures);
     Some(of(contender)? - of(Contender::Nothing)?)
@@ -107,7 +108,7 @@ fn added(entries: &[Entry], contender: Contender, figure: fn(&Figures) -> Option
 
 fn print(args: &Args, entries: &[Entry]) {
     println!(
-        "UDP over loopback, one packet a poll, on CPU {}: {} rounds of {} slices of {} packets",
+        "UDP over loopback, one packet per poll, on CPU {}: {} rounds of {} slices of {} packets",
         args.cpu, args.rounds, args.slices, args.packets
     );
     println!("  {:<26}{:>10}{:>10}{:>14}{:>10}", "", "ns/packet", "", "added to", "nothing");
@@ -142,7 +143,7 @@ fn judge(entries: &[Entry], verdicts: &mut Verdicts) {
     ];
     for (name, other, factor) in targets {
         let (Some(nicmon), Some(limit)) = (best(Contender::Nicmon), best(other)) else {
-            verdicts.add(format!("ns a packet that nicmon adds: {name}"), None);
+            verdicts.add(format!("ns per packet that nicmon adds: {name}"), None);
             continue;
         };
         let limit = limit * factor;
@@ -152,7 +153,7 @@ fn judge(entries: &[Entry], verdicts: &mut Verdicts) {
             _ => String::new(),
         };
         verdicts.add(
-            format!("ns a packet that nicmon adds: {name}: {nicmon:+.0}, limit {limit:+.0}{medians}"),
+            format!("ns per packet that nicmon adds: {name}: {nicmon:+.0}, limit {limit:+.0}{medians}"),
             Some(reached),
         );
     }

@@ -1,6 +1,6 @@
-//! `cargo xtask bench`: what nicmon costs, measured beside other tools. Slices of the contenders are
-//! interleaved. Noise only adds, so the best slice is the figure, and the median stands beside it. `pairs`
-//! compares two builds of nicmon more finely than that.
+//! `cargo xtask bench`: measures what nicmon costs, beside other tools. The contenders take turns in short
+//! slices. Noise can only add time, so the figure is the best slice, shown with the median. `pairs` compares
+//! two builds of nicmon more precisely than that.
 
 mod contenders;
 mod figures;
@@ -32,57 +32,57 @@ Examples:
   cargo xtask bench --only pairs --against ../before/target/dist/nicmon"
 )]
 struct Args {
-    /// Rounds; in each every contender has its turn
+    /// Number of rounds; in each round, every contender has one turn
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
-    /// Only these parts
+    /// Run only these parts
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Part>,
-    /// Only these contenders of the loopback part
+    /// Run only these contenders in the loopback part
     #[arg(long, value_enum, value_delimiter = ',')]
     contenders: Vec<Contender>,
     /// The CPU that sends
     #[arg(long, default_value_t = 0)]
     cpu: usize,
-    /// Packets a slice of the loopback part
+    /// Packets per slice in the loopback part
     #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
     packets: u32,
-    /// Slices a turn of the loopback part
+    /// Slices per turn in the loopback part
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
     slices: u32,
-    /// Pairs of blocks of the pairs part, in steps of 200
+    /// Pairs of blocks in the pairs part, in steps of 200
     #[arg(long, default_value_t = 4000, value_parser = clap::value_parser!(u32).range(400..=1_000_000))]
     pairs: u32,
-    /// The other nicmon of the pairs part [default: compare with no programs at all]
+    /// The nicmon to compare with in the pairs part [default: no programs at all]
     #[arg(long, value_name = "NICMON")]
     against: Option<PathBuf>,
-    /// Exit with 1 when a target is missed or was not measured
+    /// Exit with 1 if a target was missed or not measured
     #[arg(long)]
     assert: bool,
-    /// The nicmon to measure; xtask gives it
+    /// The nicmon to measure; xtask passes it
     #[arg(long, hide = true)]
     nicmon: PathBuf,
-    /// The kernel object, for its program that does nothing; xtask gives it
+    /// The kernel object with the empty program; xtask passes it
     #[arg(long, hide = true)]
     kernel_object: PathBuf,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Part {
-    /// ns a packet added to UDP over loopback, one packet a poll
+    /// Time added to each packet of UDP over loopback, with one packet per poll
     Loopback,
-    /// TCP throughput over a veth pair with and without nicmon
+    /// TCP throughput over a veth pair, with and without nicmon
     Tcp,
     /// CPU time and memory of nicmon's user side
     User,
     /// Time to the first frame
     Start,
-    /// ns a run of each kernel program
+    /// Time per run of each kernel program
     Programs,
-    /// CPU time of the samples at 99 and 999 Hz, beside perf's
+    /// CPU time of sampling at 99 and 999 Hz, beside perf's
     Sampler,
-    /// ns a packet that the kernel programs add, against those of another nicmon (only if named; about 5
-    /// minutes)
+    /// Time that the kernel programs add to each packet, compared with another nicmon's (runs only if named
+    /// with --only; takes about 5 minutes)
     Pairs,
 }
 

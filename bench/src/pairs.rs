@@ -1,11 +1,11 @@
-//! What nicmon's kernel programs add to a packet, compared with those of another nicmon or with none at all:
-//! adjacent short blocks of UDP over loopback, one side attached in each, in random order.
+//! What nicmon's kernel programs add to a packet, compared with those of another nicmon or with no programs.
+//! It runs adjacent short blocks of UDP over loopback with one side attached in each, in random order.
 //!
-//! Both sides of a pair see the same machine, so the differences scatter far less than whole rounds do: a
-//! standard error of a few ns needs thousands of pairs, and minutes. Where the kernel puts programs and maps
-//! in memory changes their cost by some 10 ns, so both sides are loaded anew now and then, and the error
-//! comes from how the loads differ. The user side is not part of it: each nicmon only loads its programs, and
-//! this process holds on to them after nicmon has ended.
+//! Both sides of a pair see the same state of the machine, so the differences vary far less than those of
+//! whole rounds. Even so, a standard error of a few ns takes thousands of pairs, and minutes. The cost also
+//! depends on where the kernel puts programs and maps in memory, by about 10 ns. Therefore both sides are
+//! loaded again from time to time, and the error is computed from how the loads differ. The user side is not
+//! measured: each nicmon only loads its programs, and this process keeps them after nicmon has ended.
 
 use std::{
     path::{Path, PathBuf},
@@ -20,34 +20,34 @@ use testkit::{load::pin_thread, process};
 
 use super::{Args, contenders::start_nicmon, figures::Verdicts, loopback::Loopback, programs::programs};
 
-/// How long a block is: long beside the first packets after attaching, short beside changes of the machine's
-/// speed.
+/// Length of a block: long compared with the first packets after attaching, short compared with changes in
+/// the machine's speed.
 const BLOCK: Duration = Duration::from_millis(25);
-/// Pairs that run before both sides are loaded anew.
+/// Pairs that run before both sides are loaded again.
 const PAIRS_PER_LOAD: u32 = 200;
-/// Packets before each block that are not timed: the code just attached is not in the caches yet.
+/// Packets before each block that are not timed, because the code just attached is not in the caches yet.
 const WARM_UP: u32 = 500;
-/// nicmon's tracepoints. The kernel cuts the names of programs to 15 characters.
+/// nicmon's tracepoint programs. The kernel cuts program names to 15 characters.
 const TRACEPOINTS: [&str; 6] =
     ["softirq_exit", "irq_handler_exi", "softirq_entry", "irq_handler_ent", "napi_poll", "kfree_skb"];
-/// The most that `--against` may show as added, in ns per packet, and the largest standard error that says
-/// so.
+/// The most that the programs may add with `--against`, in ns per packet, and the largest standard error at
+/// which that can be judged.
 const LIMIT: f64 = 10.0;
 const LARGEST_ERROR: f64 = 5.0;
-/// A trimmed mean ignores one in so many of a load's differences at each end: blocks in which something else
-/// ran.
+/// The trimmed mean ignores one in this many of a load's differences at each end. These are mostly blocks in
+/// which something else ran.
 const TRIM: usize = 10;
 
-/// Programs that are loaded, and attached only while a block runs.
+/// Loaded programs that are attached only while a block runs.
 struct Side {
-    /// In the order in which nicmon attaches them: exits before entries. Empty for no programs at all.
+    /// In the order in which nicmon attaches them, exits before entries. Empty if the side has no programs.
     programs: Vec<BtfTracePoint>,
-    /// ns per packet of each block.
+    /// Time per packet in each block, in ns.
     blocks: Vec<f64>,
 }
 
 impl Side {
-    /// Starts this nicmon and keeps its programs when it has ended.
+    /// Starts this nicmon and keeps its programs after it has ended.
     fn load(nicmon: Option<&Path>) -> Result<Self> {
         let mut side = Self { programs: Vec::new(), blocks: Vec::new() };
         let Some(nicmon) = nicmon else { return Ok(side) };
@@ -58,11 +58,11 @@ impl Side {
             if info.program_type() != ProgramType::Tracing.into() || !TRACEPOINTS.contains(&&*name) {
                 continue;
             }
-            #[expect(unsafe_code, reason = "the kernel does not say which sort of tracing program it is")]
+            #[expect(unsafe_code, reason = "the kernel does not report which kind of tracing program it is")]
             // SAFETY: nicmon's tracing programs of these names are BTF tracepoints. The kernel would refuse
             // to attach any other program as one.
             let program = unsafe { BtfTracePoint::from_program_info(info, name.into()) };
-            side.programs.push(program.context("cannot hold on to nicmon's programs")?);
+            side.programs.push(program.context("cannot keep nicmon's programs loaded")?);
         }
         running.stop()?;
         if side.programs.len() < TRACEPOINTS.len() - 1 {
@@ -76,7 +76,7 @@ impl Side {
         let links = self.programs.iter_mut().map(attach).collect::<Result<Vec<BtfTracePointLinkId>>>()?;
         loopback.slice(WARM_UP)?;
         self.blocks.push(loopback.slice(packets)?);
-        // Entries first, so that no run is left open.
+        // Detach entries first, so that no run stays open.
         for (program, link) in self.programs.iter_mut().zip(links).rev() {
             program.detach(link).context("cannot detach")?;
         }
@@ -91,7 +91,7 @@ pub(super) fn measure(args: &Args, verdicts: &mut Verdicts) -> Result<()> {
     for load in 0..loads {
         eprintln!("bench: pairs, {} of {}", load * PAIRS_PER_LOAD, loads * PAIRS_PER_LOAD);
         let sides = load_both(&nicmons, load % 2 == 0)?;
-        // On a thread of its own: what this one starts inherits its CPU and priority.
+        // A separate thread, because programs that this thread starts inherit its CPU and priority.
         let sides = thread::spawn(move || run(sides, cpu, u64::from(load)))
             .join()
             .map_err(|_| anyhow!("the loopback thread panicked"))??;
@@ -105,16 +105,16 @@ pub(super) fn measure(args: &Args, verdicts: &mut Verdicts) -> Result<()> {
     }
 
     println!(
-        "UDP over loopback, one packet a poll, on CPU {cpu}: {loads} loads of {PAIRS_PER_LOAD} pairs \
-         of blocks of {BLOCK:?}"
+        "UDP over loopback, one packet per poll, on CPU {cpu}: {loads} loads with {PAIRS_PER_LOAD} pairs of \
+         {BLOCK:?} blocks each"
     );
     for (nicmon, level) in nicmons.iter().zip(&levels) {
         let label = nicmon.as_ref().map_or("no programs".into(), |nicmon| nicmon.display().to_string());
         println!("  {:8.1} ns per packet: {label}", mean(level));
     }
     let (means, trimmed) = (Estimate::of(&means), Estimate::of(&trimmed));
-    println!("  {means} ns: the second less the first, and the standard error of that");
-    println!("  {trimmed} ns: the same without one in {TRIM} at each end");
+    println!("  {means} ns: second minus first, with its standard error");
+    println!("  {trimmed} ns: the same without 1 in {TRIM} of the pairs at each end");
     if args.against.is_some() {
         let is_known = trimmed.error <= LARGEST_ERROR;
         verdicts.add(
@@ -137,8 +137,8 @@ fn load_both(nicmons: &[Option<PathBuf>; 2], is_first_first: bool) -> Result<[Si
 /// Runs the pairs of one load on the calling thread, pinned to `cpu`.
 fn run(mut sides: [Side; 2], cpu: usize, seed: u64) -> Result<[Side; 2]> {
     pin_thread(cpu)?;
-    // With real-time priority other programs take no turns in a block: beside a build on all CPUs that makes
-    // the standard error fifteen times smaller.
+    // With real-time priority, other programs do not run during a block. While a build uses all CPUs, that
+    // makes the standard error fifteen times smaller.
     let thread = rustix::thread::gettid().as_raw_nonzero().to_string();
     process::run(Command::new("chrt").args(["--fifo", "--pid", "50", &thread]))?;
     let loopback = Loopback::new().context("cannot open the loopback sockets")?;
@@ -160,7 +160,7 @@ fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
-/// The mean without one in [`TRIM`] of the values at each end.
+/// The mean without 1 in [`TRIM`] of the values at each end.
 fn trimmed_mean(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     let cut = values.len() / TRIM;
@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn mean_and_its_error() {
         let mean = Estimate::of(&[1.0, 2.0, 3.0, 4.0]);
-        // The variance is 5/3, that of the mean of four 5/12.
+        // The variance is 5/3, and that of the mean of four values is 5/12.
         assert!((mean.value - 2.5).abs() < 1e-9 && (mean.error - (5.0_f64 / 12.0).sqrt()).abs() < 1e-9);
     }
 

@@ -1,4 +1,4 @@
-//! ns a run of each of nicmon's kernel programs, from the kernel's BPF statistics.
+//! Time per run of each of nicmon's kernel programs, from the kernel's BPF statistics.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -25,7 +25,8 @@ pub(crate) fn measure(args: &Args) -> Result<()> {
     let others: BTreeSet<_> = programs().into_keys().collect();
     let (mut nicmon, _) = start_nicmon(&args.nicmon)?;
     let before = programs();
-    // The statistics slow every program of the host: they end with this descriptor, even if we are killed.
+    // The statistics slow down every program on the host. They stop when this descriptor is closed, even if
+    // we are killed.
     let statistics = enable_stats(Stats::RunTime).context("cannot switch the BPF statistics on")?;
     let start = Instant::now();
     while start.elapsed() < WINDOW {
@@ -35,9 +36,9 @@ pub(crate) fn measure(args: &Args) -> Result<()> {
     drop(statistics);
     nicmon.stop()?;
     println!(
-        "ns a run of nicmon's programs, {WINDOW:?} of UDP over loopback (an empty run reads about 60 ns)"
+        "nicmon's programs, ns per run, {WINDOW:?} of UDP over loopback (an empty run shows about 60 ns)"
     );
-    println!("  {:<26}{:>12}{:>10}", "", "runs", "ns a run");
+    println!("  {:<26}{:>12}{:>10}", "", "runs", "ns per run");
     for (id, program) in after.iter().filter(|(id, _)| !others.contains(id)) {
         let old = before.get(id);
         let runs = program.runs.saturating_sub(old.map_or(0, |p| p.runs));
@@ -49,7 +50,7 @@ pub(crate) fn measure(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// All loaded programs by id; one that goes while we read is left out.
+/// All loaded programs by id, except those that are unloaded while we read.
 pub(crate) fn programs() -> BTreeMap<u32, Program> {
     let infos = loaded_programs().filter_map(Result::ok);
     let entry = |info: aya::programs::ProgramInfo| {

@@ -1,8 +1,8 @@
-//! What samples cost: the time of nicmon's program `sample` and what its user side needs more for them,
-//! beside `perf record -e cpu-clock` at the same rate. The timer interrupt itself is in neither figure.
+//! What sampling costs: the time of nicmon's program `sample` and what the user side needs in addition,
+//! beside `perf record -e cpu-clock` at the same rate. Neither figure contains the timer interrupt itself.
 //!
-//! Of nicmon it is what it costs while it runs, as monitors do for days; of perf a whole run of that length,
-//! since perf does most of its work at the start and at the end.
+//! For nicmon, the figure is the cost while it runs, because monitors run for days. For perf, it covers a
+//! whole run of the same length, because perf does most of its work at the start and at the end.
 
 use std::{
     collections::BTreeMap,
@@ -27,10 +27,10 @@ use crate::{
 };
 
 const WINDOW: Duration = Duration::from_secs(10);
-/// As good as none: what the user side needs at this rate it needs without samples.
+/// Almost no samples: at this rate, the user side needs as much as without samples.
 const SELDOM: &str = "1";
 
-/// In percent of one CPU.
+/// Cost in percent of one CPU.
 struct Cost {
     program_pct: f64,
     user_pct: f64,
@@ -60,7 +60,7 @@ pub(crate) fn measure(args: &Args, verdicts: &mut Verdicts) -> Result<()> {
     let (ours, limit) = (fast.program_pct + fast.user_pct, perf_pct / 5.0);
     verdicts.add(
         format!(
-            "samples at 999 Hz, with all of the user side: {ours:.3} % of a CPU, limit {limit:.3} % \
+            "samples at 999 Hz, with the whole user side: {ours:.3} % of a CPU, limit {limit:.3} % \
              (a fifth of perf's)"
         ),
         Some(ours <= limit),
@@ -71,7 +71,8 @@ pub(crate) fn measure(args: &Args, verdicts: &mut Verdicts) -> Result<()> {
 fn nicmon(args: &Args, frequency: &str) -> Result<Cost> {
     let others = programs();
     let (mut nicmon, _) = start_nicmon_with(&args.nicmon, &["-F", frequency])?;
-    // The statistics slow every program of the host: they end with this descriptor, even if we are killed.
+    // The statistics slow down every program on the host. They stop when this descriptor is closed, even if
+    // we are killed.
     let statistics = enable_stats(Stats::RunTime).context("cannot switch the BPF statistics on")?;
     let (start, before) = (Instant::now(), program_time(&others));
     let user_pct = watch(&nicmon)?;
@@ -82,7 +83,7 @@ fn nicmon(args: &Args, frequency: &str) -> Result<Cost> {
     Ok(Cost { program_pct, user_pct })
 }
 
-/// CPU time of a `perf record` of this length, by `perf stat`, in percent of one CPU.
+/// CPU time of a `perf record` of this length, as measured by `perf stat`, in percent of one CPU.
 fn perf() -> Result<f64> {
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
     let (data, seconds) = (folder.path().join("perf.data"), WINDOW.as_secs().to_string());
@@ -92,21 +93,23 @@ fn perf() -> Result<f64> {
     stat.args(["perf", "record", "-q", "-a", "-e", "cpu-clock", "-F", "999", "-o"]).arg(&data);
     process::run(stat.args(["--", "sleep", &seconds]))?;
     let text = fs::read_to_string(&said).context("perf stat wrote nothing")?;
-    let line =
-        text.lines().find(|line| line.contains("task-clock")).context("perf stat has no task-clock")?;
+    let line = text
+        .lines()
+        .find(|line| line.contains("task-clock"))
+        .context("perf stat did not report task-clock")?;
     let ms: f64 =
-        line.split(',').next().unwrap_or_default().parse().context("perf stat is not understood")?;
+        line.split(',').next().unwrap_or_default().parse().context("cannot parse what perf stat reported")?;
     Ok(ms / 10.0 / WINDOW.as_secs_f64())
 }
 
-/// Time of the programs `sample` that were not there before.
+/// Time of all programs named `sample` that are not in `others`.
 fn program_time(others: &BTreeMap<u32, Program>) -> Duration {
     let ours =
         programs().into_iter().filter(|(id, program)| !others.contains_key(id) && program.name == "sample");
     ours.map(|(_, program)| program.time).sum()
 }
 
-/// CPU time of a process over the window, in percent of one CPU.
+/// CPU time of a process during the window, in percent of one CPU.
 fn watch(tool: &Running) -> Result<f64> {
     let (start, before) = (Instant::now(), cpu_time(tool.pid())?);
     process::sleep(WINDOW)?;

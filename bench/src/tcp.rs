@@ -1,4 +1,4 @@
-//! TCP throughput over a veth pair that polls by NAPI, with and without nicmon, in turns.
+//! TCP throughput over a veth pair that polls by NAPI, alternately with and without nicmon.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ const RUN: Duration = Duration::from_millis(1500);
 
 pub(crate) fn measure(args: &Args, verdicts: &mut Verdicts) -> Result<()> {
     let pair = VethPair::create("nicmon-bench")?;
-    // In seconds a gigabyte, so that smaller is better here, too.
+    // In seconds per gigabyte, so that smaller is better here as well.
     let run = || -> Result<f64> {
         process::check_signalled()?;
         Ok(1e9 / tcp_throughput(&pair, args.cpu, RUN)?)
@@ -27,7 +27,7 @@ pub(crate) fn measure(args: &Args, verdicts: &mut Verdicts) -> Result<()> {
     let (mut without, mut with) = (Figures::default(), Figures::default());
     for round in 1..=args.rounds {
         eprintln!("bench: TCP, round {round} of {}", args.rounds);
-        // Who goes first changes, so that a drift favours neither.
+        // The order alternates, so that a drift favours neither side.
         for nicmon_now in [round % 2 == 0, round % 2 != 0] {
             if nicmon_now {
                 let (mut nicmon, _) = start_nicmon(&args.nicmon)?;

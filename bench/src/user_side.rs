@@ -1,4 +1,4 @@
-//! nicmon's own process: CPU time, memory, and how soon the first frame comes.
+//! nicmon's own process: CPU time, memory, and the time to the first frame.
 
 use std::{
     fs,
@@ -56,7 +56,8 @@ fn watch(pid: u32) -> Result<Usage> {
     Ok(Usage { cpu_pct, rss_bytes: resident(pid)? })
 }
 
-/// CPU time of all threads. From schedstat, in ns: 0.3 % of ten seconds is three ticks of /proc/PID/stat.
+/// CPU time of all threads in ns. It comes from schedstat because /proc/PID/stat is too coarse: 0.3 % of ten
+/// seconds is three of its ticks.
 pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
     let folder = format!("/proc/{pid}/task");
     let mut ns = 0;
@@ -64,7 +65,7 @@ pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
         let path = thread?.path().join("schedstat");
         let text = fs::read_to_string(&path)
             .with_context(|| format!("cannot read {} (CONFIG_SCHED_INFO)", path.display()))?;
-        ns += first_number(&text).with_context(|| format!("{} is not understood", path.display()))?;
+        ns += first_number(&text).with_context(|| format!("cannot parse {}", path.display()))?;
     }
     Ok(Duration::from_nanos(ns))
 }
@@ -73,14 +74,14 @@ fn resident(pid: u32) -> Result<u64> {
     let path = format!("/proc/{pid}/statm");
     let text = fs::read_to_string(&path).with_context(|| format!("nicmon is gone: cannot read {path}"))?;
     let pages = text.split_once(' ').and_then(|(_, rest)| first_number(rest));
-    Ok(pages.with_context(|| format!("{path} is not understood"))? * rustix::param::page_size() as u64)
+    Ok(pages.with_context(|| format!("cannot parse {path}"))? * rustix::param::page_size() as u64)
 }
 
 fn first_number(text: &str) -> Option<u64> {
     text.split_whitespace().next()?.parse().ok()
 }
 
-/// From exec to the first frame with an interval of one second.
+/// Time from exec to the first frame, with an interval of one second.
 pub(crate) fn measure_start(args: &Args, verdicts: &mut Verdicts) -> Result<()> {
     const TRIES: u32 = 5;
     let mut figures = Figures::default();

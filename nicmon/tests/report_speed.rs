@@ -1,4 +1,4 @@
-//! How quickly, and in how much memory, `nicmon report` sums up a long recording of a large machine.
+//! How quickly, and in how much memory, `nicmon report` summarises a long recording of a large machine.
 
 use std::{
     fs::File,
@@ -22,7 +22,7 @@ struct Machine {
     template: Frame,
     cpus: u32,
     nics: u32,
-    /// The same at every run.
+    /// The same in every run.
     numbers: fastrand::Rng,
 }
 
@@ -94,13 +94,13 @@ impl Machine {
         Ok(writer.bytes())
     }
 
-    /// Bytes that a NIC on a CPU takes in a frame.
+    /// Bytes per NIC, CPU and frame.
     fn cell_bytes(&self, bytes: u64, frames: u64) -> f64 {
         bytes as f64 / (u64::from(self.cpus) * u64::from(self.nics) * frames) as f64
     }
 }
 
-/// An interrupt a queue.
+/// One interrupt per queue.
 fn irqs(number: usize, nic: &Nic) -> Vec<Irq> {
     let irq = |row: &NicCpu| Irq {
         irq: 1000 * u32::try_from(number).unwrap_or(0) + row.cpu,
@@ -118,7 +118,7 @@ fn irqs(number: usize, nic: &Nic) -> Vec<Irq> {
     nic.cpus.iter().map(irq).collect()
 }
 
-/// `nicmon report` in an address space of 200 MB.
+/// Runs `nicmon report` in an address space of 200 MB.
 fn report(file: &Path, input: Stdio) -> (Duration, Output) {
     let start = Instant::now();
     let output = Command::new("sh")
@@ -132,17 +132,18 @@ fn report(file: &Path, input: Stdio) -> (Duration, Output) {
     (took, output)
 }
 
-/// Relative, since the machine may be busy: with sums, and the same recording frame by frame.
+/// Compares two reports on the same recording, with sums and frame by frame, since the machine may be
+/// busy.
 #[test]
-fn sums_are_what_makes_it_quick() {
+fn sums_make_a_report_at_least_five_times_as_fast() {
     const FRAMES: u64 = 120;
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("large.rec");
     let mut machine = Machine::new(64, 8);
     let bytes = machine.record(&path, FRAMES).expect("recorded");
     let cell = machine.cell_bytes(bytes, FRAMES);
-    assert!(cell < 100.0, "{cell:.1} bytes a NIC and CPU and frame");
-    // Three times, since a moment is all that it takes: others only add to it.
+    assert!(cell < 100.0, "{cell:.1} bytes per NIC, CPU and frame");
+    // Three runs, because other load can only make one slower.
     let reports = [0; 3].map(|_| report(&path, Stdio::null()));
     let (with_sums, sums) = reports.into_iter().min_by_key(|(took, _)| *took).expect("three");
     let input = File::open(&path).expect("the recording");
@@ -157,8 +158,8 @@ fn sums_are_what_makes_it_quick() {
     assert!(ratio > 5.0, "{with_sums:?} with sums, {one_by_one:?} without");
 }
 
-/// `cargo test --release --test report_speed -- --ignored --nocapture`: some minutes, and 1.3 GB in the directory for
-/// temporary files.
+/// `cargo test --release --test report_speed -- --ignored --nocapture` takes some minutes, and 1.3 GB in
+/// the directory for temporary files.
 #[test]
 #[ignore = "takes minutes, and 1.3 GB"]
 fn an_hour_of_256_cpus_and_16_nics() {
@@ -169,14 +170,14 @@ fn an_hour_of_256_cpus_and_16_nics() {
     let start = Instant::now();
     let bytes = machine.record(&path, FRAMES).expect("recorded");
     let cell = machine.cell_bytes(bytes, FRAMES);
-    println!("written in {:?}: {bytes} bytes, {cell:.1} a NIC and CPU and frame", start.elapsed());
+    println!("written in {:?}: {bytes} bytes, {cell:.1} per NIC, CPU and frame", start.elapsed());
     assert!(cell < 100.0, "{cell:.1} bytes");
     for _ in 0..3 {
         let (took, _) = report(&path, Stdio::null());
         println!("reported in {took:?}, within 200 MB of address space");
         assert!(took < Duration::from_secs(2), "{took:?}");
     }
-    // Without its last sum, as after SIGKILL: the frames of up to a minute are read.
+    // Without its last sum, as after SIGKILL, the report reads the frames of up to a minute.
     let file = File::options().write(true).open(&path).expect("the recording");
     file.set_len(bytes - 100).expect("it can be cut");
     let (took, _) = report(&path, Stdio::null());

@@ -1,8 +1,9 @@
-//! Scenarios: observations of real machines, and what the frames made of them must say.
+//! Scenarios: observations of real machines, and what the frames made from them must say.
 //!
-//! Each `tests/scenarios/NAME.toml` tells what was observed, where, and which values are expected, each with the source
-//! it was taken from: the kernel's counters, perf or bpftrace beside nicmon, never nicmon itself. The observations stand
-//! in `NAME.ndjson`, one a line. docs/develop/testing.md tells how to add one.
+//! Each `tests/scenarios/NAME.toml` says what was observed, where, and which values are expected. Each
+//! value names the source it was taken from: the kernel's counters, perf or bpftrace beside nicmon, never
+//! nicmon itself. The observations are in `NAME.ndjson`, one per line. docs/develop/testing.md explains
+//! how to add a scenario.
 
 use std::{
     fmt::Write as _,
@@ -19,11 +20,11 @@ use serde_json::Value;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Scenario {
-    /// What it is, in one line.
+    /// A description in one line.
     title: String,
     /// Machine, kernel, load, day, and what counted beside nicmon.
     source: String,
-    /// As `-i` and `-C`.
+    /// The values of `-i` and `-C`.
     #[serde(default)]
     interfaces: Vec<String>,
     #[serde(default)]
@@ -37,12 +38,12 @@ struct Scenario {
 struct Expect {
     /// Number of the observation, from 0.
     frame: usize,
-    /// Where in the frame: field names, and elements of arrays by a field of theirs, as in
+    /// Where in the frame: field names, and array elements selected by one of their fields, as in
     /// `nics[name=eth0].cpus[cpu=0].polls`.
     at: String,
     #[serde(flatten)]
     what: Expected,
-    /// Who else says so.
+    /// The independent source of the value.
     from: String,
 }
 
@@ -51,7 +52,7 @@ struct Expect {
 enum Expected {
     /// Equal.
     Is(Value),
-    /// A number within these bounds: counters beside nicmon are not read at the same moments.
+    /// A number within these bounds: the counters beside nicmon were not read at the same moments.
     Between(f64, f64),
     /// Unknown.
     Null(bool),
@@ -61,7 +62,7 @@ enum Expected {
 
 impl Expected {
     fn check(&self, found: Option<&Value>) -> Result<()> {
-        let number = || found.and_then(Value::as_f64).context("is no number");
+        let number = || found.and_then(Value::as_f64).context("is not a number");
         match self {
             Self::Is(value) => ensure!(found == Some(value), "is not {value}"),
             Self::Between(least, most) => {
@@ -99,14 +100,14 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios")
 }
 
-/// The frames of a file of observations, as JSON.
+/// The frames made from a file of observations, as JSON.
 fn frames(observations: &Path, filter: &Filter) -> Result<Vec<Value>> {
     let text = fs::read_to_string(observations)?;
     let frame = |line: &str| Ok(serde_json::to_value(assemble(&Observation::load(line)?, filter))?);
     text.lines().map(frame).collect()
 }
 
-/// Names of the files in a folder that have this ending, without it.
+/// Names of the files in a folder that have this ending, without the ending.
 fn names(folder: &Path, ending: &str) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -117,17 +118,17 @@ fn names(folder: &Path, ending: &str) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Every disagreement of a scenario, one a line.
+/// All disagreements of a scenario, one per line.
 fn disagreements(name: &str) -> Result<String> {
     let text = fs::read_to_string(folder().join(format!("{name}.toml")))?;
     let scenario: Scenario = toml::from_str(&text)?;
-    ensure!(!scenario.title.is_empty() && !scenario.source.is_empty(), "title and source must say something");
+    ensure!(!scenario.title.is_empty() && !scenario.source.is_empty(), "title and source must not be empty");
     ensure!(!scenario.expect.is_empty(), "it expects nothing");
     let filter = Filter::new(&scenario.interfaces, &scenario.cpus)?;
     let frames = frames(&folder().join(format!("{name}.ndjson")), &filter)?;
     let mut said = String::new();
     for Expect { frame, at, what, from } in &scenario.expect {
-        ensure!(!from.is_empty(), "{at}: who says so?");
+        ensure!(!from.is_empty(), "{at}: `from` must name the source of the value");
         let found = find(frames.get(*frame).with_context(|| format!("no frame {frame}"))?, at)?;
         if let Err(why) = what.check(found) {
             let found = found.map_or("nothing".to_owned(), Value::to_string);
@@ -157,7 +158,7 @@ fn differences(path: &str, one: &Value, other: &Value, said: &mut String) -> Res
 }
 
 #[test]
-fn frames_say_what_others_counted() -> Result<()> {
+fn frames_agree_with_independent_sources() -> Result<()> {
     let names = names(&folder(), ".toml")?;
     ensure!(names.len() >= 11, "only {} scenarios were found", names.len());
     let mut failed = String::new();
@@ -174,10 +175,11 @@ fn frames_say_what_others_counted() -> Result<()> {
     Ok(())
 }
 
-/// Frames as nicmon 0.1.0 made them, before observing and assembling were taken apart. A change that is meant to change
-/// frames writes them anew with `NICMON_FREEZE=1`, and their difference is read before it is committed.
+/// Frames as nicmon 0.1.0 made them, before observing and assembling were separated. After a change that
+/// is meant to change frames, run this with `NICMON_FREEZE=1` to write them again, and read the
+/// difference before you commit it.
 #[test]
-fn frames_stay_as_they_were() -> Result<()> {
+fn frozen_frames_do_not_change() -> Result<()> {
     let folder = folder().join("frozen");
     let names = names(&folder, ".frames.ndjson")?;
     ensure!(names.len() >= 7, "only {} frozen files were found", names.len());

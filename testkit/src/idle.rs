@@ -1,8 +1,8 @@
-//! Which of perf's samples are idle.
+//! Decides which of perf's samples are idle.
 
-/// Functions of the idle loop (kernel/sched/idle.c, the architecture's and ACPI's idle routines, the switch
-/// to and from it): a sample of the idle task there is idle. The rest of the idle task's samples are
-/// interrupts, which it carries, but for a few (locks, timers) that the address alone does not tell.
+/// Functions of the idle loop (kernel/sched/idle.c, the idle routines of the architecture and of ACPI, and
+/// the switch to and from the idle task). A sample of the idle task in one of them is idle. Its other samples
+/// are interrupts, except for a few in locks and timers, which the address alone cannot distinguish.
 const IDLE: [&str; 18] = [
     "__schedule",
     "acpi_idle_",
@@ -24,7 +24,7 @@ const IDLE: [&str; 18] = [
     "tick_nohz_",
 ];
 
-/// Whether a sample with this process id, in this function where it is known, is idle.
+/// Whether a sample with this process id is idle; `function` is `None` if it is unknown.
 pub fn is_idle(pid: i64, function: Option<&str>) -> bool {
     pid == 0 && function.is_some_and(|function| IDLE.iter().any(|idle| function.starts_with(idle)))
 }

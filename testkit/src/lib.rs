@@ -1,6 +1,6 @@
-//! What nicmon's tests and `cargo xtask` share: networks to load and the load itself, child processes that
-//! end with their parent, the rules by which samples are compared with perf's, and the way a test reports
-//! that it did not run.
+//! Code that nicmon's tests and `cargo xtask` share: test networks and load on them, child processes that end
+//! with their parent, the rules for comparing samples with perf's, and the way a test reports that it did not
+//! run.
 
 pub mod idle;
 pub mod load;

@@ -7,19 +7,19 @@ use std::{
 
 const MARK: &str = "DID NOT RUN: ";
 
-/// Says that the test `name` cannot run. Not by `eprintln!`, which the test harness keeps of a test that
-/// passes.
+/// Reports that the test `name` cannot run. This does not use `eprintln!`, because the test harness hides its
+/// output if a test passes.
 pub fn say(name: &str, reason: &str) {
-    // Without standard error nobody reads the results either.
+    // Without standard error, nobody reads the results anyway.
     let _ = writeln!(io::stderr(), "{MARK}{name}: {reason}");
 }
 
-/// Says that the test of this thread cannot run: its harness named the thread by it.
+/// Reports that the test on this thread cannot run. The test harness names the thread after the test.
 pub fn say_of_this_thread(reason: &str) {
     say(thread::current().name().unwrap_or("a test"), reason);
 }
 
-/// Name and reason, if the line says that a test did not run.
+/// Name and reason, if the line reports that a test did not run.
 pub fn read(line: &str) -> Option<(&str, &str)> {
     let said = line.strip_prefix(MARK)?;
     Some(said.split_once(": ").unwrap_or((said, "no reason given")))

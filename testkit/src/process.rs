@@ -16,7 +16,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal};
 
-/// The Debian package that holds a program we call.
+/// The Debian package that contains a program we call.
 fn debian_package(program: &str) -> Option<&'static str> {
     Some(match program.rsplit('/').next()? {
         "ip" => "iproute2",
@@ -48,7 +48,7 @@ fn start_error(program: &OsStr, error: io::Error) -> anyhow::Error {
     }
 }
 
-/// Runs a command to its end, its output going where ours goes.
+/// Runs a command and waits for it. Its output goes where ours goes.
 ///
 /// # Errors
 /// When it cannot be started or does not end with 0.
@@ -60,7 +60,7 @@ pub fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs a command to its end and returns what it printed.
+/// Runs a command, waits for it, and returns its output.
 ///
 /// # Errors
 /// When it cannot be started or does not end with 0; the error has its standard error.
@@ -82,8 +82,8 @@ fn shown(command: &Command) -> String {
     words.map(|w| w.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
 }
 
-/// A started program. Dropping this value ends the program by its pid; and by the kernel should the thread
-/// that started it end first (as when we are killed): start it from a thread that outlives it.
+/// A running program. Dropping this value ends the program by its pid. The kernel ends it if the thread that
+/// started it ends first, as when we are killed, so start it from a thread that outlives it.
 #[derive(Debug)]
 pub struct Running {
     child: Child,
@@ -119,7 +119,7 @@ impl Running {
         self.child.stdout.take()
     }
 
-    /// How it ended; `None` while it runs.
+    /// Its exit status; `None` while it runs.
     ///
     /// # Errors
     /// When the kernel does not let us wait for it.
@@ -130,12 +130,12 @@ impl Running {
     /// Sends a signal; a process that is already gone is fine.
     pub fn signal(&self, signal: Signal) {
         if let Some(pid) = i32::try_from(self.pid()).ok().and_then(Pid::from_raw) {
-            // The only error left is "no such process", which is what we want in the end.
+            // The only possible error is "no such process", which is the result we want.
             let _ = rustix::process::kill_process(pid, signal);
         }
     }
 
-    /// Waits up to `patience` for it to end.
+    /// Waits up to `patience` until it ends.
     ///
     /// # Errors
     /// When the kernel does not let us wait for it.
@@ -152,7 +152,7 @@ impl Running {
         }
     }
 
-    /// Ends it: SIGINT, and SIGKILL when that has not worked within five seconds.
+    /// Ends it with SIGINT, or with SIGKILL if it is still running after five seconds.
     ///
     /// # Errors
     /// When the kernel does not let us wait for it.
@@ -183,8 +183,8 @@ fn signal_cell() -> &'static Arc<AtomicUsize> {
     CELL.get_or_init(Arc::default)
 }
 
-/// From here on SIGINT, SIGTERM and SIGHUP no longer end us: [`signalled`] reports them, so that what we
-/// made is removed first.
+/// From now on, SIGINT, SIGTERM and SIGHUP do not end us. [`signalled`] reports them instead, so that
+/// everything we created can be removed first.
 ///
 /// # Errors
 /// When the kernel refuses the handlers.

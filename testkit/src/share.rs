@@ -1,12 +1,12 @@
-//! A share of samples, how sure it is, and whether two measured at the same time can be one.
+//! A share of samples, its uncertainty, and whether two shares measured at the same time can be the same.
 
 /// The normal distribution's 97.5 % point.
 const Z_95: f64 = 1.959_964;
-/// The point beyond which, on both sides, lie 0.02 % of a normal distribution. CI compares some seven shares,
-/// so one in seven hundred runs fails by chance.
+/// Beyond this point, on both sides together, lie 0.02 % of a normal distribution. CI compares about seven
+/// shares, so one in seven hundred runs fails by chance.
 const Z_CHANCE: f64 = 3.72;
 
-/// `hits` of `all` samples; of more than none.
+/// `hits` of `all` samples, which are not 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
     hits: u64,
@@ -14,12 +14,12 @@ pub struct Share {
 }
 
 impl Share {
-    /// `None` of no samples.
+    /// `None` if there are no samples.
     pub fn of(hits: u64, all: u64) -> Option<Self> {
         (all > 0 && hits <= all).then_some(Self { hits, all })
     }
 
-    /// In percent.
+    /// The share in percent.
     pub fn pct(self) -> f64 {
         100.0 * self.hits as f64 / self.all as f64
     }
@@ -55,22 +55,22 @@ impl Share {
         self.apart(other) <= self.chance(other, Z_95)
     }
 
-    /// Whether the two differ by no more than chance makes of one share in all but two of ten thousand
+    /// Whether the two differ by no more than one share does by chance in all but two of ten thousand
     /// comparisons.
     pub fn can_be(self, other: Self) -> bool {
         self.apart(other) <= self.chance(other, Z_CHANCE)
     }
 
-    /// By how many percent of `other` a true difference must at least be to be surely told here.
-    pub fn told_pct(self, other: Self) -> f64 {
+    /// The smallest true difference that would surely be noticed, in percent of `other`.
+    pub fn noticed_pct(self, other: Self) -> f64 {
         100.0 * self.chance(other, Z_CHANCE) / other.pct()
     }
 
-    /// Both in words, and how near they are.
+    /// Both shares in words, and how close they are.
     pub fn beside(self, perf: Self) -> String {
         let joint = if self.agrees_95(perf) { "within" } else { "beyond" };
-        let told = self.told_pct(perf);
-        format!("{self}, perf {perf}; {joint} the joint 95 % interval; {told:.0} % would be told")
+        let noticed = self.noticed_pct(perf);
+        format!("{self}, perf {perf}; {joint} the joint 95 % interval; {noticed:.0} % would be noticed")
     }
 
     /// Whether this is surely the smaller one, by the 95 % intervals of both.
@@ -114,12 +114,12 @@ mod tests {
         assert!(of(500, 3000).agrees_95(of(540, 3000)));
         assert!(!of(500, 3000).agrees_95(of(580, 3000)));
         assert!(of(500, 3000).can_be(of(580, 3000)));
-        // A third less of what perf gives 8139cp with 40 MB, and nothing of what it gives virtio_net.
+        // A third less than perf's share of 8139cp with 40 MB, and none of its share of virtio_net.
         assert!(!of(127, 1150).can_be(of(190, 1150)));
         assert!(!of(0, 1000).can_be(of(30, 1000)));
     }
 
-    /// The rule's chance of a false alarm: shares of one coin, compared over and over.
+    /// The rule's chance of a false alarm: shares from the same coin, compared many times.
     #[test]
     fn false_alarms_are_rare() {
         let mut random = 88_172_645_463_325_252_u64;

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: builds nicmon and the benchmark, and becomes the latter.
+//! `cargo xtask bench`: builds nicmon and the benchmark, then runs the benchmark in place of this process.
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -10,7 +10,7 @@ use crate::workspace::{self, Profile};
 // The benchmark prints its own help.
 #[command(disable_help_flag = true)]
 pub(crate) struct Args {
-    /// Options of the benchmark: see `cargo xtask bench --help`
+    /// Options of the benchmark; see `cargo xtask bench --help`
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "OPTIONS")]
     options: Vec<OsString>,
 }

@@ -19,10 +19,10 @@ const TARGET: &str = "bpfel-unknown-none";
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Change nothing: rebuild with the pinned toolchain and compare with the committed object
+    /// Change nothing; rebuild with the pinned toolchain and compare with the committed object
     #[arg(long)]
     check: bool,
-    /// The architecture of the machines it is for [default: this machine's]
+    /// Architecture to build for [default: this machine's]
     #[arg(long, value_parser = ["x86_64", "aarch64"])]
     arch: Option<String>,
 }
@@ -53,8 +53,8 @@ fn build(arch: &str) -> Result<()> {
     eprintln!("{}: {} bytes, sha256 {sha256}", object.display(), fs::metadata(&object)?.len());
     if toolchain.set == Set::Nightly {
         eprintln!(
-            "built with nightly: it works, but differs from what the pinned toolchain builds, so do not \
-             commit it. The pinned toolchain: {}",
+            "built with nightly: the object works, but differs from that of the pinned toolchain, so do \
+             not commit it. To get the pinned toolchain: {}",
             how_to_get_pinned()
         );
     }
@@ -122,14 +122,14 @@ fn compile(toolchain: &Toolchain, arch: &str, target_dir: &Path) -> Result<PathB
     run(&mut cargo).context("the kernel side does not build")?;
     let built = target_dir.join(TARGET).join("release/nicmon-ebpf");
     let object = target_dir.join("nicmon.bpf.o");
-    // Without DWARF, with BTF: what the kernel and aya read.
+    // Strip DWARF but keep BTF, which the kernel and aya read.
     run(Command::new(&toolchain.strip).arg("-g").arg(&built).arg("-o").arg(&object))?;
     refuse_mangled_names(&object)?;
     Ok(object)
 }
 
-/// A function that is not inlined leaves its mangled name, and that carries a hash of where the checkout
-/// lies: the object would be another one from another folder.
+/// A function that is not inlined leaves its mangled name, with a hash of the checkout's path. The object
+/// would then differ between folders.
 fn refuse_mangled_names(object: &Path) -> Result<()> {
     let bytes = fs::read(object).with_context(|| format!("cannot read {}", object.display()))?;
     let names = bytes.split(|&byte| byte == 0);
@@ -147,8 +147,8 @@ fn refuse_mangled_names(object: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The flags that mean something for the object, as the provenance shows them. The third version of the
-/// instruction set (Linux 5.1) has 32-bit operations and all comparisons: somewhat fewer instructions.
+/// The flags that affect the object, as shown in the provenance. Version 3 of the instruction set (Linux 5.1)
+/// has 32-bit operations and all comparisons, so programs have slightly fewer instructions.
 fn meaningful_flags(arch: &str) -> [String; 4] {
     [
         format!("--cfg=bpf_target_arch=\"{arch}\""),
@@ -158,10 +158,10 @@ fn meaningful_flags(arch: &str) -> [String; 4] {
     ]
 }
 
-/// All flags, as `CARGO_ENCODED_RUSTFLAGS` wants them. The remaps keep this machine's paths out of the
-/// object: with them it is the same from any clone and any `CARGO_HOME`.
+/// All flags, encoded for `CARGO_ENCODED_RUSTFLAGS`. The remaps keep this machine's paths out of the object,
+/// so it is the same for any clone and any `CARGO_HOME`.
 fn flags(toolchain: &Toolchain, arch: &str) -> Result<OsString> {
-    // Cargo names files by their real paths, whatever links we came through.
+    // Cargo uses the real paths of files, even if we came through symbolic links.
     let real = |path: &Path| path.canonicalize().with_context(|| format!("cannot find {}", path.display()));
     let cargo_home = std::env::var_os("CARGO_HOME")
         .map(PathBuf::from)

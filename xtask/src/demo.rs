@@ -17,7 +17,7 @@ use testkit::{
 
 use crate::workspace::{self, Profile};
 
-/// A forgotten demo ends after this many seconds.
+/// A demo that someone forgot ends after this many seconds.
 const LONGEST: u64 = 600;
 
 #[derive(clap::Args)]
@@ -26,16 +26,16 @@ Examples:
   cargo xtask demo -- --json -n 5
   cargo xtask demo --cpu 1 --mode threaded --seconds 20")]
 pub(crate) struct Args {
-    /// The CPU that sends, and receives in softirq unless --mode is rps
+    /// The CPU that sends, and that receives in softirq unless --mode is rps
     #[arg(long, default_value_t = 0)]
     cpu: usize,
     /// Packets per second
     #[arg(long, default_value_t = 60_000, value_parser = clap::value_parser!(u32).range(1..=2_000_000))]
     pps: u32,
-    /// Stop nicmon after this many seconds [default: when it ends by itself, at most 600]
+    /// Stop nicmon after this many seconds [default: run until it ends, at most 600]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=LONGEST))]
     seconds: Option<u64>,
-    /// How the receiving end handles its packets
+    /// How the receiving side handles packets
     #[arg(long, value_enum, default_value_t = Mode::Napi)]
     mode: Mode,
     /// Run this program instead of building nicmon
@@ -50,7 +50,7 @@ pub(crate) struct Args {
 enum Mode {
     /// The veth's own NAPI, in softirq
     Napi,
-    /// No NAPI of its own: the per-CPU backlog
+    /// No NAPI of the veth: the per-CPU backlog
     Backlog,
     /// The veth's NAPI in a kernel thread
     Threaded,
@@ -111,8 +111,8 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
 }
 
-/// Waits for nicmon to end: by itself, at the limit, or after a signal to us, which is passed on.
-/// `None` if the load ended first, which only happens if it fails.
+/// Waits until nicmon ends: on its own, at the limit, or after a signal to us, which is passed on. Returns
+/// `None` if the load ended first, which only happens if the load fails.
 fn wait(child: &mut Running, load: &UdpLoad, limit: Duration) -> Result<Option<ExitStatus>> {
     /// How long a child may take to end after a signal.
     const PATIENCE: Duration = Duration::from_secs(10);

@@ -12,7 +12,7 @@ use testkit::process;
 
 use crate::workspace::{self, Profile};
 
-/// Each shell, the file in `manual`, and where packages keep it below `share`.
+/// For each shell: its name, the file in `manual`, and the path in packages, below `share`.
 const COMPLETIONS: [(&str, &str, &str); 3] = [
     ("bash", "nicmon.bash", "bash-completion/completions/nicmon"),
     ("zsh", "nicmon.zsh", "zsh/site-functions/_nicmon"),
@@ -23,7 +23,7 @@ const DOCUMENTS: [&str; 4] = ["README.md", "CHANGELOG.md", "LICENSE-MIT", "LICEN
 
 pub(crate) fn main() -> Result<ExitCode> {
     let nicmon = workspace::build_nicmon(Profile::Dist)?;
-    // In the workspace even if cargo's target folder is elsewhere: nicmon/Cargo.toml has to name it.
+    // In the workspace even if cargo's target folder is elsewhere, because nicmon/Cargo.toml names this path.
     let manual = workspace::root().join("target/manual");
     write_manual(&nicmon, &manual).with_context(|| format!("cannot write {}", manual.display()))?;
 
@@ -37,10 +37,10 @@ pub(crate) fn main() -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Manual pages, completions and the table of fields, as the binary itself prints them.
+/// Writes the manual pages, completions and the table of fields, all from the binary's own output.
 fn write_manual(nicmon: &Path, manual: &Path) -> Result<()> {
     if manual.exists() {
-        // It may hold pages of commands that no longer exist.
+        // The folder may contain pages of commands that no longer exist.
         fs::remove_dir_all(manual)?;
     }
     process::run(Command::new(nicmon).arg("man").arg(manual.join("man")))?;
@@ -63,8 +63,8 @@ fn write_deb(dist: &Path) -> Result<()> {
         .context("is cargo-deb installed? `cargo install --locked cargo-deb`")
 }
 
-/// Packs what can be unpacked over `/usr/local` or `~/.local`: `bin` and `share`. `man` finds the pages from
-/// the folder of the program in PATH.
+/// Packs `bin` and `share`, which can be unpacked into `/usr/local` or `~/.local`. `man` finds the pages
+/// through the folder of the program in PATH.
 fn write_tarball(nicmon: &Path, manual: &Path, dist: &Path) -> Result<PathBuf> {
     let name = format!("nicmon-{}-{}-linux", env!("CARGO_PKG_VERSION"), workspace::host_arch()?);
     let work = tempfile::tempdir().context("cannot create a temporary folder")?;

@@ -1,4 +1,4 @@
-//! `cargo xtask run`: builds nicmon and becomes it.
+//! `cargo xtask run`: builds nicmon and runs it in place of this process.
 
 use std::{ffi::OsString, process::ExitCode};
 

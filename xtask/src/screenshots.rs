@@ -1,6 +1,7 @@
-//! `cargo xtask screenshots`: draws the pictures in README, by a test that otherwise compares them.
+//! `cargo xtask screenshots`: draws the pictures in README. It runs the test that otherwise compares them.
 //!
-//! xtask cannot draw them itself: it would depend on nicmon and so on the kernel object, which xtask builds.
+//! xtask cannot draw the pictures itself, because it would then depend on nicmon, and so on the kernel object
+//! that xtask builds.
 
 use std::process::{Command, ExitCode};
 

@@ -85,7 +85,7 @@ fn read_through(stream: impl Read, to: &mut impl Write) -> Result<String> {
     }
 }
 
-/// The sums over the output of a test run.
+/// Results collected from the output of a test run.
 #[derive(Default)]
 struct Tally {
     passed: u64,
@@ -127,7 +127,7 @@ impl Tally {
         }
     }
 
-    /// A test that only passed because it did not run is not counted as passed.
+    /// A test that only passed because it did not run does not count as passed.
     fn outcome(self) -> Outcome {
         let Self { passed, failed, ok, ignored, reported: mut not_run_reasons } = self;
         let not_passed = not_run_reasons.keys().filter(|name| ok.contains(*name)).count() as u64;

@@ -1,7 +1,7 @@
 //! The compilers that can build the kernel side, and the linker.
 //!
-//! Debian's rustc-web with the library source of the same version and LLVM 22 is the pinned set: it gives
-//! the committed object byte for byte. Elsewhere, nightly with rust-src builds an object that works too.
+//! The pinned set is Debian's rustc-web, the library source of the same version, and LLVM 22. It reproduces
+//! the committed object byte for byte. On other systems, nightly with rust-src builds an object that works.
 
 use std::{
     env,
@@ -22,7 +22,7 @@ const BPF_LINKER: &str = "0.13.0";
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_SOURCE: &str = "/usr/lib/rustlib/src/rust";
 
-/// How to get the pinned set.
+/// Says how to get the pinned set.
 pub(crate) fn how_to_get_pinned() -> String {
     format!(
         "on Debian 12 (bookworm-security), as root: apt-get install --no-install-recommends \
@@ -39,7 +39,7 @@ pub(crate) enum Set {
 /// A compiler, the source of its core library, the linker and `strip`.
 pub(crate) struct Toolchain {
     pub(crate) set: Set,
-    /// What `rustc -vV` says, line by line.
+    /// The output of `rustc -vV`.
     rustc_version: String,
     /// The library source, `.../src/rust`.
     pub(crate) source: PathBuf,
@@ -95,7 +95,7 @@ impl Toolchain {
         Ok(Self { set: Set::Nightly, rustc_version, source, linker, linker_version, strip })
     }
 
-    /// A cargo command with this compiler, without settings of the cargo that started us.
+    /// A cargo command with this compiler, without the settings of the cargo that started us.
     pub(crate) fn cargo(&self) -> Command {
         let mut cargo = match self.set {
             Set::Pinned => Command::new(workspace::cargo()),
@@ -109,7 +109,7 @@ impl Toolchain {
         cargo
     }
 
-    /// `rustc: ...` and the like, for the provenance: no paths of this machine.
+    /// The versions of all tools for the provenance, without paths of this machine.
     pub(crate) fn describe(&self) -> String {
         let set = match self.set {
             Set::Pinned => format!("Debian rustc-web and rust-web-src {RUST_PACKAGES} (pinned)"),
@@ -144,7 +144,7 @@ fn clean(command: &mut Command) {
     }
 }
 
-/// Where `install-tools` puts tools and the build looks first.
+/// The folder where `install-tools` puts tools, and where the build looks first.
 fn tools_dir() -> PathBuf {
     env::var_os("NICMON_TOOLS").map_or_else(|| workspace::root().join("target/tools"), PathBuf::from)
 }

@@ -11,12 +11,12 @@ use std::{
 use anyhow::{Context as _, Result, anyhow, bail};
 use testkit::process;
 
-/// How a program is built: see the profiles in Cargo.toml.
+/// How a program is built; see the profiles in Cargo.toml.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Profile {
-    /// For trying a change.
+    /// For trying out a change.
     Quick,
-    /// As users get it: linked statically, so that it runs on any Linux of this architecture.
+    /// For users: linked statically, so that it runs on any Linux of this architecture.
     Dist,
 }
 
@@ -36,7 +36,7 @@ pub(crate) fn root() -> &'static Path {
 
 /// Cargo's target folder.
 pub(crate) fn target_dir() -> PathBuf {
-    // A relative CARGO_TARGET_DIR is relative to where cargo was called, which is where we run.
+    // A relative CARGO_TARGET_DIR is relative to the folder where cargo was called, which is also ours.
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
@@ -70,7 +70,7 @@ pub(crate) fn build(package: &str, profile: Profile) -> Result<PathBuf> {
         .with_context(|| format!("cargo built {package}, but {} does not exist", binary.display()))
 }
 
-/// The user's own flags, and those of a static binary.
+/// The user's own flags, and the flag for a static binary.
 fn static_flags() -> String {
     let flags = env::var("RUSTFLAGS").unwrap_or_default();
     format!("{flags} -C target-feature=+crt-static").trim_start().to_owned()
@@ -115,7 +115,7 @@ pub(crate) fn as_root_with_nicmon(given: Option<&PathBuf>, profile: Profile) -> 
     Err(exec(command.args(arguments)))
 }
 
-/// Becomes `command`; returns only if that fails.
+/// Replaces this process with `command`; returns only if that fails.
 pub(crate) fn exec(command: &mut Command) -> anyhow::Error {
     let error = command.exec();
     let program = command.get_program().to_string_lossy().into_owned();

@@ -241,7 +241,8 @@ pub struct Live {
     pub kernel_log: bool,
     /// Also write to this file what each frame is made of, one JSON object a line
     ///
-    /// For reports of faults in nicmon itself: from such a file the frames can be made again on another machine.
+    /// For reports of faults in nicmon itself: from such a file the frames can be made again on another
+    /// machine.
     #[arg(long, value_name = "FILE", hide_short_help = true, help_heading = OUTPUT)]
     pub capture: Option<PathBuf>,
 }

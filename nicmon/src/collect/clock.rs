@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-/// Deadlines at start + k x delay: they do not drift, and one that was missed is skipped, so that a late frame covers a
-/// longer interval and the next is on time again.
+/// Deadlines at start + k x delay. They do not drift. A missed deadline is skipped, so a late frame
+/// covers a longer interval and the next one is on time again.
 pub struct Clock {
     interval: tokio::time::Interval,
     /// The last deadline that passed.
@@ -19,12 +19,13 @@ impl Clock {
         Self { interval: deadlines(now + delay, delay), last: now }
     }
 
-    /// From now on with another delay, counted from the last deadline: at once, if that is past.
+    /// Uses another delay from now on, counted from the last deadline. If that time has passed, the next
+    /// tick comes at once.
     pub fn change(&mut self, delay: Duration) {
         self.interval = deadlines((self.last + delay).max(Instant::now()), delay);
     }
 
-    /// The next deadline is one delay from now.
+    /// Moves the next deadline to one delay from now.
     pub fn restart(&mut self) {
         self.last = Instant::now();
         self.interval.reset();
@@ -53,7 +54,7 @@ mod tests {
         clock.tick().await;
         tokio::time::advance(Duration::from_millis(2300)).await;
         clock.tick().await;
-        assert_eq!(start.elapsed(), Duration::from_millis(3300), "the late one comes at once");
+        assert_eq!(start.elapsed(), Duration::from_millis(3300), "the late tick comes at once");
         clock.tick().await;
         assert_eq!(start.elapsed(), Duration::from_secs(4), "the next is on the grid");
     }
@@ -65,11 +66,11 @@ mod tests {
         tokio::time::advance(Duration::from_millis(700)).await;
         clock.change(Duration::from_secs(1));
         clock.tick().await;
-        assert_eq!(start.elapsed(), Duration::from_secs(1), "the long one is not waited for");
+        assert_eq!(start.elapsed(), Duration::from_secs(1), "it does not wait for the long delay");
         tokio::time::advance(Duration::from_millis(300)).await;
         clock.change(Duration::from_millis(100));
         clock.tick().await;
-        assert_eq!(start.elapsed(), Duration::from_millis(1300), "what is due comes at once");
+        assert_eq!(start.elapsed(), Duration::from_millis(1300), "a tick that is due comes at once");
         clock.change(Duration::from_secs(2));
         clock.tick().await;
         assert_eq!(start.elapsed(), Duration::from_millis(3300));

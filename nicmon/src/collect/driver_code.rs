@@ -1,4 +1,5 @@
-//! Where the drivers' code is, from functions that their devices call, as long as that holds.
+//! Where the drivers' code is, found from functions that their devices call, for as long as that is
+//! valid.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -12,16 +13,18 @@ use crate::{
     symbols::{BuiltinRanges, DriverText, Kallsyms, Seed},
 };
 
-/// Finds the drivers' code again when kernel symbols were read anew, or when the drivers changed.
+/// Finds the drivers' code again when kernel symbols were read again, or when the drivers changed.
 ///
-/// It reads `modules.builtin.ranges` where the kernel has one, so it is part of observing, not of assembling.
+/// It reads `modules.builtin.ranges` if the kernel has one, so it is part of observing, not of
+/// assembling.
 pub(super) struct DriverCodeFinder {
-    /// The running kernel's modules.
+    /// The running kernel's module directory.
     modules: PathBuf,
-    /// What was found last, and in which reading of kallsyms.
+    /// What was found last, and the reading of kallsyms it was found in.
     found: Option<(Arc<Kallsyms>, Arc<DriverCode>)>,
-    /// Poll functions and device operations of each driver that were seen since kallsyms was last read, as long as the
-    /// driver has a NIC. The kernel side forgets a NAPI that is silent for long; its driver's code stays where it is.
+    /// Poll functions and device operations of each driver that were seen since kallsyms was last read,
+    /// kept while the driver has a NIC. The kernel side forgets a NAPI that is silent for long, but its
+    /// driver's code stays where it is.
     known: BTreeMap<String, (BTreeSet<u64>, BTreeSet<u64>)>,
 }
 
@@ -31,7 +34,7 @@ impl DriverCodeFinder {
         Self { modules: PathBuf::from("/lib/modules").join(kernel), found: None, known: BTreeMap::new() }
     }
 
-    /// The code of the drivers of these NICs. A NIC in `nics` that is no interface any more has no driver.
+    /// The code of the drivers of these NICs. If a NIC in `nics` no longer exists, it has no driver.
     pub(super) fn find(
         &mut self,
         kallsyms: &Arc<Kallsyms>,
@@ -41,7 +44,7 @@ impl DriverCodeFinder {
     ) -> Arc<DriverCode> {
         let is_current = |found: &Arc<Kallsyms>| Arc::ptr_eq(found, kallsyms);
         if !self.found.as_ref().is_some_and(|(found, _)| is_current(found)) {
-            // Modules may have come and gone.
+            // Modules may have come or gone.
             self.known.clear();
         }
         let seeds = self.seeds(moment, nics, known_napis);
@@ -59,7 +62,7 @@ impl DriverCodeFinder {
         code
     }
 
-    /// What is known of the functions of these NICs' drivers, by driver.
+    /// What is known about the functions of these NICs' drivers, by driver.
     fn seeds(&mut self, moment: &Moment, nics: &BTreeSet<NicKey>, known_napis: &[KnownNapi]) -> Vec<Seed> {
         let mut functions: HashMap<NicKey, Vec<&DriverFunctions>> = HashMap::new();
         for napi in known_napis {

@@ -1,4 +1,4 @@
-//! Reads the facts of the host.
+//! Reads facts about the host.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -20,14 +20,14 @@ use crate::{
     },
 };
 
-/// The shortest time between two looks at which interrupts belong to which NIC.
+/// The shortest time between two checks of which interrupts belong to which NIC.
 const IRQS_AGAIN: Duration = Duration::from_secs(2);
-/// How many namespaces without any known NAPI are read for a while, in case one is polled soon.
+/// How many namespaces without a known NAPI are still read for a while, in case one is polled soon.
 const MOST_SILENT: usize = 64;
-/// For how many readings a namespace is watched though no NAPI of it is known.
+/// For how many readings a namespace is watched although none of its NAPIs is known.
 const SILENT_READINGS: u64 = 5;
 
-/// Readers, and what they read last.
+/// The readers, and what they read last.
 pub(super) struct Facts {
     pub(super) roots: Roots,
     machine: Arc<Machine>,
@@ -37,26 +37,27 @@ pub(super) struct Facts {
     quiet_cpus: Vec<u32>,
     stat: Stat,
     softnet: Option<Softnet>,
-    /// Pid of each CPU's thread.
+    /// Pid of each CPU's ksoftirqd.
     ksoftirqd: HashMap<u32, u32>,
     namespaces: NetnsThread,
     now: Arc<Moment>,
     before: Arc<Moment>,
-    /// Namespaces to read, and the number of the last reading in which a NAPI of theirs was known.
+    /// Namespaces to read, with the number of the last reading in which one of their NAPIs was known.
     watched: HashMap<u32, u64>,
     readings: u64,
     nic_irqs: Arc<NicIrqs>,
     nic_irqs_read: Instant,
-    /// Interfaces have changed since, or another action of an interrupt was seen.
+    /// Whether interfaces have changed since the last check, or a new interrupt action was seen.
     nic_irqs_due: bool,
-    /// Lines and actions that fired so far: a driver that sets its queues up anew takes others.
+    /// Lines and actions that fired so far. A driver that sets up its queues again uses others.
     irqs_seen: HashSet<(u32, String)>,
-    /// How many NAPIs were known at the reading before.
+    /// How many NAPIs were known at the previous reading.
     napis: usize,
 }
 
 impl Facts {
-    /// Opens the readers, and reads what does not change, or hardly, and the interfaces of all namespaces.
+    /// Opens the readers, and reads the interfaces of all namespaces and what never or hardly ever
+    /// changes.
     pub(super) fn open(roots: Roots) -> Result<Self, host::Error> {
         let namespaces = NetnsThread::start(roots.proc.clone())?;
         let watched = netns::existing(&roots.proc).into_iter().map(|inum| (inum, 0)).collect();
@@ -86,7 +87,7 @@ impl Facts {
         Ok(facts)
     }
 
-    /// What was read last, and at the reading before.
+    /// What was read last, and at the reading before that.
     pub(super) fn host_facts(&self) -> HostFacts {
         HostFacts {
             machine: Arc::clone(&self.machine),
@@ -103,7 +104,7 @@ impl Facts {
         &self.machine
     }
 
-    /// CPUs to sample: those online, but quiet ones only if they were asked for.
+    /// CPUs to sample: those that are online, but quiet ones only if the user asked for them.
     pub(super) fn cpus_to_sample(&self, filter: &super::Filter) -> Vec<u32> {
         let cpus = self.now.stat.iter().map(|ticks| ticks.cpu);
         let is_asked_for = |cpu| filter.names_cpu(cpu) || !self.quiet_cpus.contains(&cpu);
@@ -115,12 +116,13 @@ impl Facts {
         self.namespaces.own()
     }
 
-    /// Network namespaces that are read, besides nicmon's own.
+    /// Network namespaces that are read, in addition to nicmon's own.
     pub(super) fn namespaces(&self) -> BTreeSet<u32> {
         self.watched.keys().copied().filter(|&inum| inum != self.own_netns()).collect()
     }
 
-    /// True if interfaces came, went, were renamed or enslaved, or went up or down since the reading before.
+    /// True if interfaces came, went, were renamed or enslaved, or went up or down since the previous
+    /// reading.
     pub(super) fn links_changed(&self) -> bool {
         let same_link = |(one, other): (&LinkFacts, &LinkFacts)| {
             let (one, other) = (&one.link, &other.link);
@@ -148,7 +150,8 @@ impl Facts {
             .collect()
     }
 
-    /// Reads everything that a frame needs. Interfaces come first: the kernel may let us wait for these.
+    /// Reads everything that a frame needs. Interfaces come first, because the kernel may make us wait
+    /// for them.
     pub(super) fn read(&mut self, known_napis: &[KnownNapi]) -> Result<(), host::Error> {
         self.readings += 1;
         for napi in known_napis {
@@ -156,7 +159,7 @@ impl Facts {
         }
         let oldest = self.readings.saturating_sub(SILENT_READINGS);
         self.watched.retain(|_, seen| *seen >= oldest);
-        // NAPIs that came or went may serve queues that were not there.
+        // NAPIs that came or went may serve queues that did not exist before.
         let changed = known_napis.len() != self.napis;
         self.napis = known_napis.len();
         let links = self.read_links(changed);
@@ -165,7 +168,7 @@ impl Facts {
         self.stat.read(&mut stat)?;
         let mut softnet = Vec::with_capacity(self.now.softnet.len());
         if let Some(reader) = &mut self.softnet {
-            // Unknown is an absent row.
+            // If it fails, the row is absent, which means unknown.
             let _ = reader.read(&mut softnet);
         }
         self.find_new_ksoftirqd(&stat)?;
@@ -180,10 +183,10 @@ impl Facts {
     fn read_links(&mut self, refresh_queues: bool) -> BTreeMap<u32, NamespaceFacts> {
         let own = self.own_netns();
         let wanted: Vec<u32> = self.watched.keys().copied().chain([own]).collect();
-        // A thread that ended leaves all counters unknown.
+        // If the thread has ended, all counters are unknown.
         let now = self.namespaces.read(&wanted, refresh_queues).unwrap_or_default();
 
-        // Most drivers ask for their interrupts when the interface is set up.
+        // Most drivers request their interrupts when the interface is set up.
         let state = |links: &BTreeMap<u32, NamespaceFacts>| {
             links.get(&own).map(|namespace| {
                 let link = |facts: &LinkFacts| (facts.link.name.clone(), facts.link.up);
@@ -194,7 +197,7 @@ impl Facts {
         now
     }
 
-    /// Looks again which interrupts belong to which NIC, if that may have changed.
+    /// Checks again which interrupts belong to which NIC, if that may have changed.
     pub(super) fn follow_irqs(&mut self, reading: &Reading) {
         for activity in &reading.irqs {
             let seen = (activity.irq, activity.action.clone());
@@ -207,7 +210,7 @@ impl Facts {
         }
     }
 
-    /// The thread of a CPU that came online for the first time.
+    /// Finds the ksoftirqd of a CPU that came online for the first time.
     fn find_new_ksoftirqd(&mut self, stat: &[CpuTicks]) -> Result<(), host::Error> {
         let before = &self.now.stat;
         let is_new = |ticks: &CpuTicks| !before.iter().any(|before| before.cpu == ticks.cpu);

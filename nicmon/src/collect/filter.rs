@@ -1,4 +1,4 @@
-//! What of a frame is shown: `-i` and `-C`.
+//! Which parts of a frame are shown: `-i` and `-C`.
 
 use std::collections::BTreeSet;
 
@@ -6,31 +6,31 @@ use globset::{Glob, GlobSet, GlobSetBuilder};
 
 use crate::frame::cpu_list;
 
-/// Something was asked for that does not exist.
+/// The user asked for something that does not exist.
 #[derive(Debug, thiserror::Error)]
 pub enum FilterError {
-    /// The pattern cannot be read.
-    #[error("-i {pattern}: {source}")]
+    /// The pattern is malformed.
+    #[error("-i {pattern}: {}\nGive a name or a pattern such as 'eth*' or 'eth[0-3]'.", source.kind())]
     Pattern {
         /// The pattern.
         pattern: String,
         /// What is wrong.
         source: globset::Error,
     },
-    /// No interface is called so.
-    #[error("-i {pattern}: no interface matches\nThere are: {existing}")]
+    /// No interface matches.
+    #[error("-i {pattern}: no interface matches\nExisting interfaces: {existing}")]
     Interface {
         /// The pattern.
         pattern: String,
-        /// Those that exist.
+        /// The interfaces that exist.
         existing: String,
     },
     /// No CPU has this number.
-    #[error("-C {cpu}: this machine has no such CPU; possible are {possible}")]
+    #[error("-C {cpu}: this machine has no such CPU; possible CPUs are {possible}")]
     Cpu {
         /// The number.
         cpu: u32,
-        /// Those that exist.
+        /// The possible CPUs.
         possible: String,
     },
 }
@@ -44,7 +44,7 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Interfaces by glob pattern and CPUs by number; empty means all.
+    /// Selects interfaces by glob pattern and CPUs by number. An empty list means all.
     ///
     /// # Errors
     /// A pattern is malformed.
@@ -68,17 +68,17 @@ impl Filter {
         })
     }
 
-    /// True if the interface is to be shown.
+    /// True if the interface is shown.
     pub fn shows_interface(&self, name: &str) -> bool {
         self.interfaces.as_ref().is_none_or(|set| set.is_match(name))
     }
 
-    /// True if the CPU is to be shown.
+    /// True if the CPU is shown.
     pub fn shows_cpu(&self, cpu: u32) -> bool {
         self.cpus.as_ref().is_none_or(|cpus| cpus.contains(&cpu))
     }
 
-    /// True if the CPU was asked for by its number.
+    /// True if the user asked for the CPU by its number.
     pub(super) fn names_cpu(&self, cpu: u32) -> bool {
         self.cpus.as_ref().is_some_and(|cpus| cpus.contains(&cpu))
     }
@@ -98,7 +98,7 @@ impl Filter {
         Ok(())
     }
 
-    /// Fails if a CPU is not among the possible ones.
+    /// Fails if a CPU is not a possible one.
     pub(super) fn check_cpus(&self, possible: &[u32]) -> Result<(), FilterError> {
         match self.cpus.iter().flatten().find(|cpu| !possible.contains(cpu)) {
             Some(cpu) => Err(FilterError::Cpu { cpu: *cpu, possible: cpu_list(possible) }),
@@ -132,13 +132,13 @@ mod tests {
     fn an_unknown_interface_is_an_error_that_names_the_others() {
         let filter = Filter::new(&["wlan*".into()], &[]).unwrap();
         let message = filter.check_interfaces(names()).unwrap_err().to_string();
-        assert_eq!(message, "-i wlan*: no interface matches\nThere are: eth0, eth1, lo");
+        assert_eq!(message, "-i wlan*: no interface matches\nExisting interfaces: eth0, eth1, lo");
     }
 
     #[test]
     fn an_unknown_cpu_is_an_error_that_names_the_others() {
         let filter = Filter::new(&[], &[9999]).unwrap();
         let message = filter.check_cpus(&[0, 1, 2, 3, 8]).unwrap_err().to_string();
-        assert_eq!(message, "-C 9999: this machine has no such CPU; possible are 0-3,8");
+        assert_eq!(message, "-C 9999: this machine has no such CPU; possible CPUs are 0-3,8");
     }
 }

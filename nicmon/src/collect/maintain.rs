@@ -1,4 +1,5 @@
-//! What is to do between two frames. It changes what the next observation can see, never the frame that was made.
+//! What happens between two frames. It changes what the next observation can see, never the frame that
+//! was made.
 
 use std::collections::HashSet;
 
@@ -7,7 +8,8 @@ use nicmon_common::NapiKey;
 use super::{CollectError, Collector, assemble::busy_ns, observation::Observation};
 
 impl Collector {
-    /// Forgets NAPIs that are gone, follows kernel modules, and samples the CPUs that are there now.
+    /// Forgets NAPIs that no longer exist, follows kernel modules, and samples the CPUs that are online
+    /// now.
     pub(super) fn maintain(&mut self, seen: &Observation) {
         let gone = gone_napis(seen);
         self.source.tidy(&gone, seen.reading.mono_ns);
@@ -24,37 +26,38 @@ impl Collector {
     }
 }
 
-/// NAPIs whose device is gone for sure, or that were silent in a namespace that cannot be entered, where it may be gone. A
-/// NAPI that lives on only gets another slot when it is polled next.
+/// NAPIs whose device is certainly gone, and silent NAPIs in a namespace that cannot be entered, whose
+/// device may be gone. If such a NAPI still exists, it only gets another slot when it is polled next.
 fn gone_napis(seen: &Observation) -> Vec<NapiKey> {
     let polled: HashSet<&NapiKey> = seen.reading.napis.iter().flatten().map(|napi| &napi.key).collect();
     let known = seen.known_napis.iter();
     known
-        // Devices of index 0 are drivers' own dummies, in no namespace's list.
+        // Devices with index 0 are drivers' own dummies, which no namespace lists.
         .filter(|napi| napi.key.ifindex != 0 && !polled.contains(&napi.key))
         .filter(|napi| seen.facts.link(napi.nic()).is_none())
         .map(|napi| napi.key)
         .collect()
 }
 
-/// True if a function has no name though modules did not change: symbols may be older than its code.
+/// True if a function has no name although modules did not change: the symbols may be older than its
+/// code.
 fn has_unnamed(seen: &Observation) -> bool {
     let polls = seen.reading.napis.iter().flatten().map(|napi| napi.poll_fn);
     let drops = seen.reading.drops.iter().flatten().map(|drop| drop.location);
     !seen.code.symbols.is_stale && polls.chain(drops).any(|address| seen.code.symbols.name(address).is_none())
 }
 
-/// `nicmon doctor` shows what errors say beyond their first line.
+/// The first line of an error. `nicmon doctor` shows the others.
 pub(super) fn first_line(error: &CollectError) -> String {
     error.to_string().lines().next().unwrap_or_default().to_owned()
 }
 
-/// Gives freed memory back to the kernel. Reading BTF takes some 30 MB for a moment, and a large topology some: glibc
-/// would keep much of it.
-#[expect(unsafe_code, reason = "the one way to tell the allocator")]
+/// Gives freed memory back to the kernel. Reading BTF takes some 30 MB for a moment, and so may a large
+/// topology; glibc would keep much of it.
+#[expect(unsafe_code, reason = "malloc_trim is the only way to ask glibc for this")]
 pub(super) fn give_back_memory() {
     #[cfg(target_env = "gnu")]
-    // SAFETY: malloc_trim has no preconditions and touches free memory only.
+    // SAFETY: malloc_trim has no preconditions and touches only free memory.
     unsafe {
         libc::malloc_trim(0);
     }

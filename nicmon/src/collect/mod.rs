@@ -1,5 +1,5 @@
-//! Makes frames: observes (all I/O), assembles (a pure function of what was observed), and maintains (what is to do
-//! before the next observation).
+//! Makes frames in three steps: observe (all I/O), assemble (a pure function of what was observed), and
+//! maintain (what must happen before the next observation).
 
 mod assemble;
 mod clock;
@@ -48,43 +48,43 @@ use crate::{
     symbols::Symbols,
 };
 
-/// A failure to start or go on collecting.
+/// A failure to start or continue collecting.
 #[derive(Debug, thiserror::Error)]
 pub enum CollectError {
-    /// The kernel programs.
+    /// The eBPF programs failed.
     #[cfg(feature = "bpf")]
     #[error(transparent)]
     Probe(#[from] ProbeError),
-    /// There are none in this nicmon.
+    /// This nicmon has no eBPF programs.
     #[cfg(not(feature = "bpf"))]
     #[error(
-        "this nicmon was built without its kernel programs\nRun it without --source bpf, which shows counts, or \
+        "this nicmon was built without the eBPF programs\nRun it without --source bpf to see counts, or \
          install one that was built with the feature \"bpf\"."
     )]
     NoPrograms,
-    /// A fact without which there is no frame.
+    /// Something that every frame needs could not be read.
     #[error(transparent)]
     Host(#[from] host::Error),
-    /// What was asked to be shown does not exist.
+    /// The user asked to see something that does not exist.
     #[error(transparent)]
     Filter(#[from] FilterError),
-    /// The file for observations.
+    /// The file for observations failed.
     #[error("cannot write the capture {}: {source}\nName another file with --capture.", path.display())]
     Capture {
         /// Its path.
         path: PathBuf,
-        /// Why not.
+        /// The system's error.
         source: io::Error,
     },
 }
 
-/// Who is to count.
+/// Which source to use.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum SourceChoice {
-    /// The kernel programs, or where they may not run, the kernel's files.
+    /// The eBPF programs or, if they are not allowed to run, the kernel's files.
     #[default]
     Auto,
-    /// The kernel programs.
+    /// The eBPF programs.
     Bpf,
     /// The kernel's files: counts only.
     Proc,
@@ -95,30 +95,31 @@ pub enum SourceChoice {
 pub struct Options {
     /// Where procfs and sysfs are.
     pub roots: Roots,
-    /// Who counts.
+    /// Which source to use.
     pub source: SourceChoice,
     /// What to show.
     pub filter: Filter,
-    /// Also measure raise-to-run delays.
+    /// Whether to also measure raise-to-run delays.
     pub latency: bool,
-    /// How to sample the CPUs; `None` for not at all.
+    /// How to sample the CPUs; `None` if they are not to be sampled.
     pub sampling: Option<HowToSample>,
-    /// The time between frames that is intended.
+    /// The intended time between frames.
     pub interval: std::time::Duration,
-    /// Let the kernel side log.
+    /// Whether the kernel side logs.
     pub kernel_log: bool,
-    /// Start only when the kernel's symbols are read (or cannot be), so that the first frame has names.
+    /// Whether to start only when the kernel's symbols are read (or cannot be), so that the first frame
+    /// has names.
     pub wait_for_symbols: bool,
-    /// Where to save the observation that each frame is made of.
+    /// Where to save the observation behind each frame.
     pub capture: Option<PathBuf>,
 }
 
-/// Everything that makes frames, and what the frame before left.
+/// Everything that makes frames, and what the previous frame left behind.
 pub struct Collector {
     source: Source,
     source_reason: Option<String>,
     asked: Asked,
-    /// Why CPUs could not be sampled when that was last tried.
+    /// Why CPUs could not be sampled at the last attempt.
     sampling_problem: Option<String>,
     driver_code: DriverCodeFinder,
     facts: Facts,
@@ -138,7 +139,8 @@ impl Collector {
     /// Attaches the eBPF programs and reads everything once, so that the first frame has an interval.
     ///
     /// # Errors
-    /// The programs cannot be attached, a fact cannot be read, or the filter names something that does not exist.
+    /// The programs cannot be attached, a fact cannot be read, or the filter names something that does
+    /// not exist.
     pub fn start(options: Options) -> Result<Self, CollectError> {
         let capture = options.capture.clone().map(Capture::create).transpose()?;
         let mut facts = Facts::open(options.roots.clone())?;
@@ -162,10 +164,10 @@ impl Collector {
         let reading = source.read(&facts)?;
         facts.read(&source.known_napis())?;
         let sampled = source.sample_cpus(&facts.cpus_to_sample(&options.filter), &[]);
-        // Attaching takes its time on a machine of many CPUs: the first interval starts after it.
+        // Attaching takes time on a machine with many CPUs: the first interval starts after it.
         facts.read(&source.known_napis())?;
         threads.read(&facts.roots.proc, &reading);
-        // What the start cost, and what was sampled before, belongs to no frame.
+        // The cost of starting, and what was sampled before, belong to no frame.
         let last_own_cpu_ns = host::own::cpu_ns();
         let reading = source.read(&facts)?;
         let Options { filter, latency, sampling, .. } = options;
@@ -190,7 +192,7 @@ impl Collector {
         })
     }
 
-    /// The attached programs; `None` where the kernel's files count.
+    /// The attached programs; `None` if the kernel's files count.
     #[cfg(feature = "bpf")]
     pub fn probe(&mut self) -> Option<&mut Probe> {
         match &mut self.source {
@@ -199,15 +201,15 @@ impl Collector {
         }
     }
 
-    /// Why there are only counts, if nobody asked for that.
+    /// Why there are only counts, unless the user asked for that.
     pub fn source_reason(&self) -> Option<&str> {
         self.source_reason.as_deref()
     }
 
-    /// What happened since the frame before, or since the start.
+    /// What happened since the previous frame, or since the start.
     ///
     /// # Errors
-    /// The programs' counters or an indispensable fact cannot be read, or the capture cannot be written.
+    /// The programs' counters or a necessary fact cannot be read, or the capture cannot be written.
     pub fn frame(&mut self) -> Result<Frame, CollectError> {
         let seen = self.observe()?;
         if let Some(capture) = &mut self.capture {
@@ -219,7 +221,7 @@ impl Collector {
     }
 }
 
-/// The file that observations are saved in.
+/// The file to which observations are saved.
 struct Capture {
     path: PathBuf,
     file: BufWriter<File>,
@@ -240,8 +242,9 @@ impl Capture {
     }
 }
 
-/// How the kernel accounts CPU time (kernel/sched/cputime.c): generic `VIRT` accounting is compiled in on many kernels
-/// but works only with full dynticks, and a compiled-in `IRQ_TIME` works wherever the clock is good enough.
+/// How the kernel accounts CPU time (kernel/sched/cputime.c). Generic `VIRT` accounting is compiled into
+/// many kernels but works only with full dynticks. `IRQ_TIME`, if compiled in, works wherever the clock
+/// is good enough.
 fn accounting(facts: &Facts, kernel: &KernelBtf) -> Accounting {
     if facts.has_nohz_full && kernel.has_function("vtime_account_kernel") {
         Accounting::Virt

@@ -1,8 +1,9 @@
-//! All that one frame is made of, as it was read: [`assemble`](super::assemble()) needs nothing else.
+//! Everything that one frame is made of, as it was read: [`assemble`](super::assemble()) needs nothing
+//! else.
 //!
-//! An observation can be saved and loaded, one JSON object a line, so that an oddity of somebody's machine becomes a
-//! test without that machine. A saved one keeps, of the kernel's symbols, only the functions that its own addresses
-//! lie in.
+//! An observation can be saved and loaded, as one line of JSON, so that a problem on somebody else's
+//! machine becomes a test without that machine. Of the kernel's symbols, a saved observation keeps only
+//! the functions that contain its own addresses.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -26,7 +27,7 @@ use crate::{
     symbols::{DriverText, Seed, Snapshot},
 };
 
-/// An interface: inode of its namespace, and its index there.
+/// An interface: the inode of its namespace, and its index there.
 pub(super) type NicKey = (u32, u32);
 
 /// One interval of one machine.
@@ -39,21 +40,21 @@ pub struct Observation {
     /// Length of the interval, in ns.
     pub(super) interval_ns: u64,
     pub(super) asked: Asked,
-    /// Who counted.
+    /// Which source counted.
     pub(super) source: frame::Source,
-    /// Why the eBPF programs did not, unless that was asked for.
+    /// Why the eBPF programs are not in use, unless the user asked for that.
     pub(super) source_reason: Option<String>,
     /// Why the CPUs could not be sampled in this interval.
     pub(super) sampling_problem: Option<String>,
     pub(super) accounting: Option<Accounting>,
     pub(super) reading: Reading,
     pub(super) facts: HostFacts,
-    /// CPU time, in ns, that each thread of NAPIs used in the interval, by its pid.
+    /// CPU time, in ns, that each NAPI thread used in the interval, by pid.
     pub(super) thread_ns: HashMap<u32, u64>,
-    /// NAPIs that the eBPF programs know, whether or not they were polled.
+    /// NAPIs that the eBPF programs know, polled or not.
     pub(super) known_napis: Arc<[KnownNapi]>,
     pub(super) code: Code,
-    /// Present in the frames that carry it.
+    /// Only in frames that carry it.
     pub(super) topology: Option<Topology>,
     pub(super) own: OwnUse,
 }
@@ -74,7 +75,7 @@ impl KnownNapi {
     }
 }
 
-/// What the user asked to be measured.
+/// What the user asked to measure.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Asked {
     pub(super) latency: bool,
@@ -82,7 +83,7 @@ pub(super) struct Asked {
     pub(super) stacks: bool,
 }
 
-/// The machine, with what can change as it was at both ends of the interval.
+/// The machine. What can change is kept for both ends of the interval.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct HostFacts {
     pub(super) machine: Arc<Machine>,
@@ -99,7 +100,7 @@ pub(super) struct HostFacts {
 pub(super) struct Moment {
     /// Online CPUs.
     pub(super) stat: Vec<CpuTicks>,
-    /// Empty where it cannot be read.
+    /// Empty if it cannot be read.
     pub(super) softnet: Vec<SoftnetRow>,
     /// CPU time of ksoftirqd so far, in ns, by CPU.
     pub(super) ksoftirqd_ns: BTreeMap<u32, u64>,
@@ -112,11 +113,11 @@ pub(super) struct Moment {
 pub(super) struct Code {
     #[serde(flatten)]
     pub(super) symbols: Snapshot,
-    /// `None` without symbols, or where nothing is sampled.
+    /// `None` if there are no symbols or nothing is sampled.
     pub(super) drivers: Option<Arc<DriverCode>>,
 }
 
-/// The code of the drivers whose NICs are there.
+/// The code of the drivers whose NICs exist.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct DriverCode {
     pub(super) seeds: Vec<Seed>,
@@ -136,7 +137,7 @@ impl Observation {
     /// Writes the observation as one line of JSON.
     ///
     /// # Errors
-    /// It cannot be written.
+    /// The line cannot be written.
     pub fn save(&self, out: &mut impl Write) -> io::Result<()> {
         let mut saved = self.clone();
         let kallsyms = &mut saved.code.symbols.kallsyms;
@@ -148,7 +149,7 @@ impl Observation {
     /// Loads an observation from a line that [`Self::save`] wrote.
     ///
     /// # Errors
-    /// The line is no observation.
+    /// The line is not an observation.
     pub fn load(line: &str) -> Result<Self, serde_json::Error> {
         serde_json::from_str(line)
     }
@@ -158,7 +159,7 @@ impl Observation {
         nic_keys(&self.reading, &self.facts, &self.known_napis)
     }
 
-    /// Every address whose function a frame may name.
+    /// All addresses whose function a frame may name.
     fn addresses(&self) -> impl Iterator<Item = u64> {
         let polls = self.reading.napis.iter().flatten().map(|napi| napi.poll_fn);
         let drops = self.reading.drops.iter().flatten().map(|drop| drop.location);
@@ -181,7 +182,7 @@ pub(super) fn nic_keys(reading: &Reading, facts: &HostFacts, known: &[KnownNapi]
 }
 
 impl HostFacts {
-    /// An interface as it is now.
+    /// An interface at the end of the interval.
     pub(super) fn link(&self, key: NicKey) -> Option<&LinkFacts> {
         self.now.link(key)
     }

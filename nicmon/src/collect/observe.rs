@@ -1,4 +1,4 @@
-//! Everything that is read for a frame, in the order that its figures depend on.
+//! Reads everything that a frame needs, in the order that its figures depend on.
 
 use std::time::SystemTime;
 
@@ -9,13 +9,15 @@ use super::{
 use crate::host;
 
 impl Collector {
-    /// Reads what happened since the observation before.
+    /// Reads what happened since the previous observation.
     ///
-    /// 1. Interfaces and their counters, and with them all other facts. They are behind RTNL, which others may hold for
-    ///    long. Read first, such a wait makes this interval longer and its rates stay right.
-    /// 2. The time, nicmon's own CPU time, and the counters: here the interval ends. What this frame still costs is of
-    ///    the next.
-    /// 3. What depends on the counters: which interrupts are whose, and the time of threads that polled.
+    /// 1. Interfaces and their counters, together with all other facts. They need RTNL, which others may
+    ///    hold for long. Because they are read first, such a wait makes this interval longer, and its
+    ///    rates stay right.
+    /// 2. The time, nicmon's own CPU time, and the counters. The interval ends here; what this frame
+    ///    still costs belongs to the next one.
+    /// 3. What depends on the counters: which interrupts belong to which NIC, and the CPU time of threads
+    ///    that polled.
     /// 4. Names, as far as they are known by now, and the setup of the network if it is due.
     pub(super) fn observe(&mut self) -> Result<Observation, CollectError> {
         self.source.look_for_napis()?;

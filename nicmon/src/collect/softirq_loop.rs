@@ -1,4 +1,4 @@
-//! Samples in the kernel's loop over pending softirqs, which no tracepoint of a vector encloses.
+//! Samples in the kernel's loop over pending softirqs, which lies outside the tracepoints of the vectors.
 
 use std::ops::Range;
 
@@ -7,24 +7,24 @@ use crate::{
     symbols::Kallsyms,
 };
 
-/// Its names, in today's kernels and before (kernel/softirq.c: `__do_softirq` was split in 6.10, and in the stable
-/// kernels after it).
+/// Its names, in current kernels and in older ones (kernel/softirq.c: `__do_softirq` was split in 6.10,
+/// and in the stable kernels after it).
 const NAMES: [&str; 2] = ["handle_softirqs", "__do_softirq"];
 
 /// Where the loop is.
 ///
-/// It switches interrupts on before the first vector: what a timer that was held back by a device's interrupt finds
-/// there is that interrupt. A few percent of the samples of a CPU under network load are, and the idle task that was
-/// interrupted is not what it was busy with.
+/// It switches interrupts on before the first vector. A timer that a device's interrupt held back fires
+/// there, so its sample belongs to that interrupt. This is true of a few percent of the samples of a CPU
+/// under network load; the interrupted idle task is not what kept the CPU busy.
 #[derive(Default)]
 pub(super) struct SoftirqLoop {
-    /// Set by the first reading of the symbols, and empty where they have none of the names: the kernel's own text
-    /// stays as it is.
+    /// Set at the first reading of the symbols; empty if they have neither name. The kernel's own text
+    /// does not move.
     range: Option<Range<u64>>,
 }
 
 impl SoftirqLoop {
-    /// Gives samples in the loop to it, be they of the idle task or of another.
+    /// Attributes samples in the loop to the loop, whether they interrupted the idle task or another one.
     pub(super) fn find(&mut self, kallsyms: &Kallsyms, samples: &mut Samples) {
         let range = self.range.get_or_insert_with(|| range(kallsyms).unwrap_or_default());
         for sample in &mut samples.taken {
@@ -53,9 +53,9 @@ mod tests {
         range(&Kallsyms::read(folder.path()).unwrap())
     }
 
-    /// As Debian's 6.1.0-56 and 5.10.0-46 have it.
+    /// From Debian's 6.1.0-56 and 5.10.0-46.
     #[test]
-    fn the_loop_is_not_what_starts_it() {
+    fn the_loop_is_found_before_and_after_the_split() {
         let split = "ffffffff810a8df0 t handle_softirqs\nffffffff810a90d0 t run_ksoftirqd\n\
                      ffffffff81e00000 T __do_softirq\nffffffff81e00000 T __softirqentry_text_start\n\
                      ffffffff81e0000c T __softirqentry_text_end\n";

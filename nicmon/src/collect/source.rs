@@ -1,4 +1,4 @@
-//! Who counts: the kernel programs, or where they may not run, the kernel's own files.
+//! Who counts: the eBPF programs or, if they are not allowed to run, the kernel's own files.
 
 use std::sync::Arc;
 
@@ -16,21 +16,21 @@ use crate::{
     host::btf::{BtfError, KernelBtf},
 };
 
-/// What gives a [`Reading`] a call.
+/// Returns one [`Reading`] per call.
 pub(super) enum Source {
     /// Counts and times.
     #[cfg(feature = "bpf")]
     Bpf(Box<BpfSource>),
-    /// Counts alone.
+    /// Counts only.
     Proc(Box<Counts>),
 }
 
-/// The programs, and the NAPIs they know, listed anew only when some came or went.
+/// The programs, and the NAPIs they know. NAPIs are listed again only if some came or went.
 #[cfg(feature = "bpf")]
 pub(super) struct BpfSource {
     pub(super) probe: Probe,
     known: Arc<[KnownNapi]>,
-    /// How often owners of slots had changed by then.
+    /// How often slot owners had changed when the NAPIs were listed.
     known_at: Option<u64>,
 }
 
@@ -47,7 +47,7 @@ impl BpfSource {
     }
 }
 
-/// A source, and if it is not the one that is better, why.
+/// A source and, if it is not the better one, the reason.
 pub(super) struct Chosen {
     pub(super) source: Source,
     pub(super) reason: Option<String>,
@@ -81,7 +81,7 @@ pub(super) fn choose(
         Err(error) if options.source == SourceChoice::Bpf => Err(error.into()),
         Err(error) => {
             let why = error.to_string().lines().next().unwrap_or_default().to_owned();
-            proc(facts, Some(format!("run as root, or see `nicmon doctor`: {why}")))
+            proc(facts, Some(format!("run as root, or see `nicmon doctor`. The cause: {why}")))
         }
     }
 }
@@ -95,7 +95,8 @@ pub(super) fn choose(
     match options.source {
         SourceChoice::Proc => proc(facts, None),
         SourceChoice::Auto => {
-            proc(facts, Some("this nicmon was built without its kernel programs".to_owned()))
+            let reason = "install a nicmon built with the feature \"bpf\": this one has no eBPF programs";
+            proc(facts, Some(reason.to_owned()))
         }
         SourceChoice::Bpf => Err(CollectError::NoPrograms),
     }
@@ -106,7 +107,7 @@ fn proc(facts: &Facts, reason: Option<String>) -> Result<Chosen, CollectError> {
 }
 
 impl Source {
-    /// Which it is.
+    /// Which of the two it is.
     pub(super) fn kind(&self) -> frame::Source {
         match self {
             #[cfg(feature = "bpf")]
@@ -124,8 +125,8 @@ impl Source {
         }
     }
 
-    /// Gets to know the NAPIs that were polled since the last reading.
-    #[cfg_attr(not(feature = "bpf"), expect(clippy::unnecessary_wraps, reason = "files know of none"))]
+    /// Learns of the NAPIs that were polled since the last reading.
+    #[cfg_attr(not(feature = "bpf"), expect(clippy::unnecessary_wraps, reason = "the files list no NAPIs"))]
     pub(super) fn look_for_napis(&mut self) -> Result<(), CollectError> {
         match self {
             #[cfg(feature = "bpf")]
@@ -134,7 +135,7 @@ impl Source {
         }
     }
 
-    /// All NAPIs that are known, whether or not they were polled lately.
+    /// All known NAPIs, whether or not they were polled lately.
     pub(super) fn known_napis(&mut self) -> Arc<[KnownNapi]> {
         match self {
             #[cfg(feature = "bpf")]
@@ -143,7 +144,7 @@ impl Source {
         }
     }
 
-    /// Samples these CPUs and no others. `busy_ns` is for how long each was busy, by the kernel.
+    /// Samples these CPUs and no others. `busy_ns` is how long each was busy, according to the kernel.
     #[cfg_attr(
         not(feature = "bpf"),
         expect(unused_variables, clippy::unnecessary_wraps, reason = "files sample nothing")
@@ -156,7 +157,8 @@ impl Source {
         }
     }
 
-    /// What is to do between two readings: forget NAPIs that are gone, measure the programs' cost where it is unknown.
+    /// What happens between two readings: forgets NAPIs that no longer exist, and measures the programs'
+    /// cost where it is unknown.
     #[cfg_attr(not(feature = "bpf"), expect(unused_variables, reason = "files need nothing"))]
     pub(super) fn tidy(&mut self, gone: &[NapiKey], mono_ns: u64) {
         match self {

@@ -7,20 +7,22 @@ use std::{
 
 use crate::{counters::Reading, host::threads};
 
-/// Prefixes of their names: `napi/<dev>-<id>` (net/core/dev.c: `napi_kthread_create`) and `backlog_napi/<cpu>`.
+/// Prefixes of their names: `napi/<dev>-<id>` (net/core/dev.c: `napi_kthread_create`) and
+/// `backlog_napi/<cpu>`.
 const COMMS: [&str; 2] = ["napi/", "backlog_napi/"];
 
-/// The times so far, by pid.
+/// Their times so far, by pid.
 pub(super) struct ThreadTimes(HashMap<u32, u64>);
 
 impl ThreadTimes {
-    /// Looks for the threads that exist already, so that their first polls have an interval.
+    /// Finds the threads that already exist, so that their first polls have an interval.
     pub(super) fn new(proc: &Path) -> Self {
         let pids = COMMS.iter().flat_map(|comm| threads::named(proc, comm).unwrap_or_default());
         Self(pids.filter_map(|pid| Some((pid, run_ns(proc, pid)?))).collect())
     }
 
-    /// The CPU time, in ns, that each thread used since the reading before; absent where that is unknown.
+    /// The CPU time, in ns, that each thread used since the previous reading. A thread whose time is
+    /// unknown is absent.
     pub(super) fn read(&mut self, proc: &Path, reading: &Reading) -> HashMap<u32, u64> {
         let napis = reading.napis.iter().flatten().flat_map(|napi| &napi.cpus).map(|(_, polls)| polls);
         let polls = napis.chain(reading.cpus.iter().map(|cpu| &cpu.backlog));

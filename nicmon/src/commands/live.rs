@@ -105,7 +105,7 @@ async fn on_screen(args: &Live, mut frames: LiveFrames, end: EndSignals) -> Resu
             biased;
             event = screen.next_event() => match event {
                 ScreenEvent::Key(Wish::Delay(delay)) => frames.clock.change(delay),
-                // Otherwise the frame that is late by now would be followed by a very short one.
+                // Otherwise a very short frame would follow the one that is late by now.
                 ScreenEvent::Resumed => frames.clock.restart(),
                 ScreenEvent::Key(_) => {}
                 ScreenEvent::End => break,
@@ -122,7 +122,7 @@ async fn on_screen(args: &Live, mut frames: LiveFrames, end: EndSignals) -> Resu
             },
         }
     }
-    // Messages are for the terminal as it was before.
+    // Print messages only after the terminal is back to normal.
     let ended = screen.end().await;
     result.and(ended)
 }

@@ -8,7 +8,7 @@ use std::{
     process,
 };
 
-/// A file that does not have its name yet. If it is dropped before, it leaves no trace.
+/// A file that does not have its name yet. If it is dropped before it gets the name, it leaves no trace.
 pub(super) struct NewFile {
     file: Option<File>,
     path: PathBuf,
@@ -81,7 +81,7 @@ fn is_kernel_name(path: &Path) -> bool {
 impl Drop for NewFile {
     fn drop(&mut self) {
         if let Some(draft) = &self.draft {
-            // If this fails, a stray temporary file stays: nothing else depends on it.
+            // If this fails, a stray temporary file is left over. Nothing else depends on it.
             let _ = fs::remove_file(draft);
         }
     }

@@ -1,5 +1,5 @@
-//! Output of the commands. A thread of its own writes the frames, so a reader that stalls never keeps a
-//! signal from ending nicmon.
+//! Output of the commands. A separate thread writes the frames, so a stalled reader never keeps a signal from
+//! ending nicmon.
 
 use std::{
     io::{self, ErrorKind, Write as _},
@@ -48,8 +48,8 @@ pub fn print_message(message: &str) {
     print_stderr(&format!("nicmon: {}\n", printable_lines(message)));
 }
 
-/// Prints text on standard error as it is. If that is closed or full, nicmon goes on: output and exit code
-/// stand without it.
+/// Prints text on standard error as it is. If that is closed or full, nicmon goes on, because its output and
+/// exit code do not depend on it.
 pub(super) fn print_stderr(text: &str) {
     let _ = io::stderr().write_all(text.as_bytes());
 }
@@ -74,7 +74,7 @@ impl Output {
         Ok(Self { texts, writer })
     }
 
-    /// Hands a text to the thread; waits while too many are waiting there. False if nobody reads any more.
+    /// Passes a text to the thread; blocks while too many are waiting there. False if nobody reads any more.
     pub(super) async fn write(&self, text: String) -> bool {
         self.texts.send(text).await.is_ok()
     }

@@ -37,11 +37,12 @@ async fn record(args: Record) -> Result<ExitCode, Failure> {
     }
     // Signals first: from here on they end the recording cleanly.
     let mut end = EndSignals::listen()?;
-    // A short command may be over before the symbols are read, and its driver functions would have no names.
+    // Wait for the symbols: a short command may end before they are read, and its driver functions would
+    // have no names.
     let collector = Collector::start(Options { wait_for_symbols: true, ..args.measure.options()? })?;
     let file = NewFile::create(&args.output, args.force)
         .map_err(|source| Failure::CreateRecording { path: args.output.clone(), source })?;
-    // There was no command yet that the terminal could have sent these signals to.
+    // The terminal could not have sent these signals to the command, which did not exist yet.
     if !args.command.is_empty()
         && let Some(signal) = end.received().await
     {
@@ -56,14 +57,14 @@ async fn record(args: Record) -> Result<ExitCode, Failure> {
         Ended::Complete(status) => status,
         Ended::Incomplete => return Ok(ExitCode::FAILURE),
     };
-    // What is left of the interval: even a command of less than a second leaves a frame.
+    // The rest of the interval: even a command that takes less than a second has a frame.
     recording.add()?;
     recording.finish()?;
     recording.print_summary();
     Ok(status.map_or(ExitCode::SUCCESS, exit_code))
 }
 
-/// Gives the recording its name, and says where the file of that name went.
+/// Gives the recording its name, and says where an existing file of that name is now.
 fn put_in_place(file: NewFile, path: &Path, command: Option<&Child>) -> Result<File, Failure> {
     let placed = file.put_in_place().inspect_err(|_| {
         // The command has only just started, and cannot be recorded.
@@ -94,7 +95,7 @@ async fn ended(command: &mut Option<Child>) -> io::Result<ExitStatus> {
     }
 }
 
-/// Passes a signal on to the command, but for SIGINT, which the terminal sends to both.
+/// Passes a signal on to the command, except SIGINT, which the terminal sends to both.
 fn pass_on(signal: Signal, command: &Child) {
     let pid = command.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
     if let Some(pid) = pid
@@ -128,8 +129,8 @@ const TOP: usize = 20;
 enum ReportFrom {
     /// No report was asked for.
     Nowhere,
-    /// The finished recording. It holds the sums, so memory does not grow with interfaces and functions that
-    /// come and go.
+    /// The finished recording. It contains the sums, so memory does not grow with interfaces and functions
+    /// that come and go.
     File,
     /// Frames added up here, because the recording cannot be read back: it is a pipe or a device.
     Sum(Box<Sum>),
@@ -137,9 +138,9 @@ enum ReportFrom {
 
 /// How recording ended.
 enum Ended {
-    /// All was recorded. With the status of the command, if there was one.
+    /// Everything was recorded. Contains the status of the command, if there was one.
     Complete(Option<ExitStatus>),
-    /// The command ran to its end, but the recording failed, which was said.
+    /// The command ran to its end, but recording failed, and the user was told.
     Incomplete,
 }
 
@@ -236,8 +237,8 @@ impl Recording {
         })
     }
 
-    /// Prints what was recorded, and the report: on standard error, because standard output belongs to the
-    /// command.
+    /// Prints a summary of the recording, and the report. They go to standard error, because standard output
+    /// belongs to the command.
     fn print_summary(&self) {
         self.clear_progress();
         print_message(&format!("{} in {}", self.size(), self.path.display()));

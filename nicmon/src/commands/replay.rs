@@ -43,7 +43,7 @@ async fn show(args: Replay) -> Result<(), Failure> {
     }
 }
 
-/// Reads frames on a thread of its own, because reading a pipe may block forever.
+/// Reads frames on a separate thread, because reading from a pipe may block forever.
 struct FrameThread {
     frames: mpsc::Receiver<Result<Frame, ReadError>>,
     warning: Arc<Mutex<Option<String>>>,
@@ -70,7 +70,7 @@ impl FrameThread {
         self.frames.recv().await
     }
 
-    /// What was cut off or skipped; complete after the last frame.
+    /// A message about data that was cut off or skipped; complete after the last frame.
     fn warning(&self) -> Option<String> {
         self.warning.lock().unwrap_or_else(PoisonError::into_inner).take()
     }

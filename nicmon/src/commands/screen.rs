@@ -103,8 +103,8 @@ fn is_gone(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::BrokenPipe || error.raw_os_error() == Some(libc::EIO)
 }
 
-/// Whether a shell could continue nicmon after a stop. A shell with job control gives each job a process
-/// group of its own, so the group of the session's leader has no such shell.
+/// Whether a shell could continue nicmon after a stop. A shell with job control puts each job into a new
+/// process group, so no such shell controls the group of the session's leader.
 fn has_job_control() -> bool {
     match (getpgid(None), getsid(None)) {
         (Ok(group), Ok(session)) => group != session,

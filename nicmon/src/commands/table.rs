@@ -8,7 +8,7 @@ use crate::{
     },
 };
 
-/// As long as a node name may be (`__NEW_UTS_LEN`).
+/// The longest node name (`__NEW_UTS_LEN`).
 const HOSTNAME: usize = 64;
 /// Most characters of a percentage.
 const PCT: usize = 6;

@@ -1,5 +1,5 @@
-//! What happened between two readings of the kernel's counters, and the two sources of it: nicmon's own eBPF programs
-//! ([`bpf`]), which measure times as well, and the kernel's files ([`procfs`]), which only count.
+//! What happened between two readings of the kernel's counters. There are two sources: nicmon's own eBPF
+//! programs ([`bpf`]), which also measure times, and the kernel's files ([`procfs`]), which only count.
 
 #[cfg(feature = "bpf")]
 pub mod bpf;
@@ -11,37 +11,37 @@ use nicmon_common::{DEVICE_OPS, NapiKey, PollStats, SOFTIRQ_VECTORS};
 
 pub use crate::frame::SampleEvent;
 
-/// What was counted since the reading before. What this source of counts cannot know is `None`.
+/// What was counted since the previous reading. `None` means that this source cannot know the value.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Reading {
-    /// When it was read, on `CLOCK_MONOTONIC`.
+    /// When the counters were read, on `CLOCK_MONOTONIC`.
     pub mono_ns: u64,
-    /// By number of the CPU, for all possible ones.
+    /// Indexed by CPU number, with an entry for each possible CPU.
     pub cpus: Vec<CpuActivity>,
     /// NAPIs that were polled.
     pub napis: Option<Vec<NapiActivity>>,
     /// Irq actions that fired.
     pub irqs: Vec<IrqActivity>,
-    /// Dropped packets; `None` where the kernel gives no reasons, too.
+    /// Dropped packets. Also `None` if the kernel gives no drop reasons.
     pub drops: Option<Vec<DropActivity>>,
-    /// What the CPUs were doing, by samples; `None` where they are not sampled.
+    /// What the CPUs were doing, from samples; `None` if they are not sampled.
     pub samples: Option<Samples>,
-    /// Runs of the kernel programs.
+    /// Runs of the eBPF programs.
     pub bpf_runs: Option<u64>,
-    /// Their time, estimated; `None` where a cost is unknown, too.
+    /// Their time, estimated. Also `None` if no program's cost is known.
     pub bpf_est_ns: Option<u64>,
-    /// Events that the kernel programs could not count.
+    /// Events that the eBPF programs could not count.
     pub lost: Option<u64>,
 }
 
 /// Runs of something.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Runs {
-    /// Runs that ended.
+    /// How many ended.
     pub count: u64,
     /// Their time.
     pub ns: Option<u64>,
-    /// The longest.
+    /// The longest run.
     pub max_ns: Option<u64>,
 }
 
@@ -56,22 +56,22 @@ pub struct CpuActivity {
     pub latency: [Runs; SOFTIRQ_VECTORS],
     /// `NET_RX` time of runs without a poll.
     pub other_ns: Option<u64>,
-    /// `NET_RX` time split by work.
+    /// `NET_RX` time that was split between NAPIs by their work.
     pub mixed_ns: Option<u64>,
-    /// The backlog's polls.
+    /// Polls of the per-CPU backlog.
     pub backlog: PollActivity,
 }
 
 /// Polls of one NAPI on one CPU.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PollActivity {
-    /// In `NET_RX`.
+    /// Polls in `NET_RX`.
     pub softirq: PollStats,
-    /// Their time.
+    /// Time of the polls in `NET_RX`.
     pub softirq_ns: u64,
-    /// In the NAPI's thread.
+    /// Polls in the NAPI's thread.
     pub threaded: PollStats,
-    /// In other tasks.
+    /// Polls in other tasks (busy polling).
     pub busy: PollStats,
     /// Pid of the NAPI's thread, once it has one.
     pub thread_pid: Option<u32>,
@@ -89,73 +89,74 @@ impl PollActivity {
     }
 }
 
-/// Functions of a NAPI's driver, by address.
+/// Addresses of functions of a NAPI's driver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DriverFunctions {
-    /// `napi->poll`; drivers may share one.
+    /// `napi->poll`. Drivers may share one.
     pub poll: u64,
-    /// Some of its device's `net_device_ops`, 0 where there is none; some of these may be shared, too.
+    /// Some functions of the device's `net_device_ops`, 0 if the device lacks one. Drivers may share some
+    /// of these, too.
     pub ops: [u64; DEVICE_OPS],
 }
 
 /// One NAPI.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct NapiActivity {
-    /// Which.
+    /// Which NAPI.
     pub key: NapiKey,
-    /// Its device's name when it was first seen.
+    /// The name of its device when the NAPI was first seen.
     pub name: String,
     /// Address of its poll function.
     pub poll_fn: u64,
-    /// By CPU, only those where it was polled.
+    /// By CPU; only CPUs on which it was polled.
     pub cpus: Vec<(u32, PollActivity)>,
 }
 
 /// One irq action.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IrqActivity {
-    /// The line.
+    /// The interrupt line.
     pub irq: u32,
     /// Name of the action.
     pub action: String,
-    /// Most of its work runs in a thread.
+    /// Whether most of its work runs in a thread.
     pub threaded: Option<bool>,
-    /// By CPU, only those where it fired.
+    /// By CPU; only CPUs on which it fired.
     pub cpus: Vec<(u32, Runs)>,
 }
 
 /// Packets dropped for one reason at one place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DropActivity {
-    /// Name of the reason without its prefix.
+    /// Name of the reason, without its prefix.
     pub reason: String,
-    /// Address in the kernel.
+    /// Where in the kernel, as an address.
     pub location: u64,
-    /// Packets.
+    /// Number of packets.
     pub count: u64,
 }
 
-/// How the CPUs are to be sampled.
+/// How to sample the CPUs.
 #[derive(Debug, Clone, Copy)]
 pub struct HowToSample {
-    /// Samples a second and CPU.
+    /// Samples per CPU per second.
     pub frequency: u32,
-    /// Keep the kernel's call stacks.
+    /// Whether to keep the kernel's call stacks.
     pub stacks: bool,
 }
 
 /// What the CPUs were doing.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Samples {
-    /// What samples are taken by.
+    /// The event that triggers a sample.
     pub event: SampleEvent,
-    /// Samples a second and CPU, as asked for.
+    /// Samples per CPU per second, as requested.
     pub frequency: u32,
-    /// CPUs that are sampled.
+    /// Number of CPUs that are sampled.
     pub cpus: u32,
     /// The samples.
     pub taken: Vec<TakenSample>,
-    /// Samples that were taken and written over before they were read.
+    /// Samples that were overwritten before they were read.
     pub lost: u64,
 }
 
@@ -166,15 +167,15 @@ pub struct TakenSample {
     pub cpu: u32,
     /// Address of the instruction.
     pub address: u64,
-    /// In which context.
+    /// The context it ran in.
     pub kind: SampleKind,
-    /// In whose poll in `NET_RX` or in a thread of NAPIs; `None` outside these.
+    /// The poll it was in, in `NET_RX` or in a NAPI thread; `None` outside polls.
     pub poll: Option<SamplePoll>,
     /// The current thread.
     pub pid: u32,
     /// Its name.
     pub comm: String,
-    /// The kernel's call stack, innermost first; empty where stacks are not kept.
+    /// The kernel's call stack, innermost function first; empty if stacks are not kept.
     pub stack: Vec<u64>,
 }
 
@@ -191,11 +192,11 @@ pub enum SampleKind {
     HardIrq,
     /// A softirq, by vector.
     Softirq(u32),
-    /// The kernel's loop over pending softirqs, before, between and after them.
+    /// The kernel's loop over pending softirqs, outside the softirqs themselves.
     SoftirqLoop,
 }
 
-/// Whose poll it was.
+/// Whose poll a sample was in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum SamplePoll {
     /// A NAPI's.

@@ -1,4 +1,4 @@
-//! Counts without times, from the kernel's own files: for where the kernel programs may not run.
+//! Counts without times, from the kernel's own files. Used if the eBPF programs are not allowed to run.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use crate::host::{
     counts::{InterruptCounts, SoftirqCounts, Softirqs},
 };
 
-/// Readers, and what they read before.
+/// The readers, and what they read last.
 pub(crate) struct Counts {
     softirqs: SoftirqCounts,
     interrupts: InterruptCounts,
@@ -21,7 +21,7 @@ impl Counts {
     /// Opens the files.
     ///
     /// # Errors
-    /// One cannot be opened.
+    /// A file cannot be opened.
     pub(crate) fn open(roots: &Roots) -> Result<Self, host::Error> {
         Ok(Self {
             softirqs: SoftirqCounts::open(&roots.proc)?,
@@ -31,7 +31,7 @@ impl Counts {
         })
     }
 
-    /// What was counted since the reading before.
+    /// What was counted since the previous reading.
     ///
     /// # Errors
     /// A file cannot be read.
@@ -75,7 +75,7 @@ impl Counts {
             let mut cpus = Vec::new();
             for (cpu, now) in line.counts {
                 let before = self.interrupts_before.insert((line.irq, cpu), now);
-                // A line that was not there before counts from 0.
+                // A new line counts from 0.
                 let before = before.unwrap_or(if is_first { now } else { 0 });
                 let runs = if is_reset(now, before) { counted(now, 0) } else { counted(now, before) };
                 if runs.count > 0 {
@@ -90,7 +90,8 @@ impl Counts {
     }
 }
 
-/// Whether a line was given up and taken anew, when it counts from 0 again: only near its end does a counter wrap.
+/// Whether a line was freed and set up again, so that it counts from 0. A counter wraps only near its
+/// maximum.
 fn is_reset(now: u32, before: u32) -> bool {
     before.checked_sub(now).is_some_and(|less| less > 0 && less <= u32::MAX / 2)
 }
@@ -116,7 +117,7 @@ mod tests {
         };
         write(u32::MAX, 7);
         let mut counts = Counts::open(&roots).unwrap();
-        assert!(counts.read(&roots).unwrap().irqs.is_empty(), "the first reading is the begin");
+        assert!(counts.read(&roots).unwrap().irqs.is_empty(), "there is nothing before the first reading");
         write(9, 17);
         let reading = counts.read(&roots).unwrap();
         assert_eq!(reading.cpus[1].vectors[3], Runs { count: 10, ns: None, max_ns: None });
@@ -127,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_are_taken_anew() {
+    fn a_line_that_is_set_up_again_counts_from_0() {
         let root = tempfile::tempdir().unwrap();
         let roots = Roots { proc: root.path().into(), sys: root.path().into() };
         let mut counts = None;
@@ -141,7 +142,7 @@ mod tests {
             irqs.iter().map(|irq| (irq.irq, irq.cpus[0].1.count)).collect()
         };
         assert_eq!(read(&[(36, 100_000)]), []);
-        assert_eq!(read(&[(36, 5), (37, 9)]), [(36, 5), (37, 9)], "one was given up, one is new");
+        assert_eq!(read(&[(36, 5), (37, 9)]), [(36, 5), (37, 9)], "one was set up again, one is new");
         assert_eq!(read(&[(36, 5), (37, u32::MAX - 2)]), [(37, u64::from(u32::MAX - 11))]);
         assert_eq!(read(&[(36, 6), (37, 7)]), [(36, 1), (37, 10)], "it wrapped");
     }

@@ -59,7 +59,7 @@ pub enum SampleEvent {
 }
 
 impl SampleEvent {
-    /// What people read, the same in every output.
+    /// The word for people, the same in every output.
     pub fn label(self) -> &'static str {
         match self {
             Self::Cycles => "cycles",
@@ -160,7 +160,7 @@ pub enum Origin {
 }
 
 impl Origin {
-    /// What people read, the same in every output; at most 8 characters.
+    /// The word for people, the same in every output; at most 8 characters.
     pub fn label(self) -> &'static str {
         match self {
             Self::Module => "module",
@@ -217,7 +217,7 @@ pub enum Context {
 }
 
 impl Context {
-    /// What people read, the same in every output; at most 7 characters.
+    /// The word for people, the same in every output; at most 7 characters.
     pub fn label(self) -> &'static str {
         match self {
             Self::Hardirq => "hardirq",

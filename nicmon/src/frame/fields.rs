@@ -9,7 +9,7 @@ use super::schema;
 /// A field of a frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Field {
-    /// Where it stands, as in `nics[].cpus[].load_pct`.
+    /// Its path, as in `nics[].cpus[].load_pct`.
     pub path: String,
     /// What it is, for people: at most 60 characters, without a unit.
     pub title: String,

@@ -5,8 +5,8 @@
 //!
 //! A field is described in one place, beside its declaration, in two lengths. Its title is what people read:
 //! the help of the screen and the heads of columns. Its comment is the definition, and speaks of `null`
-//! because readers of JSON see it. The JSON Schema and docs/reference/fields.md are made from both. The unit is in the
-//! name.
+//! because readers of JSON see it. The JSON Schema and docs/reference/fields.md are made from both. The unit
+//! is in the name.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -164,7 +164,7 @@ pub enum Accounting {
 }
 
 impl Accounting {
-    /// What people read, the same in every output.
+    /// The word for people, the same in every output.
     pub fn label(self) -> &'static str {
         match self {
             Self::Tick => "tick",

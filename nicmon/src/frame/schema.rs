@@ -22,7 +22,7 @@ mod tests {
     /// Frames of a real machine.
     const CAPTURE: &str = include_str!("../../tests/fixtures/stream/this-machine.ndjson");
 
-    /// What is wrong with a value, as far as our schema says anything: types, needed fields, words, minima.
+    /// The faults of a value by our schema: types, required fields, words and minima.
     fn faults(root: &Value, schema: &Value, value: &Value, path: &str) -> Vec<String> {
         let mut found = Vec::new();
         if let Some(at) = schema["$ref"].as_str() {
@@ -62,7 +62,7 @@ mod tests {
             }
         }
         for (name, field) in value.as_object().into_iter().flatten() {
-            // Beside a reference or in `anyOf` the fields stand elsewhere.
+            // Beside a reference or in `anyOf`, the fields are listed elsewhere.
             if let Some(schema) = schema["properties"].get(name) {
                 found.extend(faults(root, schema, field, &format!("{path}.{name}")));
             }

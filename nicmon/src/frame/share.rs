@@ -80,7 +80,8 @@ mod tests {
                 inside += u32::from((low..=high).contains(&(truth * 100.0)));
             }
             let coverage = f64::from(inside) / f64::from(RUNS);
-            // Wilson's coverage swings about 0.95 with n and p; three deviations of 2000 runs are 0.015.
+            // Wilson's coverage varies around 0.95 with n and p. Three standard deviations over 2000 runs are
+            // 0.015.
             assert!((0.93..=0.98).contains(&coverage), "{truth} of {of}: {coverage}");
         }
     }

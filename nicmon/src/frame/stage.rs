@@ -51,7 +51,7 @@ impl Stage {
         Self::Other,
     ];
 
-    /// What people read, the same in every output; at most 9 characters.
+    /// The word for people, the same in every output; at most 9 characters.
     pub fn label(self) -> &'static str {
         match self {
             Self::Driver => "driver",

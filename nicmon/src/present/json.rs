@@ -1,11 +1,11 @@
-//! JSON for a reader of lines.
+//! JSON as lines.
 
 use serde::Serialize;
 
-/// A value as one line of JSON, with its line end.
+/// A value as one line of JSON, including the line end.
 ///
 /// # Errors
-/// The value cannot be JSON: a map whose keys are no strings.
+/// The value has no JSON form, such as a map whose keys are not strings.
 pub(crate) fn line(value: &impl Serialize) -> serde_json::Result<String> {
     let mut line = serde_json::to_string(value)?;
     line.push('\n');

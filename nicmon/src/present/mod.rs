@@ -1,5 +1,5 @@
-//! How figures, names and tables look to a person: the one place that every output shares, so that the same
-//! value reads the same on the screen, in tables, reports, comparisons and pages.
+//! How figures, names and tables look to people. All outputs share this module, so the same value looks the
+//! same on the screen and in tables, reports, comparisons and HTML pages.
 
 pub(crate) mod json;
 pub(crate) mod table;

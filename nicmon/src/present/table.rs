@@ -4,12 +4,12 @@ use unicode_width::UnicodeWidthStr;
 
 use super::text::{printable, shortened};
 
-/// The widest line.
+/// Width of the widest line.
 pub(crate) const WIDTH: usize = 80;
-/// What stays of a word where there is no room.
+/// Words are never shortened below this width.
 const SHORTEST: usize = 6;
 
-/// A column: its head, and how its cells stand.
+/// A column: its head, and the layout of its cells.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Column {
     head: &'static str,
@@ -18,7 +18,7 @@ pub(crate) struct Column {
     most: usize,
 }
 
-/// Where the text of a cell stands.
+/// The side on which the text of a cell is aligned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Side {
     Left,
@@ -26,18 +26,18 @@ enum Side {
 }
 
 impl Column {
-    /// A column of words, which stand left and may be shortened.
+    /// A column of words, which are aligned left and may be shortened.
     pub(crate) const fn words(head: &'static str) -> Self {
         Self { head, side: Side::Left, least: 0, most: usize::MAX }
     }
 
-    /// A column of figures, which stand right and are never shortened.
+    /// A column of figures, which are aligned right and never shortened.
     pub(crate) const fn figures(head: &'static str) -> Self {
         Self { head, side: Side::Right, least: 0, most: usize::MAX }
     }
 
-    /// As wide as this whatever is in it, so that tables which follow each other look alike. Words are
-    /// shortened to it.
+    /// Sets the width whatever the column contains, so that consecutive tables look alike. Words are
+    /// shortened to this width.
     pub(crate) const fn wide(mut self, width: usize) -> Self {
         self.least = width;
         if matches!(self.side, Side::Left) {
@@ -46,14 +46,14 @@ impl Column {
         self
     }
 
-    /// At least as wide as this.
+    /// Sets the least width.
     pub(crate) const fn at_least(mut self, width: usize) -> Self {
         self.least = width;
         self
     }
 }
 
-/// Rows below a head. All cells are printable, whatever was in them.
+/// Rows below a head. All cells are made printable.
 #[derive(Debug)]
 pub(crate) struct Table<const N: usize> {
     columns: [Column; N],
@@ -66,7 +66,7 @@ impl<const N: usize> Table<N> {
         Self { columns, indent: 0, rows: Vec::new() }
     }
 
-    /// The same, so many columns further right.
+    /// The same table, indented by this many columns.
     pub(crate) fn indented(mut self, indent: usize) -> Self {
         self.indent = indent;
         self
@@ -86,7 +86,7 @@ impl<const N: usize> Table<N> {
         self.first(usize::MAX)
     }
 
-    /// The head and the first rows, at most so many.
+    /// The head and at most this many rows.
     pub(crate) fn first(&self, rows: usize) -> String {
         let shown = &self.rows[..self.rows.len().min(rows)];
         let widths = self.widths(shown);
@@ -94,7 +94,7 @@ impl<const N: usize> Table<N> {
         std::iter::once(&head).chain(shown).map(|row| self.line(row, &widths)).collect()
     }
 
-    /// As wide as the cells. Words are shortened where a line would be too long, the longest first.
+    /// Widths that fit the cells. If a line would be too long, words are shortened, the longest first.
     fn widths(&self, rows: &[[String; N]]) -> [usize; N] {
         let mut widths = self.columns.map(|column| column.head.width().max(column.least));
         for row in rows {
@@ -117,7 +117,7 @@ impl<const N: usize> Table<N> {
         self.indent + gaps + widths.iter().sum::<usize>()
     }
 
-    /// Spaces before a column. Words after a figure stand further off, or they would read as its unit.
+    /// Spaces before a column. Words after a figure get more, or they would be read as its unit.
     fn gap(&self, at: usize) -> usize {
         match at.checked_sub(1).map(|before| (self.columns[before].side, self.columns[at].side)) {
             None => 0,

@@ -1,4 +1,4 @@
-//! Figures and names as text. `?` is unknown.
+//! Figures and names as text. `?` means unknown.
 
 use std::fmt::Display;
 
@@ -6,30 +6,31 @@ use unicode_width::UnicodeWidthChar as _;
 
 use crate::frame::pct_of;
 
-/// Stands for a figure that no number of digits makes short enough: half a number would be a wrong one.
+/// Replaces a figure that does not fit with any number of digits. A part of a number would be wrong.
 const NO_ROOM: char = '#';
-/// Prefixes of a thousand's powers.
+/// Prefixes for powers of a thousand.
 const PREFIXES: [&str; 7] = ["", "k", "M", "G", "T", "P", "E"];
 
-/// Text that can neither harm a terminal nor shift a column: each character that is not plainly visible
-/// becomes U+FFFD.
+/// Makes text harmless to a terminal and to columns: replaces each character that is not plainly visible by
+/// U+FFFD.
 ///
 /// These are control characters (C0, C1, DEL), which a terminal obeys; line and paragraph separators; marks
-/// that change the direction of writing, which make a text read as another; and characters without a width.
-/// Names of interfaces may hold them (`dev_valid_name`, net/core/dev.c), and a recording may hold anything.
+/// that change the direction of writing, which can disguise a text as another; and characters without a
+/// width. Names of interfaces may contain them (`dev_valid_name`, net/core/dev.c), and a recording may
+/// contain anything.
 pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|c| if is_unsafe(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
-/// The same for text of several lines, which stay lines.
+/// The same for text of several lines; line ends are kept.
 pub(crate) fn printable_lines(text: &str) -> String {
     text.split('\n').map(printable).collect::<Vec<_>>().join("\n")
 }
 
 fn is_unsafe(c: char) -> bool {
     let is_separator = matches!(c, '\u{2028}' | '\u{2029}');
-    // Widths come from a table that a later version of its crate may change: what must not pass is listed as
-    // well.
+    // Widths come from a table that a later version of its crate may change, so characters that must not pass
+    // are listed here as well.
     let changes_direction = matches!(
         c,
         '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
@@ -56,8 +57,8 @@ pub(crate) fn plain(value: Option<impl Display>) -> String {
     known(value, |value| value.to_string())
 }
 
-/// A percentage in at most `width` characters, with at most two decimals. `0` is a zero; `0.00` is less than
-/// can be shown.
+/// A percentage in at most `width` characters, with at most two decimals. `0` is zero; `0.00` is too small to
+/// show.
 pub(crate) fn pct(value: f64, width: usize) -> String {
     if value <= 0.0 {
         return "0".to_owned();
@@ -84,7 +85,7 @@ pub(crate) fn scaled(value: f64, width: usize) -> String {
     let mut left = value;
     for (at, prefix) in PREFIXES.into_iter().enumerate() {
         let text = significant(left, digits, prefix);
-        // Half a thousand is not one.
+        // With a prefix, the number must be near 1 or above.
         let is_in_range = (prefix.is_empty() || left >= 0.95) && stays_below_1000(left, digits);
         if is_in_range && text.len() <= width {
             return text;
@@ -102,7 +103,7 @@ pub(crate) fn scaled(value: f64, width: usize) -> String {
     if exponent.len() <= width { exponent } else { no_room(width) }
 }
 
-/// With a decimal at least: rounded to a whole number it would read as none or as one.
+/// Keeps at least one decimal: rounded to a whole number, it would be 0 or 1.
 fn below_one(value: f64, width: usize) -> String {
     let decimals = width.saturating_sub(3).max(1);
     let text = format!("{value:.decimals$}");
@@ -117,14 +118,14 @@ fn no_room(width: usize) -> String {
     NO_ROOM.to_string().repeat(width)
 }
 
-/// Whether rounding to so many significant digits, at least three, does not make it a thousand.
+/// Whether the value stays below a thousand when rounded to this many significant digits (at least three).
 fn stays_below_1000(value: f64, digits: usize) -> bool {
     let decimals = i32::try_from(digits.saturating_sub(3)).unwrap_or(0);
     value < 1000.0 - 0.5 * 10_f64.powi(-decimals)
 }
 
-/// So many significant digits, at least those before the point; a whole number without a prefix has no
-/// decimals.
+/// The value with this many significant digits, but at least those before the decimal point. A whole number
+/// without a prefix gets no decimals.
 fn significant(value: f64, digits: usize, prefix: &str) -> String {
     let is_whole = prefix.is_empty() && value.fract() == 0.0;
     let most = if is_whole { 0 } else { digits - 1 };
@@ -134,14 +135,14 @@ fn significant(value: f64, digits: usize, prefix: &str) -> String {
     text + prefix
 }
 
-/// A number in at most `width` characters, whole as long as that fits: of times in ns, a unit within a unit
-/// would have to be read twice.
+/// A number in at most `width` characters, without a prefix if it fits: in times in ns, a prefix would put a
+/// unit within a unit.
 pub(crate) fn whole(value: f64, width: usize) -> String {
     let text = format!("{:.0}", value.max(0.0));
     if text.len() <= width { text } else { scaled(value, width) }
 }
 
-/// A number with three significant digits; a very small one with two and an exponent.
+/// A number with three significant digits; a very small one has two and an exponent.
 pub(crate) fn digits(number: f64) -> String {
     let decimals = match number.abs() {
         0.0 => 0,
@@ -171,7 +172,7 @@ pub(crate) fn seconds(ns: u64) -> String {
     format!("{:.decimals$}", ns as f64 / 1e9)
 }
 
-/// As much of a text as fits so many columns of a terminal.
+/// As much of a text as fits this many columns of a terminal.
 pub(crate) fn shortened(text: &str, columns: usize) -> String {
     let mut left = columns;
     let fits = |c: &char| {

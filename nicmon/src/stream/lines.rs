@@ -21,7 +21,7 @@ pub(super) enum Piece {
         /// How many bytes.
         bytes: u64,
     },
-    /// The stream ends within a line, or within the zstd frame that holds it.
+    /// The stream ends within a line, or within the zstd frame that contains it.
     Cut {
         /// As much of the line as can be trusted: all of it, if only the line end is missing.
         line: Vec<u8>,

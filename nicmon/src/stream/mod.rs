@@ -1,15 +1,15 @@
 //! Frames as bytes: one JSON object per line (NDJSON), and recordings, which are that stream compressed with
 //! zstd.
 //!
-//! In a recording each frame is a zstd frame of its own, with a checksum. So a truncated recording (SIGKILL,
-//! a full disk, an aborted copy) loses only its last frame, and a damaged one loses only the damaged frames.
+//! In a recording, each frame is a separate zstd frame with a checksum. So a truncated recording (SIGKILL, a
+//! full disk, an aborted copy) loses only its last frame, and a damaged one loses only the damaged frames.
 //! Recordings can be joined with `cat`, and `zstdcat` prints the JSON lines. The price is that a frame cannot
-//! refer to the one before it: it takes 900 bytes instead of 230 on an idle machine with two CPUs, and no
-//! more on a large, busy one.
+//! refer to the one before it. It takes 900 bytes instead of 230 on an idle machine with two CPUs; on a
+//! large, busy machine there is no difference.
 //!
-//! About every minute, and at the end, a recording also holds the sum of the frames since the last time
-//! ([`Summary`]), where readers of zstd skip it. [`Parts`] returns these sums, and the frames that no sum
-//! covers: a report of an hour reads 1/60 of it.
+//! About every minute, and at the end, a recording also contains the sum of the frames since the last sum
+//! ([`Summary`]), in a form that zstd readers skip. [`Parts`] returns these sums, and the frames that no sum
+//! covers, so a report of an hour reads 1/60 of it.
 
 mod error;
 mod lines;

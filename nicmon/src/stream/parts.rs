@@ -1,4 +1,4 @@
-//! Reads recordings as sums of many frames, where they have any.
+//! Reads recordings as sums of many frames, as far as they contain sums.
 
 #[cfg(test)]
 mod tests;
@@ -33,20 +33,20 @@ pub enum Part {
     Summary(Box<Summary>),
 }
 
-/// What the caller wants of the frames that a summary covers.
+/// How the caller wants to read the frames that a summary covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Take {
-    /// All of them: the summary will do.
+    /// All of them, as their sum.
     Sum,
-    /// Some of them: they are read one by one.
+    /// Some of them, so they are read one by one.
     Frames,
-    /// None.
+    /// None of them.
     Nothing,
 }
 
-/// Reads a recording, as much of it as possible as sums.
+/// Reads a recording, with as many sums as possible.
 ///
-/// It reads a pipe, JSON lines and a recording without sums frame by frame, and also frames whose sum is
+/// It reads frame by frame from a pipe, from JSON lines and from a recording without sums, and where a sum is
 /// damaged.
 pub struct Parts {
     name: String,
@@ -143,7 +143,7 @@ impl Parts {
         }
     }
 
-    /// What was cut off or skipped, as sentences; complete after the end.
+    /// Sentences about data that was cut off or skipped; complete after the end.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
@@ -214,7 +214,7 @@ fn plan(file: &File) -> io::Result<VecDeque<Piece>> {
 /// The last summary that ends at `end` or before.
 fn last_summary(file: &File, end: u64) -> io::Result<Option<Place>> {
     let footer = FOOTER as u64;
-    // Mostly a summary ends right there, so a short read is enough.
+    // Usually a summary ends right there, so a short read is enough.
     let mut size = footer;
     let mut upto = end;
     while upto >= footer {

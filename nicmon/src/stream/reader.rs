@@ -20,7 +20,7 @@ const LINE_LIMIT: usize = 64 * 1024 * 1024;
 /// All versions of the schema start with this.
 const FAMILY: &str = "nicmon.frame/";
 
-/// Reads frames one by one, from a recording or from JSON lines; it looks at the content to find out which.
+/// Reads frames one by one from a recording or from JSON lines. It recognises the format by the content.
 ///
 /// It skips what cannot be read, and [`Self::warning`] reports that.
 pub struct Reader {
@@ -76,7 +76,7 @@ impl Reader {
     /// The next frame; `None` at the end. It blocks while a pipe has nothing to read.
     ///
     /// # Errors
-    /// The stream does not hold frames, or frames of a newer schema; nothing in it can be read; or reading
+    /// The stream does not contain frames, or frames of a newer schema; nothing in it can be read; or reading
     /// fails. After an error there are no more frames.
     #[expect(clippy::should_implement_trait, reason = "an iterator of results would go on after an error")]
     pub fn next(&mut self) -> Result<Option<Frame>, ReadError> {
@@ -89,7 +89,8 @@ impl Reader {
         next
     }
 
-    /// What was cut off or skipped, as a sentence; complete after the end. `None` if everything was read.
+    /// A sentence about data that was cut off or skipped; complete after the end. `None` if everything was
+    /// read.
     pub fn warning(&self) -> Option<String> {
         let name = &self.name;
         let damage = self.damage.as_ref().map(|Damage { places, bytes, frames_before }| {

@@ -10,8 +10,8 @@
 //! | 8, 4, 4 | size of the frames before it; its own size with the header; the exclusive or of these words |
 //! | 16 | a mark, by which it is found from the end |
 //!
-//! So from the end of a file each summary leads to the one before it, up to the start. Without the magic number, a
-//! search for the next frame after damage does not stop inside a summary.
+//! From the end of a file, each summary leads to the one before it, up to the start. Because the magic number
+//! is left out, a search for the next frame after damage does not stop inside a summary.
 
 use std::io::{self, ErrorKind};
 

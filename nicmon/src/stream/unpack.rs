@@ -66,8 +66,7 @@ pub(super) enum Step {
     Text,
     /// A zstd frame ended, and is intact.
     FrameEnd,
-    /// Bytes that are not an intact zstd frame were skipped. The text that they gave so far cannot be
-    /// trusted.
+    /// Bytes that are not an intact zstd frame were skipped. The text unpacked from them cannot be trusted.
     Damage {
         /// How many bytes.
         bytes: u64,
@@ -131,7 +130,7 @@ impl Unpacker {
         Ok(Step::FrameEnd)
     }
 
-    /// Skips a summary, if one comes next. The decoder would skip it, too, but trust any size.
+    /// Skips a summary, if one comes next. The decoder would also skip it, but it would trust any size.
     fn pass_summary(&mut self) -> io::Result<Option<Step>> {
         let at = self.input.start;
         let is_whole = self.input.fill(SUMMARY_MAGIC.len())?;
@@ -160,8 +159,8 @@ impl Unpacker {
         self.input.start + self.taken as u64
     }
 
-    /// Gives up a zstd frame, and goes to where the next one may start; false if that is the end. Four bytes
-    /// that only look like a start will fail in turn.
+    /// Gives up a zstd frame and moves to where the next one may start; false at the end. Four bytes that
+    /// only look like a start will fail in turn.
     fn skip(&mut self, frame_at: u64) -> io::Result<bool> {
         self.decoder.reinit()?;
         self.frame_at = None;

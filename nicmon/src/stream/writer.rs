@@ -12,14 +12,14 @@ use crate::{
 
 /// The fastest of the usual levels. Higher ones save 5 % on small frames, and nothing on large ones.
 const LEVEL: i32 = 1;
-/// Frames of this long a time, in ns, are summed up. So a report of an hour reads 60 sums, and the frames of
-/// a minute if the end is cut off.
+/// Frames are summed up over this time, in ns. So a report of an hour reads 60 sums, and the frames of one
+/// minute if the end is cut off.
 const SUMMARY_AFTER_NS: u64 = 60_000_000_000;
 /// Fewer frames than this are read as quickly as their sum.
 const SUMMARY_FRAMES: u64 = 10;
 
-/// Writes a recording. Each frame is written at once and completely. About every minute, their sum is
-/// written, too.
+/// Writes a recording. Each frame is written at once and completely. About every minute, it also writes the
+/// sum of the frames.
 pub struct Writer<W> {
     inner: W,
     compressor: Compressor<'static>,

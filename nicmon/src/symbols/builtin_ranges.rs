@@ -1,4 +1,4 @@
-//! Where the modules that are linked into the kernel stand: `modules.builtin.ranges`, Linux 6.12 and later.
+//! Where the modules linked into the kernel are: `modules.builtin.ranges`, Linux 6.12 and later.
 
 use std::{
     fs::File,
@@ -8,32 +8,34 @@ use std::{
 
 use super::Kallsyms;
 
-/// A file that is not as `scripts/generate_builtin_ranges.awk` writes it.
+/// Why the file cannot be used. `scripts/generate_builtin_ranges.awk` in the kernel writes it.
 #[derive(Debug, thiserror::Error)]
 pub enum BuiltinRangesError {
-    /// It cannot be read; most often there is none.
-    #[error("cannot read modules.builtin.ranges: {0}")]
+    /// It cannot be read; usually it does not exist.
+    #[error("cannot read modules.builtin.ranges: {0}; install the modules of the running kernel")]
     Read(#[from] io::Error),
     /// A line is neither an anchor nor a range.
     #[error(
-        "modules.builtin.ranges, line {0}: neither `section start-end = symbol` nor `section start-end modules`"
+        "modules.builtin.ranges, line {0}: neither `section start-end = symbol` nor `section start-end \
+         modules`; install the modules of the running kernel again"
     )]
     Line(usize),
-    /// The file is of another kernel, or kallsyms lacks what its offsets count from.
+    /// The file belongs to another kernel, or kallsyms lacks the symbol that its offsets count from.
     #[error(
-        "modules.builtin.ranges counts from `{0}`, which is not in /proc/kallsyms: is it of this kernel?"
+        "modules.builtin.ranges refers to `{0}`, which is not in /proc/kallsyms; install the file that \
+         belongs to the running kernel"
     )]
     Anchor(String),
 }
 
-/// A stretch of the kernel's text and the modules whose object files it was made from.
+/// A range of the kernel's text, and the modules whose object files it was made from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BuiltinRange {
     /// The first byte.
     pub start: u64,
-    /// The first byte behind.
+    /// The first byte after it.
     pub end: u64,
-    /// One module, or all that share the object file.
+    /// One module, or all modules that share the object file.
     pub modules: Vec<String>,
 }
 
@@ -44,17 +46,19 @@ pub struct BuiltinRanges {
 }
 
 impl BuiltinRanges {
-    /// Reads the file from a kernel's folder of modules, `/lib/modules/<release>`.
+    /// Reads the file from a kernel's module directory, `/lib/modules/<release>`.
     ///
     /// # Errors
-    /// There is none (most kernels before 6.12, and many after), it cannot be read, or is not of this kernel.
+    /// The file does not exist (most kernels before 6.12, and many after), cannot be read, or belongs to
+    /// another kernel.
     pub fn read(modules: &Path, kallsyms: &Kallsyms) -> Result<Self, BuiltinRangesError> {
         Self::parse(BufReader::new(File::open(modules.join("modules.builtin.ranges"))?), kallsyms)
     }
 
-    /// `.text 00000000-00000000 = _text` says where the section's offsets count from: the symbol has that offset.
-    /// `.text 0000baf0-0000cb10 amd_uncore` is a range (`scripts/generate_builtin_ranges.awk`). Data sections are
-    /// skipped: their anchors need not be in kallsyms.
+    /// `.text 00000000-00000000 = _text` is an anchor: the symbol has that offset, and the section's
+    /// offsets count from there. `.text 0000baf0-0000cb10 amd_uncore` is a range
+    /// (`scripts/generate_builtin_ranges.awk`). Data sections are skipped: their anchors need not be in
+    /// kallsyms.
     fn parse(file: impl io::BufRead, kallsyms: &Kallsyms) -> Result<Self, BuiltinRangesError> {
         let mut ranges = Vec::new();
         let mut base: Option<(String, u64)> = None;
@@ -81,7 +85,7 @@ impl BuiltinRanges {
                     end: base.checked_add(end).ok_or_else(bad)?,
                     modules: modules.iter().map(|module| (*module).to_owned()).collect(),
                 }),
-                // A section without an anchor: nobody can say where it is.
+                // Without an anchor, nobody can say where the section is.
                 _ => {}
             }
         }
@@ -89,14 +93,14 @@ impl BuiltinRanges {
         Ok(Self { ranges })
     }
 
-    /// The modules whose text an address is in.
+    /// The modules whose text contains an address.
     pub fn modules_at(&self, address: u64) -> &[String] {
         let at = self.ranges.partition_point(|range| range.start <= address);
         let range = at.checked_sub(1).map(|at| &self.ranges[at]).filter(|range| address < range.end);
         range.map_or(&[], |range| &range.modules)
     }
 
-    /// The ranges of a module, also those it shares.
+    /// The ranges of a module, including those it shares.
     pub fn of(&self, module: &str) -> impl Iterator<Item = &BuiltinRange> {
         self.ranges.iter().filter(move |range| range.modules.iter().any(|other| other == module))
     }
@@ -151,14 +155,14 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn an_anchor_may_stand_behind_its_sections_start() {
+    fn an_anchor_may_come_after_the_start_of_its_section() {
         let text = ".init.text 00000010-00000010 = _sinittext\n.init.text 00000020-00000030 veth\n";
         let ranges = parse(text, &kallsyms()).unwrap();
         assert_eq!(ranges.modules_at(0xffff_ffff_8378_3010), ["veth"]);
     }
 
     #[test]
-    fn what_is_not_of_this_kernel_or_garbled_is_said() {
+    fn a_file_of_another_kernel_or_a_garbled_one_is_an_error() {
         let of = |text: &str| parse(text, &kallsyms()).unwrap_err().to_string();
         assert!(of(".text 00000000-00000000 = _stext\n").contains("`_stext`"));
         assert!(of(".text 00000000-00000000 = _text\n.text veth\n").contains("line 2"));

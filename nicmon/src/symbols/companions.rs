@@ -1,20 +1,21 @@
-//! Text that serves drivers and is none: the ring beneath `virtio_net`, the PHY library, the page pool.
+//! Code that works for drivers but belongs to none: the ring beneath `virtio_net`, the PHY library, the
+//! page pool.
 //!
-//! Shown beside a driver, never inside it: other drivers use the same code, so nobody can say whose time it is from
-//! the address alone.
+//! It is shown beside a driver, never as part of it: other drivers use the same code, so nobody can say
+//! from the address alone whose time it is.
 
 use super::Function;
 
 /// Code that works for drivers.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Companion {
-    /// What it is called: its module or part of the kernel.
+    /// Its name: that of its module, or of a part of the kernel.
     pub name: &'static str,
-    /// The drivers it serves, as ethtool calls them; none: any.
+    /// The drivers it serves, as ethtool calls them; empty for any driver.
     drivers: &'static [&'static str],
-    /// Its modules, where it is one.
+    /// Its modules, if it has any.
     modules: &'static [&'static str],
-    /// Its functions where it is linked into the kernel: with `*` at the end, all that begin so.
+    /// Its functions, if it is linked into the kernel. A `*` at the end stands for any rest of the name.
     functions: &'static [&'static str],
 }
 
@@ -40,7 +41,7 @@ impl Companion {
     }
 }
 
-/// Stretches of companions' code, saved with the companion's name.
+/// Saves ranges of companions' code with the companion's name.
 pub(super) mod by_name {
     use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 

@@ -1,4 +1,4 @@
-//! Where in memory each driver's code is: what a sample's address is looked up in.
+//! Where each driver's code is in memory: the table in which a sample's address is looked up.
 
 use std::collections::BTreeMap;
 
@@ -11,22 +11,22 @@ use super::{
 };
 use crate::frame::Origin;
 
-/// A stretch of a driver's text.
+/// A range of a driver's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Range {
     /// The first byte.
     pub start: u64,
-    /// The first byte behind.
+    /// The first byte after it.
     pub end: u64,
-    /// Whose it is: a slot of [`DriverText::texts`].
+    /// The text it belongs to: a slot of [`DriverText::texts`].
     pub slot: u16,
 }
 
-/// The text of all drivers of this machine's devices, and of their companions.
+/// The text of the drivers of all devices on this machine, and of their companions.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct DriverText {
     texts: Vec<Text>,
-    /// By address; none overlap.
+    /// By address, without overlaps.
     ranges: Vec<Range>,
     slots: BTreeMap<String, Result<u16, Unknown>>,
     #[serde(with = "super::companions::by_name")]
@@ -34,7 +34,8 @@ pub struct DriverText {
 }
 
 impl DriverText {
-    /// Finds the text of the seeds' drivers, one a driver. `ranges` is `None` where the kernel has no such file.
+    /// Finds the text of the seeds' drivers, one text per driver. `ranges` is `None` if the kernel has no
+    /// such file.
     pub fn new(kallsyms: &Kallsyms, ranges: Option<&BuiltinRanges>, seeds: &[Seed]) -> Self {
         let found: Vec<(&str, Result<Found, Unknown>)> =
             seeds.iter().map(|seed| (seed.driver.as_str(), find(kallsyms, ranges, seed))).collect();
@@ -55,7 +56,8 @@ impl DriverText {
         this
     }
 
-    /// The slot of a text; that of the same text if another driver brought it (the representors of a NIC).
+    /// The slot of a text. If another driver brought the same text (the representors of a NIC), they
+    /// share it.
     fn add(&mut self, found: &Found) -> u16 {
         let known = self.ranges.iter().find(|range| found.ranges.contains(&(range.start, range.end)));
         if let Some(range) = known {
@@ -67,7 +69,7 @@ impl DriverText {
         slot
     }
 
-    /// The name of the driver text that an address is in.
+    /// The name of the driver text that contains an address.
     pub fn driver_at(&self, address: u64) -> Option<&str> {
         let at = self.ranges.partition_point(|range| range.start <= address).checked_sub(1)?;
         let range = &self.ranges[at];
@@ -75,17 +77,17 @@ impl DriverText {
         (address < range.end).then_some(text.name.as_str())
     }
 
-    /// The companion that an address is in.
+    /// The companion that contains an address.
     pub fn companion_at(&self, address: u64) -> Option<&'static Companion> {
         let at = self.companions.partition_point(|(start, ..)| *start <= address).checked_sub(1)?;
         let (_, end, companion) = self.companions[at];
         (address < end).then_some(companion)
     }
 
-    /// Which of [`Self::texts`] is a driver's. Several drivers may share one.
+    /// The position of a driver's text in [`Self::texts`]. Several drivers may share one.
     ///
     /// # Errors
-    /// Why its text is not known.
+    /// Why its text is unknown.
     pub fn slot(&self, driver: &str) -> Result<u16, Unknown> {
         self.slots.get(driver).cloned().unwrap_or(Err(Unknown::NoSeed))
     }
@@ -93,7 +95,7 @@ impl DriverText {
     /// How a driver's text was found.
     ///
     /// # Errors
-    /// Why it was not.
+    /// Why it was not found.
     pub fn origin(&self, driver: &str) -> Result<Origin, Unknown> {
         let slot = self.slot(driver)?;
         self.texts.get(usize::from(slot)).map(|text| text.origin).ok_or(Unknown::NoSeed)
@@ -104,7 +106,7 @@ impl DriverText {
         &self.texts
     }
 
-    /// All ranges by address, without overlaps: what the kernel side bisects.
+    /// All ranges by address, without overlaps, for the kernel side to bisect.
     pub fn ranges(&self) -> &[Range] {
         &self.ranges
     }
@@ -150,7 +152,7 @@ mod tests {
         }
     }
 
-    /// As the kernel's `net_device_ops` of the two have them, and a NAPI each.
+    /// What the kernel's `net_device_ops` and NAPIs of the two drivers would give.
     fn seeds(kallsyms: &Kallsyms) -> Vec<Seed> {
         let virtio =
             ["virtnet_open", "virtnet_close", "start_xmit", "virtnet_set_mac_address", "eth_validate_addr"];
@@ -162,18 +164,18 @@ mod tests {
         ]
     }
 
-    /// Names of all functions that are a driver's.
+    /// Names of all functions that belong to a driver.
     fn inside<'a>(kallsyms: &'a Kallsyms, text: &DriverText, driver: &str) -> BTreeSet<&'a str> {
         let is_inside = |function: &super::super::Function<'_>| {
             let (first, last) = (text.driver_at(function.start), text.driver_at(function.end - 1));
-            assert_eq!(first, last, "{} is cut", function.name);
+            assert_eq!(first, last, "{} is cut in two", function.name);
             first == Some(driver)
         };
         kallsyms.functions().filter(is_inside).map(|function| function.name).collect()
     }
 
     #[test]
-    fn inferred_are_exactly_the_drivers_own_functions() {
+    fn exactly_the_drivers_own_functions_are_inferred() {
         let kallsyms = this_machine();
         let text = DriverText::new(&kallsyms, None, &seeds(&kallsyms));
         for driver in ["virtio_net", "veth"] {
@@ -195,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn companions_stand_beside_the_driver() {
+    fn companions_are_kept_apart_from_the_driver() {
         let kallsyms = this_machine();
         let text = DriverText::new(&kallsyms, None, &seeds(&kallsyms));
         let at = kallsyms.address_of("virtqueue_get_buf").unwrap();
@@ -209,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn without_napi_ops_called_as_the_driver_serve() {
+    fn without_a_napi_ops_named_like_the_driver_are_used() {
         let kallsyms = this_machine();
         let ops = ["eth_mac_addr", "veth_open"];
         let text = DriverText::new(&kallsyms, None, &[seed(&kallsyms, "veth", None, &ops)]);
@@ -219,12 +221,12 @@ mod tests {
     }
 
     #[test]
-    fn a_shared_poll_function_tells_nothing() {
+    fn a_shared_poll_function_proves_nothing() {
         let kallsyms = this_machine();
         let ops = ["vxlan_open", "eth_mac_addr"];
         let vxlan = seed(&kallsyms, "vxlan", Some("gro_cell_poll"), &ops);
         let text = DriverText::new(&kallsyms, None, &[vxlan]);
-        assert_eq!(text.origin("vxlan"), Ok(Origin::Inferred), "its ops tell");
+        assert_eq!(text.origin("vxlan"), Ok(Origin::Inferred), "its ops show it");
         let at = |name: &str| text.driver_at(kallsyms.address_of(name).unwrap());
         assert_eq!((at("vxlan_open"), at("gro_cell_poll")), (Some("vxlan"), None));
 
@@ -236,10 +238,11 @@ mod tests {
     }
 
     #[test]
-    fn ranges_of_the_kernel_go_before_names() {
+    fn the_kernels_ranges_take_precedence_over_names() {
         let kallsyms = this_machine();
         let at = |name: &str| kallsyms.address_of(name).unwrap();
-        // As the file of this kernel would be: offsets count from an anchor, here the first function of tap.
+        // What the file of this kernel would say: offsets count from an anchor, here the first function
+        // of tap.
         let anchor = kallsyms.functions().next().unwrap();
         let line = |from: &str, to: &str, name: &str| {
             format!(".text {:08x}-{:08x} {name}\n", at(from) - anchor.start, at(to) - anchor.start)
@@ -253,18 +256,19 @@ mod tests {
         assert_eq!(text.origin("virtio_net"), Ok(Origin::BuiltinRanges));
         assert_eq!(text.driver_at(at("receive_buf")), Some("virtio_net"));
         assert_eq!(text.driver_at(at("jhash")), None);
-        // Nothing but its name is known of one that was not polled.
+        // If a driver was not polled, only its name is known.
         let text = DriverText::new(&kallsyms, Some(&ranges), &[seed(&kallsyms, "virtio_net", None, &[])]);
         assert_eq!(text.origin("virtio_net"), Ok(Origin::BuiltinRanges));
         assert_eq!(text.driver_at(at("receive_buf")), Some("virtio_net"));
     }
 
     #[test]
-    fn modules_are_whole_and_namesakes_apart() {
+    fn modules_are_complete_and_namesakes_kept_apart() {
         let kallsyms = kallsyms(
             "ffffffffc0000000 t e1000_clean\t[e1000]\nffffffffc0000100 t e1000_up\t[e1000]\n\
              ffffffffc0100000 t e1000_clean\t[e1000e]\nffffffffc0100100 t e1000e_poll\t[e1000e]\n\
-             ffffffffc0200000 t mlx5e_napi_poll\t[mlx5_core]\nffffffffc0300000 t vring_interrupt\t[virtio_ring]\n\
+             ffffffffc0200000 t mlx5e_napi_poll\t[mlx5_core]\n\
+             ffffffffc0300000 t vring_interrupt\t[virtio_ring]\n\
              ffffffffc0400000 t br_handle_frame\t[bridge]\nffffffffc0500000 t cp_rx_poll\t[8139cp]\n",
         );
         let polled =
@@ -274,7 +278,7 @@ mod tests {
             polled("e1000e", 0xffff_ffff_c010_0100),
             polled("mlx5_core", 0xffff_ffff_c020_0000),
             polled("mlx5e_rep", 0xffff_ffff_c020_0000),
-            // Without a NAPI, or not polled yet.
+            // No NAPI, or not polled yet.
             seed(&kallsyms, "bridge", None, &[]),
             seed(&kallsyms, "802.1Q VLAN Support", None, &[]),
         ];
@@ -294,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_of_one_prefix_are_said_to_be_unclear() {
+    fn neighbours_with_one_prefix_are_reported_as_unclear() {
         let kallsyms = kallsyms(
             "ffffffff81000000 t e1000_clean\nffffffff81000100 t e1000_probe\nffffffff81000200 t e1000_open\n\
              ffffffff81000300 t e1000_probe\nffffffff81000400 t e1000e_poll\nffffffff81000500 t other\n",
@@ -306,8 +310,8 @@ mod tests {
     }
 
     #[test]
-    fn ops_may_bear_a_shorter_prefix_than_the_poll_function() {
-        // More of them in a row than a gap may have.
+    fn ops_may_have_a_shorter_prefix_than_the_poll_function() {
+        // More functions of that kind in a row than a gap may have.
         let mut file = String::from("ffffffff81000000 t mdio_other\nffffffff81000100 t rtl8169_close\n");
         for at in 2..14 {
             writeln!(file, "ffffffff81000{at:x}00 t rtl_hw_start_{at}").unwrap();
@@ -322,17 +326,18 @@ mod tests {
     }
 
     #[test]
-    fn a_cold_part_of_a_name_that_others_have_is_left_out() {
+    fn a_cold_part_with_an_ambiguous_name_is_left_out() {
         let kallsyms = kallsyms(
-            "ffffffff81000000 t start_xmit.cold\nffffffff81000010 t cp_open.cold\nffffffff81000020 t other.cold\n\
+            "ffffffff81000000 t start_xmit.cold\nffffffff81000010 t cp_open.cold\n\
+             ffffffff81000020 t other.cold\n\
              ffffffff81100000 t cp_open\nffffffff81100100 t start_xmit\nffffffff81100200 t cp_rx_poll\n\
              ffffffff81100300 t elsewhere\nffffffff81200000 t start_xmit\nffffffff81200100 t end\n",
         );
         let poll = Seed { driver: "8139cp".to_owned(), polls: vec![0xffff_ffff_8110_0200], ops: Vec::new() };
         let text = DriverText::new(&kallsyms, None, &[poll]);
-        assert_eq!(text.driver_at(0xffff_ffff_8110_0150), Some("8139cp"), "between two of its own");
+        assert_eq!(text.driver_at(0xffff_ffff_8110_0150), Some("8139cp"), "between two of its own functions");
         assert_eq!(text.driver_at(0xffff_ffff_8100_0010), Some("8139cp"));
-        assert_eq!(text.driver_at(0xffff_ffff_8100_0000), None, "whose start_xmit?");
+        assert_eq!(text.driver_at(0xffff_ffff_8100_0000), None, "there is another start_xmit");
         assert_eq!(text.driver_at(0xffff_ffff_8120_0000), None);
     }
 }

@@ -1,23 +1,27 @@
-//! Text of a driver that is linked into a kernel which does not say where: inferred from its functions' names.
+//! Infers the text of a driver that is linked into the kernel, if the kernel does not say where it is. It
+//! goes by the names of functions.
 //!
-//! A driver's object files are linked one after another, and most functions of a driver bear one prefix. So the
-//! driver is the run of symbols around its poll function from the first to the last with that prefix. What lacks the
-//! prefix belongs to it only between two that have it: the hottest functions of `virtio_net` are called `start_xmit`
-//! and `receive_buf`. The run ends with the prefix, for next door may be a driver without a device.
+//! A driver's object files are linked one after another, and most functions of a driver share a prefix.
+//! So the driver is the run of symbols around its poll function, from the first to the last with that
+//! prefix. A function without the prefix belongs to it only if it is between two functions that have it:
+//! the hottest functions of `virtio_net` are `start_xmit` and `receive_buf`. The run ends with the
+//! prefix, because a driver without a device may come next.
 
 use std::collections::HashSet;
 
 use super::{Kallsyms, seed::Unknown};
 
-/// How many functions in a row may lack the prefix inside a run. `virtio_net` has 3 of them in a row (Linux 6.18);
-/// a neighbour whose prefix comes back behind another driver's functions must not be reached.
+/// How many functions in a row may lack the prefix inside a run. `virtio_net` has 3 in a row (Linux
+/// 6.18). The limit must not be so large that a run reaches functions with the same prefix beyond another
+/// driver.
 const LONGEST_GAP: usize = 8;
 
-/// The runs of a driver: start and first byte behind, by address.
+/// The runs of a driver, by address: start, and first byte after the end.
 ///
-/// `polls` and `ops` are addresses of the functions of its NAPIs and its `net_device_ops`. A poll function whose
-/// prefix none of the ops has is a shared one (`gro_cell_poll`): of such a driver only ops that are called as it is tell.
-/// Ops that lack the prefix are the shared ones (`eth_mac_addr`, `passthru_features_check`), and are no seeds.
+/// `polls` are the addresses of its NAPIs' poll functions, `ops` those of functions in its
+/// `net_device_ops`. If none of the ops has the prefix of the poll function, that function is shared
+/// (`gro_cell_poll`), and only ops named like the driver count. Ops without the prefix are shared
+/// (`eth_mac_addr`, `passthru_features_check`) and are not used as seeds.
 pub(super) fn runs(
     kallsyms: &Kallsyms,
     driver: &str,
@@ -45,13 +49,13 @@ pub(super) fn runs(
     Ok(text)
 }
 
-/// A name's prefix: what stands before the first underscore, leading ones apart.
+/// A name's prefix: what comes before the first underscore, not counting leading ones.
 fn prefix_in(name: &str) -> &str {
     let name = name.trim_start_matches('_');
     name.split(['_', '.']).next().unwrap_or(name)
 }
 
-/// How a driver's own functions begin: most drivers have one way.
+/// How the names of a driver's own functions start. Most drivers have one prefix.
 struct Prefixes<'a>(Vec<&'a str>);
 
 impl<'a> Prefixes<'a> {
@@ -59,13 +63,13 @@ impl<'a> Prefixes<'a> {
         let prefix_at =
             |address: &u64| built_in(kallsyms, *address).map(|at| prefix_in(kallsyms.function(at).name));
         let of_ops: Vec<&str> = ops.iter().filter_map(prefix_at).collect();
-        // Without a poll function of its own, only ops that are called as the driver is are surely its own.
+        // Without a poll function of its own, only ops named like the driver are certain to belong to it.
         let called_as_it = || of_ops.iter().find(|prefix| **prefix == driver).map(|own| Self(vec![own]));
         let Some(poll) = polls.first() else { return called_as_it().ok_or(Unknown::NoSymbol) };
         let prefix = prefix_at(poll).ok_or(Unknown::NoSymbol)?;
         let is_shorter =
             |other: &str| other.len() >= 3 && other.len() < prefix.len() && prefix.starts_with(other);
-        // r8169 has `rtl8169_poll`, and `rtl_open` as much as `rtl8169_close`.
+        // r8169 has `rtl8169_poll`, and both `rtl_open` and `rtl8169_close`.
         let mut shorter: Vec<&str> = of_ops.iter().copied().filter(|other| is_shorter(other)).collect();
         shorter.sort_unstable();
         shorter.dedup();
@@ -82,7 +86,7 @@ impl<'a> Prefixes<'a> {
     }
 }
 
-/// The place of a function of the kernel itself.
+/// The position of a function of the kernel itself.
 fn built_in(kallsyms: &Kallsyms, address: u64) -> Option<usize> {
     kallsyms.position(address).filter(|at| kallsyms.function(*at).module.is_none())
 }
@@ -90,7 +94,7 @@ fn built_in(kallsyms: &Kallsyms, address: u64) -> Option<usize> {
 /// The first and last function of the run around a seed.
 fn run(kallsyms: &Kallsyms, prefixes: &Prefixes<'_>, seed: usize) -> (usize, usize) {
     let is_own = |at: usize| prefixes.has(kallsyms.function(at).name);
-    // A module's text or a hole ends the kernel's.
+    // A module's text or a hole ends the kernel's own.
     let joined = |at: usize| {
         let (here, next) = (kallsyms.function(at), kallsyms.function(at + 1));
         next.module.is_none() && (next.start == here.start || next.start == here.end)
@@ -116,16 +120,17 @@ fn run(kallsyms: &Kallsyms, prefixes: &Prefixes<'_>, seed: usize) -> (usize, usi
     (first, last)
 }
 
-/// The prefix of two functions of one name in the runs: then two drivers share it and stand side by side, as e1000 and
-/// e1000e do, and nobody can say where one ends.
+/// The prefix of two functions with the same name in the runs. In that case two drivers share the prefix
+/// and are neighbours, as e1000 and e1000e are, and nobody can say where one ends.
 fn twins<'a>(kallsyms: &'a Kallsyms, prefixes: &Prefixes<'_>, runs: &[(usize, usize)]) -> Option<&'a str> {
     let mut seen = HashSet::new();
     let names = runs.iter().flat_map(|(first, last)| *first..=*last).map(|at| kallsyms.function(at).name);
     names.filter(|name| prefixes.has(name)).find(|name| !seen.insert(*name)).map(prefix_in)
 }
 
-/// The compiler moves what seldom runs to a section of its own, under the function's name and `.cold`. Those with
-/// the prefix belong to the driver, and those whose function is in a run and has its name for itself.
+/// The compiler moves code that seldom runs to a section of its own, under the function's name and
+/// `.cold`. A cold part belongs to the driver if it has the prefix, or if its function is in a run and
+/// nothing else has that name.
 fn cold_parts(kallsyms: &Kallsyms, prefixes: &Prefixes<'_>, runs: &[(usize, usize)]) -> Vec<(usize, usize)> {
     let is_in_run = |at: usize| runs.iter().any(|(first, last)| (*first..=*last).contains(&at));
     let inside: HashSet<&str> =

@@ -9,36 +9,37 @@ use std::{
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Why kallsyms could not be used.
+/// Why kallsyms cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KallsymsError {
-    /// It cannot be read.
-    #[error("cannot read /proc/kallsyms: {0}")]
+    /// The file cannot be read.
+    #[error("cannot read /proc/kallsyms: {0}; nicmon needs /proc mounted and a kernel with CONFIG_KALLSYMS")]
     Read(#[from] std::io::Error),
     /// All addresses read as zero.
     #[error(
-        "/proc/kallsyms hides its addresses: it takes CAP_SYSLOG, and kernel.kptr_restrict below 2, to see them"
+        "/proc/kallsyms hides its addresses: run nicmon as root or with CAP_SYSLOG, and set \
+         kernel.kptr_restrict to 0 or 1"
     )]
     Hidden,
 }
 
-/// No function is longer: beyond it an address is taken to be in none. It bounds the last function of a module, whose
-/// neighbour in the list may be another module's, pages away.
+/// No function is longer: an address further from a function's start is in no function. This bounds the
+/// last function of a module, whose neighbour in the list may belong to another module, pages away.
 const LONGEST_FUNCTION: u64 = 1 << 16;
 
-/// In `modules`, what is linked into the kernel.
+/// In `modules`, the index of what is linked into the kernel.
 const BUILT_IN: u16 = 0;
 
-/// A function: its name, whose it is and where.
+/// A function: its name, its module and its addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Function<'a> {
-    /// The name, with the compiler's suffixes (`.cold`, `.isra.0`).
+    /// The name, including the compiler's suffixes (`.cold`, `.isra.0`).
     pub name: &'a str,
-    /// The module; `bpf` for programs and trampolines of BPF. `None` is the kernel itself.
+    /// The module; `bpf` for BPF programs and trampolines, `None` for the kernel itself.
     pub module: Option<&'a str>,
     /// The first byte.
     pub start: u64,
-    /// The first byte behind, padding included: where the next symbol begins.
+    /// The first byte after it, padding included: where the next symbol starts.
     pub end: u64,
 }
 
@@ -46,16 +47,16 @@ pub struct Function<'a> {
 #[derive(Debug)]
 pub struct Kallsyms {
     starts: Vec<u64>,
-    /// Where each function's name begins in `names`; it ends where the next begins.
+    /// Where each function's name starts in `names`; it ends where the next one starts.
     offsets: Vec<u32>,
     names: String,
     /// Each function's module, as an index into `modules`.
     module_of: Vec<u16>,
-    /// The first stands for the kernel itself.
+    /// The first entry stands for the kernel itself.
     modules: Vec<String>,
 }
 
-/// A line of the file: as `Kallsyms` has it, still in the file's order.
+/// A line of the file, with the fields of `Kallsyms`, still in the file's order.
 struct Entry {
     address: u64,
     name_at: u32,
@@ -64,16 +65,17 @@ struct Entry {
 }
 
 impl Kallsyms {
-    /// Reads the file below a root of procfs. Lines are `address type name [module]` (kernel/kallsyms.c: `s_show`).
+    /// Reads the file below a procfs root. Lines are `address type name [module]` (kernel/kallsyms.c:
+    /// `s_show`).
     ///
     /// # Errors
-    /// It cannot be read, or hides its addresses.
+    /// The file cannot be read, or hides its addresses.
     pub fn read(proc: &Path) -> Result<Self, KallsymsError> {
         let index = Self::parse(BufReader::with_capacity(1 << 18, File::open(proc.join("kallsyms"))?))?;
         if index.starts.is_empty() { Err(KallsymsError::Hidden) } else { Ok(index) }
     }
 
-    /// Reads lines in any order; leaves out what has no address.
+    /// Reads lines in any order, and skips those without an address.
     fn parse(mut reader: impl BufRead) -> std::io::Result<Self> {
         let mut entries: Vec<Entry> = Vec::with_capacity(1 << 16);
         let mut names = String::with_capacity(1 << 21);
@@ -92,7 +94,7 @@ impl Kallsyms {
             }
             line.clear();
         }
-        // Stable: of several names of one address, the first in the file stays first.
+        // The sort is stable: if an address has several names, the first in the file stays first.
         entries.sort_by_key(|entry| entry.address);
         let mut index = Self {
             starts: Vec::with_capacity(entries.len()),
@@ -109,13 +111,13 @@ impl Kallsyms {
         Ok(index)
     }
 
-    /// The functions that these addresses are in, and where each ends, without all others.
+    /// Keeps only the functions that contain these addresses, and where each of them ends.
     #[must_use]
     pub fn only(&self, addresses: impl Iterator<Item = u64>) -> Self {
         let mut kept = BTreeSet::new();
         for at in addresses.filter_map(|address| self.position(address)) {
             let start = self.starts[at];
-            // A function ends where the next one begins.
+            // A function ends where the next one starts.
             let next = self.starts[at..].iter().position(|other| *other > start).map(|ahead| at + ahead);
             kept.extend([Some(at), next].into_iter().flatten());
         }
@@ -140,17 +142,17 @@ impl Kallsyms {
         self.module_of.push(module);
     }
 
-    /// The function that an address is in. Of several names of one address the first in the file serves.
+    /// The function that contains an address. If it has several names, this is the first in the file.
     pub fn function_at(&self, address: u64) -> Option<Function<'_>> {
         self.position(address).map(|at| self.function(at))
     }
 
-    /// Where a function of this name begins: the lowest of several.
+    /// Where a function of this name starts; the lowest address if there are several.
     pub fn address_of(&self, name: &str) -> Option<u64> {
         self.functions().find(|function| function.name == name).map(|function| function.start)
     }
 
-    /// All functions by address; one with several names appears once for each.
+    /// All functions by address. A function with several names appears once for each.
     pub fn functions(&self) -> impl DoubleEndedIterator<Item = Function<'_>> + ExactSizeIterator {
         (0..self.starts.len()).map(|at| self.function(at))
     }
@@ -161,7 +163,7 @@ impl Kallsyms {
         self.modules.iter().skip(1).map(String::as_str).find(|module| *module == name)
     }
 
-    /// What the index takes of memory.
+    /// The memory that the index uses, in bytes.
     pub fn bytes(&self) -> usize {
         let modules: usize = self.modules.iter().map(|name| size_of::<String>() + name.capacity()).sum();
         self.starts.capacity() * size_of::<u64>()
@@ -171,7 +173,7 @@ impl Kallsyms {
             + modules
     }
 
-    /// Where in the list the function stands that an address is in.
+    /// The position in the list of the function that contains an address.
     pub(super) fn position(&self, address: u64) -> Option<usize> {
         let last = self.starts.partition_point(|start| *start <= address).checked_sub(1)?;
         let start = self.starts[last];
@@ -180,12 +182,12 @@ impl Kallsyms {
         (address < self.function(first).end).then_some(first)
     }
 
-    /// How many functions there are.
+    /// The number of functions.
     pub(super) fn len(&self) -> usize {
         self.starts.len()
     }
 
-    /// The function at a place of the list.
+    /// The function at a position in the list.
     pub(super) fn function(&self, at: usize) -> Function<'_> {
         let start = self.starts[at];
         let longest = start.saturating_add(LONGEST_FUNCTION);
@@ -200,7 +202,7 @@ impl Kallsyms {
     }
 }
 
-/// As lines of the kernel's own file.
+/// Written as lines of the kernel's own file.
 impl Serialize for Kallsyms {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.functions().map(|Function { name, module, start, .. }| {
@@ -217,10 +219,10 @@ impl<'de> Deserialize<'de> for Kallsyms {
     }
 }
 
-/// The place of a module's name among those seen; `None` beyond 65,535 modules.
+/// The position of a module's name among those seen; `None` beyond 65,535 modules.
 fn index_of(module: Option<&str>, modules: &mut Vec<String>) -> Option<u16> {
     let Some(module) = module else { return Some(BUILT_IN) };
-    // A module's symbols stand together.
+    // A module's symbols are next to each other in the file.
     let at = modules.iter().rposition(|known| known == module).unwrap_or_else(|| {
         modules.push(module.to_owned());
         modules.len() - 1
@@ -234,7 +236,7 @@ struct Line<'a> {
     module: Option<&'a str>,
 }
 
-/// What the line says, if it is of a function.
+/// Parses a line; `None` if it is not about a function.
 fn function(line: &[u8]) -> Option<Line<'_>> {
     let line = std::str::from_utf8(line).ok()?;
     let mut fields = line.split_ascii_whitespace();
@@ -280,13 +282,13 @@ mod tests {
                 end: 0xffff_ffff_c001_0000
             })
         );
-        assert_eq!(name_at(&index, 0xffff_ffff_9000_0000), None, "far behind any function");
+        assert_eq!(name_at(&index, 0xffff_ffff_9000_0000), None, "far beyond any function");
         assert_eq!(name_at(&index, 1), None);
         assert_eq!(name_at(&index, u64::MAX), None);
     }
 
     #[test]
-    fn the_first_of_several_names_serves_and_all_are_found() {
+    fn the_first_of_several_names_is_used_and_all_are_found() {
         let index = read("ffffffff81000000 T _text\nffffffff81000000 T _stext\nffffffff81000040 T startup\n")
             .unwrap();
         let first = index.function_at(0xffff_ffff_8100_0001).unwrap();
@@ -296,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_two_modules_have_is_told_apart() {
+    fn functions_of_one_name_in_two_modules_are_distinguished() {
         let index = read(
             "ffffffffc0000000 t e1000_clean\t[e1000]\nffffffffc0000100 t e1000_up\t[e1000]\n\
              ffffffffc0100000 t e1000_clean\t[e1000e]\nffffffffc0200000 t bpf_prog_1_x\t[bpf]\n",
@@ -316,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn of_this_machine_it_is_small_and_quick() {
+    fn the_index_of_this_machine_is_small_and_quick() {
         let start = std::time::Instant::now();
         let index = match Kallsyms::read(Path::new("/proc")) {
             Ok(index) => index,
@@ -324,9 +326,9 @@ mod tests {
         };
         let took = start.elapsed();
         eprintln!("{} functions, {} bytes, {took:?}", index.len(), index.bytes());
-        // Per function, so that it holds for any kernel: 10 MB for 120,000.
+        // Per function, so that the limit holds for any kernel: 10 MB for 120,000.
         assert!(index.bytes() < index.len() * 83, "{} bytes", index.bytes());
-        // A build without optimisation on a busy machine takes many times what the shipped one does.
+        // An unoptimised build on a busy machine takes many times as long as a released one.
         assert!(took.as_secs() < 10, "{took:?}");
     }
 }

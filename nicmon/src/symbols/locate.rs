@@ -1,4 +1,4 @@
-//! One driver's text: from its module, from the kernel's own list, or else inferred.
+//! Finds one driver's text: from its module, from the kernel's own list, or by inference.
 
 use super::{
     BuiltinRanges, Kallsyms, inferred,
@@ -13,8 +13,8 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// Whether another inferred text has a part of this one. If it is the same whole, they are one driver under two
-    /// names.
+    /// Whether another inferred text contains part of this one. If both are the same, they are one driver
+    /// with two names.
     pub(super) fn is_blurred_by(&self, other: &Result<Self, Unknown>) -> bool {
         let Ok(other) = other else { return false };
         let overlaps = self
@@ -25,14 +25,14 @@ impl Found {
     }
 }
 
-/// Finds a driver's text, in the exact way that this kernel offers.
+/// Finds a driver's text in the most exact way that this kernel offers.
 pub(super) fn find(
     kallsyms: &Kallsyms,
     builtin: Option<&BuiltinRanges>,
     Seed { driver, polls, ops }: &Seed,
 ) -> Result<Found, Unknown> {
-    // The poll function says best whose a device is. Without one (a bridge, or a NIC that was not polled yet) it is the
-    // module that is called as the driver is.
+    // The poll function is the best evidence of a device's driver. Without one (a bridge, or a NIC that
+    // was not polled yet), the module with the driver's name is taken.
     let seed = polls.first().copied();
     let module_of = |poll| kallsyms.function_at(poll)?.module;
     if let Some(module) = seed.and_then(module_of).or_else(|| kallsyms.module(&as_module(driver))) {
@@ -51,13 +51,13 @@ pub(super) fn find(
     Ok(Found { text: Text { name: driver.clone(), origin: Origin::Inferred }, ranges })
 }
 
-/// A module's name has underscores where its file may have dashes (include/linux/module.h).
+/// A module's name has underscores where its file name may have dashes (include/linux/module.h).
 fn as_module(driver: &str) -> String {
     driver.replace('-', "_")
 }
 
-/// The text of a module that is linked in: of the one that the first seed in any module's text belongs to, or without
-/// seeds of the one that is called as the driver is.
+/// The text of a module that is linked in: the module that contains the first seed found in any module's
+/// text or, without seeds, the module with the driver's name.
 fn linked<'a>(
     builtin: &BuiltinRanges,
     driver: &str,
@@ -71,14 +71,15 @@ fn linked<'a>(
         Some([module]) => module,
         Some(shared) => shared.iter().find(|module| **module == own)?,
     };
-    // What several modules share is only this one's if no other is there to run it, which nobody knows.
+    // A text shared by several modules belongs to this one only if no other is in use, which nobody
+    // knows.
     let own = builtin.of(module).filter(|range| range.modules.len() == 1);
     let ranges = merged(own.map(|range| (range.start, range.end)));
     let text = Text { name: module.clone(), origin: Origin::BuiltinRanges };
     (!ranges.is_empty()).then_some(Found { text, ranges })
 }
 
-/// Ranges by address, with those joined that touch or overlap.
+/// Ranges by address; ranges that touch or overlap are joined.
 fn merged(ranges: impl Iterator<Item = (u64, u64)>) -> Vec<(u64, u64)> {
     let mut joined: Vec<(u64, u64)> = Vec::new();
     for (start, end) in ranges {

@@ -1,4 +1,4 @@
-//! Names for kernel addresses, and whose code they are.
+//! Names of kernel addresses, and which driver their code belongs to.
 
 mod builtin_ranges;
 mod companions;
@@ -28,76 +28,78 @@ pub use self::{
     stages::stage_of,
 };
 
-/// The shortest time between two readings of kallsyms, each of which takes a good part of 100 ms.
+/// The shortest time between two readings of kallsyms. Each takes a good part of 100 ms.
 const AGAIN: Duration = Duration::from_secs(10);
-/// The same where they could not be read: most likely they cannot be in a minute either.
+/// The same after a failed reading: another attempt within a minute would most likely fail, too.
 const AGAIN_AFTER_FAILURE: Duration = Duration::from_mins(1);
-/// How long one waits for a reading.
+/// How long [`Symbols::wait`] waits for a reading.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The same after modules came or went: until then what is known of modules' addresses may be wrong.
+/// The same after modules came or went: until the next reading, names in modules may be wrong.
 const AGAIN_FOR_MODULES: Duration = Duration::from_secs(1);
 
-/// Names of kernel addresses, read in the background when one is first asked for.
+/// Names of kernel addresses, read in the background when a name is first requested.
 ///
-/// A name asked for too early is simply not known yet. While the last reading is from before a module came or went,
-/// nothing is known of modules: another may be at their addresses.
+/// Until the first reading is done, no name is known. If a module came or went since the last reading, no
+/// name in a module is known: another module may be at its addresses.
 pub struct Symbols {
     proc: PathBuf,
     read: Arc<Mutex<Read>>,
     started: Option<Instant>,
-    /// Modules came or went since the last reading.
+    /// Whether modules came or went since the last reading.
     stale: bool,
 }
 
-/// What is known at a moment.
+/// What is known at one moment.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Snapshot {
-    /// As last read; `None` until then.
+    /// The symbols as last read; `None` until then.
     pub kallsyms: Option<Arc<Kallsyms>>,
-    /// Modules came or went since: another may be at a module's addresses.
+    /// Whether modules came or went since: another module may be at a module's addresses.
     pub is_stale: bool,
-    /// Why there are no symbols: what failed, why, what to do. `None` while they are there or read for the first time.
+    /// Why there are no symbols: what failed, why, and what to do. `None` if there are symbols, or if
+    /// they are being read for the first time.
     pub problem: Option<String>,
 }
 
 impl Snapshot {
-    /// All symbols, if those of modules still hold.
+    /// All symbols, if those of modules are still valid.
     pub fn current(&self) -> Option<&Arc<Kallsyms>> {
         self.kallsyms.as_ref().filter(|_| !self.is_stale)
     }
 
-    /// The function that an address is in; `None` while that is unknown.
+    /// The function that contains an address; `None` while it is unknown.
     pub fn name(&self, address: u64) -> Option<&str> {
         let function = self.kallsyms.as_ref()?.function_at(address)?;
         (!self.is_stale || function.module.is_none()).then_some(function.name)
     }
 }
 
-/// What the readings in the background left.
+/// What the readings in the background found.
 #[derive(Default)]
 struct Read {
     index: Option<Arc<Kallsyms>>,
     /// Why the last reading failed.
     problem: Option<String>,
     readings: u64,
-    /// The modules of the last reading.
+    /// The modules at the last reading.
     modules: Option<String>,
     under_way: bool,
 }
 
 impl Symbols {
-    /// `proc` is the root of procfs.
+    /// `proc` is the procfs root.
     pub fn new(proc: PathBuf) -> Self {
         Self { proc, read: Arc::default(), started: None, stale: false }
     }
 
-    /// All symbols as last read, whether modules came or went since, and why there are none. After each reading it is
-    /// another [`Arc`], so that [`Arc::ptr_eq`] tells whether what was derived from it still holds.
+    /// All symbols as last read, whether modules came or went since, and why there are no symbols. Each
+    /// reading makes a new [`Arc`], so [`Arc::ptr_eq`] shows whether results derived from it are still
+    /// valid.
     pub fn snapshot(&self) -> Snapshot {
         let read = lock(&self.read);
         let problem = match &read.problem {
             None if self.stale => Some(
-                "a kernel module came or went: kernel symbols are being read again, which takes a second or two"
+                "a kernel module was loaded or unloaded: nicmon reads symbols again, within a second or two"
                     .to_owned(),
             ),
             problem if read.index.is_none() || self.stale => problem.clone(),
@@ -106,10 +108,10 @@ impl Symbols {
         Snapshot { kallsyms: read.index.clone(), is_stale: self.stale, problem }
     }
 
-    /// Reads kallsyms again if modules came or went since the last reading; costs one small file. For a moment nothing
-    /// is known of modules then.
+    /// Reads kallsyms again if modules came or went since the last reading. The check reads one small
+    /// file. During a new reading, no name in a module is known.
     pub fn follow_modules(&mut self) {
-        // A kernel without modules has no such file, and nothing to follow.
+        // A kernel without modules has no such file, and its symbols do not change.
         let Ok(modules) = loaded_modules(&self.proc) else { return };
         let stale = {
             let read = lock(&self.read);
@@ -121,7 +123,7 @@ impl Symbols {
         self.stale = stale;
     }
 
-    /// Waits until the reading in the background is done or has failed, but for [`PATIENCE`] at most.
+    /// Waits until the reading in the background has succeeded or failed, but at most [`PATIENCE`].
     pub fn wait(&self) {
         let start = Instant::now();
         let is_done = || {
@@ -133,7 +135,7 @@ impl Symbols {
         }
     }
 
-    /// Starts to read kallsyms, unless that was done a moment ago; says whether it did.
+    /// Starts reading kallsyms, unless that was done a moment ago. Returns whether it started.
     pub fn read_in_background(&mut self) -> bool {
         let has_failed = lock(&self.read).problem.is_some();
         self.start(if has_failed { AGAIN_AFTER_FAILURE } else { AGAIN })
@@ -147,7 +149,7 @@ impl Symbols {
         self.started = Some(Instant::now());
         let (proc, shared) = (self.proc.clone(), Arc::clone(&self.read));
         let read = move || {
-            // Before the symbols: a module that comes meanwhile is noticed afterwards.
+            // Read before the symbols, so that a module that comes in the meantime is noticed later.
             let modules = loaded_modules(&proc).ok();
             let result = Kallsyms::read(&proc);
             let mut read = lock(&shared);
@@ -157,14 +159,16 @@ impl Symbols {
                     let readings = read.readings + 1;
                     *read = Read { index: Some(Arc::new(index)), readings, modules, ..Read::default() };
                 }
-                // What was read before still holds for most addresses.
+                // The earlier symbols are still right for most addresses.
                 Err(error) => read.problem = Some(error.to_string()),
             }
         };
         if let Err(error) = thread::Builder::new().name("nicmon-kallsyms".to_owned()).spawn(read) {
             let mut read = lock(&self.read);
             read.under_way = false;
-            read.problem = Some(format!("cannot start a thread to read /proc/kallsyms: {error}"));
+            read.problem = Some(format!(
+                "cannot start a thread to read /proc/kallsyms: {error}; check the limit with `ulimit -u`"
+            ));
         }
         true
     }
@@ -174,8 +178,8 @@ fn lock(read: &Mutex<Read>) -> MutexGuard<'_, Read> {
     read.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Names and addresses of the loaded modules, without what changes while they are used (kernel/module/procfs.c:
-/// `m_show`: `name size refcount users state address`).
+/// Names and addresses of the loaded modules, without what changes while they are in use
+/// (kernel/module/procfs.c: `m_show`: `name size refcount users state address`).
 fn loaded_modules(proc: &Path) -> io::Result<String> {
     let file = fs::read_to_string(proc.join("modules"))?;
     let mut modules = String::new();
@@ -190,7 +194,7 @@ fn loaded_modules(proc: &Path) -> io::Result<String> {
 mod tests {
     use super::*;
 
-    /// A procfs with these files.
+    /// A procfs that contains these files.
     fn proc(kallsyms: &str, modules: &str) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("kallsyms"), kallsyms).unwrap();
@@ -208,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_has_names_or_knows_why_not() {
+    fn after_waiting_there_are_names_or_a_reason() {
         let folder = proc("ffffffffc0000000 t igb_poll\t[igb]\n", "");
         let mut symbols = Symbols::new(folder.path().to_owned());
         symbols.read_in_background();
@@ -244,7 +248,7 @@ mod tests {
         symbols.started = Some(Instant::now());
         symbols.follow_modules();
         assert_eq!(lock(&symbols.read).readings, 1, "too soon");
-        assert_eq!(symbols.snapshot().name(0xffff_ffff_c000_0010), None, "not igb_poll: it is gone");
+        assert_eq!(symbols.snapshot().name(0xffff_ffff_c000_0010), None, "igb_poll no longer exists");
         assert!(symbols.snapshot().current().is_none());
         symbols.started = None;
         symbols.follow_modules();
@@ -258,16 +262,16 @@ mod tests {
         assert_eq!(
             symbols.snapshot().name(0xffff_ffff_8100_0010),
             Some("do_idle"),
-            "the kernel itself stays"
+            "the kernel's own names stay valid"
         );
-        assert!(symbols.snapshot().problem.is_some_and(|problem| problem.contains("came or went")));
+        assert!(symbols.snapshot().problem.is_some_and(|problem| problem.contains("loaded or unloaded")));
     }
 
     #[test]
-    fn hidden_addresses_are_a_clear_line() {
+    fn hidden_addresses_give_a_clear_message() {
         let folder = proc("0000000000000000 t igb_poll\n", "");
         let mut symbols = Symbols::new(folder.path().to_owned());
-        assert_eq!(symbols.snapshot().problem, None, "nothing was tried yet");
+        assert_eq!(symbols.snapshot().problem, None, "nothing has been tried yet");
         symbols.read_in_background();
         until(&symbols, |read| read.problem.is_some());
         let problem = symbols.snapshot().problem.unwrap();

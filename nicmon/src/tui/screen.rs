@@ -1,4 +1,4 @@
-//! The screen runs on a thread of its own, so a slow terminal does not delay collecting.
+//! The screen runs on a separate thread, so a slow terminal does not delay collecting.
 
 use std::{
     io,

@@ -162,7 +162,7 @@ fn keep_in_range(state: &mut State) {
     }
 }
 
-/// Functions that there are to scroll.
+/// Number of functions that can be scrolled.
 fn functions(drivers: &Drivers, frame: &Frame) -> usize {
     let recent = drivers.window.until(frame, drivers.span);
     let rows = costs::rows(&recent);

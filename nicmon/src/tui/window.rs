@@ -150,7 +150,7 @@ impl NicExcerpt {
 pub(super) mod tests {
     use super::*;
 
-    /// Five real frames, of a second each.
+    /// Five real frames of one second each.
     pub(in crate::tui) fn sampled() -> Vec<Frame> {
         const RECORDING: &str = include_str!("../../tests/fixtures/frames/drivers.ndjson");
         let frame = |line| serde_json::from_str(line).expect("the recording's lines are frames");
@@ -165,7 +165,7 @@ pub(super) mod tests {
         window
     }
 
-    /// A frame a second, that comes a little late each time.
+    /// One frame per second, each a little late.
     fn seconds(count: u64) -> Vec<Frame> {
         let like = sampled().swap_remove(0);
         let frame = |number| {

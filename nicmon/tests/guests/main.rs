@@ -30,7 +30,7 @@ const DRIVERS: [(&str, usize); 3] = [("virtio_net", 8), ("e1000e", 2), ("igb", 8
 
 fn topology(capture: &Capture) -> Result<Topology> {
     let text = capture.printed("nicmon topology --json")?.context("nicmon failed in the guest")?;
-    serde_json::from_str(&text).context("the guest's topology is none of today's")
+    serde_json::from_str(&text).context("cannot parse the guest's topology")
 }
 
 fn with_each(test: impl Fn(&str, &Capture, &Topology) -> Result<()>) {
@@ -139,9 +139,9 @@ fn queues_have_napis() {
 fn todays_readers_read_the_captured_files() {
     with_each(|name, capture, topology| {
         let (sys, proc) = (capture.root().join("sys"), capture.root().join("proc"));
-        ensure!(cpu_topology(&sys)? == topology.cpus, "other CPUs than {:?}", topology.cpus);
-        ensure!(sysctls(&proc) == topology.sysctls, "other sysctls than {:?}", topology.sysctls);
-        ensure!(packet_types(&proc).ok() == topology.packet_types, "other handlers of packets");
+        ensure!(cpu_topology(&sys)? == topology.cpus, "the CPUs differ from {:?}", topology.cpus);
+        ensure!(sysctls(&proc) == topology.sysctls, "the sysctls differ from {:?}", topology.sysctls);
+        ensure!(packet_types(&proc).ok() == topology.packet_types, "the packet handlers differ");
         let lines = irq_lines(&sys)?;
         let nic_irqs = NicIrqs::read(&sys)?;
         for nic in &topology.nics {

@@ -1,8 +1,8 @@
 //! No two parts of a module use each other.
 //!
-//! The parts of a module are its direct children, each with everything below it. A use of the parent is no
-//! arrow, and neither is the parent's use of a child: a parent is made of its children, and may define what
-//! they share. What the parent only re-exports belongs to the child that defines it.
+//! The parts of a module are its direct children, each with everything below it. Uses between a parent and a
+//! child do not count, in either direction: a parent consists of its children and may define what they share.
+//! Anything that the parent only re-exports belongs to the child that defines it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use crate::{
     tree,
 };
 
-/// The modules whose parts stand in an order.
+/// The modules whose parts must not use each other in a circle.
 const ORDERED: [&str; 3] = ["collect", "symbols", "analyze"];
 
 #[test]
@@ -100,7 +100,7 @@ fn arrows(files: &[Source]) -> Vec<Arrow> {
     arrows
 }
 
-/// The arrow between the parts that `from` and `to` belong to, where their ways part.
+/// The arrow between the parts that `from` and `to` belong to, at the point where their paths diverge.
 fn between(from: &[String], to: &[String], place: String) -> Option<Arrow> {
     let common = from.iter().zip(to).take_while(|(a, b)| a == b).count();
     let (from_part, to_part) = (from.get(common)?, to.get(common)?);
@@ -112,7 +112,7 @@ fn between(from: &[String], to: &[String], place: String) -> Option<Arrow> {
     })
 }
 
-/// A path from the root of the crate; `None` of what is not of this crate.
+/// A path from the root of the crate; `None` for names outside this crate.
 fn resolve(module: &[String], segments: &[String]) -> Option<Vec<String>> {
     let supers = segments.iter().take_while(|segment| *segment == "super").count();
     match segments[0].as_str() {
@@ -122,7 +122,7 @@ fn resolve(module: &[String], segments: &[String]) -> Option<Vec<String>> {
     }
 }
 
-/// The file that defines what a path names: its longest module, or the child that this module has it from.
+/// The file that defines what a path names: its longest module, or the child from which this module has it.
 fn definition(
     path: &[String],
     modules: &BTreeSet<Vec<String>>,

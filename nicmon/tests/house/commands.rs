@@ -1,7 +1,8 @@
 //! The commands in the documents work.
 //!
-//! Blocks with the info string `sh` are run, those of a page in order, in an empty directory of the page, by
-//! `bash -euo pipefail`. `sh exit=3` is a block that must end with 3; `sh not-run="reason"` is not run.
+//! Blocks with the info string `sh` are run by `bash -euo pipefail`. Those of one page run in order, in an
+//! initially empty directory. `sh exit=3` marks a block that must exit with 3; `sh not-run="reason"` marks
+//! one that is not run.
 
 use std::{
     env,
@@ -23,7 +24,7 @@ use crate::{
 
 const NICMON: &str = env!("CARGO_BIN_EXE_nicmon");
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Fewer blocks than this would mean that they are no longer found.
+/// Fewer blocks than this would mean that the test no longer finds them.
 const LEAST: usize = 12;
 
 #[test]
@@ -59,7 +60,7 @@ fn pages() -> Vec<Page> {
     pages
 }
 
-/// The documents speak to a user who may load eBPF programs.
+/// The documents are written for a user who may load eBPF programs.
 fn programs_load() -> Result<(), String> {
     if !process::is_root() {
         return Err("needs root".to_owned());
@@ -78,7 +79,7 @@ struct Block {
     /// Where its first command is.
     line: usize,
     script: String,
-    /// The exit code; or the reason why it is not run.
+    /// The expected exit code, or the reason why the block is not run.
     expected: Result<i32, String>,
 }
 
@@ -111,7 +112,7 @@ fn expected(options: &str) -> Option<Result<i32, String>> {
     }
 }
 
-/// Runs a block; returns what is wrong with it.
+/// Runs a block and returns what is wrong with it.
 fn try_block(path: &str, block: &Block, code: i32, folder: &Path) -> Option<String> {
     let place = format!("{path}:{}", block.line);
     let log = folder.join(".output");
@@ -133,7 +134,7 @@ fn run(script: &str, folder: &Path, log: &Path) -> std::io::Result<Option<ExitSt
     let mut bash = Command::new("bash");
     bash.args(["-euo", "pipefail", "-c", script]).current_dir(folder).env("HOME", folder).env("PATH", path());
     bash.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
-    // A group of its own, so that what the script started ends with it.
+    // A new process group, so that everything the script started ends with it.
     let mut child = bash.process_group(0).spawn()?;
     let start = Instant::now();
     let mut status = child.try_wait()?;
@@ -142,7 +143,7 @@ fn run(script: &str, folder: &Path, log: &Path) -> std::io::Result<Option<ExitSt
         status = child.try_wait()?;
     }
     if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-        // Nothing is left of most groups.
+        // Most groups have already ended.
         let _ = rustix::process::kill_process_group(group, Signal::KILL);
     }
     child.wait()?;

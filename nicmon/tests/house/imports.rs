@@ -9,10 +9,10 @@ use crate::{
 };
 
 const TABLE: &str = "| module | purpose | may import | entry point |";
-/// They put the crate together and belong to no module.
+/// These files put the crate together and belong to no module.
 const ROOTS: [&str; 2] = ["lib", "main"];
 
-/// Each module, and what it may import.
+/// Each module with the modules that it may import.
 type Rules = BTreeMap<String, Vec<String>>;
 
 #[test]

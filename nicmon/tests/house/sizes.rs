@@ -1,4 +1,4 @@
-//! Sizes that a reader can hold in mind: functions, files and lines.
+//! Size limits of functions, files and lines, so that a reader can keep track of them.
 
 use crate::{
     report,
@@ -9,7 +9,7 @@ use crate::{
 const FUNCTION_LINES: usize = 60;
 const FILE_LINES: usize = 500;
 const COLUMNS: usize = 110;
-/// Where our Rust is; tests of nicmon are measured as files and lines only.
+/// The folders of our Rust code. Functions in tests are not measured.
 const SOURCES: [&str; 6] = ["bench", "nicmon", "nicmon-common", "nicmon-ebpf", "testkit", "xtask"];
 
 fn sources() -> Vec<File> {
@@ -41,7 +41,7 @@ fn files_are_short() {
     );
 }
 
-/// Literals in tests are fixtures, which may be longer.
+/// Literals in tests are fixtures, which may have longer lines.
 #[test]
 fn lines_of_code_are_short() {
     let mut long = Vec::new();
@@ -54,7 +54,7 @@ fn lines_of_code_are_short() {
     report("lines above 110 columns", &shown(&long));
 }
 
-/// Tables, and what programs print, may be longer; so may links.
+/// Tables, output of programs and links may have longer lines.
 #[test]
 fn lines_of_documents_are_short() {
     let mut long = Vec::new();
@@ -85,7 +85,7 @@ fn long_lines(file: &File) -> impl Iterator<Item = usize> {
     lines.filter(|(_, line)| line.chars().count() > COLUMNS).map(|(number, _)| number + 1)
 }
 
-/// Every line that a literal of test code takes a part of.
+/// All lines that a literal in test code extends over.
 fn lines_of_test_literals(file: &File) -> Vec<usize> {
     let (all, code) = (tokens(&file.path, &file.text), tokens_without_tests(&file.path, &file.text));
     let literals = |tokens: &[Token]| -> Vec<usize> {
@@ -113,7 +113,7 @@ fn functions(tokens: &[Token]) -> Vec<Function> {
     starts.filter_map(function).collect()
 }
 
-/// The index of the brace that opens the body; `None` of a declaration.
+/// The index of the brace that opens the body; `None` for a declaration.
 fn body(tokens: &[Token], mut at: usize) -> Option<usize> {
     while at < tokens.len() && !is(tokens, at, ";") {
         if is(tokens, at, "{") {

@@ -22,7 +22,7 @@ pub(crate) fn tokens(path: &str, text: &str) -> Vec<Token> {
     tokens
 }
 
-/// The same without tests: items under `#[cfg(test)]` and `#[test]`.
+/// All tokens except those of tests, which are items under `#[cfg(test)]` and `#[test]`.
 pub(crate) fn tokens_without_tests(path: &str, text: &str) -> Vec<Token> {
     let all = tokens(path, text);
     let mut kept = Vec::new();
@@ -105,7 +105,7 @@ fn flatten(stream: TokenStream, tokens: &mut Vec<Token>) {
     }
 }
 
-/// A path such as `crate::frame::Nic`, with the groups of `use` taken apart.
+/// A path such as `crate::frame::Nic`. Groups in `use` are split into single paths.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct UsedPath {
     pub(crate) segments: Vec<String>,

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Folders that hold nothing of ours: what cargo builds, and git's own.
+/// Folders without files of ours: cargo's output and git's own data.
 const FOREIGN: [&str; 2] = ["target", ".git"];
 
 /// A file, by its path in the repository.

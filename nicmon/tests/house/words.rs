@@ -7,7 +7,7 @@ use crate::{
 };
 
 const LIST: &str = include_str!("banned-words.txt");
-/// They say which words are banned.
+/// These files list the banned words.
 const EXEMPT: &str = "nicmon/tests/house/";
 
 #[test]
@@ -19,7 +19,7 @@ fn banned_words_are_not_used() {
     report("banned words (nicmon/tests/house/banned-words.txt)", &findings);
 }
 
-/// Phrase and what to write instead.
+/// Pairs of a phrase and what to write instead.
 fn parse(list: &str) -> Vec<(&str, &str)> {
     let lines = list.lines().filter(|line| !line.starts_with('#'));
     lines.map(|line| line.split_once(" -> ").unwrap_or_else(|| panic!("no ` -> ` in: {line}"))).collect()
@@ -38,7 +38,7 @@ fn lines(text: &str, first: usize) -> Vec<(usize, String)> {
     text.lines().enumerate().map(|(n, line)| (first + n, line.to_owned())).collect()
 }
 
-/// Comments and strings: names in code follow what they name.
+/// Comments and strings. Names in code are not checked, because some must match names in the JSON.
 fn prose_of_code(file: &File) -> Vec<(usize, String)> {
     let tokens = tokens(&file.path, &file.text);
     let literals = tokens.iter().filter(|token| token.is_literal);

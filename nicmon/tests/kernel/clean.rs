@@ -191,7 +191,7 @@ pub(crate) fn after_a_stalled_reader() -> Result<()> {
     let mut child = Running::start(&mut command)?;
     drop(command);
     // A pipe holds 64 KiB, some 20 frames. A few more wait in nicmon, and then it takes no further ones.
-    ensure!(child.wait_for(Duration::from_secs(4))?.is_none(), "it ended by itself");
+    ensure!(child.wait_for(Duration::from_secs(4))?.is_none(), "it ended on its own");
     let (pid, objects) = (child.pid(), held(child.pid())?);
     child.signal(Signal::TERM);
     let status = child.wait_for(Duration::from_secs(10))?.context("the first SIGTERM does not end it")?;
@@ -217,7 +217,7 @@ pub(crate) fn statistics() -> Result<()> {
     let mut nicmon = Nicmon::start(&["-d", "200ms"])?;
     nicmon.more(3)?;
     let programs = objects_of(nicmon.pid())?.programs;
-    // Another process on this machine may turn them on for a moment, too.
+    // Another process on this machine may also turn them on for a moment.
     let mut gained = Vec::new();
     for _ in 0..5 {
         let count = || programs.iter().map(|id| run_count(*id)).sum::<Result<u64>>();

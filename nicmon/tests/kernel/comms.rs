@@ -1,4 +1,4 @@
-//! Thread names: as many and as odd as possible.
+//! A large number of odd thread names.
 
 use std::{
     fs::{self, File},

@@ -10,7 +10,7 @@ use testkit::{
 
 use crate::{loads::plan, tell};
 
-/// The page is also XML, of which Chromium draws nothing beyond the first fault.
+/// The page is also XML, and Chromium draws nothing of an XML file after the first error.
 pub(crate) fn in_chromium() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let (recording, page) = (folder.path().join("a.rec"), folder.path().join("page.xhtml"));

@@ -1,4 +1,4 @@
-//! Device interrupts: nicmon's counts are the kernel's, and times stay right when interrupts hit softirqs.
+//! Device interrupts: nicmon's counts match the kernel's, and times stay correct if interrupts hit softirqs.
 
 use std::{
     collections::BTreeMap,
@@ -122,7 +122,7 @@ fn provoked() -> Result<(Vec<Arrived>, Vec<Sample>)> {
     Ok((frames, sampler.stop()?))
 }
 
-/// Returns false if the bounds are too wide to tell.
+/// Returns false if the bounds are too wide to decide.
 fn compared(frames: &[Arrived], samples: &[Sample]) -> Result<bool> {
     // The counters are read just after the clock, or later if the reader loses its CPU in between. The writes
     // are further from both ends than this.
@@ -191,7 +191,7 @@ fn most_missed(interrupts: u64) -> u64 {
     (interrupts / 50).max(3)
 }
 
-/// When a line of `/proc/interrupts` rose, beside the start and end of each frame, for those who read a
+/// When a line of `/proc/interrupts` rose, and when each frame started and ended. It helps to understand a
 /// failure.
 fn rises(key: (u32, u32), samples: &[Sample], frames: &[Arrived]) -> String {
     let begin = frames.first().map_or(0, |arrived| arrived.frame.mono_ns - arrived.frame.interval_ns);

@@ -85,7 +85,7 @@ pub(crate) enum Loop {
     Fragments,
 }
 
-/// UDP over loopback in a namespace, from a thread on one CPU. It ends when told to, at its limit, or when
+/// UDP over loopback in a namespace, from a thread on one CPU. It ends on request, at its limit, or when
 /// dropped.
 pub(crate) struct Loopback {
     stop: Arc<AtomicBool>,

@@ -1,6 +1,6 @@
 //! Tests of nicmon on this machine's kernel: they run the real program as a child, under loads of known size.
 //!
-//! They run one at a time, since they share the CPUs and the kernel's state. Everything they make is removed
+//! They run one at a time because they share the CPUs and the kernel's state. Everything they make is removed
 //! again, even after a failure. They compare counters and shares, never absolute times: the machine may be
 //! busy.
 

@@ -1,4 +1,4 @@
-//! Whoever polls, the load is shown, under the right mode.
+//! The load is shown under the right mode, whoever polls.
 
 use anyhow::{Context as _, Result, ensure};
 use nicmon::frame::{Napi, NapiMode};

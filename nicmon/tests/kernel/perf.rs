@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path, process::Command};
 use anyhow::{Context as _, Result, ensure};
 use testkit::{idle::is_idle, process::output, share::Share};
 
-/// Samples per CPU per second for nicmon and for perf. They differ, since timers of the same frequency would
+/// Samples per CPU per second for nicmon and for perf. They differ because timers of the same frequency would
 /// run in step (docs/kernel-notes.md).
 pub(crate) const NICMON_HZ: &str = "997";
 const PERF_HZ: &str = "999";

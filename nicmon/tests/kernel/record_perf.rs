@@ -35,7 +35,7 @@ pub(crate) fn as_perf() -> Result<()> {
 
     let report =
         output(Command::new(env!("CARGO_BIN_EXE_nicmon")).args(["report", "--json"]).arg(&recording))?;
-    let report: Frame = serde_json::from_str(&report).context("the report is no frame")?;
+    let report: Frame = serde_json::from_str(&report).context("the report is not a frame")?;
     let sampling = report.host.sampling.context("the CPUs were not sampled")?;
     ensure!(report.host.drivers_gap.is_none() && sampling.lost == 0, "not all was sampled: {sampling:?}");
     let veth = report.drivers.iter().flatten().find(|driver| driver.driver == "veth");
@@ -92,7 +92,7 @@ fn by_function(driver: &Driver) -> BTreeMap<String, u64> {
     functions
 }
 
-/// Checks that both have the same function first, if the samples are enough to tell.
+/// Checks that both have the same first function, if there are enough samples to decide.
 fn same_top(ours: &BTreeMap<String, u64>, busy: u64, perf: &perf::Samples) -> Result<()> {
     let (mine, theirs) = (sorted(ours), sorted(&perf.functions));
     tell("record, functions of veth", &format!("{mine:?}; perf {theirs:?}"));

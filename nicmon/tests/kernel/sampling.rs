@@ -171,7 +171,7 @@ fn compare(ours: &Sums, perfs: &PerfsSums) -> Result<()> {
     // 10,000 runs (`Share::can_be`), so this test in 4 of 10,000. A sampler that files half of the polls'
     // samples wrongly passes in 1 of 50 runs if perf has 200 of them, and in 1 of 2,000 if it has 300. An
     // idle machine gives more than 1,000.
-    ensure!(perfs.polls >= 200, "perf has {} samples in polls of the veth: too few to tell", perfs.polls);
+    ensure!(perfs.polls >= 200, "perf has {} samples in polls of the veth: too few to decide", perfs.polls);
     ensure!(driver.can_be(perfs_driver), "veth's code has {driver}, in perf {perfs_driver}");
     ensure!(polls.pct() >= least.pct() || polls.can_be(least), "the polls have {polls}, in perf {least}");
     ensure!(

@@ -67,7 +67,7 @@ pub(crate) fn what_drivers_cost() -> Result<()> {
     tmux.press(&["Tab"])?;
     let (screen, time) = tmux.wait(PATIENCE, "samples in veth", |screen| {
         let veth = screen.lines().find(|line| line.get(2..).is_some_and(|name| name.starts_with("veth ")));
-        // The interval stands after the figure.
+        // The interval follows the figure.
         let samples = veth.and_then(|line| line.split_once(']')?.1.split_whitespace().next()?.parse().ok());
         samples.is_some_and(|samples: u64| samples >= 5)
     })?;
@@ -80,7 +80,7 @@ pub(crate) fn what_drivers_cost() -> Result<()> {
     Ok(())
 }
 
-/// Control characters in names of 15 bytes do not reach the terminal, and such names shift no column.
+/// Control characters in names of 15 bytes do not reach the terminal, and such names do not shift columns.
 pub(crate) fn odd_names() -> Result<()> {
     let namespace = Namespace::create(&format!("nicmon-t-screen-{}", std::process::id()))?;
     let names =

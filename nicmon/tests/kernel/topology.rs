@@ -120,7 +120,7 @@ pub(crate) fn veth() -> Result<()> {
     other_namespace(&namespace, nic)
 }
 
-/// Seen from another namespace, a NIC has what netlink reports and nothing that only files tell.
+/// Seen from another namespace, a NIC has the facts that netlink reports, and none that only files contain.
 fn other_namespace(namespace: &Namespace, from_inside: &Nic) -> Result<()> {
     let own = inode(namespace)?;
     let topology = topology(nicmon())?;

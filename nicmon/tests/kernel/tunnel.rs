@@ -1,5 +1,4 @@
-//! A tunnel, whose poll function all tunnels share: only its own driver's code counts as its, as perf names
-//! it.
+//! A tunnel, whose poll function all tunnels share: only its own driver's code counts for it, as in perf.
 
 use anyhow::{Context as _, Result, ensure};
 use testkit::{

@@ -1,5 +1,5 @@
-//! README's pictures are the screen of recorded frames. With `NICMON_DRAW` set they are drawn
-//! (`cargo xtask screenshots`), else compared.
+//! README's pictures show the screen with recorded frames. This test compares them or, if `NICMON_DRAW` is
+//! set, draws them (`cargo xtask screenshots`).
 
 mod svg;
 
@@ -33,5 +33,5 @@ fn compare(name: &str, view: View, frames: &str) {
         return;
     }
     let committed = fs::read_to_string(&path).expect("the picture is committed");
-    assert!(committed == drawn, "docs/{name} is not the screen any more: run cargo xtask screenshots");
+    assert!(committed == drawn, "docs/{name} no longer matches the screen: run cargo xtask screenshots");
 }

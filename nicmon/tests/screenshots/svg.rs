@@ -1,4 +1,4 @@
-//! A screen as SVG: runs of cells of one style, a rectangle and a text each.
+//! A screen as SVG: a rectangle and a text for each run of cells with the same style.
 
 use std::fmt::Write as _;
 
@@ -7,10 +7,10 @@ use ratatui::{
     style::{Color, Modifier},
 };
 
-/// Of a cell, in pixels.
+/// Size of a cell, in pixels.
 const WIDTH: f64 = 8.4;
 const HEIGHT: f64 = 18.0;
-/// From the top of a cell to the line its text stands on.
+/// Distance from the top of a cell to the baseline of its text.
 const BASE: f64 = 13.5;
 const MARGIN: f64 = 12.0;
 const PAPER: &str = "#1b1f23";
@@ -59,7 +59,7 @@ fn draw(svg: &mut String, like: &Cell, at: (u16, u16), cells: usize, text: &str)
     }
     let before = text.len() - text.trim_start().len();
     let (x, y) = (x + before as f64 * WIDTH, y + BASE);
-    // The length keeps columns in place whatever font there is.
+    // The length keeps columns aligned with any font.
     let length = words.chars().count() as f64 * WIDTH;
     let weight = if like.modifier.contains(Modifier::BOLD) { " font-weight=\"bold\"" } else { "" };
     let words = words.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");

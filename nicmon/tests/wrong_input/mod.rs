@@ -57,9 +57,9 @@ fn wrong_command_lines() {
 
 #[test]
 fn interfaces_and_cpus_that_this_machine_lacks() {
-    const LACKS: &str = "nicmon: -C 8191: this machine has no such CPU; possible are ";
-    snapshot("unknown_interface", &["--json", "-i", "nosuch0"], &["There are: "]);
-    snapshot("topology_unknown_interface", &["topology", "-i", "nosuch0"], &["There are: "]);
+    const LACKS: &str = "nicmon: -C 8191: this machine has no such CPU; possible CPUs are ";
+    snapshot("unknown_interface", &["--json", "-i", "nosuch0"], &["Existing interfaces: "]);
+    snapshot("topology_unknown_interface", &["topology", "-i", "nosuch0"], &["Existing interfaces: "]);
     snapshot("cpu_that_this_machine_lacks", &["--json", "-n", "1", "-C", "0,8191"], &[LACKS]);
 }
 

@@ -1,4 +1,4 @@
-//! CPUs: which there are, and keeping a thread on one.
+//! Lists the CPUs and keeps a thread on one of them.
 
 use std::fs;
 
@@ -21,7 +21,7 @@ pub fn online_cpus() -> Result<Vec<usize>> {
     Ok(cpus)
 }
 
-/// An online CPU that is not `cpu`, where there is one.
+/// An online CPU other than `cpu`, if there is one.
 ///
 /// # Errors
 /// As [`online_cpus`].

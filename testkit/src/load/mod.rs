@@ -1,4 +1,5 @@
-//! Network load that stays inside the machine: namespaces, a veth pair and senders, all bounded, all removed.
+//! Network load that stays inside the machine: namespaces, a veth pair and senders. All of it has a time
+//! limit and is removed afterwards.
 //!
 //! ```no_run
 //! use std::time::Duration;

@@ -1,4 +1,4 @@
-//! A network namespace of our own, removed with its value.
+//! A network namespace that is removed when its value is dropped.
 
 use std::{
     fs::{self, File},
@@ -20,7 +20,7 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// Makes a namespace with IPv6 off, so that no packet but the load's own disturbs what is measured.
+    /// Creates a namespace with IPv6 off, so that no packets but those of the load disturb the measurement.
     ///
     /// # Errors
     /// Without root, without iproute2, or when the name is taken.
@@ -31,7 +31,7 @@ impl Namespace {
         namespace.within(|| {
             for which in ["all", "default"] {
                 let path = format!("/proc/sys/net/ipv6/conf/{which}/disable_ipv6");
-                // Absent where the kernel has no IPv6: then it is off already.
+                // The file does not exist if the kernel has no IPv6.
                 if fs::exists(&path)? {
                     fs::write(&path, "1").with_context(|| format!("cannot write {path}"))?;
                 }
@@ -41,7 +41,7 @@ impl Namespace {
         Ok(namespace)
     }
 
-    /// Removes namespaces `<prefix>-<pid>-...` whose maker, the process of that id, no longer runs.
+    /// Removes namespaces `<prefix>-<pid>-...` if the process with that id, which created them, has ended.
     pub fn remove_leftovers(prefix: &str) {
         let Ok(entries) = fs::read_dir("/run/netns") else { return };
         for name in entries.flatten().filter_map(|e| e.file_name().into_string().ok()) {
@@ -67,7 +67,7 @@ impl Namespace {
         PathBuf::from("/run/netns").join(&self.name)
     }
 
-    /// Moves the calling thread in, for good. The namespace lives on until that thread ends.
+    /// Moves the calling thread into the namespace for good. The namespace exists until that thread ends.
     ///
     /// # Errors
     /// Without `CAP_SYS_ADMIN`, or when the namespace is gone.
@@ -81,7 +81,7 @@ impl Namespace {
         move || enter(&path)
     }
 
-    /// Runs `work` inside, on a thread of its own.
+    /// Runs `work` inside, on a separate thread.
     ///
     /// # Errors
     /// When the namespace cannot be entered, or `work` panics.

@@ -1,4 +1,4 @@
-//! TCP over the veth pair, as fast as it goes.
+//! TCP over the veth pair, as fast as possible.
 
 use std::{
     io::{Read as _, Write as _},
@@ -16,7 +16,8 @@ const CHUNK: usize = 128 << 10;
 /// How long one end waits for the other before the run fails.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Sends for `time` from a thread on `sender_cpu`, receives on another CPU; bytes received per second.
+/// Sends for `time` from a thread on `sender_cpu` and receives on another CPU. Returns bytes received per
+/// second.
 ///
 /// # Errors
 /// When a namespace, CPU or socket is refused, or the connection breaks.
@@ -26,7 +27,7 @@ pub fn tcp_throughput(pair: &VethPair, sender_cpu: usize, time: Duration) -> Res
         .rx
         .within(|| TcpListener::bind((VethPair::RX_ADDRESS, PORT)))?
         .context("cannot listen for the TCP run")?;
-    // Both ends made before a thread starts: neither can wait for one that failed.
+    // Both ends exist before a thread starts, so neither can wait for one that failed.
     let mut sending = pair
         .tx
         .within(|| TcpStream::connect((VethPair::RX_ADDRESS, PORT)))?

@@ -1,4 +1,4 @@
-//! A paced UDP sender on one CPU and a receiver that drains it, each in its namespace.
+//! A paced UDP sender on one CPU and a receiver, each in its own namespace.
 
 use std::{
     io,
@@ -20,10 +20,11 @@ use super::{VethPair, other_cpu, pin_thread};
 
 const PORT: u16 = 9;
 const PAYLOAD: [u8; 64] = [0; 64];
-/// How long the sender sleeps between bursts; at 60,000 packets per second a burst is some 30 packets. Never
-/// twice the same: bursts in step with a sampling timer would be seen too often, or never.
+/// How long the sender sleeps between bursts. At 60,000 packets per second, a burst is about 30 packets. The
+/// time always varies, because bursts in step with a sampling timer would be seen too often or never.
 const TICKS: std::ops::Range<u64> = 300..700;
-/// After a pause longer than this the sender does not make up for it: a burst would only overflow queues.
+/// The sender does not catch up after a pause longer than this, because a long burst would only overflow
+/// queues.
 const CATCH_UP: Duration = Duration::from_millis(10);
 
 /// What to send.
@@ -31,9 +32,9 @@ const CATCH_UP: Duration = Duration::from_millis(10);
 pub struct UdpPlan {
     /// Packets per second.
     pub pps: u32,
-    /// The load ends by itself after this time.
+    /// The load ends on its own after this time.
     pub limit: Duration,
-    /// The sender stays on this CPU; the receiver on another where there is one.
+    /// The sender stays on this CPU, and the receiver on another one if there is one.
     pub sender_cpu: usize,
     /// The receiver polls the NIC itself (`SO_BUSY_POLL`).
     pub busy_poll: bool,
@@ -44,18 +45,18 @@ pub struct UdpPlan {
 pub struct Totals {
     /// Packets handed to the kernel.
     pub sent: u64,
-    /// Packets the receiver read.
+    /// Packets that the receiver read.
     pub received: u64,
-    /// From the first packet to the last.
+    /// Time from the first packet to the last.
     pub time: Duration,
 }
 
-/// Returns the packets sent, and from when to when.
+/// Returns the number of packets sent, and the time from the first to the last.
 type Sender = JoinHandle<Result<(u64, Duration)>>;
-/// Returns the packets received.
+/// Returns the number of packets received.
 type Receiver = JoinHandle<Result<u64>>;
 
-/// A running load; it stops when told, at its limit, or when dropped.
+/// A running load. It ends with [`Self::stop`], at its limit, or when this value is dropped.
 #[derive(Debug)]
 pub struct UdpLoad {
     stop: Arc<AtomicBool>,
@@ -63,7 +64,7 @@ pub struct UdpLoad {
 }
 
 impl UdpLoad {
-    /// Starts both ends; returns once the receiver listens.
+    /// Starts both ends and returns once the receiver listens.
     ///
     /// # Errors
     /// When a namespace, CPU or socket option is refused.
@@ -94,7 +95,8 @@ impl UdpLoad {
         Ok(Self { stop, threads: Some((sender, receiver)) })
     }
 
-    /// Whether the sender still sends: false after its limit or an error, which [`Self::stop`] then returns.
+    /// Whether the sender is still sending: false after its limit, and after an error, which [`Self::stop`]
+    /// returns.
     pub fn is_sending(&self) -> bool {
         self.threads.as_ref().is_some_and(|(sender, _)| !sender.is_finished())
     }
@@ -102,7 +104,7 @@ impl UdpLoad {
     /// Stops both ends.
     ///
     /// # Errors
-    /// What the sender or the receiver met on its way.
+    /// Any error of the sender or of the receiver.
     pub fn stop(mut self) -> Result<Totals> {
         self.end()
     }
@@ -146,12 +148,12 @@ fn send(plan: UdpPlan, stop: &AtomicBool) -> Result<(u64, Duration)> {
             due -= 1.0;
             match socket.send(&PAYLOAD) {
                 Ok(_) => sent += 1,
-                // A full queue: the packet is lost, as it would be on a wire.
+                // The queue is full: the packet is lost, as it would be on a real link.
                 Err(e) if matches!(e.raw_os_error(), Some(libc::ENOBUFS | libc::ECONNREFUSED)) => {}
                 Err(e) => return Err(e).context("cannot send"),
             }
         }
-        // Steps of a number that has no factor in common with the range's length visit all of it.
+        // The step and the range's length have no common factor, so the steps visit the whole range.
         tick = TICKS.start + (tick - TICKS.start + 157) % (TICKS.end - TICKS.start);
         thread::sleep(Duration::from_micros(tick));
     }
@@ -161,11 +163,11 @@ fn send(plan: UdpPlan, stop: &AtomicBool) -> Result<(u64, Duration)> {
 fn listen(busy_poll: bool) -> Result<UdpSocket> {
     let socket = UdpSocket::bind((VethPair::RX_ADDRESS, PORT)).context("cannot bind the receiver")?;
     socket.set_read_timeout(Some(Duration::from_millis(20)))?;
-    // Room for some 10 ms, so that a receiver kept off its CPU does not turn into drops.
+    // Room for about 10 ms, so that no packets are dropped if the receiver loses its CPU for a moment.
     sockopt::set_socket_recv_buffer_size_force(&socket, 4 << 20).context("cannot set SO_RCVBUFFORCE")?;
     if busy_poll {
         set_option(&socket, libc::SO_BUSY_POLL, 50).context("cannot set SO_BUSY_POLL")?;
-        // Linux 5.11; without it the socket still polls, only the softirq is as willing as before.
+        // Since Linux 5.11. Without it the socket still polls, but the softirq handles packets as well.
         if let Err(error) = set_option(&socket, libc::SO_PREFER_BUSY_POLL, 1) {
             eprintln!("testkit: no SO_PREFER_BUSY_POLL on this kernel ({error}): less of the load is polled");
         }

@@ -1,4 +1,4 @@
-//! Two namespaces joined by a veth pair whose receiving end polls by NAPI.
+//! Two namespaces connected by a veth pair whose receiving end polls by NAPI.
 
 use std::process::{self, Command};
 
@@ -12,7 +12,7 @@ const RX: &str = "demo-rx";
 const TX_MAC: &str = "02:00:00:00:02:01";
 const RX_MAC: &str = "02:00:00:00:02:02";
 
-/// How the receiving end's packets reach the stack.
+/// How packets reach the stack at the receiving end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Receive {
     /// The veth's own NAPI, in softirq.
@@ -25,7 +25,8 @@ pub enum Receive {
     Rps,
 }
 
-/// `demo-tx` (192.0.2.1) in one namespace, `demo-rx` (192.0.2.2) in another; no packets but the load's own.
+/// `demo-tx` (192.0.2.1) in one namespace and `demo-rx` (192.0.2.2) in another. It carries no packets but
+/// those of the load.
 #[derive(Debug)]
 pub struct VethPair {
     /// The sending side's namespace.
@@ -35,7 +36,7 @@ pub struct VethPair {
 }
 
 impl VethPair {
-    /// The address of the receiving end (TEST-NET-1: never on a real network).
+    /// The address of the receiving end (in TEST-NET-1, which no real network uses).
     pub const RX_ADDRESS: &str = "192.0.2.2";
     /// The address of the sending end.
     pub const TX_ADDRESS: &str = "192.0.2.1";
@@ -44,8 +45,8 @@ impl VethPair {
     /// The name of the sending end.
     pub const TX_NAME: &str = TX;
 
-    /// Makes namespaces `<prefix>-<pid>-tx` and `-rx` with a pair that polls by NAPI, after removing
-    /// those that a killed run with the same prefix left behind.
+    /// Creates namespaces `<prefix>-<pid>-tx` and `-rx` with a pair that polls by NAPI. First removes those
+    /// that a killed run with the same prefix left behind.
     ///
     /// # Errors
     /// Without root, iproute2, ethtool or the kernel's veth.
@@ -66,7 +67,7 @@ impl VethPair {
             tx.name(),
             rx.name()
         ))?;
-        // Static neighbours: no ARP on the wire, so rx_packets counts the load alone.
+        // With static neighbours there is no ARP, so rx_packets counts the load alone.
         let ends = [
             (tx, TX, Self::TX_ADDRESS, Self::RX_ADDRESS, RX_MAC),
             (rx, RX, Self::RX_ADDRESS, Self::TX_ADDRESS, TX_MAC),
@@ -104,14 +105,14 @@ impl VethPair {
         }
     }
 
-    /// Writes a file of the receiving device's /sys, as its namespace sees it.
+    /// Writes a sysfs file of the receiving device, in its namespace.
     fn write_sysfs(&self, file: &str, value: &str) -> Result<()> {
         let script = format!("echo {value} > /sys/class/net/{RX}/{file}");
         output(self.rx.command("sh").args(["-c", &script])).map(drop)
     }
 }
 
-/// A CPU mask as /sys wants it: hexadecimal words of 32 bits, the highest first.
+/// A CPU mask in the format of sysfs: hexadecimal words of 32 bits, the highest first.
 fn cpu_mask(cpu: usize) -> String {
     format!("{:x}{}", 1_u32 << (cpu % 32), ",00000000".repeat(cpu / 32))
 }

@@ -1,8 +1,8 @@
-//! What a guest's nicmon, ethtool and kernel say of its NICs, stored for tests that need no guest.
+//! Stores what a guest's nicmon, ethtool and kernel report about its NICs, for tests that need no guest.
 //!
-//! The text is a txtar archive (as of Go's `golang.org/x/tools/txtar`): a comment, then parts, each after a
-//! line `-- NAME --`. A name is a path, or `PATH -> TARGET` of a symbolic link, or `$ COMMAND`, or `$
-//! COMMAND: failed`.
+//! The text is a txtar archive (the format of Go's `golang.org/x/tools/txtar`): a comment, then parts, each
+//! after a line `-- NAME --`. A name is a path, `PATH -> TARGET` for a symbolic link, `$ COMMAND`, or
+//! `$ COMMAND: failed`.
 
 use std::{
     fmt::Write as _,
@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result};
 
 use super::{Args, Done, device::Device, job, kernel::Series, plan::Plan};
 
-/// Settings, so that the NICs are not as they come: what a reader mixes up must differ.
+/// Commands that change the NICs' default settings: values that a parser could mix up must differ.
 const SETTINGS: [(Device, &[&str]); 3] = [
     (
         Device::Virtio,
@@ -60,7 +60,7 @@ pub(super) fn plan(args: &Args) -> Plan {
     plan
 }
 
-/// Stores what the guest brought out, with its origin, in `folder`.
+/// Stores the guest's output in `folder`, with a note of its origin.
 pub(super) fn store(done: &Done<'_>, series: Series, folder: &Path) -> Result<()> {
     let captured = done.out.join("capture");
     let captured =
@@ -75,6 +75,6 @@ pub(super) fn store(done: &Done<'_>, series: Series, folder: &Path) -> Result<()
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let file: PathBuf = folder.join(format!("linux-{}.txtar", series.name()));
     fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
-    println!("{} is written; the guest said:\n{log}", file.display());
+    println!("wrote {}; the guest's log:\n{log}", file.display());
     Ok(())
 }

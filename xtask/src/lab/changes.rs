@@ -1,4 +1,4 @@
-//! What comes and goes while nicmon runs: a driver, a CPU.
+//! A driver and a CPU that disappear and return while nicmon runs.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -15,8 +15,8 @@ use super::{
     table::Verdicts,
 };
 
-/// The largest part of an interval by which what happened in it may exceed it, in percent: clocks are read
-/// one after the other.
+/// How far the times within an interval may exceed its length, in percent, because clocks are read one after
+/// the other.
 const SLACK_PCT: u64 = 1;
 
 pub(super) fn plan(args: &Args) -> Plan {
@@ -44,7 +44,7 @@ pub(super) fn judge(done: &Done<'_>, verdicts: &mut Verdicts) -> Result<()> {
     Ok(())
 }
 
-/// What came out of one NIC's run.
+/// The results of one NIC's run.
 struct Run {
     device: Device,
     results: Results,
@@ -68,7 +68,7 @@ impl Run {
         self.marks.get(mark).copied().unwrap_or(0)
     }
 
-    /// The frames that lie between a mark and that of its end.
+    /// The frames between the mark at the start of a phase and the mark at its end.
     fn during(&self, phase: &str) -> impl Iterator<Item = &Value> {
         let (begin, end) = (self.at(phase), self.at(&format!("{phase}-end")));
         self.frames.iter().filter(move |frame| {
@@ -111,8 +111,8 @@ impl Run {
         }
     }
 
-    /// No time is beyond what the interval can hold. A softirq is filed when it ends: the longest may have
-    /// begun before.
+    /// No time exceeds what fits into the interval. A softirq is counted when it ends, so the longest one may
+    /// have started before the interval.
     fn frames_are_sane(&self, verdicts: &mut Verdicts) {
         let (mut lost, mut beyond) = (0, Vec::new());
         for frame in &self.frames {
@@ -129,14 +129,13 @@ impl Run {
             }
         }
         let frames = self.frames.len();
-        let text =
-            format!("{frames} frames, {} with more time than there is {}", beyond.len(), beyond.join(", "));
+        let text = format!("{frames} frames, {} with too much time {}", beyond.len(), beyond.join(", "));
         verdicts.check(beyond.is_empty(), text.trim());
         verdicts.check(lost == 0, &format!("{lost} events and samples lost"));
     }
 
-    /// While the driver was away nothing was said of its NIC; afterwards its packets and its code are seen as
-    /// before.
+    /// While the driver was unloaded, frames did not list its NIC. Afterwards its packets and its code are
+    /// seen as before.
     fn driver_comes_back(&self, verdicts: &mut Verdicts) {
         let name = self.results.interface().unwrap_or_default();
         let seen = self
@@ -150,7 +149,7 @@ impl Run {
             &format!("{away} frames without the driver, {seen} of them with {name}"),
         );
 
-        // The new interface counts from 0.
+        // The new interface starts counting from 0.
         let since = self.at("unloaded-end");
         let after = self.frames.iter().filter(|frame| number(&frame["mono_ns"]) > since);
         let mut sums = Sums::default();
@@ -168,7 +167,7 @@ impl Run {
             first.is_some() && first == again,
             &format!("its most sampled function before and after: {first:?}, {again:?}"),
         );
-        // Two downloads of one guest: the same work, but not the same moment.
+        // Two downloads in one guest are the same work, but not at the same time.
         let (Some(first), Some(again)) = (before.driver_share(), loaded.driver_share()) else {
             return verdicts.check(false, "no samples before or after");
         };
@@ -177,7 +176,7 @@ impl Run {
             .check(alike, &format!("its share before {first}, after {again}: at least half, at most twice"));
     }
 
-    /// Samples are expected of the CPUs that are online.
+    /// Only the CPUs that are online are expected to give samples.
     fn cpus_are_counted(&self, verdicts: &mut Verdicts) {
         for (phase, cpus) in [("before", 2), ("offline", 1), ("online", 2)] {
             let (mut right, mut all) = (0, 0);
@@ -186,7 +185,7 @@ impl Run {
                 let due = number(&sampling["frequency_per_s"]) * cpus * number(&frame["interval_ns"])
                     / 1_000_000_000;
                 let expected = number(&sampling["expected"]);
-                // A timer that is late at one end of an interval fires within the next.
+                // If a timer is late at the end of an interval, it fires in the next one.
                 let holds = number(&sampling["cpus"]) == cpus
                     && expected.abs_diff(due) <= 1 + due / 50
                     && number(&sampling["samples"]) <= due + due / 20 + 2 * cpus
@@ -196,7 +195,7 @@ impl Run {
             }
             verdicts.check(
                 all > 0 && right == all,
-                &format!("{phase}: {right} of {all} frames expect samples of {cpus} CPUs"),
+                &format!("{phase}: {right} of {all} frames expect samples from {cpus} CPUs"),
             );
         }
     }

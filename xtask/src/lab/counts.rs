@@ -1,4 +1,4 @@
-//! TCP both ways, several flows at a time: packets, and the interrupts of each queue.
+//! TCP in both directions, several flows at a time: packets, and the interrupts of each queue.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use super::{
     Args, Done, device::Device, frames::Sums, job, net, plan::Plan, results::Results, table::Verdicts,
 };
 
-/// Flows at a time, so that the hash finds each queue of a few.
+/// Flows at a time: enough for the hash to reach each of a few queues.
 const FLOWS: u64 = 8;
 
 pub(super) fn plan(args: &Args) -> Plan {
@@ -33,8 +33,8 @@ pub(super) fn judge(done: &Done<'_>, verdicts: &mut Verdicts) -> Result<()> {
         let nicmon = Sums::read(&results.text("frames")?, &name, device, (0, 0))?;
         println!("{}", device.driver());
         verdicts.packets(&nicmon, results.grown("rx_packets")?, results.grown("tx_packets")?);
-        // What polls return is the driver's affair: packets are never taken from it.
-        println!("  -       work is {} for {} packets received", nicmon.work, nicmon.rx_packets);
+        // Drivers choose what their polls return, so nicmon never derives packets from it.
+        println!("  -       work is {}, with {} packets received", nicmon.work, nicmon.rx_packets);
         verdicts.all_interrupts(&nicmon, &results.interrupts()?);
         verdicts.check(nicmon.lost == 0, &format!("{} events lost", nicmon.lost));
     }

@@ -1,4 +1,4 @@
-//! The NICs that QEMU can be given, and what the guest needs for each.
+//! The NICs that QEMU can emulate here, and what the guest needs for each.
 
 /// A NIC of the guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -48,7 +48,7 @@ impl Device {
         self.driver()
     }
 
-    /// The modules that do a part of its work for each packet.
+    /// The modules that do a part of the driver's work for each packet.
     pub(super) fn companions(self) -> &'static [&'static str] {
         match self {
             Self::Virtio => &["virtio_ring"],
@@ -56,19 +56,19 @@ impl Device {
         }
     }
 
-    /// Whether its poll returns packets received: then `work` must equal `rx_packets`. The others return
-    /// the budget to be polled again, or count what was sent.
+    /// Whether its poll returns the number of packets received. If so, `work` must equal `rx_packets`. Other
+    /// drivers return the budget to be polled again, or count packets sent as well.
     pub(super) fn work_is_packets(self) -> bool {
         matches!(self, Self::Rtl8139 | Self::Virtio)
     }
 
-    /// How many downloads follow one another: virtio's packets hold 64 KB each, and cost so little that its
-    /// share needs as many to be known as well as the 8139's.
+    /// Number of downloads in a row. Virtio's packets hold 64 KB each and cost little, so it takes more
+    /// downloads to know its share as precisely as the 8139's.
     pub(super) fn downloads(self) -> u64 {
         if self == Self::Virtio { 16 } else { 1 }
     }
 
-    /// The functions that poll its queues of packets received.
+    /// The functions that poll its receive queues.
     pub(super) fn polls(self) -> &'static [&'static str] {
         match self {
             Self::Rtl8139 => &["cp_rx_poll"],
@@ -81,12 +81,12 @@ impl Device {
         }
     }
 
-    /// The function that the kernel calls for its interrupts, where only this driver uses it.
+    /// The function that the kernel calls for its interrupts, if only this driver uses it.
     pub(super) fn handler(self) -> Option<&'static str> {
         match self {
             Self::Rtl8139 => Some("cp_interrupt"),
             Self::E1000 => Some("e1000_intr"),
-            // The others have one handler for each kind of line, or (virtio) one for all devices.
+            // The others have a handler for each kind of line or, like virtio, one for all devices.
             Self::Virtio | Self::E1000e | Self::Igb | Self::Vmxnet3 => None,
         }
     }

@@ -1,4 +1,4 @@
-//! A download over each NIC, with nicmon and perf at the same time: the experiment that nicmon comes from.
+//! A download over each NIC, with nicmon and perf at the same time. nicmon began with this experiment.
 
 use std::fmt::Write as _;
 
@@ -24,7 +24,7 @@ pub(super) fn plan(args: &Args) -> Plan {
     plan
 }
 
-/// The line of the job that measures a NIC's downloads.
+/// The line of the job that measures the downloads of a NIC.
 pub(super) fn measure(plan: &Plan, index: usize, device: Device, folder: &str) -> String {
     let (nic, url, downloads) = (job::nic(index), job::url(index), device.downloads());
     format!("measure {folder} {nic} {url} {} {downloads}", plan.transfer_s() * downloads)
@@ -42,7 +42,7 @@ pub(super) fn judge(done: &Done<'_>, verdicts: &mut Verdicts) -> Result<()> {
     Ok(())
 }
 
-/// Reads what the guest brought out of one download.
+/// Reads the results of one download.
 fn row(done: &Done<'_>, index: usize, device: Device) -> Result<Row> {
     let results = Results::open(&done.out.join(job::folder(index)))?;
     let nicmon =
@@ -52,7 +52,7 @@ fn row(done: &Done<'_>, index: usize, device: Device) -> Result<Row> {
         &results.text("kallsyms")?,
         &[device.module()],
         device.companions(),
-        nicmon.sampled.window_ns.context("no frame lies within the transfer: move more megabytes")?,
+        nicmon.sampled.window_ns.context("no frame lies within the transfer: increase --megabytes")?,
     )?;
     Ok(Row {
         device,

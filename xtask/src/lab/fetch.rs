@@ -1,4 +1,4 @@
-//! Debian packages, fetched without installing them: an apt root of our own, and `dpkg-deb -x`.
+//! Fetches Debian packages without installing them, with a separate apt root and `dpkg-deb -x`.
 
 use std::{
     fs::{self, File},
@@ -9,26 +9,26 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use testkit::process::output;
 
-/// Where Debian's keys lie; without them apt falls back to the machine's own settings.
+/// Debian's keys. Without this file, apt falls back to the machine's own settings.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
-/// Packages of Debian to be unpacked together into one folder.
+/// Debian packages to be unpacked together into one folder.
 #[derive(Debug)]
 pub(super) struct Bundle<'a> {
     /// Name of the folder in the cache.
     pub(super) name: &'a str,
-    /// Suites of the archive, `NAME` or `NAME-security`.
+    /// Suites of the archive: `NAME` or `NAME-security`.
     pub(super) suites: &'a [&'a str],
-    /// The suite to prefer, where several hold a package.
+    /// The suite to prefer if several have a package.
     pub(super) prefer: &'a str,
-    /// The packages; their dependencies come as well.
+    /// The packages to fetch, along with their dependencies.
     pub(super) packages: &'a [&'a str],
-    /// Unpack only packages whose names begin so: all, if it is empty.
+    /// Unpack only packages whose names start with one of these; all, if empty.
     pub(super) only: &'a [&'a str],
 }
 
 impl Bundle<'_> {
-    /// The folder with the unpacked packages, fetched now unless an earlier run did.
+    /// Returns the folder with the unpacked packages. Fetches them first unless an earlier run did.
     pub(super) fn get(&self, cache: &Path) -> Result<PathBuf> {
         let folder = cache.join(self.name);
         if folder.is_dir() {
@@ -55,7 +55,7 @@ impl Bundle<'_> {
 
     fn unpack(&self, work: &Path) -> Result<()> {
         let apt = AptRoot::create(work, self.suites)?;
-        // By itself it only warns of an archive that it cannot reach.
+        // By default, apt only warns if it cannot reach an archive.
         output(apt.command("apt-get").args(["-qq", "-o", "APT::Update::Error-Mode=any", "update"]))?;
         output(
             apt.command("apt-get")
@@ -89,7 +89,7 @@ impl Bundle<'_> {
     }
 }
 
-/// Lists, cache and sources of apt in a folder of their own, with no package installed.
+/// An apt with lists, cache and sources in a separate folder, and with no package installed.
 struct AptRoot {
     folder: PathBuf,
 }
@@ -131,7 +131,7 @@ impl AptRoot {
     }
 }
 
-/// The addresses of the archive and of its security part, as this machine's apt has them.
+/// The addresses of the archive and of its security part, from this machine's apt settings.
 #[derive(Debug, PartialEq, Eq)]
 struct Mirrors {
     main: String,
@@ -153,7 +153,7 @@ impl Mirrors {
         if let Some(mirrors) = Self::parse(&list(&[])?) {
             return Ok(mirrors);
         }
-        // apt tells of lists only that it has, and this machine's may have been thrown away.
+        // apt reports only archives whose lists it has downloaded, and this machine's lists may be deleted.
         let state = ["-o".to_owned(), format!("Dir::State={}", folder.join("state").display())];
         output(Command::new("apt-get").args(&state).args([
             "-o",
@@ -162,12 +162,12 @@ impl Mirrors {
             "update",
         ]))?;
         Self::parse(&list(&state)?).context(
-            "this machine's apt knows no Debian archive with its security part: the lab fetches from there. \
-             Add both to its sources",
+            "this machine's apt sources lack a Debian archive or its security part, from which the lab \
+             fetches packages. Add both to the sources",
         )
     }
 
-    /// From lines of address and suite.
+    /// Parses lines with an address and a suite.
     fn parse(list: &str) -> Option<Self> {
         let mut lines = list.lines().filter_map(|line| line.split_once(' '));
         let security = lines.clone().find(|(_, suite)| suite.ends_with("-security"))?.0.to_owned();

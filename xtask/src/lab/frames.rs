@@ -1,5 +1,5 @@
-//! nicmon's side of the table: sums over its frames. They are read as plain JSON, so that this reads frames
-//! from before and after a field came.
+//! nicmon's side of the table: sums over its frames. Frames are read as plain JSON, so this also reads frames
+//! of older versions that lack a field.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,10 @@ use testkit::share::Share;
 
 use super::{device::Device, handler::Timing};
 
-/// Where a frame says how many of its samples were not idle.
+/// Path to the number of samples that were not idle.
 const BUSY_SAMPLES: &str = "/host/sampling/busy";
 
-/// What the frames of one download say of one NIC.
+/// Sums over the frames of one download for one NIC.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Sums {
     pub(super) work: u64,
@@ -20,10 +20,10 @@ pub(super) struct Sums {
     pub(super) tx_packets: u64,
     pub(super) poll_ns: u64,
     pub(super) hardirq_ns: u64,
-    /// Interrupts of the NIC by line: number, count, time of its action.
+    /// Interrupts of the NIC by line: number, count, and time in its handler.
     pub(super) irqs: Vec<Line>,
     pub(super) lost: u64,
-    /// What was sampled in the frames that lie within the transfer.
+    /// Samples of the frames that lie within the transfer.
     pub(super) sampled: Sampled,
 }
 
@@ -37,7 +37,7 @@ pub(super) struct Line {
 }
 
 impl Sums {
-    /// Sums up frames, one a line; of samples, only frames within the time from `begin_ns` to `end_ns`.
+    /// Sums up frames, one per line. Samples count only in frames within the time window.
     pub(super) fn read(frames: &str, nic: &str, device: Device, window_ns: (u64, u64)) -> Result<Self> {
         let mut sums = Self::default();
         for frame in parse(frames)? {
@@ -56,7 +56,7 @@ impl Sums {
         self.irqs.iter().fold(Timing { calls: 0, ns: 0 }, add)
     }
 
-    /// Adds what a frame says of the NIC, but for samples.
+    /// Adds the figures of the NIC in one frame, except for samples.
     pub(super) fn add(&mut self, frame: &Value, nic: &str) {
         for entry in array(&frame["nics"]).filter(|entry| entry["name"] == nic) {
             self.rx_packets += number(&entry["rx_packets"]);
@@ -84,17 +84,17 @@ impl Sums {
 /// Samples of several frames.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Sampled {
-    /// The time they are of: perf's samples are to be of the same.
+    /// The time that these samples cover. perf's samples must cover the same time.
     pub(super) window_ns: Option<(u64, u64)>,
     pub(super) busy: u64,
     pub(super) driver: u64,
     pub(super) companions: u64,
-    /// Samples of the driver by function.
+    /// Samples in the driver by function.
     pub(super) functions: BTreeMap<String, u64>,
 }
 
 impl Sampled {
-    /// Adds a frame, later than those before.
+    /// Adds a frame; frames must be added in order of time.
     pub(super) fn add(&mut self, frame: &Value, device: Device) {
         let (begin, end) = window_ns(frame);
         self.window_ns = Some((self.window_ns.map_or(begin, |(first, _)| first), end));
@@ -113,36 +113,37 @@ impl Sampled {
         }
     }
 
-    /// The driver's share of the busy samples; `None` where frames carry no samples.
+    /// The driver's share of the busy samples; `None` if the frames have no samples.
     pub(super) fn driver_share(&self) -> Option<Share> {
         Share::of(self.driver, self.busy)
     }
 
-    /// The same with its companions.
+    /// The same, including its companions.
     pub(super) fn joint_share(&self) -> Option<Share> {
         Share::of(self.driver + self.companions, self.busy)
     }
 }
 
-/// The frames of a text, one a line.
+/// Parses frames, one per line.
 pub(super) fn parse(text: &str) -> Result<Vec<Value>> {
-    // nicmon ends between frames: a line cut short is a fault.
-    let parse = |line| serde_json::from_str(line).context("a frame of the guest's nicmon is no JSON");
+    // nicmon stops only between frames, so a truncated line is an error.
+    let parse = |line| serde_json::from_str(line).context("cannot parse a frame of the guest's nicmon");
     text.lines().map(parse).collect()
 }
 
-/// Begin and end of a frame's interval.
+/// Start and end of a frame's interval.
 pub(super) fn window_ns(frame: &Value) -> (u64, u64) {
     let end = number(&frame["mono_ns"]);
     (end.saturating_sub(number(&frame["interval_ns"])), end)
 }
 
-/// `null` and absent add nothing; what must not be absent is checked by the sums not being zero.
+/// Missing and `null` values add nothing. Fields that must exist are checked by their sums, which must not be
+/// zero.
 pub(super) fn number(value: &Value) -> u64 {
     value.as_u64().unwrap_or(0)
 }
 
-/// The elements; none of `null`.
+/// The elements of an array; none if the value is `null`.
 pub(super) fn array(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }

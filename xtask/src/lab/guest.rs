@@ -1,4 +1,4 @@
-//! The guest: QEMU under software emulation, started from its unpacked packages.
+//! The guest: QEMU with software emulation, started from its unpacked packages.
 
 use std::{
     fs,
@@ -19,13 +19,14 @@ pub(super) struct Tools {
 }
 
 impl Tools {
-    /// Fetches them, unless the cache has them. With all libraries down to libc, so that it matters neither
-    /// what is installed here nor which release this is.
+    /// Fetches both, unless they are in the cache. All libraries down to libc are included, so neither the
+    /// packages installed here nor the release of this machine matter.
     pub(super) fn get(cache: &Path) -> Result<Self> {
         let bundle = Bundle {
             name: "qemu",
             suites: &["bookworm", "bookworm-security", "bookworm-backports"],
-            // 7.2 of bookworm misses the patching of a tracepoint's jump, and misplaces samples.
+            // QEMU 7.2 of bookworm does not notice when the kernel patches a tracepoint's jump, and it
+            // misplaces samples.
             prefer: "bookworm-backports",
             packages: &["qemu-system-x86", "busybox-static"],
             only: &[],
@@ -33,7 +34,7 @@ impl Tools {
         Ok(Self { tree: bundle.get(cache)? })
     }
 
-    /// A command that runs QEMU, by its own dynamic linker, which `command` makes.
+    /// A command that runs QEMU. `command` creates it, given the program to start: QEMU's own dynamic linker.
     fn qemu(&self, command: impl FnOnce(&str) -> Command) -> Command {
         let libraries = ["lib", "usr/lib"].map(|part| self.tree.join(part).join("x86_64-linux-gnu"));
         let linker = libraries[0].join("ld-linux-x86-64.so.2");
@@ -44,7 +45,7 @@ impl Tools {
         qemu
     }
 
-    /// QEMU's version, as it says it.
+    /// QEMU's version, as it reports it.
     pub(super) fn version(&self) -> Result<String> {
         let said = output(self.qemu(|linker| Command::new(linker)).arg("--version"))?;
         Ok(said.lines().next().unwrap_or_default().to_owned())
@@ -62,21 +63,21 @@ impl Tools {
     }
 }
 
-/// What a guest is made of.
+/// The parts of a guest.
 #[derive(Debug)]
 pub(super) struct Machine<'a> {
     pub(super) image: &'a Path,
     pub(super) initramfs: &'a Path,
     /// The folder that the guest sees as `/out`.
     pub(super) shared: &'a Path,
-    /// Its console goes here.
+    /// The file that its console is written to.
     pub(super) console: &'a Path,
     pub(super) devices: &'a [Device],
     pub(super) queues: u32,
     pub(super) cpus: u32,
 }
 
-/// Boots a guest and waits until it switches itself off.
+/// Boots a guest and waits until it powers itself off.
 pub(super) fn run(
     tools: &Tools,
     machine: &Machine<'_>,
@@ -117,7 +118,7 @@ fn arguments(machine: &Machine<'_>) -> Vec<String> {
     let Machine { image, initramfs, shared, console, devices, queues, cpus } = machine;
     let smp = cpus.to_string();
     let mut words: Vec<String> = [
-        // Emulation everywhere: most machines that run this are guests themselves, without nested KVM.
+        // Always emulate: most machines that run this are guests themselves, without nested KVM.
         ["-accel", "tcg,thread=multi"],
         ["-cpu", "max"],
         ["-smp", &smp],
@@ -134,7 +135,7 @@ fn arguments(machine: &Machine<'_>) -> Vec<String> {
     words.extend(["-kernel".to_owned(), image.display().to_string()]);
     words.extend(["-initrd".to_owned(), initramfs.display().to_string()]);
     words.extend(["-serial".to_owned(), format!("file:{}", console.display())]);
-    // Without tsc=reliable the emulated clock is distrusted after a while, and replaced by a slow one.
+    // Without tsc=reliable, the kernel stops trusting the emulated clock after a while and takes a slow one.
     words.extend(["-append".to_owned(), "console=ttyS0 tsc=reliable panic=-1 quiet".to_owned()]);
     words.extend([
         "-virtfs".to_owned(),
@@ -149,7 +150,7 @@ fn arguments(machine: &Machine<'_>) -> Vec<String> {
             "-netdev".to_owned(),
             format!("tap,id={tap},ifname={tap},script=no,downscript=no{vhost}{backend}"),
         ]);
-        // A vector for each queue, the configuration and the control queue.
+        // One vector for each queue, one for the configuration, and one for the control queue.
         let front = if multi { format!(",mq=on,rss=on,vectors={}", 2 * queues + 2) } else { String::new() };
         words.extend([
             "-device".to_owned(),

@@ -1,4 +1,4 @@
-//! An interrupt handler timed by nicmon and by bpftrace at the same time.
+//! An interrupt handler, timed by nicmon and by bpftrace at the same time.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{Args, Done, device::Device, frames, job, plan::Plan, results::Results, table::Verdicts};
 
-/// Who attaches first.
+/// Which tool attaches first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum First {
     Nicmon,
@@ -25,12 +25,12 @@ impl First {
     }
 }
 
-/// What bpftrace times it by.
+/// How bpftrace times the handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Method {
-    /// kprobe and kretprobe: under emulation they cost as much as the handler.
+    /// A kprobe and a kretprobe. Under emulation they cost as much as the handler.
     Kprobe,
-    /// Trampolines of BPF (`fentry` and `fexit`), which cost less; of modules since 5.11.
+    /// BPF trampolines (`fentry` and `fexit`), which cost less. They work in modules since 5.11.
     Fentry,
 }
 
@@ -44,13 +44,13 @@ impl Method {
         }
     }
 
-    /// The bpftrace program: calls and time of a function.
+    /// The bpftrace program, which counts and times calls of a function.
     fn program(self, module: &str, function: &str) -> String {
         let (entry, exit) = match self {
             Self::Kprobe => (format!("kprobe:{function}"), format!("kretprobe:{function}")),
             Self::Fentry => (format!("kfunc:{module}:{function}"), format!("kretfunc:{module}:{function}")),
         };
-        // An interrupt handler is not interrupted by another: one start a CPU is enough.
+        // An interrupt handler is not interrupted by another, so one start time per CPU is enough.
         format!(
             "BEGIN {{ printf(\"attached\\n\"); }}\n{entry} {{ @start[cpu] = nsecs; }}\n\
              {exit} {{ @ = stats(nsecs - @start[cpu]); }}\n"
@@ -61,7 +61,7 @@ impl Method {
 /// One timing.
 #[derive(Clone, Copy, Debug)]
 struct Run {
-    /// The NIC's number.
+    /// The number of the NIC.
     index: usize,
     device: Device,
     function: &'static str,
@@ -82,13 +82,13 @@ impl Run {
         runs
     }
 
-    /// What nicmon and bpftrace say.
+    /// What nicmon and bpftrace measured.
     fn read(self, done: &Done<'_>) -> Result<(Timing, Timing)> {
         let results = Results::open(&done.out.join(self.folder()))?;
         let frames = results.text("frames")?;
         let nicmon = frames::Sums::read(&frames, &results.interface()?, self.device, (0, 0))?.handlers();
-        let told = Timing::of_bpftrace(&results.text("other")?);
-        Ok((nicmon, told.with_context(|| format!("bpftrace counted no call of {}", self.function))?))
+        let probed = Timing::of_bpftrace(&results.text("other")?);
+        Ok((nicmon, probed.with_context(|| format!("bpftrace counted no call of {}", self.function))?))
     }
 
     fn folder(self) -> String {
@@ -114,8 +114,8 @@ pub(super) fn plan(args: &Args) -> Plan {
     plan
 }
 
-/// Compares the timings. The probes run inside the time that nicmon measures, so its time must be the longer
-/// one. How much longer is told, not judged: under emulation what each probe adds is as long as the handler.
+/// Compares the timings. The probes run inside the time that nicmon measures, so nicmon's time must be the
+/// longer one. How much longer is only printed: under emulation, each probe takes as long as the handler.
 pub(super) fn judge(done: &Done<'_>, verdicts: &mut Verdicts) -> Result<()> {
     for run in Run::all(done.plan) {
         let (nicmon, other) = run.read(done).with_context(|| format!("the timing in {}", run.folder()))?;
@@ -124,7 +124,7 @@ pub(super) fn judge(done: &Done<'_>, verdicts: &mut Verdicts) -> Result<()> {
         verdicts.check(
             nicmon.ns >= other.ns,
             &format!(
-                "ns a call: nicmon {:.0} around the probes, bpftrace {:.0} within: {:+.0} %",
+                "ns per call: nicmon {:.0} around the probes, bpftrace {:.0} within: {:+.0} %",
                 nicmon.mean_ns(),
                 other.mean_ns(),
                 (nicmon.mean_ns() / other.mean_ns() - 1.0) * 100.0
@@ -134,7 +134,7 @@ pub(super) fn judge(done: &Done<'_>, verdicts: &mut Verdicts) -> Result<()> {
     Ok(())
 }
 
-/// Calls of a function and their time.
+/// Calls of a function, and their total time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Timing {
     pub(super) calls: u64,
@@ -142,12 +142,12 @@ pub(super) struct Timing {
 }
 
 impl Timing {
-    /// Mean time of a call.
+    /// Mean time per call.
     pub(super) fn mean_ns(self) -> f64 {
         self.ns as f64 / self.calls.max(1) as f64
     }
 
-    /// From what bpftrace printed (`-f json`).
+    /// Parses the output of bpftrace (`-f json`).
     fn of_bpftrace(printed: &str) -> Option<Self> {
         let lines = printed.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let stats =

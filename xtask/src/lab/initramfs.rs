@@ -1,4 +1,4 @@
-//! The guest's whole file system: busybox, modules, and the programs to be tried with their libraries.
+//! The guest's whole file system: busybox, kernel modules, and the programs to test with their libraries.
 
 use std::{
     collections::BTreeSet,
@@ -19,7 +19,7 @@ pub(super) struct Root {
 }
 
 impl Root {
-    /// An empty root with busybox as shell and `init` as its first process.
+    /// Creates a root that has only busybox as its shell and `init` as its first process.
     pub(super) fn create(folder: &Path, busybox: &Path, init: &str) -> Result<Self> {
         for part in ["bin", "dev", "proc", "sys", "tmp", "out", "run", "modules"] {
             fs::create_dir_all(folder.join(part))?;
@@ -32,7 +32,7 @@ impl Root {
         Ok(root)
     }
 
-    /// Where kernel modules go.
+    /// The folder for kernel modules.
     pub(super) fn modules(&self) -> PathBuf {
         self.folder.join("modules")
     }
@@ -43,7 +43,7 @@ impl Root {
         fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// Adds a program of this machine to `/bin` as `name`, with its libraries.
+    /// Copies a program of this machine to `/bin` as `name`, with its libraries.
     pub(super) fn add_program(&self, program: &Path, name: &str) -> Result<()> {
         copy(program, &self.folder.join("bin").join(name))?;
         for library in libraries(program)? {
@@ -56,14 +56,14 @@ impl Root {
         Ok(())
     }
 
-    /// Adds a file of this machine.
+    /// Copies a file of this machine.
     pub(super) fn add_file(&self, file: &Path, path: &str) -> Result<()> {
         let to = self.folder.join(path);
         fs::create_dir_all(to.parent().unwrap_or(&self.folder))?;
         copy(file, &to)
     }
 
-    /// Packs it for the kernel (newc, not compressed: the guest is the slower side).
+    /// Packs the root for the kernel, as uncompressed newc, because the guest is slow at unpacking.
     pub(super) fn pack(&self, busybox: &Path, to: &Path) -> Result<()> {
         let mut names = String::new();
         list(&self.folder, &self.folder, &mut names)?;
@@ -86,7 +86,7 @@ impl Root {
     }
 }
 
-/// Where a program of this machine lies.
+/// The path of a program of this machine.
 pub(super) fn find_program(name: &str) -> Result<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path).map(|folder| folder.join(name)).find(|path| path.is_file());
@@ -100,7 +100,7 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
         .with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))
 }
 
-/// The files that the dynamic linker would load for a program, itself among them.
+/// The files that the dynamic linker would load for a program, including the linker itself.
 fn libraries(program: &Path) -> Result<BTreeSet<PathBuf>> {
     let listed = output(Command::new("ldd").arg(program))?;
     parse_ldd(&listed)

@@ -1,4 +1,4 @@
-//! A Debian kernel for the guest: which packages hold it, its bare image, its modules in loading order.
+//! A Debian kernel for the guest: its packages, its bare image, and its modules in loading order.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -48,12 +48,12 @@ impl Series {
         Bundle { name, suites, prefer, packages, only }
     }
 
-    /// As it is called.
+    /// The name of the series.
     pub(super) fn name(self) -> &'static str {
         self.bundle().name.trim_start_matches("kernel-")
     }
 
-    /// The version's beginning, by which a newer kernel in the same suite is noticed.
+    /// The start of the version. It shows whether the suite has moved on to a newer kernel.
     fn prefix(self) -> &'static str {
         match self {
             Self::V5_10 => "5.10.",
@@ -74,12 +74,12 @@ pub(super) struct Kernel {
 }
 
 impl Kernel {
-    /// Fetches it, unless the cache has it.
+    /// Fetches the kernel, unless it is in the cache.
     pub(super) fn get(series: Series, cache: &Path) -> Result<Self> {
         let tree = series.bundle().get(cache)?;
         let roots = [tree.join("lib/modules"), tree.join("usr/lib/modules")];
         let found = roots.iter().filter_map(|root| fs::read_dir(root).ok()).flatten().flatten().next();
-        let folder = found.with_context(|| format!("no modules are in {}", tree.display()))?.path();
+        let folder = found.with_context(|| format!("there are no modules in {}", tree.display()))?.path();
         let release = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if !release.starts_with(series.prefix()) {
             bail!(
@@ -99,20 +99,20 @@ impl Kernel {
         Ok(Self { release, image, modules })
     }
 
-    /// Writes the bare ELF image, which QEMU starts directly (PVH): seconds are saved to a guest that
-    /// need not unpack it.
+    /// Writes the bare ELF image, which QEMU starts directly (PVH). This saves the guest several seconds of
+    /// unpacking.
     pub(super) fn write_image(&self, to: &Path) -> Result<()> {
         let image = fs::read(&self.image).with_context(|| format!("cannot read {}", self.image.display()))?;
-        let packed = payload(&image).with_context(|| format!("{} is no bzImage", self.image.display()))?;
+        let packed = payload(&image).with_context(|| format!("{} is not a bzImage", self.image.display()))?;
         let elf = unpack(packed)?;
         if !elf.starts_with(b"\x7fELF") {
-            bail!("what {} holds is no ELF image", self.image.display());
+            bail!("the kernel in {} is not an ELF image", self.image.display());
         }
         fs::write(to, elf).with_context(|| format!("cannot write {}", to.display()))
     }
 
-    /// Copies those of `wanted` that are modules here, and what they depend on, unpacked, to `folder`.
-    /// Returns file names in the order of loading. What this kernel has built in has no file and is left out.
+    /// Unpacks the modules in `wanted`, and those that they depend on, into `folder`. Returns their file
+    /// names in the order of loading. What is built into this kernel has no file and is left out.
     pub(super) fn write_modules(&self, wanted: &[&str], folder: &Path) -> Result<Vec<String>> {
         let mut order = Vec::new();
         let mut seen = HashSet::new();
@@ -172,7 +172,7 @@ fn payload(image: &[u8]) -> Option<&[u8]> {
     image.get(start..end)
 }
 
-/// Decompresses what begins with the mark of xz, zstd or gzip.
+/// Decompresses data that starts with the magic number of xz, zstd or gzip.
 fn unpack(packed: &[u8]) -> Result<Vec<u8>> {
     let program = match packed {
         [0xfd, b'7', b'z', b'X', b'Z', ..] => "xz",
@@ -198,7 +198,7 @@ fn read_from(program: &str, input: File) -> Result<Vec<u8>> {
     Ok(out.stdout)
 }
 
-/// What a module says it depends on, in its section `.modinfo`.
+/// The modules that a module depends on, from its section `.modinfo`.
 fn depends(module: &[u8]) -> Vec<String> {
     const KEY: &[u8] = b"\0depends=";
     let Some(at) = module.windows(KEY.len()).position(|bytes| bytes == KEY) else { return Vec::new() };

@@ -1,5 +1,5 @@
-//! `cargo xtask lab`: nicmon on real drivers, in a QEMU guest of its own, beside what the guest's kernel and
-//! other tools say.
+//! `cargo xtask lab`: runs nicmon on real drivers in a QEMU guest, and compares its figures with those of the
+//! guest's kernel and of other tools.
 
 mod capture;
 mod changes;
@@ -40,7 +40,7 @@ use testkit::process;
 
 use crate::workspace::{self, Profile};
 
-/// Modules that every guest needs; those that a kernel has built in are not looked for.
+/// Modules that every guest needs. A kernel may have some of them built in.
 const MODULES: [&str; 6] = ["virtio_pci", "9pnet_virtio", "9p", "failover", "net_failover", "mii"];
 
 #[derive(clap::Args)]
@@ -53,34 +53,33 @@ Examples:
   cargo xtask lab --case pairs                           some 5 minutes
   cargo xtask lab --capture nicmon/tests/fixtures/guests --kernel 6.12")]
 pub(crate) struct Args {
-    /// What is tried
+    /// What to test
     #[arg(long, value_enum, default_value = "download")]
     case: Case,
-    /// The guest's kernel: of Debian's, the series
+    /// The Debian kernel series that the guest runs
     #[arg(long, value_enum, default_value = "6.1")]
     kernel: Series,
-    /// A NIC of the guest; may be repeated [default: those that the case is about]
+    /// A NIC of the guest; may be repeated [default: the NICs of the case]
     #[arg(long = "device", value_enum, value_name = "NAME")]
     chosen: Vec<Device>,
-    /// Megabytes of each transfer; below 100 there are few samples
+    /// Megabytes per transfer; below 100 there are few samples
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     megabytes: u64,
-    /// Queues of virtio [default: 1]; the guest gets as many CPUs, at least 2
+    /// Queues of virtio NICs [default: 1]; the guest gets as many CPUs, but at least 2
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=8))]
     queues: Option<u32>,
-    /// Store what the guest's nicmon and ethtool, sysfs and procfs say of its NICs, as a fixture, in this
-    /// folder
+    /// Store what nicmon, ethtool, sysfs and procfs report about the guest's NICs as a fixture in this folder
     #[arg(long, value_name = "FOLDER", conflicts_with = "case")]
     capture: Option<PathBuf>,
-    /// Leave what the guest brought out, and say where
+    /// Keep the guest's output, and print where it is
     #[arg(long)]
     keep: bool,
-    /// Try this nicmon instead of building it
+    /// Test this nicmon instead of building one
     #[arg(long, hide = true)]
     nicmon: Option<PathBuf>,
 }
 
-/// What is tried in the guest.
+/// What to test in the guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Case {
     /// A download over each NIC: packets, interrupts, and the driver's share of samples as perf counts them
@@ -89,16 +88,16 @@ enum Case {
     Counts,
     /// A driver unloaded and loaded again, a CPU taken offline and online again, while nicmon runs
     Changes,
-    /// A thousand rules of iptables: netfilter becomes the largest stage, as perf sees it
+    /// A thousand iptables rules: netfilter becomes the largest stage, in agreement with perf
     Rules,
-    /// Time in interrupt handlers (8139cp's, e1000's), beside what kprobes measure, with either attached
-    /// first
+    /// Time in the interrupt handlers of 8139cp and e1000, beside kprobes, with each tool attached first once
     Handler,
-    /// 40 recordings of a download, 20 over each NIC: of 20 pairs, nicmon compare tells 2 apart at most
+    /// 40 recordings of a download, 20 over each NIC: nicmon compare finds a difference in at most 2 of 20
+    /// pairs
     Pairs,
-    /// A recording with --stacks of a download: call stacks in the driver's polls, as perf sees them
+    /// A recording of a download with --stacks: call stacks in the driver's polls agree with perf's
     Stacks,
-    /// Observations for nicmon's scenario tests, beside the kernel's counters; with --keep they stay
+    /// Observations for nicmon's scenario tests, with the kernel's counters; use --keep to keep them
     Scenarios,
 }
 
@@ -118,15 +117,15 @@ impl Args {
     }
 }
 
-/// A guest that has done its job.
+/// A guest that has finished its job.
 struct Done<'a> {
     plan: &'a Plan,
-    /// Its kernel's release.
+    /// The release of its kernel.
     release: &'a str,
     tools: &'a Tools,
-    /// The nicmon that was tried.
+    /// The nicmon that was tested.
     nicmon: &'a Path,
-    /// What it brought out.
+    /// The folder with its output.
     out: PathBuf,
 }
 
@@ -143,7 +142,7 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
         tempfile::Builder::new().prefix("nicmon-lab-").tempdir().context("cannot make a folder")?;
     if args.keep {
         work.disable_cleanup(true);
-        eprintln!("xtask: what the guest brings out stays in {}", work.path().join("out").display());
+        eprintln!("xtask: the guest's output stays in {}", work.path().join("out").display());
     }
     let plan = args.plan();
     boot(&plan, &nicmon, &tools, &kernel, &work)?;
@@ -174,7 +173,7 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     Ok(if verdicts.all_hold() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Makes the guest's files, boots it, and waits for its end.
+/// Creates the guest's files, boots it, and waits until it has finished.
 fn boot(plan: &Plan, nicmon: &Path, tools: &Tools, kernel: &Kernel, work: &TempDir) -> Result<()> {
     let at = |part: &str| work.path().join(part);
     let busybox = tools.busybox()?;

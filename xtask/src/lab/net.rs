@@ -1,4 +1,4 @@
-//! The wires: a tap for each NIC, an HTTP server and a sink, in a network namespace that nothing leaves.
+//! The guest's network: a tap for each NIC, an HTTP server and a sink, in an isolated network namespace.
 
 use std::{
     fs::File,
@@ -14,10 +14,10 @@ use testkit::{
 
 use super::device::Device;
 
-/// The namespace with its taps. Dropping it ends the server and removes the namespace.
+/// The namespace with its taps. Dropping this value stops both servers and removes the namespace.
 #[derive(Debug)]
 pub(super) struct Network {
-    // Dropped in this order: the servers first.
+    // Fields are dropped in this order: the servers first.
     _server: Running,
     _sink: Running,
     namespace: Namespace,
@@ -27,7 +27,8 @@ impl Network {
     /// The file that the server offers.
     pub(super) const FILE: &str = "file";
 
-    /// Makes namespace, taps (`tap0` for the first NIC, and so on) and the server of a file of `bytes` zeros.
+    /// Creates the namespace, the taps (`tap0` for the first NIC, and so on), the server of a file with
+    /// `bytes` zeros, and the sink.
     pub(super) fn create(
         devices: &[Device],
         queues: u32,
@@ -42,11 +43,11 @@ impl Network {
             add_tap(&namespace, index, *device == Device::Virtio, queues)
                 .with_context(|| format!("cannot make a tap for {}", device.model()))?;
         }
-        // A file of holes: it costs no disk.
+        // A sparse file takes no space on the disk.
         File::create(folder.join(Self::FILE))?.set_len(bytes)?;
         let mut server = namespace.command(&busybox.display().to_string());
         server.args(["httpd", "-f", "-p", "80", "-h"]).arg(folder).stdin(Stdio::null());
-        // Takes uploads, and throws them away.
+        // Accepts uploads and discards them.
         let mut sink = namespace.command(&busybox.display().to_string());
         sink.args(["nc", "-ll", "-p", "81", "-e"]).arg(busybox).args(["sh", "-c", "exec cat >/dev/null"]);
         sink.stdin(Stdio::null());
@@ -59,17 +60,17 @@ impl Network {
     }
 }
 
-/// The host's address on the wire of a NIC (TEST-NET-1, cut into wires: never on a real network).
+/// The host's address on the link of a NIC. Each link is a part of TEST-NET-1, which no real network uses.
 pub(super) fn host_address(index: usize) -> String {
     format!("192.0.2.{}", index * 4 + 1)
 }
 
-/// The guest's address on the wire of a NIC.
+/// The guest's address on the link of a NIC.
 pub(super) fn guest_address(index: usize) -> String {
     format!("192.0.2.{}", index * 4 + 2)
 }
 
-/// The bits of the network's part in these addresses.
+/// The prefix length of these addresses.
 pub(super) const PREFIX_BITS: u32 = 30;
 
 /// The MAC address of a NIC (locally administered).

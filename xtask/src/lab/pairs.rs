@@ -1,4 +1,4 @@
-//! Recordings of the same download over and over: `nicmon compare` is to tell hardly any pair of them apart.
+//! Repeated recordings of the same download: `nicmon compare` should find a difference in hardly any pair.
 
 use std::{
     fmt::Write as _,
@@ -13,16 +13,16 @@ use testkit::process::output;
 
 use super::{Args, Done, device::Device, job, plan::Plan, results::Results, table::Verdicts};
 
-/// Pairs of all NICs together; no recording is in two of them.
+/// Number of pairs over all NICs. Each recording is in only one pair.
 const PAIRS: usize = 20;
-/// So many of them may give a verdict: at 95 % confidence, one is expected.
+/// Most pairs that may give a verdict. At 95 % confidence, one is expected.
 const MOST: usize = 2;
-/// So many may have no interval: frames that differ too much, as in a storm of interrupts, may give none.
+/// Most pairs that may have no interval. Frames that differ too much, as in an interrupt storm, give none.
 const MOST_UNKNOWN: usize = 2;
-/// How long the guest may take for each 100 MB of a transfer: three times what it takes on two CPUs.
+/// How long the guest may take per 100 MB of a transfer: three times as long as it takes on two CPUs.
 const LIMIT: Duration = Duration::from_mins(18);
 
-/// How many make a recording: so many over virtio take about as long as one over the 8139.
+/// Downloads per recording. This many over virtio take about as long as one over the 8139.
 fn downloads(device: Device) -> u64 {
     if device == Device::Virtio { 4 } else { 1 }
 }
@@ -40,7 +40,7 @@ pub(super) fn plan(args: &Args) -> Plan {
     plan
 }
 
-/// Pairs of each NIC.
+/// Number of pairs per NIC.
 fn pairs(plan: &Plan) -> usize {
     (PAIRS / plan.devices.len()).max(1)
 }
@@ -63,46 +63,45 @@ pub(super) fn judge(done: &Done<'_>, verdicts: &mut Verdicts) -> Result<()> {
     }
     println!();
     for (_, device) in done.plan.numbered() {
-        tell_deviation(device, all.iter().filter(|(of, _)| *of == device).map(|(_, compared)| compared));
+        print_deviation(device, all.iter().filter(|(of, _)| *of == device).map(|(_, compared)| compared));
     }
-    let of_all = |told: &dyn Fn(&Compared) -> bool| all.iter().filter(|(_, compared)| told(compared)).count();
-    let (told, frames_alone) = (
+    let of_all =
+        |apart: &dyn Fn(&Compared) -> bool| all.iter().filter(|(_, compared)| apart(compared)).count();
+    let (apart, frames_alone) = (
         of_all(&|compared| !compared.verdicts.is_empty()),
-        of_all(&|compared| compared.per_gb.frames_tell()),
+        of_all(&|compared| compared.per_gb.frames_differ()),
     );
-    println!(
-        "  -       without what recordings are allowed to differ by (--run-to-run), {frames_alone} would"
-    );
+    println!("  -       without the allowance for --run-to-run, {frames_alone} pairs would give a verdict");
     let unknown = of_all(&|compared| compared.per_gb.interval.is_none());
     verdicts.check(
         unknown <= MOST_UNKNOWN,
         &format!("{unknown} of {} pairs have no interval (at most {MOST_UNKNOWN})", all.len()),
     );
-    verdicts.check(told <= MOST, &format!("{told} of {} pairs give a verdict (at most {MOST})", all.len()));
+    verdicts.check(apart <= MOST, &format!("{apart} of {} pairs give a verdict (at most {MOST})", all.len()));
     across(done, verdicts)
 }
 
-/// What comparing is for: two drivers that differ are told apart.
+/// Two drivers that differ must give a verdict: that is what comparing is for.
 fn across(done: &Done<'_>, verdicts: &mut Verdicts) -> Result<()> {
     let of = |device: Device| -> Option<PathBuf> {
         let (index, _) = done.plan.numbered().find(|(_, there)| *there == device)?;
         Some(done.out.join(job::folder(index)).join("1.rec"))
     };
-    let (Some(cheap), Some(dear)) = (of(Device::Virtio), of(Device::Rtl8139)) else { return Ok(()) };
-    let compared = Compared::of(done.nicmon, &cheap, &dear)?;
-    verdicts.check(!compared.verdicts.is_empty(), &format!("of two drivers: {}", compared.summary));
+    let (Some(cheap), Some(expensive)) = (of(Device::Virtio), of(Device::Rtl8139)) else { return Ok(()) };
+    let compared = Compared::of(done.nicmon, &cheap, &expensive)?;
+    verdicts.check(!compared.verdicts.is_empty(), &format!("two different drivers: {}", compared.summary));
     Ok(())
 }
 
-/// Tells by how much recordings of one download differ: what `--run-to-run` is to be.
-fn tell_deviation<'a>(device: Device, pairs: impl Iterator<Item = &'a Compared>) {
+/// Prints how much recordings of one download differ, from which the default of `--run-to-run` follows.
+fn print_deviation<'a>(device: Device, pairs: impl Iterator<Item = &'a Compared>) {
     let figures: Vec<f64> = pairs.flat_map(|pair| [pair.per_gb.a, pair.per_gb.b]).flatten().collect();
     if let Some(pct) = deviation_pct(&figures) {
         println!("  -       {} recordings over {} differ by {pct:.1} %", figures.len(), device.driver());
     }
 }
 
-/// The standard deviation in percent of the mean; `None` of fewer than two.
+/// The standard deviation in percent of the mean; `None` for fewer than two values.
 fn deviation_pct(figures: &[f64]) -> Option<f64> {
     let count = figures.len() as f64;
     let mean = figures.iter().sum::<f64>() / count;
@@ -110,13 +109,13 @@ fn deviation_pct(figures: &[f64]) -> Option<f64> {
     (figures.len() > 1 && mean > 0.0).then(|| 100.0 * (squares / (count - 1.0)).sqrt() / mean)
 }
 
-/// What `nicmon compare` says of two recordings.
+/// The result of `nicmon compare` for two recordings.
 #[derive(Debug, PartialEq)]
 struct Compared {
     drivers: String,
     per_gb: Ratio,
     per_packet: Ratio,
-    /// The figures that tell the two apart.
+    /// The figures that have a verdict.
     verdicts: Vec<String>,
     summary: String,
 }
@@ -125,10 +124,10 @@ impl Compared {
     fn of(nicmon: &Path, a: &Path, b: &Path) -> Result<Self> {
         let printed = output(Command::new(nicmon).args(["compare", "--json"]).arg(a).arg(b))?;
         let compared = Self::parse(&printed);
-        compared.with_context(|| format!("cannot read what nicmon compare says: {printed}"))
+        compared.with_context(|| format!("cannot parse the output of nicmon compare: {printed}"))
     }
 
-    /// Of one pair of drivers.
+    /// Parses a comparison with one pair of drivers.
     fn parse(printed: &str) -> Option<Self> {
         let comparison: Value = serde_json::from_str(printed).ok()?;
         let [pair] = comparison["drivers"].as_array()?.as_slice() else { return None };
@@ -167,16 +166,16 @@ impl std::fmt::Display for Compared {
     }
 }
 
-/// A figure of both recordings, and its ratio.
+/// A figure of both recordings, and their ratio.
 #[derive(Debug, PartialEq)]
 struct Ratio {
     a: Option<f64>,
     b: Option<f64>,
-    /// `b` by `a`.
+    /// `b` divided by `a`.
     times: Option<f64>,
     /// Its 95 % interval.
     interval: Option<(f64, f64)>,
-    /// The interval without what recordings of the same work differ by.
+    /// The interval without the allowance for how much recordings of the same work differ.
     of_frames: Option<(f64, f64)>,
 }
 
@@ -192,8 +191,8 @@ impl Ratio {
         }
     }
 
-    /// Whether the frames alone would tell the two apart.
-    fn frames_tell(&self) -> bool {
+    /// Whether the frames alone would give a verdict.
+    fn frames_differ(&self) -> bool {
         self.of_frames.is_some_and(|(low, high)| low > 1.0 || high < 1.0)
     }
 }
@@ -201,7 +200,7 @@ impl Ratio {
 impl std::fmt::Display for Ratio {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match (self.times, self.interval) {
-            // Frames that hardly tell anything give a bound of very many digits.
+            // Frames with hardly any information give bounds with a great many digits.
             (Some(times), Some((low, high))) if high >= 1e3 => {
                 write!(f, "{times:.3} [{low:.0e}, {high:.0e}]")
             }
@@ -216,27 +215,27 @@ impl std::fmt::Display for Ratio {
 mod tests {
     use super::*;
 
-    /// As `nicmon compare --json` prints it, without what is not read here.
+    /// Output of `nicmon compare --json`, without the fields that are not read here.
     const PRINTED: &str = r#"{"schema":"nicmon.compare/1","drivers":[{"a":"8139cp","b":"8139cp","figures":[
         {"figure":"cost_per_gb","a":6.0,"b":7.5,"ratio":1.25,"ratio_ci":[0.8,1.9],"frames_ci":[1.1,1.4],"unknown":null},
         {"figure":"cost_per_packet","a":9000.0,"b":9000.0,"ratio":1.0,"ratio_ci":null,"frames_ci":null}],
         "verdicts":[],"summary":"no difference that 95 % confidence supports"}]}"#;
 
     #[test]
-    fn a_pair_that_is_not_told_apart() {
+    fn a_pair_without_a_verdict() {
         let compared = Compared::parse(PRINTED).unwrap();
         assert_eq!(
             compared.to_string(),
             "8139cp          6.00     7.50  1.250 [0.800, 1.900]   1.000 [?]              none"
         );
-        assert!(compared.per_gb.frames_tell() && !compared.per_packet.frames_tell());
+        assert!(compared.per_gb.frames_differ() && !compared.per_packet.frames_differ());
     }
 
     #[test]
-    fn a_pair_that_is_and_one_that_nothing_is_known_of() {
-        let told =
+    fn a_pair_with_a_verdict_and_one_without_an_interval() {
+        let apart =
             PRINTED.replace(r#""verdicts":[]"#, r#""verdicts":[{"figure":"cost_per_gb","dearer":"b"}]"#);
-        assert_eq!(Compared::parse(&told).unwrap().verdicts, ["cost_per_gb"]);
+        assert_eq!(Compared::parse(&apart).unwrap().verdicts, ["cost_per_gb"]);
         let unknown = PRINTED.replace("[0.8,1.9]", "null");
         assert!(Compared::parse(&unknown).unwrap().to_string().ends_with("none: no interval"));
         assert_eq!(Compared::parse("{}"), None);

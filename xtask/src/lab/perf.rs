@@ -1,4 +1,4 @@
-//! perf's side of the table: its samples by module, from the guest's own symbols.
+//! perf's side of the table: its samples by module, resolved with the guest's own symbols.
 
 use std::{
     collections::BTreeMap,
@@ -16,13 +16,12 @@ pub(super) struct Samples {
     pub(super) busy: u64,
     pub(super) driver: u64,
     pub(super) companions: u64,
-    /// Samples of the driver by function.
+    /// Samples in the driver by function.
     pub(super) functions: BTreeMap<String, u64>,
 }
 
 impl Samples {
-    /// Counts the samples of a `perf.data` that were taken in this time, named by the guest's kallsyms;
-    /// `driver` are the modules that are it.
+    /// Counts the samples of a `perf.data` within a time window, resolved with the guest's kallsyms.
     pub(super) fn read(
         data: &Path,
         kallsyms: &str,
@@ -66,19 +65,19 @@ impl Samples {
         Share::of(self.driver, self.busy)
     }
 
-    /// The same with its companions.
+    /// The same, including its companions.
     pub(super) fn joint_share(&self) -> Option<Share> {
         Share::of(self.driver + self.companions, self.busy)
     }
 }
 
-/// A line of `perf script --ns -F pid,time,ip`: `117   12.345678901:  ffffffff81000010`.
+/// Parses a line of `perf script --ns -F pid,time,ip`: `117   12.345678901:  ffffffff81000010`.
 fn parse_sample(line: &str) -> Option<(i64, u64, u64)> {
     let (pid, time_ns) = parse_head(line)?;
     Some((pid, time_ns, u64::from_str_radix(line.split_whitespace().nth(2)?, 16).ok()?))
 }
 
-/// Its first two words, which are all of the line where samples have stacks.
+/// Parses the first two words. If samples have stacks, the line has no others.
 pub(super) fn parse_head(line: &str) -> Option<(i64, u64)> {
     let mut words = line.split_whitespace();
     let pid = words.next()?.parse().ok()?;
@@ -87,7 +86,7 @@ pub(super) fn parse_head(line: &str) -> Option<(i64, u64)> {
     Some((pid, seconds_ns.checked_add(format!("{fraction:0<9}").parse().ok()?)?))
 }
 
-/// A function of the kernel.
+/// A kernel function.
 #[derive(Debug)]
 pub(super) struct Symbol {
     address: u64,
@@ -95,7 +94,7 @@ pub(super) struct Symbol {
     module: Option<String>,
 }
 
-/// The functions of kallsyms by address.
+/// The functions of kallsyms, by address.
 #[derive(Debug)]
 pub(super) struct Symbols(Vec<Symbol>);
 
@@ -106,7 +105,7 @@ impl Symbols {
         Self(symbols)
     }
 
-    /// The last one that begins at or before an address of the kernel.
+    /// The last function that starts at or before a kernel address.
     pub(super) fn at(&self, address: u64) -> Option<&Symbol> {
         self.0[..self.0.partition_point(|symbol| symbol.address <= address)].last()
     }

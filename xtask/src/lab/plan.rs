@@ -1,10 +1,10 @@
-//! What a run does in its guest.
+//! What a guest runs, and on which machine.
 
 use std::{path::PathBuf, time::Duration};
 
 use super::{Args, device::Device};
 
-/// The rate below which a transfer is given up: ten times slower than on a busy machine.
+/// A transfer below this rate is aborted. It is a tenth of the rate on a busy machine.
 const SLOWEST_MB_S: u64 = 1;
 /// How long a guest may take to boot, or to start nicmon and perf.
 const OVERHEAD_S: u64 = 120;
@@ -13,28 +13,28 @@ const OVERHEAD_S: u64 = 120;
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) devices: Vec<Device>,
-    /// Queues of virtio.
+    /// Queues of virtio NICs.
     pub(super) queues: u32,
-    /// Bytes that each transfer moves.
+    /// Bytes per transfer.
     pub(super) bytes: u64,
-    /// Programs of this machine that the guest gets besides nicmon.
+    /// Programs of this machine to copy into the guest, besides nicmon.
     pub(super) programs: Vec<&'static str>,
-    /// Other binaries of this machine, and their paths in the guest's root.
+    /// Other binaries of this machine to copy, and their paths in the guest's root.
     pub(super) binaries: Vec<(PathBuf, &'static str)>,
-    /// Modules besides the drivers of the NICs.
+    /// Kernel modules to load, besides the drivers of the NICs.
     pub(super) modules: Vec<&'static str>,
-    /// Files of the guest's root: path and text.
+    /// Files to create in the guest's root: path and text.
     pub(super) files: Vec<(String, String)>,
-    /// The shell script that runs in the guest, after what [`super::job`] defines.
+    /// The shell script to run in the guest, after the functions of [`super::job`].
     pub(super) script: String,
-    /// How many measurements it makes: how long it may take.
+    /// Number of measurements, on which the time limit depends.
     pub(super) measurements: u64,
-    /// How long it may take, where the number of measurements does not tell.
+    /// The time limit, if it does not follow from the number of measurements.
     pub(super) limit: Option<Duration>,
 }
 
 impl Plan {
-    /// A machine as the options say, without a job.
+    /// A machine according to the options, without a job.
     pub(super) fn of(args: &Args, devices: &[Device]) -> Self {
         Self {
             devices: if args.chosen.is_empty() { devices.to_vec() } else { args.chosen.clone() },
@@ -50,7 +50,7 @@ impl Plan {
         }
     }
 
-    /// The devices by number.
+    /// The devices with their numbers.
     pub(super) fn numbered(&self) -> impl Iterator<Item = (usize, Device)> {
         self.devices.iter().copied().enumerate()
     }
@@ -60,12 +60,12 @@ impl Plan {
         self.queues.max(2)
     }
 
-    /// Seconds that one transfer may take.
+    /// Time limit of one transfer, in seconds.
     pub(super) fn transfer_s(&self) -> u64 {
         OVERHEAD_S / 2 + self.bytes / 1_000_000 / SLOWEST_MB_S
     }
 
-    /// How long the guest may take.
+    /// Time limit of the guest.
     pub(super) fn limit(&self) -> Duration {
         let of_measurements = (self.measurements + 1) * (OVERHEAD_S + self.transfer_s());
         self.limit.unwrap_or(Duration::from_secs(of_measurements))

@@ -1,4 +1,4 @@
-//! What the guest left in a NIC's folder.
+//! The files that the guest wrote to a NIC's folder.
 
 use std::{
     collections::HashMap,
@@ -15,10 +15,10 @@ pub(super) struct Results {
 }
 
 impl Results {
-    /// Opens it; an error when something in the guest failed, with what it said.
+    /// Opens the folder. If a program in the guest failed, returns an error with that program's output.
     pub(super) fn open(folder: &Path) -> Result<Self> {
         let results = Self { folder: folder.to_owned() };
-        let status = results.text("status").context("the guest did not come to this measurement")?;
+        let status = results.text("status").context("the guest did not reach this measurement")?;
         // Each line is a program and its exit code.
         if let Some(line) = status.lines().find(|line| !line.ends_with(" 0")) {
             let files = ["nicmon.err", "perf.err", "other.err", "other"];
@@ -28,12 +28,12 @@ impl Results {
         Ok(results)
     }
 
-    /// A file of the folder.
+    /// The path of a file in the folder.
     pub(super) fn path(&self, file: &str) -> PathBuf {
         self.folder.join(file)
     }
 
-    /// Its text.
+    /// The text of a file in the folder.
     pub(super) fn text(&self, file: &str) -> Result<String> {
         let path = self.path(file);
         let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -45,11 +45,11 @@ impl Results {
         Ok(self.text("interface")?.trim().to_owned())
     }
 
-    /// Begin and end of the download on the guest's monotonic clock.
+    /// Start and end of the download on the guest's monotonic clock.
     pub(super) fn window_ns(&self) -> Result<(u64, u64)> {
         let at = |file| -> Result<u64> {
             let text = self.text(file)?;
-            hundredths_ns(text.trim()).with_context(|| format!("{file} holds no time: {text:?}"))
+            hundredths_ns(text.trim()).with_context(|| format!("{file} does not contain a time: {text:?}"))
         };
         Ok((at("begin")?, at("end")?))
     }
@@ -64,14 +64,14 @@ impl Results {
         Ok(text.lines().filter_map(counter).collect())
     }
 
-    /// By how much an interface counter grew.
+    /// How much an interface counter grew.
     pub(super) fn grown(&self, counter: &str) -> Result<u64> {
         let read = |when| -> Result<u64> {
             let value = self.counters(when)?.get(counter).copied();
             value.with_context(|| format!("counters.{when} has no {counter}"))
         };
         let (before, after): (u64, u64) = (read("before")?, read("after")?);
-        after.checked_sub(before).with_context(|| format!("{counter} ran backwards"))
+        after.checked_sub(before).with_context(|| format!("{counter} decreased"))
     }
 
     /// The NIC's interrupt lines.
@@ -81,7 +81,7 @@ impl Results {
         let (before, first, last, after) = (read("before")?, read("first")?, read("last")?, read("after")?);
         let grown = |line: u64, from: &HashMap<u64, u64>, to: &HashMap<u64, u64>| {
             let value = |of: &HashMap<u64, u64>| of.get(&line).copied().unwrap_or(0);
-            value(to).checked_sub(value(from)).with_context(|| format!("interrupt line {line} ran backwards"))
+            value(to).checked_sub(value(from)).with_context(|| format!("interrupts of line {line} decreased"))
         };
         let lines = self.text("lines")?;
         let lines = lines.lines().filter_map(|line| line.trim().parse::<u64>().ok());
@@ -96,18 +96,18 @@ impl Results {
     }
 }
 
-/// One interrupt line in `/proc/interrupts`, over all CPUs. Some drivers fire theirs every few seconds (igb's
-/// watchdog), so it matters when it was read.
+/// One interrupt line in `/proc/interrupts`, summed over all CPUs. Some drivers trigger theirs every few
+/// seconds (igb's watchdog does), so it matters when the file was read.
 #[derive(Debug)]
 pub(super) struct Interrupts {
     pub(super) line: u64,
-    /// Within nicmon's frames: from after the first to before the last.
+    /// Interrupts within nicmon's frames: read after the first and before the last.
     pub(super) at_least: u64,
-    /// From before nicmon's start to after its end.
+    /// Interrupts from before nicmon's start to after its end.
     pub(super) at_most: u64,
 }
 
-/// Lines of `/proc/interrupts` that have numbers, summed over CPUs.
+/// The numbered lines of `/proc/interrupts`, summed over CPUs.
 fn parse_interrupts(text: &str) -> HashMap<u64, u64> {
     let mut lines = text.lines();
     let cpus = lines.next().map_or(0, |head| head.split_whitespace().count());
@@ -119,7 +119,7 @@ fn parse_interrupts(text: &str) -> HashMap<u64, u64> {
     lines.filter_map(parse).collect()
 }
 
-/// `12.34` seconds in nanoseconds.
+/// Converts seconds such as `12.34` to nanoseconds.
 pub(super) fn hundredths_ns(text: &str) -> Option<u64> {
     let (seconds, hundredths) = text.split_once('.')?;
     let all: u64 = seconds.parse::<u64>().ok()?.checked_mul(100)?.checked_add(hundredths.parse().ok()?)?;
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn interrupts_are_summed_over_cpus() {
-        // From a guest with Debian's 6.1.
+        // From a guest with Debian's kernel 6.1.
         let text = "           CPU0       CPU1       \n  1:          9          0   IO-APIC   1-edge      i8042\n \
                     11:          0       4501   IO-APIC  11-fasteoi   eth0\nNMI:          0          0   \
                     Non-maskable interrupts\n";

@@ -1,4 +1,4 @@
-//! A thousand rules of iptables that match nothing: what they cost must show as netfilter's.
+//! A thousand iptables rules that match nothing: their cost must show up in the stage netfilter.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -17,18 +17,18 @@ use super::{
 };
 
 const RULES: u32 = 1000;
-/// The part of iptables for targets such as DROP.
+/// The iptables extension for targets such as DROP.
 const STANDARD: &str = "/usr/lib/x86_64-linux-gnu/xtables/libxt_standard.so";
-/// The modules whose code runs for iptables' rules, here.
+/// The modules whose code runs for these rules.
 const NETFILTER: [&str; 3] = ["ip_tables", "x_tables", "iptable_filter"];
 
 pub(super) fn plan(args: &Args) -> Plan {
     let mut plan = Plan::of(args, &[Device::E1000]);
     plan.programs = vec!["perf", "xtables-legacy-multi", "ethtool"];
     plan.modules = vec!["iptable_filter"];
-    // What `-j DROP` is; where Debian has it.
+    // `-j DROP` needs this extension. The path is Debian's.
     plan.binaries.push((STANDARD.into(), "xtables/libxt_standard.so"));
-    // A network for documentation: nothing comes from there.
+    // No packets come from this network, which is reserved for documentation.
     let rule = |n: u32| format!("-A INPUT -s 198.51.{}.{}/32 -j DROP\n", n / 250, n % 250 + 1);
     let head = "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n";
     plan.files.push(("no-rules".to_owned(), format!("{head}COMMIT\n")));
@@ -40,7 +40,7 @@ pub(super) fn plan(args: &Args) -> Plan {
         plan.measurements += 2 * device.downloads();
         let without = download::measure(&plan, index, device, &without(index));
         let with = download::measure(&plan, index, device, &job::folder(index));
-        // Each packet goes through the rules by itself.
+        // Without GRO, each packet passes through the rules on its own.
         let _ = writeln!(plan.script, "ethtool -K $(interface {}) gro off", net::mac(index));
         let _ = writeln!(plan.script, "{without}\nload /rules\n{with}\nload /no-rules");
     }
@@ -61,19 +61,19 @@ pub(super) fn judge(done: &Done<'_>, verdicts: &mut Verdicts) -> Result<()> {
         println!("  -       without rules: {}", without.shown());
         println!("  -       with {RULES} rules: {}", with.shown());
         let largest = with.stack().next().is_some_and(|(name, _)| name == "netfilter");
-        verdicts.check(largest, "netfilter is the largest stage of the stack with the rules");
+        verdicts.check(largest, "with the rules, netfilter is the largest stage of the stack");
         let before = without.stack().next().is_some_and(|(name, _)| name != "netfilter");
-        verdicts.check(before, "and is not without them");
+        verdicts.check(before, "without them, it is not");
         let (ours, perf) =
             (Share::of(with.netfilter(), with.busy), Share::of(with.perf.driver, with.perf.busy));
         verdicts.shares("netfilter's share of busy samples", ours, perf);
         let most = with.perf.functions.iter().max_by_key(|(_, samples)| **samples);
-        println!("  -       perf's most sampled function there: {most:?}");
+        println!("  -       the function with the most samples in perf: {most:?}");
     }
     Ok(())
 }
 
-/// Samples by stage in the polls of one NIC, and perf's in netfilter's modules of the same time.
+/// Samples by stage in the polls of one NIC, and perf's samples in netfilter's modules at the same time.
 struct Stages {
     samples: Vec<(String, u64)>,
     busy: u64,
@@ -99,7 +99,7 @@ impl Stages {
         }
         let mut stages: Vec<_> = stages.into_iter().collect();
         stages.sort_by_key(|(_, samples)| std::cmp::Reverse(*samples));
-        let window = sampled.window_ns.context("no frame lies within the transfer: move more megabytes")?;
+        let window = sampled.window_ns.context("no frame lies within the transfer: increase --megabytes")?;
         let perf = perf::Samples::read(
             &results.path("perf.data"),
             &results.text("kallsyms")?,
@@ -110,8 +110,8 @@ impl Stages {
         Ok(Self { samples: stages, busy: sampled.busy, perf })
     }
 
-    /// The stages of the stack, that with the most samples first: not the driver, and not what belongs to no
-    /// stage.
+    /// The stages of the stack, starting with the one with the most samples. The driver and functions that
+    /// belong to no stage are left out.
     fn stack(&self) -> impl Iterator<Item = &(String, u64)> {
         self.samples.iter().filter(|(name, _)| !["driver", "other"].contains(&name.as_str()))
     }

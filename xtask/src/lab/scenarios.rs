@@ -1,5 +1,5 @@
-//! Observations of real drivers for nicmon's scenario tests (`nicmon/tests/scenarios`), with what the kernel counted at
-//! the same time. They stay where `--keep` says.
+//! Observations of real drivers for nicmon's scenario tests (`nicmon/tests/scenarios`), with the kernel's
+//! counters at the same time. `--keep` keeps them and prints where they are.
 
 use std::fmt::Write as _;
 
@@ -7,17 +7,19 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::{Args, Done, device::Device, job, plan::Plan};
 
-/// What is captured: a name, for how many seconds, and the load, in which numbers stand for the URLs of the devices.
-const SCENARIOS: [(&str, u64, &str); 5] = [
-    ("virtio-4-queues", 4, "downloads_of 0 8"),
-    ("8139cp-hard-irq", 4, "downloads_of 1 1"),
-    ("shared-irq-line", 4, "both 2 3"),
-    ("cpu-goes-and-returns", 9, "without_cpu_1 0"),
+/// The scenarios to capture: name, length in seconds, and load. `@N` stands for the URL of
+/// device N.
+const SCENARIOS: [(&str, u64, &str); 6] = [
+    ("virtio-4-queues", 4, "downloads_of @0 8"),
+    ("8139cp-hard-irq", 4, "downloads_of @1 1"),
+    ("shared-irq-line", 4, "both @2 @3"),
+    ("cpu-goes-and-returns", 9, "without_cpu_1 @0"),
+    ("one-hot-cpu", 12, "on_cpu_0 eth0 @0"),
     ("idle", 3, "true"),
 ];
 
 pub(super) fn plan(args: &Args) -> Plan {
-    // The last two stand where their plain interrupt lines are one.
+    // The last two are in slots that share one plain interrupt line.
     let devices = [Device::Virtio, Device::Rtl8139, Device::E1000, Device::Rtl8139];
     let mut plan = Plan::of(args, &devices);
     plan.queues = args.queues.unwrap_or(4);
@@ -27,24 +29,23 @@ pub(super) fn plan(args: &Args) -> Plan {
         let _ = writeln!(plan.script, "up {}", job::nic(index));
     }
     for (name, seconds, load) in SCENARIOS {
-        let urls = load.split(' ').enumerate().map(|(at, word)| match word.parse::<usize>() {
-            // The last word is a number of flows, but for `both`, which takes two URLs.
-            Ok(index) if at == 1 || load.starts_with("both") => job::url(index),
-            _ => word.to_owned(),
-        });
-        let _ = writeln!(plan.script, "scenario {name} {seconds} {}", urls.collect::<Vec<_>>().join(" "));
+        let mut load = load.to_owned();
+        for (index, _) in plan.numbered() {
+            load = load.replace(&format!("@{index}"), &job::url(index));
+        }
+        let _ = writeln!(plan.script, "scenario {name} {seconds} {load}");
     }
     plan
 }
 
-/// Every capture must be whole.
+/// Checks that every capture is complete.
 pub(super) fn judge(done: &Done<'_>) -> Result<()> {
     for (name, frames, _) in SCENARIOS {
         let file = done.out.join(name).join("observations");
         let text =
             std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
         let captured = text.lines().count() as u64;
-        ensure!(captured == frames, "{name}: {captured} observations of {frames} were captured");
+        ensure!(captured == frames, "{name}: only {captured} of {frames} observations were captured");
         println!("{name}: {captured} observations");
     }
     Ok(())

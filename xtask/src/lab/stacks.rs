@@ -1,4 +1,5 @@
-//! Call stacks in a NIC's polls: whole, and through the same functions as perf's of the same time.
+//! Call stacks in a NIC's polls: they must be complete, and lead through the same functions as perf's stacks
+//! from the same time.
 
 use std::{
     fmt::Write as _,
@@ -21,18 +22,18 @@ use super::{
     table::Verdicts,
 };
 
-/// The way to a poll, the outermost first (kernel/softirq.c, net/core/dev.c). `handle_softirqs` was
-/// `__do_softirq` before 6.11 and the stable releases that took it over; the beginning of their section
-/// stands at the same address.
+/// The functions that lead to a poll, outermost first (kernel/softirq.c, net/core/dev.c). `handle_softirqs`
+/// was called `__do_softirq` before 6.11 and the stable releases with that change. The start of its section
+/// has the same address.
 const WAY: [&[&str]; 2] =
     [&["handle_softirqs", "__do_softirq", "__softirqentry_text_start"], &["net_rx_action"]];
-/// What polls call, by the names that kernels have for it: `napi_gro_receive` calls nothing but
-/// `gro_receive_skb` since 6.15, and is inlined.
+/// Functions that polls call, with their names in different kernels. Since 6.15, `napi_gro_receive` only
+/// calls `gro_receive_skb` and is inlined.
 const CALLED: [&[&str]; 2] = [&["napi_gro_receive", "gro_receive_skb"], &["tcp_v4_rcv"]];
 
-/// How many stacks may be cut off: the kernel's unwinder ends in thunks of indirect calls
-/// (`UNWIND_HINT_EMPTY` in arch/x86/lib/retpoline.S), and at either end of a BPF program, where it has no
-/// frame.
+/// How many stacks may be truncated. The kernel's unwinder stops in thunks of indirect calls
+/// (`UNWIND_HINT_EMPTY` in arch/x86/lib/retpoline.S), and at the start and the end of a BPF program, where
+/// there is no stack frame.
 const CUT_OFF_PER_MILLE: u64 = 20;
 
 pub(super) fn plan(args: &Args) -> Plan {
@@ -55,14 +56,14 @@ pub(super) fn judge(done: &Done<'_>, verdicts: &mut Verdicts) -> Result<()> {
         let Both { ours, perf, softirqs } =
             both.with_context(|| format!("the stacks of {}", device.model()))?;
         println!("{}", device.driver());
-        println!("  -       {} of perf's {} stacks in polls are whole", perf.whole, perf.all);
+        println!("  -       {} of perf's {} stacks in polls are complete", perf.whole, perf.all);
         verdicts.check(
             ours.all > 0 && ours.whole == ours.all,
-            &format!("{} of nicmon's {} stacks in polls are whole", ours.whole, ours.all),
+            &format!("{} of nicmon's {} stacks in polls are complete", ours.whole, ours.all),
         );
         verdicts.check(
             (softirqs.all - softirqs.whole) * 1000 <= softirqs.all * CUT_OFF_PER_MILLE,
-            &format!("{} of nicmon's {} stacks in softirqs begin there", softirqs.whole, softirqs.all),
+            &format!("{} of nicmon's {} stacks in softirqs start there", softirqs.whole, softirqs.all),
         );
         for (at, names) in CALLED.iter().enumerate() {
             let what = format!("of the polls in {}", names.join(" or "));
@@ -79,11 +80,12 @@ pub(super) fn judge(done: &Done<'_>, verdicts: &mut Verdicts) -> Result<()> {
     Ok(())
 }
 
-/// nicmon's stacks and perf's of the same time.
+/// nicmon's stacks, and perf's from the same time.
 struct Both {
     ours: Polls,
     perf: Polls,
-    /// nicmon's in softirqs: cut off before the poll, a stack would not be seen to be one in a poll.
+    /// nicmon's stacks in softirqs. A stack that is truncated before the poll is not recognised as one in a
+    /// poll, but it is counted here.
     softirqs: Softirqs,
 }
 
@@ -92,7 +94,7 @@ impl Both {
         let results = Results::open(&done.out.join(job::folder(index)))?;
         let mut report = Command::new(done.nicmon);
         let frame = output(report.args(["report", "--json"]).arg(results.path("recording")))?;
-        let frame = serde_json::from_str(&frame).context("what nicmon report says is no JSON")?;
+        let frame = serde_json::from_str(&frame).context("cannot parse the output of nicmon report")?;
         let perf = perf_script(&results.path("perf.data"))?;
         let symbols = Symbols::parse(&results.text("kallsyms")?);
         Ok(Self {
@@ -113,11 +115,11 @@ fn perf_script(data: &Path) -> Result<String> {
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Polls {
     all: u64,
-    /// That came there by [`WAY`].
+    /// Samples whose stacks contain [`WAY`].
     whole: u64,
-    /// Through each of [`CALLED`].
+    /// Samples in each of [`CALLED`], or in a function that it calls.
     called: [u64; CALLED.len()],
-    /// In the poll function, not in what it calls.
+    /// Samples in the poll function itself, not in functions that it calls.
     itself: u64,
 }
 
@@ -130,8 +132,8 @@ impl Polls {
         polls
     }
 
-    /// Of what `perf script -F pid,time,ip` printed: a line with process and time, the addresses, innermost
-    /// first, each in a line, and an empty line.
+    /// Parses the output of `perf script -F pid,time,ip`: a line with process and time, then the addresses,
+    /// innermost first, one per line, then an empty line.
     fn of_perf(script: &str, symbols: &Symbols, window_ns: (u64, u64), poll: &[&str]) -> Self {
         let mut polls = Self::default();
         for sample in script.split("\n\n") {
@@ -141,8 +143,8 @@ impl Polls {
                 continue;
             }
             let addresses = lines.filter_map(|line| u64::from_str_radix(line.trim(), 16).ok());
-            // All but the first are return addresses: after a call that never returns, one stands in the next
-            // function.
+            // All addresses except the first are return addresses. After a call that never returns, such an
+            // address is in the next function.
             let inside =
                 addresses.enumerate().map(|(at, address)| address - u64::from(at > 0 && address > 0));
             let mut functions: Vec<&str> =
@@ -153,7 +155,7 @@ impl Polls {
         polls
     }
 
-    /// Adds samples of a stack, its functions the outermost first.
+    /// Adds the samples of a stack, given its functions, outermost first.
     fn add(&mut self, functions: &[&str], poll: &[&str], samples: u64) {
         let Some(at) = functions.iter().position(|function| poll.contains(function)) else { return };
         let (before, within) = functions.split_at(at);
@@ -172,7 +174,7 @@ impl Polls {
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Softirqs {
     all: u64,
-    /// Whose stacks hold the softirq's own function.
+    /// Samples whose stacks contain the function that runs softirqs.
     whole: u64,
 }
 
@@ -189,7 +191,7 @@ impl Softirqs {
     }
 }
 
-/// The functions of a stack, the outermost first.
+/// The functions of a stack, outermost first.
 fn functions(stack: &Value) -> Vec<&str> {
     array(&stack["functions"]).map(|function| function.as_str().unwrap_or_default()).collect()
 }

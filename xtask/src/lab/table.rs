@@ -1,17 +1,18 @@
-//! The table, and what must hold in it.
+//! The table of results, and the checks of its figures.
 
 use testkit::share::Share;
 
 use super::{device::Device, frames::Sums, perf::Samples, results::Interrupts};
 
-/// The largest difference of two counts of the same packets.
+/// The largest difference allowed between two counts of the same packets.
 const PACKETS_PER_MILLE: u64 = 5;
-/// How many interrupts nicmon may miss: some kernels run no program for some (docs/kernel-notes.md).
+/// How many interrupts nicmon may miss, because some kernels run no program for some of them
+/// (docs/kernel-notes.md).
 const MISSED_PER_MILLE: u64 = 20;
-/// As many may always be missed: of 40 a single one is more than that.
+/// This many may always be missed: of only 40 interrupts, a single one already exceeds the share above.
 const MISSED_OF_FEW: u64 = 3;
 
-/// Everything measured of one NIC's download.
+/// All measurements of one NIC's download.
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) device: Device,
@@ -22,18 +23,18 @@ pub(super) struct Row {
     /// The interface's own counters over the same time.
     pub(super) rx_packets: u64,
     pub(super) tx_packets: u64,
-    /// Its lines in `/proc/interrupts`.
+    /// The NIC's lines in `/proc/interrupts`.
     pub(super) interrupts: Vec<Interrupts>,
 }
 
-/// The checks: printed one by one, and whether all held.
+/// Prints each check, and remembers whether all held.
 #[derive(Debug, Default)]
 pub(super) struct Verdicts {
     failed: u32,
 }
 
 impl Verdicts {
-    /// Prints a check, and notes it if it does not hold.
+    /// Prints a check and counts it if it fails.
     pub(super) fn check(&mut self, holds: bool, text: &str) {
         if !holds {
             self.failed += 1;
@@ -46,14 +47,14 @@ impl Verdicts {
         self.failed == 0
     }
 
-    /// What must hold of one NIC.
+    /// Checks the figures of one NIC.
     pub(super) fn of_row(&mut self, row: &Row) {
         let (nicmon, perf) = (&row.nicmon, &row.perf);
         println!("{}", row.device.driver());
         self.check(
             nicmon.poll_ns > 0 && perf.driver + perf.companions > 0,
             &format!(
-                "a load was seen: {} ns of polls, {} samples in the driver and its companions",
+                "there was load: {} ns in polls, {} samples in the driver and its companions",
                 nicmon.poll_ns,
                 perf.driver + perf.companions
             ),
@@ -65,23 +66,23 @@ impl Verdicts {
         self.all_interrupts(nicmon, &row.interrupts);
         self.check(nicmon.lost == 0, &format!("{} events lost", nicmon.lost));
         self.shares("driver's share", nicmon.sampled.driver_share(), perf.driver_share());
-        // Where a kernel has the companions built in, their samples carry no module's name.
+        // If the companions are built into the kernel, their samples have no module name.
         if perf.companions > 0 {
             self.shares("share with companions", nicmon.sampled.joint_share(), perf.joint_share());
         }
         self.functions(nicmon, perf);
     }
 
-    /// Packets are the interface's own.
+    /// Packets must match the interface's own counters.
     pub(super) fn packets(&mut self, nicmon: &Sums, rx_packets: u64, tx_packets: u64) {
         self.counts("rx_packets, nicmon and interface", nicmon.rx_packets, rx_packets);
         self.counts("tx_packets, nicmon and interface", nicmon.tx_packets, tx_packets);
     }
 
-    /// Interrupts of each line are those of `/proc/interrupts`.
+    /// The interrupts of each line must match `/proc/interrupts`.
     pub(super) fn all_interrupts(&mut self, nicmon: &Sums, lines: &[Interrupts]) {
         for interrupts in lines {
-            // A line that devices share has several actions, and each is called for each interrupt.
+            // A shared line has several handlers, and each one is called for every interrupt.
             let ours = nicmon.irqs.iter().filter(|l| l.irq == interrupts.line).map(|l| l.count).max();
             if ours.is_some() || interrupts.at_most > 0 {
                 self.interrupts(ours.unwrap_or(0), interrupts);
@@ -97,7 +98,7 @@ impl Verdicts {
         self.check(holds, &format!("{what}: {ours} and {kernel} ({})", shown(off)));
     }
 
-    /// Calls of an interrupt handler, of which nicmon may miss a few.
+    /// Calls of an interrupt handler must match, but nicmon may miss a few.
     pub(super) fn calls(&mut self, ours: u64, probed: u64) {
         let off = difference_pct(ours, probed);
         let holds = ours > 0 && within(ours.abs_diff(probed), probed, MISSED_PER_MILLE);
@@ -115,16 +116,17 @@ impl Verdicts {
         );
     }
 
-    /// Two shares, measured at the same time, are one but for chance.
+    /// Two shares measured at the same time may differ only by chance.
     pub(super) fn shares(&mut self, what: &str, ours: Option<Share>, perf: Option<Share>) {
         let (Some(ours), Some(perf)) = (ours, perf) else {
-            return self.check(false, &format!("{what}: no busy samples, or frames that carry none"));
+            return self.check(false, &format!("{what}: no busy samples, or frames without samples"));
         };
         let off = difference(ours.pct(), perf.pct());
         self.check(ours.can_be(perf), &format!("{what}: {off:+.0} %: nicmon {}", ours.beside(perf)));
     }
 
-    /// The driver's functions with the most samples stand in perf's order, where the samples tell one.
+    /// The driver's functions with the most samples must be in the same order as perf's, as far as the
+    /// samples determine an order.
     fn functions(&mut self, nicmon: &Sums, perf: &Samples) {
         let mut top: Vec<_> = perf.functions.iter().collect();
         top.sort_by_key(|(_, samples)| std::cmp::Reverse(**samples));
@@ -165,7 +167,7 @@ fn shown(difference: Option<f64>) -> String {
     difference.map_or_else(|| "?".to_owned(), |pct| format!("{pct:+.2} %"))
 }
 
-/// Prints a line for each NIC.
+/// Prints a row for each NIC.
 pub(super) fn print(rows: &[Row]) {
     println!(
         "{:<11} {:>5} {:>6} {:>9} {:>9} {:>9} {:>9} {:>8} {:>7} {:>7}  {:<22} {:<22}",
@@ -229,7 +231,7 @@ mod tests {
             verdicts.all_hold()
         };
         assert!(holds(414, 414) && holds(380, 414));
-        // 30 % off, with what 100 MB over the 8139 give; and none at all.
+        // A difference of 30 %, with as many samples as 100 MB over the 8139 give; and no samples at all.
         assert!(!holds(290, 414) && !holds(538, 414) && !holds(0, 414));
         let mut verdicts = Verdicts::default();
         verdicts.shares("share", None, Share::of(414, 2900));

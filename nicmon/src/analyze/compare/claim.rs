@@ -28,11 +28,11 @@ const ORDERS: [(&str, Order); 4] =
 /// Whether a claim holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Judgement {
-    /// It holds with confidence, that is for the whole interval of a ratio. With a sentence that says so.
+    /// It holds with confidence, that is, for the whole interval of a ratio. Contains a sentence about it.
     Holds(String),
     /// It does not hold with confidence.
     No,
-    /// It cannot be judged because there is no interval. With the reason.
+    /// It cannot be judged because there is no interval. Contains the reason.
     Unknown(String),
 }
 

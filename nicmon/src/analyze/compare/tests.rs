@@ -1,7 +1,7 @@
 use super::*;
 use crate::frame::{Driver, Frame, SampleEvent, Sampling};
 
-/// A real frame, to make others of.
+/// A real frame, from which others are made.
 fn capture() -> Frame {
     const RECORDING: &str = include_str!("../../../tests/fixtures/frames/demo-cpu1.ndjson");
     let line = RECORDING.lines().next().expect("the recording has frames");
@@ -97,7 +97,7 @@ fn another_driver_costs_less() {
     let [pair] = comparison.drivers.as_slice() else { panic!("one pair: {:?}", comparison.drivers) };
     assert_eq!((pair.a.as_str(), pair.b.as_str()), ("8139cp", "virtio_net"));
     let per_gb = figure(pair, Figure::CostPerGb);
-    // Some 23 samples of 10.1 ms and 46 ms exactly, for 9,200 packets of 1500 bytes, a frame.
+    // Per frame: about 23 samples of 10.1 ms, and 46 ms exactly, for 9,200 packets of 1500 bytes.
     assert!(per_gb.a.is_some_and(|cost| (23.0..24.0).contains(&cost)), "{per_gb:?}");
     let per_packet = figure(pair, Figure::CostPerPacket);
     assert!(
@@ -145,7 +145,7 @@ fn two_drivers_of_one_recording() {
     let pair = &comparison.drivers[0];
     assert_eq!((pair.a.as_str(), pair.b.as_str(), pair.verdicts.len()), ("8139cp", "virtio_net", 3));
     assert!(comparison.left_out.is_empty());
-    // One after the other, as downloads are: each has frames in which the other has none.
+    // One after the other, like downloads: each has frames in which the other has no traffic.
     let idle = |work: Work| Work { packets: 0, samples: 0, hardirq_ns: 0, ..work };
     let works = |seq| if seq < 30 { [OLD, idle(NEW)] } else { [idle(OLD), NEW] };
     let in_turn = recording("in-turn.rec", (0..60).map(|seq| frame(seq, &works(seq))));

@@ -40,17 +40,17 @@ pub(super) fn verdicts(figures: &[Compared]) -> Vec<Verdict> {
 
 /// A verdict in words; `a` and `b` are the names of the drivers.
 pub(super) fn sentence(verdict: &Verdict, a: &str, b: &str) -> String {
-    let (dear, cheap) = match verdict.dearer {
+    let (more, less) = match verdict.dearer {
         Side::A => (a, b),
         Side::B => (b, a),
     };
     let Verdict { times, times_ci, .. } = verdict;
     let times = format!("{} times {}", digits(*times), interval(*times_ci, digits));
     match verdict.figure {
-        Figure::BusyShare => format!("{dear} takes {times} the share of busy samples of {cheap}"),
-        Figure::PollNsPerPacket => format!("polls of {dear} take {times} the time per packet of {cheap}"),
-        Figure::CostPerPacket => format!("{dear} costs {times} the CPU per packet of {cheap}"),
-        _ => format!("{dear} costs {times} the CPU per GB of {cheap}"),
+        Figure::BusyShare => format!("{more} takes {times} the share of busy samples of {less}"),
+        Figure::PollNsPerPacket => format!("polls of {more} take {times} the time per packet of {less}"),
+        Figure::CostPerPacket => format!("{more} costs {times} the CPU per packet of {less}"),
+        _ => format!("{more} costs {times} the CPU per GB of {less}"),
     }
 }
 

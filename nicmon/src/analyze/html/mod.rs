@@ -1,9 +1,9 @@
 //! A recording as a single HTML file. It needs no network and no script, and follows the reader's light or
 //! dark theme.
 //!
-//! The file is also well-formed XML, so a test can parse it. The drawings are hand-written SVG: they are
-//! rectangles with some text, for which a chart library would bring fonts and canvases, and no library draws
-//! a heat map of NICs by CPUs with unknown cells.
+//! The file is also well-formed XML, so a test can parse it. The drawings are hand-written SVG, because they
+//! are only rectangles with some text. A chart library would bring fonts and canvases, and none draws a heat
+//! map of NICs by CPUs with unknown cells.
 
 mod drivers;
 mod flame;

@@ -9,8 +9,8 @@ use crate::frame::{Field, Frame, Nic, fields};
 
 /// The head of each column.
 const HEAD: [&str; 7] = ["section", "subject", "part", "cpu", "name", "value", "unit"];
-/// The fields that name the elements of an array, by its path in docs/reference/fields.md. Elements of other arrays are
-/// named by `cpu`.
+/// The fields that name the elements of an array, by its path in docs/reference/fields.md. Elements of other
+/// arrays are named by `cpu`.
 const NAMES: [(&str, &[&str]); 11] = [
     ("nics[]", &["name"]),
     ("nics[].napis[]", &["napi_id", "poll_fn", "queue", "kind", "mode"]),
@@ -28,9 +28,9 @@ const NAMES: [(&str, &[&str]); 11] = [
 /// All figures of a frame as CSV (RFC 4180), except its topology and call stacks.
 ///
 /// The columns are: section of the frame; subject (a NIC, a driver ...); part of the subject; CPU; name of
-/// the field as in docs/reference/fields.md, without its path; value; unit. A column that does not apply is empty, and
-/// so is an unknown value. The bounds of an interval have names that end in `.low` and `.high`. If several
-/// NICs have the same name, `@` and the inode of their namespace are appended.
+/// the field as in docs/reference/fields.md, without its path; value; unit. A column that does not apply is
+/// empty, and so is an unknown value. The bounds of an interval have names that end in `.low` and `.high`. If
+/// several NICs have the same name, `@` and the inode of their namespace are appended.
 ///
 /// # Errors
 /// The rows have different numbers of columns, which no frame can cause.

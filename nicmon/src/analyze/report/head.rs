@@ -52,7 +52,7 @@ pub(super) fn section(report: &Report<'_>) -> String {
     text
 }
 
-/// What nicmon cost. Less than a second has no percentage: most of the cost is that of the start.
+/// What nicmon itself cost. There is no percentage for less than a second, when starting is most of the cost.
 fn own(frame: &Frame) -> String {
     let OwnCost { bpf_est_ns, cpu_ns, overhead_pct, lost, .. } = frame.own;
     let took = if frame.interval_ns < 1_000_000_000 {

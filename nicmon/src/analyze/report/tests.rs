@@ -109,7 +109,7 @@ fn samples_at_different_rates() {
     let text = text_of(&frames, 20);
     assert!(text.contains("samples: ? per second") && text.contains("\nveth      ?    ?"), "{text}");
     assert!(text.contains("\nUnknown where samples were taken at different rates"), "{text}");
-    // What weighs differently makes no share, wherever it stands.
+    // Samples of different weight give no share, in any table.
     let frame = merged(&frames).frame().expect("frames");
     for driver in frame.drivers.iter().flatten() {
         let functions = || driver.functions.iter().map(|function| function.share_pct);
@@ -124,7 +124,7 @@ fn samples_at_different_rates() {
     assert!(function.ends_with('?') && !text.contains("Stages of the network stack"), "{text}");
 }
 
-/// What is known of some CPUs or of some polls is no cost of all packets.
+/// Times of only some CPUs or some polls give no cost per packet.
 #[test]
 fn parts_that_do_not_belong_together() {
     let row = |text: &str| -> Vec<String> {
@@ -169,7 +169,7 @@ fn idle_drivers_are_named_and_others_have_rows() {
     let mut frame = frames(SAMPLED).swap_remove(3);
     let drivers = |frame: &Frame| text_of(std::slice::from_ref(frame), 20);
     assert!(drivers(&frame).contains("\nIdle: ifb, virtio_net (not measured"));
-    // One that has traffic, or may have, is not idle: its cost is unknown.
+    // A driver that has traffic, or may have, is not idle: its cost is unknown.
     for counters in [Some(1), None] {
         let mut known = frame.clone();
         let eth0 = known.nics.iter_mut().find(|nic| nic.name == "eth0").expect("eth0");
@@ -207,7 +207,7 @@ fn machines_are_named() {
 #[test]
 fn rows_of_csv() {
     let mut frame = merged(&frames(SAMPLED)).frame().expect("frames");
-    // Stacks are no figures.
+    // Stacks are not figures.
     frame.stacks = Some(vec![SampledStack {
         context: Context::Softirq,
         comm: None,
@@ -245,7 +245,7 @@ fn rows_of_csv() {
     // An unknown part has no row; an unknown interval has one.
     assert_eq!(value(["drivers", "ifb", "", "", "busy_share_ci_pct"]), pair(&"", "%"));
     assert!(!rows.iter().any(|row| ["stages", "napis", "stat"].contains(&row[4].as_str())));
-    // Every figure has one row of its own.
+    // Every figure has exactly one row.
     let mut keys: Vec<String> = rows.iter().fold(Vec::new(), |mut keys, row| {
         let mut key = String::new();
         let _ = write!(key, "{:?}", &row[..5]);

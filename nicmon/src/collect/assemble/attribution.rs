@@ -1,4 +1,4 @@
-//! Samples -> tallies by driver, by companion and by poll: whose code ran, and in whose poll.
+//! Counts samples by driver, by companion and by poll: whose code ran, and in whose poll.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -13,7 +13,7 @@ use crate::{
     symbols::{Companion, Kallsyms, Unknown, stage_of},
 };
 
-/// The samples of an interval, counted by what a frame asks of them.
+/// The samples of an interval, counted in the ways that a frame needs.
 pub(super) struct Attribution<'a> {
     pub(super) code: &'a DriverCode,
     /// Samples that were not idle.
@@ -22,16 +22,16 @@ pub(super) struct Attribution<'a> {
     pub(super) drivers: HashMap<&'a str, u64>,
     pub(super) companions: BTreeMap<&'static str, (u64, &'static Companion)>,
     pub(super) functions: HashMap<InDriver<'a>, u64>,
-    /// By poll and place.
+    /// By poll, then by place.
     pub(super) polls: HashMap<PollOf, HashMap<Place<'a>, u64>>,
-    /// Functions in polls, with their driver if they have one, that are not in a stage of the stack.
+    /// Functions in polls that belong to no stage of the stack, with their driver if they have one.
     pub(super) others: HashMap<PollOf, HashMap<(Option<&'a str>, &'a str), u64>>,
     /// What each sample stands for, in ns.
     period_ns: f64,
     kallsyms: &'a Kallsyms,
 }
 
-/// A function of a driver, by where it ran.
+/// A function of a driver, and where it ran.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct InDriver<'a> {
     /// The driver's text.
@@ -41,14 +41,14 @@ pub(super) struct InDriver<'a> {
     pub(super) comm: &'a str,
 }
 
-/// Whose poll a sample fell into.
+/// The poll that a sample was in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum PollOf {
     Nic(NicKey),
     Backlog,
 }
 
-/// Where in the code of a poll a sample fell.
+/// Where in the code of a poll a sample was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Place<'a> {
     Driver(&'a str),
@@ -56,7 +56,8 @@ pub(super) enum Place<'a> {
 }
 
 impl<'a> Attribution<'a> {
-    /// Counts the samples of the CPUs that are shown; `None` where nothing is sampled or there are no symbols.
+    /// Counts the samples of the CPUs that are shown. `None` if nothing is sampled or there are no
+    /// symbols.
     pub(super) fn of(seen: &'a Observation, filter: &Filter) -> Option<Self> {
         let samples = seen.reading.samples.as_ref()?;
         let kallsyms = seen.code.symbols.current()?;
@@ -85,7 +86,7 @@ impl<'a> Attribution<'a> {
         let function = self.kallsyms.function_at(sample.address);
         let driver = text.driver_at(sample.address);
         if let Some(driver) = driver {
-            // Interrupt handlers are timed exactly: their samples would count them twice.
+            // Interrupt handlers are timed exactly: with their samples, they would count twice.
             if context != Context::Hardirq {
                 *self.drivers.entry(driver).or_default() += 1;
             }
@@ -110,7 +111,7 @@ impl<'a> Attribution<'a> {
         *self.polls.entry(poll).or_default().entry(place).or_default() += 1;
     }
 
-    /// The name of the text that a driver's code is in. Several drivers may share one.
+    /// The name of the text that contains a driver's code. Several drivers may share one.
     ///
     /// # Errors
     /// Why it is not known.
@@ -124,16 +125,17 @@ impl<'a> Attribution<'a> {
         self.drivers.get(text).copied().unwrap_or(0)
     }
 
-    /// The time, in ns, that so many samples stand for.
+    /// The time, in ns, that this many samples stand for.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "of positive numbers")]
     pub(super) fn estimate_ns(&self, samples: u64) -> u64 {
         (samples as f64 * self.period_ns) as u64
     }
 }
 
-/// What a sample stands for, in ns. Samples of a timer stand for its period: the ticks that do not come are those of idle
-/// CPUs, which the host of a virtual machine wakes late. How long a number of cycles takes depends on the speed of the CPUs,
-/// so there the busy samples share the time for which the CPUs were busy.
+/// What a sample stands for, in ns. A timer's sample stands for its period: the only ticks that are
+/// missing are those of idle CPUs, which the host of a virtual machine wakes late. How long a number of
+/// cycles takes depends on the speed of the CPUs, so for cycles the busy samples share the time for which
+/// the CPUs were busy.
 fn ns_per_sample(samples: &Samples, busy_ns: &[(u32, u64)]) -> f64 {
     let nominal = 1e9 / f64::from(samples.frequency.max(1));
     let busy = samples.taken.iter().filter(|sample| sample.kind != SampleKind::Idle).count();
@@ -144,7 +146,7 @@ fn ns_per_sample(samples: &Samples, busy_ns: &[(u32, u64)]) -> f64 {
     }
 }
 
-/// Where code of the kernel ran; `None` where none did.
+/// The context in which kernel code ran; `None` if it did not.
 pub(super) fn context_of(kind: SampleKind) -> Option<Context> {
     match kind {
         SampleKind::Idle | SampleKind::User => None,
@@ -159,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_sample_stands_for() {
+    fn timer_samples_stand_for_a_period_and_cycle_samples_share_busy_time() {
         let sample = |kind| TakenSample {
             cpu: 0,
             address: 0,
@@ -180,12 +182,12 @@ mod tests {
         let close = |value: f64, expected: f64| (value - expected).abs() < 1e-6;
         let busy = [(0, 50_000_000), (1, 10_000_000)];
         assert!(close(ns_per_sample(&samples(SampleEvent::CpuClock, &taken), &busy), 1e7));
-        // At half the speed, or of a CPU that is busy for longer, the same cycles take longer.
+        // At half the speed, or on a CPU that is busy for longer, the same cycles take longer.
         assert!(close(ns_per_sample(&samples(SampleEvent::Cycles, &taken), &busy), 2e7));
         assert!(
             close(ns_per_sample(&samples(SampleEvent::Cycles, &[]), &busy), 1e7),
             "there is nothing to share"
         );
-        assert!(close(ns_per_sample(&samples(SampleEvent::Cycles, &taken), &[]), 1e7), "nobody knows");
+        assert!(close(ns_per_sample(&samples(SampleEvent::Cycles, &taken), &[]), 1e7), "unknown busy time");
     }
 }

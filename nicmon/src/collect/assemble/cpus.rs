@@ -1,4 +1,4 @@
-//! `cpus[]`: the kernel's own accounting beside exact softirq and interrupt time.
+//! `cpus[]`: the kernel's own accounting next to exact softirq and interrupt time.
 
 use super::{super::observation::HostFacts, Filter, Observation};
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
     host::{softnet::SoftnetRow, stat::CpuTicks},
 };
 
-/// Every online CPU that the filter shows.
+/// All online CPUs that the filter shows.
 pub(super) fn cpus(seen: &Observation, filter: &Filter) -> Vec<Cpu> {
     let Observation { facts, reading, asked, .. } = seen;
     facts
@@ -31,8 +31,8 @@ pub(super) fn cpus(seen: &Observation, filter: &Filter) -> Vec<Cpu> {
         .collect()
 }
 
-/// For how many ns each CPU that is shown was busy, without those that have only come online. Stolen time is no work of
-/// the CPU.
+/// How long each shown CPU was busy, in ns. Leaves out CPUs that have only just come online. Stolen time
+/// is not work of the CPU.
 pub(in crate::collect) fn busy_ns(seen: &Observation, filter: &Filter) -> Vec<(u32, u64)> {
     let busy_ns = |stat: &CpuStat| {
         let pct = (100.0 - stat.idle_pct - stat.iowait_pct - stat.steal_pct).clamp(0.0, 100.0);
@@ -44,7 +44,7 @@ pub(in crate::collect) fn busy_ns(seen: &Observation, filter: &Filter) -> Vec<(u
     shown.filter_map(|ticks| Some((ticks.cpu, busy_ns(&stat(seen, ticks)?)))).collect()
 }
 
-/// Shares of the interval, not of the ticks counted: a tick may fall just beside it, hence the bound.
+/// Shares of the interval, not of the counted ticks. A tick may fall just outside it, hence the limit.
 fn stat(seen: &Observation, now: &CpuTicks) -> Option<CpuStat> {
     let before = &seen.facts.before.stat;
     let before = &before[before.binary_search_by_key(&now.cpu, |ticks| ticks.cpu).ok()?];

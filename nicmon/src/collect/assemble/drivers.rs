@@ -1,4 +1,5 @@
-//! `drivers[]`: exact interrupt time of a driver's NICs beside samples of its code, and what the NICs carried.
+//! `drivers[]`: exact interrupt time of a driver's NICs, samples of its code, and the traffic of its
+//! NICs.
 
 use super::{
     Observation,
@@ -9,13 +10,13 @@ use crate::{
     symbols::{self, Seed, Unknown},
 };
 
-/// How many functions are listed of each driver.
+/// How many functions are listed per driver.
 const FUNCTIONS: usize = 20;
 
-/// A driver and its NICs, by their places among all of them.
+/// A driver and its NICs, as positions in the list of all NICs.
 pub(super) struct ByDriver<'a> {
     pub(super) driver: &'a str,
-    /// At least one NAPI of it was polled.
+    /// Whether at least one of its NAPIs was polled.
     is_polled: bool,
     pub(super) nics: Vec<usize>,
 }
@@ -34,14 +35,14 @@ pub(super) fn by_driver<'a>(attribution: &Attribution<'a>, nics: &[Nic]) -> Vec<
     attribution.code.seeds.iter().map(by_driver).collect()
 }
 
-/// What each driver cost, the most expensive first. `nics` are all there are.
+/// What each driver cost, the most expensive first. `nics` are all NICs.
 pub(super) fn drivers(
     attribution: &Attribution<'_>,
     nics: &[Nic],
     by_driver: &[ByDriver<'_>],
     seen: &Observation,
 ) -> Vec<Driver> {
-    // Packets count on all CPUs: they stand beside a cost only if all CPUs are sampled.
+    // Packets count on all CPUs, so they can be related to a cost only if all CPUs are sampled.
     let samples = seen.reading.samples.as_ref();
     let is_whole = samples.is_some_and(|samples| samples.cpus as usize == seen.facts.now.stat.len());
     let driver = |own: &ByDriver<'_>| {
@@ -100,7 +101,7 @@ fn companions(attribution: &Attribution<'_>, driver: &str) -> Vec<Companion> {
     serving.map(companion).collect()
 }
 
-/// The functions of a text with most samples, by context and process.
+/// The functions of a text with the most samples, by context and process.
 fn functions(attribution: &Attribution<'_>, text: &str) -> Vec<SampledFunction> {
     let own = attribution.functions.iter().filter(|(function, _)| function.text == text);
     let mut functions: Vec<SampledFunction> = own
@@ -119,7 +120,7 @@ fn functions(attribution: &Attribution<'_>, text: &str) -> Vec<SampledFunction> 
     functions
 }
 
-/// Sets what a driver cost beside what its NICs received and sent.
+/// Relates a driver's cost to what its NICs received and sent.
 fn count_traffic(driver: &mut Driver, nics: &[&Nic]) {
     let packets: Option<u64> = nics.iter().map(|nic| nic.counters.packets()).sum();
     let bytes: Option<u64> = nics.iter().map(|nic| nic.counters.bytes()).sum();
@@ -128,6 +129,6 @@ fn count_traffic(driver: &mut Driver, nics: &[&Nic]) {
     driver.bytes = Some(bytes);
     driver.counted_est_ns = Some(ns);
     driver.ns_per_packet = ns_per(ns, packets);
-    // ns for a byte are seconds for 10^9 bytes.
+    // ns per byte are seconds per 10^9 bytes.
     driver.cpu_s_per_gb = ns_per(ns, bytes);
 }

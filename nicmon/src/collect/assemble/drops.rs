@@ -8,7 +8,7 @@ use crate::{
     symbols::Snapshot,
 };
 
-/// Reasons with most packets first, and so the places of each.
+/// The reasons with the most packets come first, and so do the places within each reason.
 pub(super) fn drops(dropped: &[DropActivity], symbols: &Snapshot) -> Vec<DroppedPackets> {
     let mut drops: Vec<DroppedPackets> = Vec::new();
     for DropActivity { reason, location, count } in dropped {

@@ -6,7 +6,7 @@ use crate::{
     frame::{Host, Sampling},
 };
 
-/// Facts of the whole machine.
+/// Facts about the whole machine.
 pub(super) fn host(seen: &Observation) -> Host {
     let machine = &seen.facts.machine;
     let samples = seen.reading.samples.as_ref();
@@ -26,14 +26,14 @@ pub(super) fn host(seen: &Observation) -> Host {
     }
 }
 
-/// Why the cost of drivers is unknown; `None` where it is known, or was not asked for.
+/// Why the cost of drivers is unknown; `None` if it is known or the user did not ask for it.
 fn drivers_reason(seen: &Observation) -> Option<String> {
     if !seen.asked.sampling {
         return None;
     }
     let none = || {
-        let text = "none of the CPUs shown is sampled: isolated CPUs and those without a tick are sampled only if -C \
-                    names them";
+        let text = "none of the CPUs shown is sampled: name isolated and tickless CPUs with -C to have them \
+                    sampled";
         seen.reading.samples.is_none().then(|| text.to_owned())
     };
     seen.sampling_problem.clone().or_else(none).or_else(|| seen.code.symbols.problem.clone())

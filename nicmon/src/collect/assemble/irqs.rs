@@ -6,7 +6,8 @@ use crate::{
     host::irqs::queue_of,
 };
 
-/// Those that fired on a CPU that is shown, most time (or, where times are unknown, most often) first.
+/// Those that fired on a CPU that is shown. Sorted by time or, if times are unknown, by count, highest
+/// first.
 pub(super) fn irqs(seen: &Observation, filter: &Filter) -> Vec<Irq> {
     let Observation { reading, facts, .. } = seen;
     let mut irqs: Vec<Irq> = reading

@@ -1,4 +1,5 @@
-//! Makes a frame of an observation: a pure function, so a saved observation gives the same frame again.
+//! Makes a frame from an observation. This is a pure function, so a saved observation gives the same
+//! frame again.
 
 mod attribution;
 mod cpus;
@@ -17,13 +18,13 @@ pub(super) use self::{cpus::busy_ns, nics::BACKLOG};
 use super::{Filter, observation::Observation};
 use crate::frame::{Frame, OwnCost, SCHEMA, pct_of};
 
-/// The frame of an observation, with what the filter shows.
+/// The frame of an observation, reduced to what the filter shows.
 pub fn assemble(seen: &Observation, filter: &Filter) -> Frame {
     let cpus = cpus::cpus(seen, filter);
     let irqs = irqs::irqs(seen, filter);
     let mut nics = nics::nics(seen, filter, &irqs);
 
-    // A driver's cost is that of all its NICs, so the NICs are filtered afterwards.
+    // A driver's cost covers all its NICs, so the NICs are filtered afterwards.
     let attribution = Attribution::of(seen, filter);
     let mut drivers = None;
     if let Some(attribution) = &attribution {

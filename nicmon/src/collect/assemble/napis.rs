@@ -1,4 +1,4 @@
-//! `nics[].napis[]`: each NAPI, once for each way in which it was polled.
+//! `nics[].napis[]`: each NAPI, once for each mode in which it was polled.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use crate::{
     host::queues::{Direction, QueueNapi},
 };
 
-/// What is the same for all modes of a NAPI.
+/// What all modes of a NAPI have in common.
 pub(super) struct NapiFacts {
     pub(super) napi_id: u32,
     pub(super) poll_fn: Option<String>,
@@ -53,7 +53,7 @@ fn rows(
         .filter_map(|(cpu, activity)| {
             let stats = polls(activity);
             let poll_ns = poll_ns(*cpu, activity);
-            // A tail may have been filed after the poll it belongs to was counted.
+            // The tail of a poll may be added after the poll itself was counted.
             (stats.polls > 0 || poll_ns.is_some_and(|ns| ns > 0)).then_some(NapiCpu {
                 cpu: *cpu,
                 poll_ns,
@@ -65,7 +65,8 @@ fn rows(
         .collect()
 }
 
-/// A CPU's part of the time of the NAPI's thread: by its part of the work, or of the polls where none found work.
+/// A CPU's part of the time of the NAPI's thread, in proportion to its work or, if no poll found work, to
+/// its polls.
 fn threaded_ns(cpus: &[(u32, PollActivity)], cpu: u32, thread_ns: &HashMap<u32, u64>) -> Option<u64> {
     let polled = || cpus.iter().filter(|(_, polls)| polls.threaded.polls > 0);
     let (_, own) = polled().find(|(number, _)| *number == cpu)?;
@@ -80,7 +81,8 @@ fn threaded_ns(cpus: &[(u32, PollActivity)], cpu: u32, thread_ns: &HashMap<u32, 
     u64::try_from(part).ok()
 }
 
-/// Queue and kind of a NAPI: from what the kernel says of its queues, else from the name of its poll function.
+/// Queue and kind of a NAPI: from what the kernel says about its queues, or else from the name of its
+/// poll function.
 pub(super) fn queue_and_kind(
     napi_id: u32,
     ifindex: u32,
@@ -97,7 +99,7 @@ pub(super) fn queue_and_kind(
     }
 }
 
-/// `virtnet_poll_tx`, `ena_tx_poll`: only a name that says so counts.
+/// The kind only if `rx` or `tx` is a word of the name: `virtnet_poll_tx`, `ena_tx_poll`.
 fn kind_of_function(poll_fn: &str) -> Option<NapiKind> {
     let says = |word: &str| poll_fn.split('_').any(|part| part == word);
     match (says("rx"), says("tx")) {

@@ -6,7 +6,7 @@ use crate::{
     host::ip_counters::IpCounters,
 };
 
-/// Those that could be entered, ascending by inode.
+/// Those that could be entered, in ascending order of inode.
 pub(super) fn netns(facts: &HostFacts) -> Vec<Netns> {
     let namespaces = facts.now.links.iter();
     namespaces
@@ -27,7 +27,7 @@ pub(super) fn netns(facts: &HostFacts) -> Vec<Netns> {
         .collect()
 }
 
-/// Counters now and at the frame before.
+/// Counters now and at the previous frame.
 struct Difference {
     now: IpCounters,
     before: IpCounters,

@@ -1,4 +1,4 @@
-//! `nics[]`: interfaces with their counters and what they cost, by CPU and by NAPI.
+//! `nics[]`: interfaces with their counters and their cost, by CPU and by NAPI.
 
 use std::{
     cmp::Reverse,
@@ -16,14 +16,14 @@ use crate::{
     host::links::LinkStats,
 };
 
-/// What the per-CPU backlog is called where interfaces have their names.
+/// The per-CPU backlog's name in the list of interfaces.
 pub(in crate::collect) const BACKLOG: &str = "(backlog)";
 
-/// Its place among interfaces; no namespace has inode 0.
+/// Its key in that list; no namespace has inode 0.
 const BACKLOG_KEY: NicKey = (0, 0);
 
-/// All interfaces of nicmon's own namespace, those of others that have a NAPI, and the backlog if it was polled; the worst
-/// load first. What samples say of them is not known yet.
+/// All interfaces in nicmon's own namespace, those in others that have a NAPI, and the backlog if it was
+/// polled. The highest load comes first. Estimates from samples are not included yet.
 pub(super) fn nics(seen: &Observation, filter: &Filter, irqs: &[Irq]) -> Vec<Nic> {
     Assembly { seen, filter, irqs }.nics()
 }
@@ -46,7 +46,7 @@ impl Assembly<'_> {
             .filter_map(|key| {
                 let link = facts.link(key);
                 let polled = napis.get(&key).map(Vec::as_slice).unwrap_or_default();
-                // A device that is gone is shown once more if it was polled until then.
+                // A device that no longer exists is shown once more if it was polled until then.
                 if link.is_none() && polled.is_empty() {
                     return None;
                 }
@@ -54,7 +54,7 @@ impl Assembly<'_> {
                 let name = link.map_or_else(first_name, |link| link.link.name.to_string_lossy().into_owned());
                 let is_counted = reading.napis.is_some();
                 let napis = is_counted.then(|| polled.iter().flat_map(|napi| self.napi(napi)).collect());
-                // A virtual device has none, whatever the name of an interrupt looks like.
+                // A virtual device has no interrupts, whatever the name of one looks like.
                 let has_irqs = key.0 == facts.own_netns && link.is_some_and(|link| link.link.kind.is_none());
                 Some(self.nic(key, name, napis, if has_irqs { self.irqs } else { &[] }))
             })
@@ -67,7 +67,8 @@ impl Assembly<'_> {
         nics
     }
 
-    /// The name of each device when one of its NAPIs was first polled: it serves where the interface cannot be looked up.
+    /// The name of each device when one of its NAPIs was first polled; used if the interface cannot be
+    /// looked up.
     fn first_names(&self) -> HashMap<NicKey, &str> {
         let Observation { reading, known_napis, .. } = self.seen;
         let polled = reading.napis.iter().flatten();
@@ -89,7 +90,7 @@ impl Assembly<'_> {
         napis::by_mode(&facts, &napi.cpus, &self.seen.thread_ns, self.filter)
     }
 
-    /// The per-CPU backlog as a NIC; absent where it was not polled.
+    /// The per-CPU backlog as a NIC; `None` if it was not polled.
     fn backlog(&self) -> Option<Nic> {
         let cpus: Vec<(u32, PollActivity)> = self
             .seen
@@ -144,7 +145,7 @@ impl Assembly<'_> {
         }
     }
 
-    /// Every online CPU that is shown, where polls are not counted.
+    /// All online CPUs that are shown, for when polls are not counted.
     fn unknown_cpus(&self) -> Vec<NicCpu> {
         let shown =
             self.seen.facts.now.stat.iter().map(|ticks| ticks.cpu).filter(|cpu| self.filter.shows_cpu(*cpu));
@@ -160,7 +161,7 @@ impl Assembly<'_> {
         shown.map(unknown).collect()
     }
 
-    /// What the NIC did on each CPU where it did anything.
+    /// What the NIC did on each CPU on which it did anything.
     fn cpus(&self, key: NicKey, name: &str, napis: &[Napi], irqs: &[Irq]) -> Vec<NicCpu> {
         let mut cpus: BTreeMap<u32, NicCpu> = BTreeMap::new();
         let hardirq_ns = self.knows_irqs(key).then_some(0);
@@ -200,8 +201,8 @@ impl Assembly<'_> {
         cpus
     }
 
-    /// True if all interrupts of the NIC are known: sysfs shows those of the own namespace, and virtual devices have
-    /// none.
+    /// True if all interrupts of the NIC are known. sysfs shows those in nicmon's own namespace, and
+    /// virtual devices have none.
     fn knows_irqs(&self, key: NicKey) -> bool {
         let is_told = || key.0 == self.seen.facts.own_netns && self.seen.facts.nic_irqs.tells_all_of(key.1);
         key == BACKLOG_KEY
@@ -224,7 +225,8 @@ impl Assembly<'_> {
     }
 }
 
-/// Time of the polls on the chosen CPUs. Busy polls have no time: where there were no others it is unknown.
+/// Time of the polls on the selected CPUs. Busy polls have no time: if there were no others, it is
+/// unknown.
 fn poll_ns(napis: &[Napi], chosen: impl Fn(&NapiCpu) -> bool) -> Option<u64> {
     let rows = || {
         let rows = napis.iter().flat_map(|napi| napi.cpus.iter().map(|row| (napi.mode, row)));

@@ -1,4 +1,4 @@
-//! What samples say of each NIC: the time of its driver, of the stack, and the stages of its polls.
+//! What samples say about each NIC: the time of its driver and of the stack, and the stages of its polls.
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
@@ -9,10 +9,10 @@ use super::{
 };
 use crate::frame::{Nic, Share, Stage, StageFunction, StageShare};
 
-/// How many functions are listed of what is in no stage.
+/// How many functions outside all stages are listed.
 const OTHER_FUNCTIONS: usize = 5;
 
-/// The fields of a NIC that rest on samples.
+/// The fields of a NIC that come from samples.
 #[derive(Default)]
 pub(super) struct NicEstimates {
     driver_ns: Option<u64>,
@@ -22,7 +22,7 @@ pub(super) struct NicEstimates {
 }
 
 impl NicEstimates {
-    /// Puts them where they belong.
+    /// Writes them to the NIC.
     pub(super) fn write_to(self, nic: &mut Nic) {
         nic.driver_est_ns = self.driver_ns;
         nic.driver_est_split = self.is_split;
@@ -31,7 +31,7 @@ impl NicEstimates {
     }
 }
 
-/// The estimates of each NIC, in the order of `nics`, which are all there are.
+/// The estimates for each NIC, in the order of `nics`, which are all NICs.
 pub(super) fn estimates(
     attribution: &Attribution<'_>,
     nics: &[Nic],
@@ -44,8 +44,8 @@ pub(super) fn estimates(
     estimates
 }
 
-/// What the samples in a NIC's polls say. Its polls may run the code of another NIC's driver, to send: that is not its
-/// own driver's.
+/// What the samples in a NIC's polls say. In order to send, its polls may run the code of another NIC's
+/// driver; that time is not its own driver's.
 fn of_polls(attribution: &Attribution<'_>, nic: &Nic) -> NicEstimates {
     let own = match nic.driver.as_deref().map(|driver| attribution.text_of(driver)) {
         None => None,
@@ -86,7 +86,7 @@ fn of_polls(attribution: &Attribution<'_>, nic: &Nic) -> NicEstimates {
     }
 }
 
-/// The functions in a poll that are in no stage of the stack, most samples first.
+/// The functions in a poll that belong to no stage of the stack, most samples first.
 fn other_functions(attribution: &Attribution<'_>, poll: PollOf, own: Option<&str>) -> Vec<StageFunction> {
     let is_other = |driver: Option<&str>| driver.is_none() || driver != own;
     let mut functions: Vec<StageFunction> = (attribution.others.get(&poll).into_iter().flatten())
@@ -98,8 +98,8 @@ fn other_functions(attribution: &Attribution<'_>, poll: PollOf, own: Option<&str
     functions
 }
 
-/// Gives the samples of a driver outside polls, which are mostly of sending, to its NICs: all to an only one, else by
-/// packets.
+/// Distributes a driver's samples outside polls, most of which are from sending, to its NICs: all to one
+/// if it is the only one, otherwise by packets.
 fn share_out(
     attribution: &Attribution<'_>,
     driver: &str,

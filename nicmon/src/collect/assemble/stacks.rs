@@ -11,11 +11,11 @@ use crate::{
 
 /// `NET_TX` and `NET_RX`.
 const NETWORK_VECTORS: [u32; 2] = [2, nicmon_common::NET_RX];
-/// Where kallsyms has no name.
+/// The name of a function that is not in kallsyms.
 const UNKNOWN: &str = "[unknown]";
 
-/// The stacks of samples in network code, most samples first; `None` if they were not asked for, or where drivers'
-/// code is unknown.
+/// The stacks of samples in network code, most samples first. `None` if the user did not ask for them, or
+/// if the drivers' code is unknown.
 pub(super) fn stacks(seen: &Observation, filter: &Filter) -> Option<Vec<SampledStack>> {
     let samples = seen.reading.samples.as_ref().filter(|_| seen.asked.stacks)?;
     let kallsyms = seen.code.symbols.current()?;
@@ -58,17 +58,18 @@ fn in_network_code<'a>(
     stacks
 }
 
-/// Addresses in each function of a stack, innermost first. All but the first are return addresses: after a call that
-/// never returns, one stands in the next function.
+/// An address in each function of a stack, innermost first. All but the first are return addresses: after
+/// a call that never returns, such an address is in the next function, so these are moved back by one
+/// byte.
 fn code(stack: &[u64]) -> impl DoubleEndedIterator<Item = u64> + ExactSizeIterator {
     stack.iter().enumerate().map(|(at, address)| if at == 0 { *address } else { address.saturating_sub(1) })
 }
 
-/// Whether it is of the network: by its softirq, or by a function that nothing else would call.
+/// Whether a sample is in network code: by its softirq, or by a function that nothing else would call.
 fn is_network(kallsyms: &Kallsyms, text: &DriverText, sample: &TakenSample) -> bool {
     matches!(sample.kind, SampleKind::Softirq(vector) if NETWORK_VECTORS.contains(&vector))
         || code(&sample.stack).any(|address| {
-            // Others allocate memory and run BPF programs, too.
+            // Other code allocates memory and runs BPF programs, too.
             let stage = kallsyms.function_at(address).as_ref().map_or(Stage::Other, stage_of);
             !matches!(stage, Stage::Other | Stage::Alloc | Stage::Bpf) || text.driver_at(address).is_some()
         })

@@ -1,4 +1,4 @@
-//! What the kernel and the drivers tell of NICs, and what files add to it.
+//! What the kernel and the drivers report about NICs, and what files add to it.
 
 use std::{collections::HashMap, io};
 
@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// The NICs of one namespace, as netlink and ioctl tell of them.
+/// The NICs of one namespace, as netlink and ioctl report them.
 pub(super) struct Devices {
     nics: Vec<(LinkDetails, Nic)>,
     queues: Vec<QueueNapi>,
@@ -26,11 +26,12 @@ pub(super) struct Devices {
 }
 
 impl Devices {
-    /// Asks in the namespace of the calling thread, whose inode is `netns`. Each question takes the kernel's RTNL lock.
+    /// Asks in the namespace of the calling thread, whose inode is `netns`. Each request takes the
+    /// kernel's RTNL lock.
     pub(super) fn ask(netns: u32) -> io::Result<Self> {
         let links = link_details()?;
         let (drivers, rss) = (Drivers::open()?, RssReader::open()?);
-        // A kernel without the family: what it tells is unknown.
+        // If the kernel lacks the family, what it would report is unknown.
         let mut ethtool = Ethtool::open().ok();
         let name = |link: &LinkDetails| link.name.to_string_lossy().into_owned();
         let names: HashMap<u32, String> = links.iter().map(|link| (link.ifindex, name(link))).collect();
@@ -70,7 +71,8 @@ impl Devices {
         })
     }
 
-    /// The NICs with what files tell of them now, or without, for another namespace than that of sysfs.
+    /// The NICs, with what files say about them now. `files` is `None` for a namespace that sysfs does
+    /// not show.
     pub(super) fn nics(&self, files: Option<&Files>) -> Vec<Nic> {
         self.nics
             .iter()
@@ -91,7 +93,7 @@ impl Devices {
             .collect()
     }
 
-    /// Adds the NAPI and the interrupt of each queue, and queues that only netlink tells of.
+    /// Adds the NAPI and the interrupt of each queue, and queues that only netlink reports.
     fn join_queues(&self, nic: &mut Nic) {
         for told in self.queues.iter().filter(|told| told.ifindex == nic.ifindex) {
             let kind = kind_of(told.direction);
@@ -110,8 +112,8 @@ impl Devices {
                 irqs.find(|irq| irq.queue == Some(queue.index) && says(kind(irq), queue.kind))
                     .map(|irq| irq.irq)
             };
-            // A name that tells number and direction comes first: a NAPI has one interrupt by netlink, and e1000e's,
-            // which serves both queues, has two (`eth0-rx-0`, `eth0-tx-0`).
+            // A name with number and direction comes first: netlink reports one interrupt per NAPI, but
+            // e1000e's NAPI, which serves both queues, has two (`eth0-rx-0`, `eth0-tx-0`).
             queue.irq = named(|told, kind| told == Some(kind))
                 .or_else(|| self.napi_irqs.get(&queue.napi_id?).copied())
                 .or_else(|| named(|told, _| told.is_none()));
@@ -126,11 +128,11 @@ fn kind_of(direction: Direction) -> QueueKind {
     }
 }
 
-/// Files that tell of all NICs of the namespace of sysfs.
+/// Files about all NICs in the namespace that sysfs shows.
 pub(super) struct Files<'a> {
     roots: &'a Roots,
     nic_irqs: NicIrqs,
-    /// `None` where they cannot be read.
+    /// `None` if they cannot be read.
     lines: Option<Vec<IrqLine>>,
 }
 
@@ -144,8 +146,8 @@ impl<'a> Files<'a> {
         NicFiles::find(&self.roots.sys, &link.name, link.ifindex, &link.address)
     }
 
-    /// The interrupts of a NIC. A device without any (it is down, or its driver polls) cannot be told from one whose
-    /// interrupts are not found: unknown.
+    /// The interrupts of a NIC; unknown if its device seems to have none. A device without interrupts (it
+    /// is down, or its driver polls) looks the same as one whose interrupts were not found.
     fn irqs(&self, nic: &str, has_device: bool) -> Option<Vec<Irq>> {
         let lines = self.lines.as_ref()?;
         let actions = lines.iter().flat_map(|line| line.actions.iter().map(|action| (line.irq, action)));
@@ -195,7 +197,7 @@ mod tests {
         assert_eq!(devices.nics(None)[0].queues[0].irq, Some(40));
     }
 
-    /// As e1000e does it on 7.3: one NAPI serves both queues and tells the interrupt of one.
+    /// From e1000e on 7.3: one NAPI serves both queues, and netlink reports the interrupt of one.
     #[test]
     fn names_before_napis() {
         let irq = |irq, action: &str| Irq {
@@ -216,7 +218,7 @@ mod tests {
         };
         let expected = [(QueueKind::Rx, Some(35)), (QueueKind::Tx, Some(36))];
         assert_eq!(irqs_of(&[(35, "eth0-rx-0"), (36, "eth0-tx-0"), (37, "eth0")]), expected);
-        // A name without direction tells less than netlink.
+        // A name without a direction says less than netlink.
         assert_eq!(irqs_of(&[(36, "eth0-TxRx-0")]), [(QueueKind::Rx, Some(35)), (QueueKind::Tx, Some(35))]);
     }
 
@@ -224,7 +226,8 @@ mod tests {
     fn with_the_files_of_this_machine() {
         let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/host/this-machine");
         let roots = Roots { proc: root.join("proc"), sys: root.join("sys") };
-        // The fixtures have no links: as it is there, the vectors of eth0 are its PCI device's.
+        // The fixtures have no links, so make those of that machine: the vectors of eth0 belong to its
+        // PCI device.
         let sys = tempfile::tempdir().unwrap();
         let pci = sys.path().join("devices/pci0000:00/0000:00:03.0");
         for irq in [37, 38, 39] {

@@ -18,16 +18,16 @@ use crate::{
 
 /// The shortest time between two readings.
 const READ_AGAIN: Duration = Duration::from_secs(10);
-/// After this time all is read and sent again, whether or not anything has changed.
+/// After this time everything is read and sent again, whether or not anything has changed.
 const SEND_AGAIN: Duration = Duration::from_mins(1);
 /// How long the first frame waits for its topology.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The topology as frames carry it: the first, each after a change, and one a minute.
+/// The topology in frames: in the first, after each change, and once a minute.
 pub(in crate::collect) struct Feed {
     thread: Thread,
     schedule: Schedule,
-    /// What was sent last, as its hash: topologies can be large.
+    /// What was last sent, as a hash: topologies can be large.
     sent: Option<u64>,
 }
 
@@ -39,7 +39,8 @@ impl Feed {
         Ok(Self { thread, schedule: Schedule::new(Instant::now()), sent: None })
     }
 
-    /// What this frame carries. `links_changed`: interfaces came, went, or went up or down since the frame before.
+    /// The topology in this frame, if any. `links_changed`: interfaces came, went, or went up or down
+    /// since the previous frame.
     pub(in crate::collect) fn next(
         &mut self,
         links_changed: bool,
@@ -53,7 +54,7 @@ impl Feed {
         let mut next = None;
         if let Some(answer) = answer {
             let again = self.schedule.answered();
-            // What cannot be read now is asked for again.
+            // If reading fails now, it is requested again.
             if let Ok(mut topology) = answer {
                 show(&mut topology, filter);
                 let hash = hash(&topology);
@@ -81,7 +82,7 @@ fn hash(topology: &Topology) -> u64 {
 /// Decides when to read what.
 struct Schedule {
     asked: Instant,
-    /// What is being read; whether it is to be sent in any case.
+    /// What is being read, and whether to send it in any case.
     waiting: Option<bool>,
     answers: u64,
     links_changed: bool,
@@ -89,18 +90,18 @@ struct Schedule {
 }
 
 impl Schedule {
-    /// The first reading has been asked for.
+    /// The first reading was already requested.
     fn new(now: Instant) -> Self {
         Self { asked: now, waiting: Some(true), answers: 0, links_changed: false, sent: None }
     }
 
-    /// Notes that the answer has come; true if it is to be sent in any case.
+    /// Notes that the answer came. Returns true if it must be sent in any case.
     fn answered(&mut self) -> bool {
         self.answers += 1;
         self.waiting.take().unwrap_or(false)
     }
 
-    /// What is to be read now.
+    /// What to read now.
     fn due(&mut self, now: Instant) -> Option<Depth> {
         if self.waiting.is_some() || now.saturating_duration_since(self.asked) < READ_AGAIN {
             return None;

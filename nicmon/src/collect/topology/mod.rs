@@ -1,4 +1,4 @@
-//! `topology`: how the network is set up, and when frames tell it.
+//! `topology`: how the network is set up, and when frames carry that.
 
 mod devices;
 mod feed;
@@ -12,11 +12,11 @@ use crate::{
     host::{Roots, netns},
 };
 
-/// Reads the topology once: of all namespaces that can be entered, and of the NICs that the filter shows.
+/// Reads the topology once: all namespaces that can be entered, and the NICs that the filter shows.
 ///
 /// # Errors
-/// The namespace of this process or the online CPUs cannot be read, no thread be started, or the filter names something
-/// that does not exist.
+/// The namespace of this process or the online CPUs cannot be read, a thread cannot be started, or the
+/// filter names something that does not exist.
 pub fn read_topology(roots: &Roots, filter: &Filter) -> Result<Topology, CollectError> {
     let thread = Thread::start(roots.clone())?;
     thread.ask(Depth::Devices, netns::existing(&roots.proc));
@@ -26,7 +26,7 @@ pub fn read_topology(roots: &Roots, filter: &Filter) -> Result<Topology, Collect
     Ok(topology)
 }
 
-/// Leaves the NICs that are to be shown.
+/// Keeps only the NICs to show.
 fn show(topology: &mut Topology, filter: &Filter) {
     topology.nics.retain(|nic| filter.shows_interface(&nic.name));
 }

@@ -15,26 +15,26 @@ use crate::{
     },
 };
 
-/// After this time a topology that was handed over is no longer needed.
+/// After this time, a topology that was handed over is no longer needed.
 const SETTLED: Duration = Duration::from_secs(2);
 
-/// How much to read anew.
+/// How much to read again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Depth {
     /// Files only: affinity, RPS, XPS, taps, sysctls.
     Files,
-    /// Also all that takes the RTNL lock.
+    /// Also everything that takes the RTNL lock.
     Devices,
 }
 
-/// A thread of its own, since it enters other namespaces. It ends when this value is dropped.
+/// A separate thread, because it enters other namespaces. It ends when this value is dropped.
 pub(super) struct Thread {
     requests: mpsc::Sender<(Depth, BTreeSet<u32>)>,
     answers: mpsc::Receiver<Result<Topology, host::Error>>,
 }
 
 impl Thread {
-    /// Starts it.
+    /// Starts the thread.
     pub(super) fn start(roots: Roots) -> Result<Self, host::Error> {
         let own = netns::own_inum(&roots.proc)?;
         let (requests, asked) = mpsc::channel::<(Depth, BTreeSet<u32>)>();
@@ -46,7 +46,8 @@ impl Thread {
                 if sender.send(topology).is_err() {
                     return;
                 }
-                // By now the frame that carried it is written. Of hundreds of NICs it takes megabytes, for a moment.
+                // By now the frame that carried it is written. For hundreds of NICs it takes megabytes
+                // for a moment.
                 std::thread::sleep(SETTLED);
                 give_back_memory();
             }
@@ -57,17 +58,18 @@ impl Thread {
         }
     }
 
-    /// Asks for a topology, with the NICs of these namespaces besides its own. If the thread has ended, no answer comes.
+    /// Requests a topology that includes the NICs of these namespaces. If the thread has ended, no answer
+    /// comes.
     pub(super) fn ask(&self, depth: Depth, namespaces: BTreeSet<u32>) {
         let _ = self.requests.send((depth, namespaces));
     }
 
-    /// An answer, if one comes within this time.
+    /// The answer, if it comes within this time.
     pub(super) fn answer(&self, within: Duration) -> Option<Result<Topology, host::Error>> {
         self.answers.recv_timeout(within).ok()
     }
 
-    /// The answer.
+    /// Waits for the answer.
     pub(super) fn wait(&self) -> Result<Topology, host::Error> {
         let ended = |_| host::Error::Thread { source: std::io::Error::other(Stopped) };
         self.answers.recv().map_err(ended)?
@@ -78,9 +80,9 @@ impl Thread {
 struct Reader {
     roots: Roots,
     own: u32,
-    /// Of its own namespace; `None` before they could be read.
+    /// Those of its own namespace; `None` until they are read.
     devices: Option<Devices>,
-    /// NICs of other namespaces, of which no files tell.
+    /// NICs of other namespaces, which no files describe.
     elsewhere: Vec<Nic>,
 }
 

@@ -96,7 +96,7 @@ pub(super) fn capabilities() -> Vec<Check> {
     vec![bpf, perfmon, admin, syslog]
 }
 
-/// What this kernel can tell eBPF programs.
+/// What eBPF programs can find out on this kernel.
 pub(super) fn kernel_features(btf: &KernelBtf) -> Vec<Check> {
     let drops = if btf.enum_values("skb_drop_reason").is_some() {
         Check::ok(DROPS, "dropped packets are counted by reason")
@@ -112,7 +112,7 @@ pub(super) fn kernel_features(btf: &KernelBtf) -> Vec<Check> {
     vec![drops, Check::ok("threaded NAPI", threaded)]
 }
 
-/// What the kernel tells by files and netlink.
+/// What the kernel reports through files and netlink.
 pub(super) fn files(roots: &Roots) -> Vec<Check> {
     let symbols = match Kallsyms::read(&roots.proc) {
         Ok(_) => Check::ok(SYMBOLS, "kernel functions have names"),

@@ -88,7 +88,7 @@ fn examine(roots: &Roots) -> Vec<Check> {
     all
 }
 
-/// In place of the checks that attach programs, where there are none.
+/// Replaces the checks that attach programs if there are none.
 #[cfg(not(feature = "bpf"))]
 mod programs {
     use super::{Check, KernelBtf, Roots};
@@ -100,7 +100,7 @@ mod programs {
     }
 }
 
-/// The checks as text, in two columns of which the second is wrapped.
+/// The checks as text in two columns; the second is wrapped.
 fn render(checks: &[Check]) -> String {
     const INDENT: usize = 22;
     const WIDTH: usize = 80;
@@ -113,7 +113,7 @@ fn render(checks: &[Check]) -> String {
         };
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{state:<5}{name:<16} {}", wrap(found, INDENT, INDENT, WIDTH));
-        // A command has a line of its own, which can be copied.
+        // A command is on a separate line, so it can be copied.
         for (at, line) in remedy.iter().flat_map(|remedy| remedy.lines()).enumerate() {
             let arrow = if at == 0 { "->" } else { "" };
             let _ = writeln!(text, "{:INDENT$}{arrow:<2} {}", "", wrap(line, INDENT + 3, INDENT + 3, WIDTH));

@@ -84,7 +84,7 @@ fn sampled_by(event: SampleEvent, cpus: u32, online: usize) -> Check {
     Check::ok(SAMPLES, found)
 }
 
-/// What failed and why. What to do stands with the capabilities.
+/// What failed and why. The check of capabilities says what to do.
 fn first_line(error: &ProbeError) -> String {
     error.to_string().lines().next().unwrap_or_default().to_owned()
 }

@@ -1,4 +1,4 @@
-//! What nicmon will show on this machine, by the checks that it rests on.
+//! What nicmon will show on this machine, according to the checks.
 
 use std::fmt::Write as _;
 

@@ -81,7 +81,7 @@ fn signature(argument: &Arg) -> String {
     format!("`{signature}`")
 }
 
-/// Everything that help says of an argument, in one paragraph.
+/// Everything that the help says about an argument, in one paragraph.
 fn meaning(argument: &Arg) -> String {
     let help = argument.get_long_help().or_else(|| argument.get_help());
     let help = help.map(ToString::to_string).unwrap_or_default().replace("\n\n", ". ");
@@ -116,7 +116,7 @@ fn item(text: &mut String, term: &str, meaning: &str) {
     let _ = writeln!(text, "- {}", wrap(&meaning, 2, 2, WIDTH));
 }
 
-/// Without what Markdown would take for emphasis or a tag, but for code between backticks.
+/// Escapes what Markdown would take for emphasis or a tag, except in code between backticks.
 fn escaped(text: &str) -> String {
     let escape = |part: &str| part.replace('*', "\\*").replace('<', "&lt;");
     let parts = text.split('`').enumerate();

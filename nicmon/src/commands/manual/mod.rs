@@ -13,7 +13,7 @@ use clap_mangen::{
 use super::{Failure, output::print};
 use crate::cli::{self, Completions, Man, notes};
 
-/// Manuals that say more, beside those of nicmon's own commands.
+/// Manuals with more information, besides those of nicmon's own commands.
 const OTHER_PAGES: &str = "ethtool(8), ip(8), perf(1)";
 
 /// `nicmon man`
@@ -36,8 +36,7 @@ pub(super) fn completions(args: &Completions) -> Result<(), Failure> {
     print(&script)
 }
 
-/// The command line, built, in the form that manuals want: with a heading for arguments as well, and nothing
-/// hidden.
+/// The command line in the form for manuals: with a heading for arguments as well, and with nothing hidden.
 fn documented() -> Command {
     let adapted = |command: Command| {
         command.subcommand_help_heading("COMMANDS").mut_args(|argument| {

@@ -1,4 +1,4 @@
-//! What happened between two readings: differences of the programs' counters.
+//! What happened between two readings: differences between the programs' counters.
 
 use nicmon_common::{CpuState, NET_RX, NapiStats, PollStats, RunStats, SOFTIRQ_VECTORS};
 
@@ -22,8 +22,8 @@ fn stats_between(now: PollStats, before: PollStats) -> PollStats {
     }
 }
 
-/// Runs in an interval of at most this length. Of one that began before the interval only a part is in it, and nothing is
-/// longer than that.
+/// Runs in an interval of at most this length. Only part of a run that started before the interval is
+/// inside it, so no run counts as longer than the interval.
 pub(super) fn runs_between(now: &RunStats, before: &RunStats, most_ns: u64) -> Runs {
     let ns = now.ns.wrapping_sub(before.ns);
     Runs {
@@ -42,7 +42,7 @@ pub(super) fn cpu_between(now: &CpuState, before: &CpuState, interval_ns: u64) -
     CpuActivity {
         hardirq_ns: Some(now.irq_total_ns.wrapping_sub(before.irq_total_ns)),
         vectors,
-        // Of a delay that began before the interval all is told.
+        // A delay that started before the interval counts in full.
         latency: each(&now.latency, &before.latency, u64::MAX),
         other_ns: Some(now.other_ns.wrapping_sub(before.other_ns)),
         mixed_ns: Some(now.mixed_ns.wrapping_sub(before.mixed_ns)),

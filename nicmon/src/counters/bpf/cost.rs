@@ -1,7 +1,7 @@
 //! What a run of each program costs, calibrated with the kernel's BPF statistics.
 //!
-//! Statistics slow every BPF program of the machine, so they are on for a window of 50 ms and never longer: the
-//! kernel turns them off when the descriptor is closed, whatever becomes of this process.
+//! Statistics slow down every BPF program on the machine, so they are on for a window of 50 ms and never
+//! longer: the kernel turns them off when the descriptor is closed, whatever happens to this process.
 
 use std::{
     collections::HashMap,
@@ -16,30 +16,30 @@ use aya::{
 
 use super::programs::ProgramId;
 
-/// How long statistics are on.
+/// How long statistics stay on.
 pub const WINDOW: Duration = Duration::from_millis(50);
-/// Fewer runs than this in a window are too few to go by.
+/// With fewer runs than this in a window, the cost is not measured.
 const LEAST_RUNS: u64 = 8;
-/// What it costs to reach a program and return from it, which the statistics do not cover. Measured as the cost
-/// that three empty programs add to a packet: docs/kernel-notes.md, "An empty program".
+/// What it costs to enter a program and return from it, which the statistics do not cover. Measured as
+/// the cost that three empty programs add to a packet: docs/kernel-notes/2026-11-22-an-empty-program.md.
 const DISPATCH_NS: f64 = 53.0;
-/// What the statistics read for an empty program, where it was not run in the window. Same place.
+/// What the statistics show for an empty program, if it did not run in the window. Same source.
 const EMPTY_NS: f64 = 58.0;
 
-/// Cost of a run by program.
+/// Cost per run, by program.
 #[derive(Debug, Default, Clone)]
 pub struct RunCosts {
     ns: HashMap<ProgramId, f64>,
 }
 
 impl RunCosts {
-    /// Cost of a run in ns; `None` if the program was not seen running.
+    /// Cost of one run in ns; `None` if the program was not seen running.
     pub fn get(&self, program: ProgramId) -> Option<f64> {
         self.ns.get(&program).copied()
     }
 
-    /// Time of these runs in ns. A program too rare to be measured is taken to cost as much as the dearest of the
-    /// others; `None` if none was measured.
+    /// Time of these runs in ns. A program that ran too rarely to be measured is assumed to cost as much
+    /// as the most expensive of the others. `None` if none was measured.
     pub fn estimate(&self, runs: &[(ProgramId, u64)]) -> Option<u64> {
         let dearest = self.ns.values().copied().reduce(f64::max)?;
         let total: f64 =
@@ -48,13 +48,14 @@ impl RunCosts {
         Some(total as u64)
     }
 
-    /// Takes over what another window measured.
+    /// Adopts what another window measured.
     pub(super) fn merge(&mut self, newer: Self) {
         self.ns.extend(newer.ns);
     }
 }
 
-/// Measures the running programs over one window; blocks for [`WINDOW`]. `None` without `CAP_SYS_ADMIN`.
+/// Measures the running programs over one window; blocks for [`WINDOW`]. Returns `None` without
+/// `CAP_SYS_ADMIN`.
 pub(super) fn calibrate(programs: &[(ProgramId, &Program)], empty: Option<&Program>) -> Option<RunCosts> {
     let count = || {
         let programs =
@@ -82,17 +83,18 @@ pub(super) fn calibrate(programs: &[(ProgramId, &Program)], empty: Option<&Progr
     Some(RunCosts { ns })
 }
 
-/// What the kernel has counted for a program.
+/// What the kernel counted for a program.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Counters {
     run_time_ns: u64,
     runs: u64,
-    /// Events it missed since it was already running on that CPU; since 5.12.
+    /// Events it missed because it was already running on that CPU; since Linux 5.12.
     pub(super) recursion_misses: u64,
 }
 
 impl Counters {
-    /// Reads them from the text of the program's descriptor (kernel/bpf/syscall.c: `bpf_prog_show_fdinfo`).
+    /// Reads the counts from the program's file in `fdinfo` (kernel/bpf/syscall.c:
+    /// `bpf_prog_show_fdinfo`).
     pub(super) fn of(program: &Program) -> Option<Self> {
         let fd = program.fd().ok()?.as_fd().as_raw_fd();
         let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;

@@ -4,47 +4,54 @@ use std::io;
 
 use crate::host::btf::BtfError;
 
-/// A failure to load, attach or read the kernel programs.
+/// A failure to load, attach or read the eBPF programs.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
     /// The kernel has no usable BTF.
     #[error(
-        "{0}\nnicmon finds its way in kernel structures by the kernel's own type information (BTF).\n\
-         Use a kernel built with CONFIG_DEBUG_INFO_BTF=y: those of all current distributions are."
+        "{0}\nnicmon needs the kernel's type information (BTF) to read kernel structures.\n\
+         Use a kernel built with CONFIG_DEBUG_INFO_BTF=y; all current distributions provide one."
     )]
     NoBtf(#[from] BtfError),
     /// Permission is missing.
     #[error(
         "the kernel refuses to {action} {what}: {source}\n\
-         nicmon needs CAP_BPF and CAP_PERFMON (CAP_SYS_ADMIN before Linux 5.8), and a kernel that is not locked \
-         down to \"confidentiality\".\n\
+         nicmon needs CAP_BPF and CAP_PERFMON (CAP_SYS_ADMIN before Linux 5.8), and a kernel that is not \
+         locked down to \"confidentiality\".\n\
          Run it as root, for example with sudo; `nicmon doctor` shows what is missing."
     )]
     Permission {
         /// `create`, `load` or `attach`.
         action: &'static str,
-        /// Which program, or the maps.
+        /// The program, or the maps.
         what: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// A struct member without which nothing can be told apart.
-    #[error("this kernel's BTF has no {0}, which nicmon needs; please report this kernel version")]
-    Member(&'static str),
-    /// The kernel took the object but not this program.
+    /// A struct member that nicmon cannot do without.
     #[error(
-        "cannot {action} the program {program}: {source}\n`nicmon doctor` shows what this kernel allows."
+        "this kernel's BTF has no {0}, which nicmon needs\n\
+         Please report this kernel version. `nicmon --source proc` still shows counts."
+    )]
+    Member(&'static str),
+    /// The kernel accepted the object but not this program.
+    #[error(
+        "cannot {action} the eBPF program {program}: {}\n`nicmon doctor` shows what this kernel allows.",
+        with_causes(&**source)
     )]
     Program {
         /// `load` or `attach`.
         action: &'static str,
         /// The program.
         program: &'static str,
-        /// aya's error, with the verifier's words.
+        /// aya's error, with the verifier's output.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// A map could not be made, filled or read.
-    #[error("the BPF map {name} failed: {source}")]
+    /// A map could not be created, filled or read.
+    #[error(
+        "cannot use the BPF map {name}: {}\n`nicmon doctor` shows what this kernel allows.",
+        with_causes(&**source)
+    )]
     Map {
         /// The map.
         name: &'static str,
@@ -52,13 +59,19 @@ pub enum ProbeError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The built-in object is not the one this code was written for.
-    #[error("the built-in BPF object has no {what} of the expected kind: this nicmon was built wrongly")]
+    #[error(
+        "the built-in eBPF object has no {what} of the expected kind: this nicmon was built wrongly\n\
+         Install a released version, or run `cargo xtask build-ebpf` and build nicmon again."
+    )]
     Object {
         /// What is missing.
         what: &'static str,
     },
     /// The object could not be loaded as a whole.
-    #[error("cannot load the BPF object: {0}\n`nicmon doctor` shows what this kernel allows.")]
+    #[error(
+        "cannot load the eBPF object: {}\n`nicmon doctor` shows what this kernel allows.",
+        with_causes(.0)
+    )]
     Load(#[from] aya::EbpfError),
 }
 
@@ -80,7 +93,7 @@ impl ProbeError {
         }
     }
 
-    /// The same for an error of the whole object.
+    /// As [`Self::program`], for an error of the whole object.
     pub(super) fn object(error: aya::EbpfError) -> Self {
         match permission_denied(&error) {
             Some(source) => Self::Permission { action: "create", what: "BPF maps".to_owned(), source },
@@ -89,7 +102,22 @@ impl ProbeError {
     }
 }
 
-/// EPERM anywhere in an error's chain of sources. EACCES is the verifier's and not a matter of permission.
+/// An error's text and those of its causes: aya's own text often lacks the last one, the errno.
+fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let more = cause.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        next = cause.source();
+    }
+    text
+}
+
+/// Finds EPERM in an error's chain of sources. EACCES comes from the verifier and is not about
+/// permission.
 fn permission_denied(error: &(dyn std::error::Error + 'static)) -> Option<io::Error> {
     let mut next = Some(error);
     while let Some(error) = next {

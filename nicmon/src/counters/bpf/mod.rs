@@ -1,7 +1,7 @@
-//! The kernel side as seen from user space: loads the programs, attaches them, reads what they counted.
+//! The kernel side, seen from user space: loads the programs, attaches them, and reads what they counted.
 //!
-//! With `host`, the only code that touches the kernel. A [`Probe`] gives a [`crate::counters::Reading`] per call: what happened
-//! since the call before.
+//! Apart from `host`, this is the only code that touches the kernel. Each reading of a [`Probe`] is a
+//! [`crate::counters::Reading`]: what happened since the previous one.
 
 mod activity;
 mod cost;
@@ -41,30 +41,30 @@ use crate::{
     host::btf::{KERNEL_BTF, KernelBtf},
 };
 
-/// How the programs are loaded.
+/// How to load the programs.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
     /// Number of possible CPUs (the highest number plus one).
     pub cpus: u32,
-    /// The kernel is `PREEMPT_RT`.
+    /// Whether the kernel is `PREEMPT_RT`.
     pub preempt_rt: bool,
-    /// Also measure raise-to-run delays.
+    /// Whether to also measure raise-to-run delays.
     pub latency: bool,
-    /// How to sample the CPUs; `None` for not at all.
+    /// How to sample the CPUs; `None` if they are not to be sampled.
     pub sampling: Option<HowToSample>,
-    /// Cycles a second of a CPU at its fastest, if that is known.
+    /// Cycles per second of a CPU at full speed, if known.
     pub cpu_hz: Option<u64>,
-    /// The time between readings, by which the rings of samples are sized.
+    /// The time between readings. It determines the size of the rings of samples.
     pub interval: std::time::Duration,
-    /// Log rare kernel-side events through [`Probe::take_logger`].
+    /// Whether to log rare kernel-side events through [`Probe::take_logger`].
     pub log: bool,
 }
 
-/// How often costs are measured beyond the start.
+/// How often costs may be measured again after the start.
 const CALIBRATIONS: u8 = 8;
 
-/// The attached programs. They are detached, and everything of them is gone from the kernel, when this is dropped or
-/// the process ends in any way: nothing is pinned.
+/// The attached programs. Nothing is pinned: when this is dropped, or the process ends in any way, the
+/// programs are detached and nothing remains in the kernel.
 pub struct Probe {
     ebpf: Ebpf,
     kind: AttachKind,
@@ -83,15 +83,17 @@ pub struct Probe {
     sampler: Option<Sampler>,
     /// Runs of each program between the last two readings.
     runs: Vec<(ProgramId, u64)>,
-    /// How often the cost of programs may be measured anew.
+    /// How often costs may still be measured again.
     calibrations_left: u8,
 }
 
 impl Probe {
-    /// Loads and attaches the programs: as BTF tracepoints, or where the kernel refuses those, as raw ones.
+    /// Loads and attaches the programs: as BTF tracepoints or, if the kernel refuses those, as raw
+    /// tracepoints.
     ///
     /// # Errors
-    /// The kernel has no BTF or lacks a member, permission is missing, or the kernel refuses both kinds.
+    /// The kernel has no BTF or lacks a struct member, permission is missing, or the kernel refuses both
+    /// kinds.
     pub fn attach(options: Options, kernel: &KernelBtf) -> Result<Self, ProbeError> {
         match Self::attach_as(AttachKind::TpBtf, options, kernel) {
             Err(ProbeError::Program { .. }) => Self::attach_as(AttachKind::RawTp, options, kernel),
@@ -102,7 +104,7 @@ impl Probe {
     /// Loads and attaches the programs in one of the two ways.
     ///
     /// # Errors
-    /// As [`Probe::attach`].
+    /// As for [`Probe::attach`].
     pub fn attach_as(kind: AttachKind, options: Options, kernel: &KernelBtf) -> Result<Self, ProbeError> {
         allow_locked_memory();
         let btf = Btf::parse_file(Path::new(KERNEL_BTF), aya::Endianness::default())
@@ -158,12 +160,12 @@ impl Probe {
         Ok(probe)
     }
 
-    /// Lets the programs count, from here on.
+    /// Attaches the programs, which count from here on.
     fn attach_all(&mut self, options: Options) -> Result<(), ProbeError> {
         let flag = |set, flag| if set { flag } else { 0 };
         let flags = flag(options.preempt_rt, PREEMPT_RT) | flag(options.latency, LATENCY);
         self.cpus.set_all(offset_of!(CpuState, flags), flags);
-        // The caches are of generation 0 as long as they are empty.
+        // Empty caches have generation 0.
         self.new_generation();
         for program in self.attached.clone() {
             let loaded = program_mut(&mut self.ebpf, self.kind, program.name())?;
@@ -172,7 +174,7 @@ impl Probe {
         Ok(())
     }
 
-    /// Cost of a run by program; `None` without `CAP_SYS_ADMIN`.
+    /// Cost per run, by program; `None` without `CAP_SYS_ADMIN`.
     pub fn costs(&self) -> Option<&RunCosts> {
         self.costs.as_ref()
     }
@@ -182,7 +184,7 @@ impl Probe {
         &self.attached
     }
 
-    /// What the kernel side logs, to be flushed when its descriptor is readable.
+    /// The kernel side's log, to be flushed when its descriptor is readable.
     ///
     /// # Errors
     /// The log map cannot be used.
@@ -190,9 +192,9 @@ impl Probe {
         aya_log::EbpfLogger::init_with_logger(&mut self.ebpf, logger)
     }
 
-    /// Measures what a run of each program costs; blocks for [`CALIBRATION_WINDOW`].
+    /// Measures what one run of each program costs; blocks for [`CALIBRATION_WINDOW`].
     pub fn calibrate(&mut self) {
-        // Without the empty program the constant for one serves.
+        // Without the empty program, a constant takes its place.
         let link = program_mut(&mut self.ebpf, self.kind, "empty")
             .and_then(|empty| programs::attach(empty, "empty", "softirq_entry"))
             .ok();
@@ -210,10 +212,11 @@ impl Probe {
         }
     }
 
-    /// A program that did not run in the window at the start has no cost; once it runs often, this measures again, some
-    /// times at most: statistics slow all programs of the machine.
+    /// A program that did not run in the window at the start has no cost. Once it runs often, this
+    /// measures again, but only a few times: statistics slow down all BPF programs on the machine.
     pub fn calibrate_again(&mut self) {
-        // Often enough for the window to see some, if they come evenly as samples do or in bursts as all else.
+        // Often enough for the window to see some, whether they come evenly, as samples do, or in bursts,
+        // as everything else does.
         const OFTEN: u64 = 2000;
         const EVENLY: u64 = 190;
         let Some(costs) = &self.costs else { return };
@@ -229,20 +232,20 @@ impl Probe {
         }
     }
 
-    /// All NAPIs that have a slot, whether or not they were polled lately: their device's name when they were first
-    /// seen, and functions of its driver.
+    /// All NAPIs that have a slot, whether or not they were polled lately. Each comes with the name that
+    /// its device had when the NAPI was first seen, and with functions of its driver.
     pub fn known_napis(&self) -> impl Iterator<Item = (NapiKey, String, DriverFunctions)> {
         self.napis.iter().map(|(key, info)| {
             (*key, reading::text(&info.name), DriverFunctions { poll: info.poll_fn, ops: info.ops })
         })
     }
 
-    /// How often NAPIs got or lost slots so far.
+    /// How often NAPIs have got or lost slots so far.
     pub fn napi_changes(&self) -> u64 {
         self.napis.changes()
     }
 
-    /// The programs that are attached to tracepoints, and the sampler.
+    /// The programs attached to tracepoints, and the sampler.
     fn running(&self) -> impl Iterator<Item = ProgramId> {
         self.attached.iter().copied().chain(self.sampler.as_ref().map(|_| ProgramId::Sample))
     }
@@ -257,8 +260,8 @@ impl Probe {
     }
 }
 
-/// Loads all programs before one is attached: nothing is counted until everything is known to work. Returns those to
-/// attach to tracepoints, in that order.
+/// Loads all programs before any is attached: nothing is counted until everything is known to work.
+/// Returns the programs to attach to tracepoints, in that order.
 fn load_programs(
     ebpf: &mut Ebpf,
     kind: AttachKind,
@@ -322,8 +325,8 @@ fn slots<K: aya::Pod + Eq + std::hash::Hash, I: aya::Pod>(
     Slots::new(owners, owners_map, free_map, slot_of)
 }
 
-/// Before 5.11 maps count against `RLIMIT_MEMLOCK`, whose default is too small for any. Failing is no matter where
-/// it is not needed, and loading says so where it is.
+/// Before 5.11 maps count against `RLIMIT_MEMLOCK`, and its default is too small for any map. Errors are
+/// ignored: if the limit matters, loading the programs reports it.
 fn allow_locked_memory() {
     let limit = rustix::process::Rlimit { current: None, maximum: None };
     let _ = rustix::process::setrlimit(rustix::process::Resource::Memlock, limit);

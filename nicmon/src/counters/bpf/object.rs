@@ -1,4 +1,4 @@
-//! The built-in kernel object, and its loading for this machine.
+//! The built-in eBPF object, and how to load it on this machine.
 
 use aya::{Btf, Ebpf, EbpfLoader};
 use nicmon_common::{Config, NO_MEMBER, NapiStats, Offsets, RunStats};
@@ -6,27 +6,28 @@ use nicmon_common::{Config, NO_MEMBER, NapiStats, Offsets, RunStats};
 use super::ProbeError;
 use crate::host::btf::KernelBtf;
 
-/// Built by `cargo xtask build-ebpf`; one object an architecture, since the programs read registers' arguments.
+/// Built by `cargo xtask build-ebpf`. Each architecture needs its own object, because the programs read
+/// arguments from registers.
 #[cfg(target_arch = "x86_64")]
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../bpf/x86_64/nicmon.bpf.o");
 #[cfg(not(target_arch = "x86_64"))]
-compile_error!("nicmon has no kernel object for this architecture yet: there is only nicmon/bpf/x86_64");
+compile_error!("nicmon has no eBPF object for this architecture yet: only nicmon/bpf/x86_64 exists");
 
-/// Kernel memory that each kind of slot may take.
+/// Kernel memory that each kind of slot may use.
 const SLOT_BYTES: usize = 32 << 20;
 
-/// What the machine and the command line ask of the programs.
+/// What the machine and the command line require of the programs.
 pub(super) struct Setup {
     /// Number of possible CPUs.
     pub(super) cpus: u32,
-    /// Elements of a CPU's ring of samples.
+    /// Elements of each CPU's ring of samples.
     pub(super) sample_slots: u32,
-    /// Keep the call stack of each sample.
+    /// Whether to keep the call stack of each sample.
     pub(super) stacks: bool,
     pub(super) log: bool,
 }
 
-/// Loads the object: makes its maps and relocates its programs, but loads none of these.
+/// Loads the object: creates its maps and relocates its programs, but does not load them.
 pub(super) fn load(setup: &Setup, kernel: &KernelBtf, btf: &Btf) -> Result<(Ebpf, Config), ProbeError> {
     let napi_slots = slots(setup.cpus, size_of::<NapiStats>(), 4096);
     let irq_slots = slots(setup.cpus, size_of::<RunStats>(), 2048);
@@ -55,7 +56,7 @@ pub(super) fn load(setup: &Setup, kernel: &KernelBtf, btf: &Btf) -> Result<(Ebpf
     Ok((ebpf, config))
 }
 
-/// Slots per CPU: as many as the memory allows, but enough for any machine seen so far.
+/// Slots per CPU: as many as the memory limit allows, but always enough for any machine seen so far.
 fn slots(cpus: u32, bytes: usize, most: u32) -> u32 {
     let fit = SLOT_BYTES / (bytes * cpus.max(1) as usize);
     u32::try_from(fit).unwrap_or(most).clamp(most / 4, most)

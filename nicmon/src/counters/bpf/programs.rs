@@ -1,4 +1,4 @@
-//! The kernel programs: which there are, and what attaching one needs.
+//! The eBPF programs: which ones exist, and how to load and attach one.
 
 use aya::{
     Btf, Ebpf,
@@ -10,16 +10,16 @@ use aya::{
 
 use super::ProbeError;
 
-/// The two ways to attach a program; all programs are attached in the same way.
+/// The two ways to attach a program. All programs are attached the same way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AttachKind {
-    /// BTF tracepoint: typed arguments, loaded directly.
+    /// BTF tracepoint: typed arguments, read directly.
     TpBtf,
-    /// Raw tracepoint: each value read by a helper.
+    /// Raw tracepoint: a helper reads each value.
     RawTp,
 }
 
-/// A program of the object, named like its tracepoint, but for the sampler.
+/// A program of the object. Each has the name of its tracepoint, except the sampler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "each is the tracepoint of that name")]
 pub enum ProgramId {
@@ -34,12 +34,13 @@ pub enum ProgramId {
 }
 
 impl ProgramId {
-    /// Those that every run attaches, in order: exits before entries, so that no entry waits for an exit that
-    /// nobody sees; `napi_poll` last, so that the run it falls into is known.
+    /// The programs that every run attaches, in this order. Exits come before entries, so that no entry
+    /// waits for an exit that nobody sees. `napi_poll` comes last, so that the run it falls into is
+    /// known.
     pub const ALWAYS: [Self; 5] =
         [Self::SoftirqExit, Self::IrqHandlerExit, Self::SoftirqEntry, Self::IrqHandlerEntry, Self::NapiPoll];
 
-    /// The tracepoint, and the program's name in the object.
+    /// The name of the tracepoint, and of the program in the object.
     pub const fn name(self) -> &'static str {
         match self {
             Self::SoftirqExit => "softirq_exit",
@@ -53,7 +54,7 @@ impl ProgramId {
         }
     }
 
-    /// Its name in the object, where programs for raw tracepoints have their own.
+    /// The program's name in the object. Programs for raw tracepoints have names of their own.
     pub(super) fn full_name(self, kind: AttachKind) -> String {
         match self {
             Self::Sample => self.name().to_owned(),
@@ -62,7 +63,7 @@ impl ProgramId {
     }
 }
 
-/// Loads one program. `tracepoint` is its own name, but for the `empty` program.
+/// Loads one program. `tracepoint` is the program's own name, except for the `empty` program.
 pub(super) fn load<'a>(
     ebpf: &'a mut Ebpf,
     kind: AttachKind,
@@ -81,7 +82,7 @@ pub(super) fn load<'a>(
     Ok(program)
 }
 
-/// Attaches a loaded program; it stays so until it is dropped with its [`Ebpf`], or [`detach`]ed.
+/// Attaches a loaded program. It stays attached until its [`Ebpf`] is dropped or it is [`detach`]ed.
 pub(super) fn attach(
     program: &mut Program,
     name: &'static str,
@@ -95,13 +96,13 @@ pub(super) fn attach(
     link.map_err(|source| ProbeError::program("attach", name, source))
 }
 
-/// An attachment of a program.
+/// The attachment of a program.
 pub(super) enum Link {
     TpBtf(BtfTracePointLinkId),
     RawTp(RawTracePointLinkId),
 }
 
-/// Detaches a program. A failure leaves it attached until the process ends.
+/// Detaches a program. If that fails, it stays attached until the process ends.
 pub(super) fn detach(program: &mut Program, link: Link) {
     let _ = match (program, link) {
         (Program::BtfTracePoint(program), Link::TpBtf(link)) => program.detach(link),

@@ -14,24 +14,25 @@ use crate::{
     host::monotonic_ns,
 };
 
-/// How often a reading is repeated while what it reads moves.
+/// How often to repeat a reading if the counters change while it reads them.
 const TRIES: usize = 8;
 
-/// A NAPI or irq action that nothing was heard of for so long gives its slot back; if it lives it gets another.
+/// A NAPI or irq action that is silent for this long gives its slot back. If it still exists, it gets
+/// another one later.
 const IDLE_NS: u64 = 60_000_000_000;
 
-/// The counters of the reading before.
+/// The counters of the previous reading.
 pub(super) struct Before {
     cpus: Vec<CpuState>,
-    /// By slot, and in it by CPU; empty for slots never used.
+    /// By slot, then by CPU; empty for slots that were never used.
     napis: Vec<Vec<NapiStats>>,
     irqs: Vec<Vec<RunStats>>,
-    /// When a NAPI or irq was last active.
+    /// When a NAPI or irq action was last active.
     napis_active: HashMap<NapiKey, u64>,
     irqs_active: HashMap<IrqKey, u64>,
     drops: HashMap<DropKey, u64>,
     recursion_misses: u64,
-    /// When that was, on `CLOCK_MONOTONIC`.
+    /// When they were read, on `CLOCK_MONOTONIC`.
     mono_ns: u64,
 }
 
@@ -51,7 +52,7 @@ impl Before {
 }
 
 impl Probe {
-    /// Reads the counters, and ends the interval over which maxima are kept.
+    /// Reads the counters, and ends the interval for which maxima are kept.
     ///
     /// # Errors
     /// A map cannot be read or written.
@@ -95,7 +96,7 @@ impl Probe {
         })
     }
 
-    /// Gets to know the NAPIs that were first polled since the last reading.
+    /// Learns of the NAPIs that were first polled since the last reading.
     ///
     /// # Errors
     /// Their map cannot be read.
@@ -105,11 +106,13 @@ impl Probe {
             .refresh((0..possible).filter_map(|cpu| self.cpus.get(cpu)).map(|state| state.new_napis).sum())
     }
 
-    /// The state of each CPU, and for each known NAPI (in the order of [`Slots::iter`]) its counters on that CPU. The
-    /// maxima in it are taken: they are of the runs counted in it since the reading before.
+    /// The state of each CPU and, for each known NAPI (in the order of [`Slots::iter`]), its counters on
+    /// that CPU. This takes the maxima, too: they cover the runs that were counted since the previous
+    /// reading.
     ///
-    /// All this belongs together: sums are compared, and a maximum must not be of a run that the next reading counts. So
-    /// a CPU is read again while its counters move under the reading, and all are if a NAPI appeared meanwhile.
+    /// All of this must be consistent: sums are compared, and a maximum must not belong to a run that
+    /// only the next reading counts. So a CPU is read again if its counters change during the reading,
+    /// and all CPUs are read again if a NAPI appeared in the meantime.
     fn read_cpus(&mut self) -> Result<(Vec<CpuState>, Vec<Vec<NapiStats>>), ProbeError> {
         let possible = self.before.cpus.len();
         let mut states: Vec<CpuState> =
@@ -147,7 +150,7 @@ impl Probe {
         Ok((states, napi_stats))
     }
 
-    /// What each NAPI did. `stats` is as [`Self::read_cpus`] returns it.
+    /// What each NAPI did. `stats` is what [`Self::read_cpus`] returned.
     fn napi_activity(&mut self, stats: &[Vec<NapiStats>], mono_ns: u64) -> Vec<NapiActivity> {
         let Self { napis, before, .. } = self;
         let mut active = Vec::new();
@@ -227,7 +230,7 @@ impl Probe {
             let count = now.wrapping_sub(self.before.drops.insert(key, now).unwrap_or(0));
             if count > 0 {
                 let reason = reasons.get(&key.reason).map_or_else(
-                    // Subsystems have their own lists in the upper half (include/net/dropreason.h).
+                    // Subsystems have lists of their own, in the upper half (include/net/dropreason.h).
                     || format!("SUBSYS_{}_{}", key.reason >> 16, key.reason & 0xffff),
                     |name| name.trim_start_matches("SKB_DROP_REASON_").to_owned(),
                 );
@@ -237,7 +240,7 @@ impl Probe {
         Ok(Some(drops))
     }
 
-    /// Runs of each program, from the events they counted.
+    /// Runs of each program, from the events that the programs counted.
     fn count_runs(
         &self,
         states: &[CpuState],
@@ -260,7 +263,7 @@ impl Probe {
                     ProgramId::NapiPoll => polls,
                     ProgramId::KfreeSkb => since(|state| state.drops),
                     ProgramId::SoftirqRaise => since(|state| state.raises),
-                    // Not on a tracepoint: its runs are in the samples.
+                    // It is not on a tracepoint; its runs are in the samples.
                     ProgramId::Sample => 0,
                 };
                 (*program, count)
@@ -268,7 +271,8 @@ impl Probe {
             .collect()
     }
 
-    /// Takes their slots from whatever has been silent for long, and gives out those that have rested.
+    /// Takes back the slots of owners that have been silent for long, and gives out slots that have
+    /// rested.
     fn forget_idle(&mut self, now_ns: u64) -> Result<(), ProbeError> {
         let idle = |since: &u64| now_ns.saturating_sub(*since) >= IDLE_NS;
         let napis: Vec<NapiKey> =
@@ -286,7 +290,7 @@ impl Probe {
         Ok(())
     }
 
-    /// Takes their slots from NAPIs whose device is gone.
+    /// Takes back the slots of NAPIs whose device no longer exists.
     pub fn forget_napis(&mut self, gone: &[NapiKey], now_ns: u64) {
         if gone.is_empty() {
             return;
@@ -298,14 +302,14 @@ impl Probe {
         self.new_generation();
     }
 
-    /// Makes every CPU look its slots up again.
+    /// Makes every CPU look up its slots again.
     pub(super) fn new_generation(&mut self) {
         self.generation = self.generation.wrapping_add(1);
         self.cpus.set_all(offset_of!(CpuState, generation), self.generation);
     }
 }
 
-/// Maxima taken from one CPU, over all tries of a reading.
+/// The maxima taken from one CPU, over all tries of a reading.
 #[derive(Clone, Copy, Default)]
 struct Maxima {
     net_rx: u64,
@@ -335,7 +339,7 @@ impl Maxima {
     }
 }
 
-/// True if anything that a reading compares has moved between two states of a CPU.
+/// Whether anything that a reading compares changed between two states of a CPU.
 fn moved_between(first: &CpuState, second: &CpuState) -> bool {
     let moved = |first: &[RunStats], second: &[RunStats]| {
         first.iter().zip(second).any(|(first, second)| first.count != second.count)
@@ -346,7 +350,7 @@ fn moved_between(first: &CpuState, second: &CpuState) -> bool {
         || moved(&first.latency, &second.latency)
 }
 
-/// An element with its maximum taken, read again while it moves.
+/// Takes an element with its maximum, and reads it again while it changes.
 fn read_runs(stats: &MappedArray<RunStats>, index: usize) -> Option<RunStats> {
     let mut max_ns = 0;
     let mut now = stats.get(index)?;
@@ -369,7 +373,7 @@ fn number(cpu: usize) -> u32 {
     u32::try_from(cpu).unwrap_or(u32::MAX)
 }
 
-/// A name of the kernel, up to its NUL.
+/// A name from the kernel, up to its NUL.
 pub(super) fn text(bytes: &[u8]) -> String {
     let name = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
     String::from_utf8_lossy(name).into_owned()

@@ -1,4 +1,4 @@
-//! Samples: a perf event on each CPU runs the program `sample`, which writes into the CPU's ring.
+//! Samples: a perf event on each CPU runs the program `sample`, which writes to the CPU's ring.
 
 use std::collections::HashMap;
 
@@ -21,37 +21,40 @@ use crate::counters::{
 
 /// Name of the program.
 const PROGRAM: &str = ProgramId::Sample.name();
-/// Memory that all rings together may take.
+/// Memory that all rings together may use.
 const RING_BYTES: usize = 64 << 20;
-/// Samples that a busy CPU misses in a row before its event is taken for dead.
+/// How many samples in a row a busy CPU may miss before its event is considered dead.
 const DEAD_AFTER: u64 = 100;
-/// Even for short intervals the rings hold so many seconds, lest a reader that is late loses any.
+/// The rings hold at least this many seconds, even if the interval is short, so that a late reader loses
+/// no samples.
 const LEAST_SECONDS: u64 = 5;
 
-/// Elements of a CPU's ring: a power of two, as the program asks.
+/// Elements of a CPU's ring: a power of two, as the program requires.
 pub(super) fn slots(how: HowToSample, interval: std::time::Duration, cpus: u32) -> u32 {
     let bytes = size_of::<Sample>() + if how.stacks { size_of::<SampleStack>() } else { 0 };
     let seconds = interval.as_secs().saturating_add(1).max(LEAST_SECONDS);
     let wanted = u64::from(how.frequency).saturating_mul(seconds).next_power_of_two();
     let most = RING_BYTES / (cpus.max(1) as usize * bytes);
-    // The greatest power of two that is no more than what there is room for.
+    // The largest power of two for which there is room.
     let most = (most as u64 / 2 + 1).next_power_of_two();
     u32::try_from(wanted.min(most)).unwrap_or(1)
 }
 
-/// After how many of them an event gives a sample. A fixed number: a sample stands for as much as any other, so shares are
-/// counts. With a frequency the kernel changes it while it runs, and a CPU that wakes up gives many samples of little.
+/// How many events make one sample. The number is fixed, so every sample stands for the same amount and
+/// shares are simple counts. With a frequency, the kernel would change the number on the fly, and a CPU
+/// that wakes up would give many samples that each stand for little.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Periods {
     cycles: u64,
     clock_ns: u64,
 }
 
-/// Where nobody knows how fast a CPU is. A wrong guess makes samples more or less frequent than asked for, no figure wrong.
+/// Used if the speed of a CPU is unknown. A wrong guess makes samples more or less frequent than
+/// requested, but no figure wrong.
 const LIKELY_HZ: u64 = 2_500_000_000;
 
 impl Periods {
-    /// For so many samples a second of a CPU that is busy, and runs at its fastest.
+    /// The periods for this many samples per second of a CPU that is busy and runs at full speed.
     pub(super) fn of(frequency: u32, cpu_hz: Option<u64>) -> Self {
         let frequency = u64::from(frequency.max(1));
         let cycles = (cpu_hz.unwrap_or(LIKELY_HZ) / frequency).max(1);
@@ -59,19 +62,19 @@ impl Periods {
     }
 }
 
-/// The perf events, and what was read of the rings.
+/// The perf events, and how far their rings were read.
 pub(super) struct Sampler {
     frequency: u32,
     periods: Periods,
     event: SampleEvent,
     ring: MappedArray<Sample>,
-    /// Call stacks by the same index, where they are kept.
+    /// Call stacks, with the same index; `None` if they are not kept.
     stacks: Option<MappedArray<SampleStack>>,
     slots: u32,
     links: HashMap<u32, PerfEventLinkId>,
-    /// By CPU: samples taken when its ring was read last.
+    /// By CPU: how many samples had been taken when its ring was last read.
     read: Vec<u32>,
-    /// By CPU: for how long it was busy since its last sample.
+    /// By CPU: how long it has been busy since its last sample.
     silent_ns: Vec<u64>,
 }
 
@@ -88,7 +91,7 @@ impl Sampler {
         Self { frequency, periods, event: SampleEvent::Cycles, ring, stacks, slots, links, read, silent_ns }
     }
 
-    /// What was sampled since the last call; `None` where no CPU is sampled.
+    /// What was sampled since the last call; `None` if no CPU is sampled.
     pub(super) fn read(
         &mut self,
         cpus: &MappedArray<CpuState>,
@@ -126,7 +129,7 @@ impl Sampler {
                     samples.taken.push(taken);
                 }
             }
-            // What the sampler has written over while it was read is nobody's.
+            // What the sampler overwrote during the reading does not count.
             let over =
                 usize::try_from(taken().wrapping_sub(first).saturating_sub(self.slots)).unwrap_or(usize::MAX);
             let kept = samples.taken.len() - begin;
@@ -136,8 +139,9 @@ impl Sampler {
         Some(samples)
     }
 
-    /// CPUs whose event is dead: [`DEAD_AFTER`] samples were due while they were busy, and none came. The event of a CPU
-    /// that goes offline stays dead when it comes back, which may be before anybody has looked.
+    /// CPUs whose event is dead: they were busy for long enough that [`DEAD_AFTER`] samples were due, and
+    /// none came. The event of a CPU that goes offline stays dead when the CPU comes back, which may
+    /// happen before anybody looked.
     fn dead(&mut self, busy_ns: &[(u32, u64)]) -> Vec<u32> {
         let patience_ns = DEAD_AFTER * 1_000_000_000 / u64::from(self.frequency.max(1));
         let mut dead = Vec::new();
@@ -178,10 +182,10 @@ fn taken_sample(cpu: usize, sample: &Sample, napi_of: &HashMap<u32, NapiKey>) ->
 }
 
 impl Samples {
-    /// Gives the samples of threads that do nothing but poll to whom these polled. No event tells when such a poll
-    /// begins, so the kernel side files none of them.
+    /// Attributes the samples of threads that do nothing but poll to what they polled. No event marks the
+    /// start of such a poll, so the kernel side cannot do this.
     pub(super) fn file_threads(&mut self, cpus: &[CpuActivity], napis: &[NapiActivity]) {
-        // A thread that did not poll may have ended, and its pid be another's by now.
+        // A thread that did not poll may have ended, and another thread may have its pid by now.
         let polled = |polls: &PollActivity| polls.thread_pid.filter(|_| polls.threaded.polls > 0);
         let backlogs = cpus.iter().filter_map(|cpu| Some((polled(&cpu.backlog)?, SamplePoll::Backlog)));
         let own = napis.iter().flat_map(|napi| {
@@ -199,12 +203,12 @@ impl Samples {
 }
 
 impl Probe {
-    /// Samples these CPUs and no others. Those that are new begin to be sampled now; a CPU that cannot be is left out.
-    /// `busy_ns` is for how long each CPU was busy since the last call, by the kernel: one that was, and gave no sample,
-    /// is sampled anew.
+    /// Samples these CPUs and no others, from now on. Leaves out a CPU that cannot be sampled. `busy_ns`
+    /// is how long each CPU was busy since the last call, according to the kernel: if a CPU was busy and
+    /// gave no sample, its event is attached again.
     ///
     /// # Errors
-    /// None can be sampled.
+    /// No CPU can be sampled.
     pub fn sample_cpus(&mut self, wanted: &[u32], busy_ns: &[(u32, u64)]) -> Result<(), ProbeError> {
         let Some(mut sampler) = self.sampler.take() else { return Ok(()) };
         let result = self.attach_samplers(&mut sampler, wanted, busy_ns);
@@ -226,7 +230,7 @@ impl Probe {
         let gone: Vec<u32> = sampler.links.keys().filter(is_gone).copied().collect();
         for cpu in gone {
             if let Some(link) = sampler.links.remove(&cpu) {
-                // The event of a CPU that went offline is dead already.
+                // If the CPU went offline, its event is dead already.
                 let _ = program.detach(link);
             }
         }
@@ -236,8 +240,8 @@ impl Probe {
         }
         let mut failed = attach_each(program, sampler, wanted);
         if is_first && failed.is_some() {
-            // No PMU (ENOENT, ENXIO, ENODEV or EOPNOTSUPP, as the machine has it), or not on each CPU: all are to be
-            // sampled by the same.
+            // There is no PMU (ENOENT, ENXIO, ENODEV or EOPNOTSUPP, depending on the machine), or not on
+            // every CPU. All CPUs must be sampled by the same event.
             for (_, link) in sampler.links.drain() {
                 let _ = program.detach(link);
             }
@@ -251,7 +255,7 @@ impl Probe {
     }
 }
 
-/// Attaches to those CPUs that are not sampled yet. Returns the last failure.
+/// Attaches to the CPUs that are not sampled yet. Returns the last failure.
 fn attach_each(program: &mut PerfEvent, sampler: &mut Sampler, wanted: &[u32]) -> Option<ProgramError> {
     let mut failed = None;
     for cpu in wanted {
@@ -301,7 +305,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn threads_that_polled_give_their_samples() {
+    fn samples_of_polling_threads_belong_to_what_they_polled() {
         let sample = |pid, kind| TakenSample {
             cpu: 0,
             address: 0,
@@ -326,7 +330,8 @@ mod tests {
             event: SampleEvent::CpuClock,
             frequency: 99,
             cpus: 1,
-            // A NAPI's thread and a softirq in it, a thread that is no longer a NAPI's, a backlog's, another.
+            // A NAPI's thread, a softirq in that thread, a thread that is no longer a NAPI's, a backlog's
+            // thread, and another.
             taken: [(7, SampleKind::Task), (7, SampleKind::Softirq(3)), (8, SampleKind::Task)]
                 .into_iter()
                 .chain([(9, SampleKind::Task), (1, SampleKind::Task)])

@@ -1,9 +1,10 @@
 //! Who owns which slot of a statistics array.
 //!
-//! The programs take a free slot when they first see a NAPI or irq action, and write its owner to a map. The user
-//! side takes it back when the owner is gone: it removes the owner, makes every CPU's cache stale, waits until no
-//! program can still be using the slot, and only then gives it out again. Counters are never reset: differences
-//! to the value before, kept here for good, are right whoever the owner is.
+//! The programs take a free slot when they first see a NAPI or irq action, and write its owner to a map.
+//! User space takes the slot back when the owner is gone: it removes the owner, makes every CPU's cache
+//! stale, waits until no program can still be using the slot, and only then gives it out again. Counters
+//! are never reset. User space keeps the previous value of each slot, so differences are right whoever
+//! owns it.
 
 use std::{collections::HashMap, hash::Hash, time::Duration};
 
@@ -14,7 +15,8 @@ use aya::{
 
 use super::ProbeError;
 
-/// How long a slot rests after its owner was removed. A softirq run that still uses it ends within milliseconds.
+/// How long a slot rests after its owner was removed. A softirq run that still uses it ends within
+/// milliseconds.
 const REST: Duration = Duration::from_secs(1);
 
 /// The owners of the slots of one array.
@@ -23,18 +25,18 @@ pub(super) struct Slots<K: Pod, I: Pod> {
     owners: maps::HashMap<MapData, K, I>,
     free: Queue<MapData, u32>,
     slot_of: fn(&I) -> u32,
-    /// What `owners` held when it was last read.
+    /// What `owners` contained when it was last read.
     known: HashMap<K, I>,
-    /// How often `known` changed.
+    /// How often `known` has changed.
     changes: u64,
-    /// New owners that the programs had counted then.
+    /// How many new owners the programs had counted by then.
     seen: u64,
-    /// Slots without an owner, and since when on the monotonic clock.
+    /// Slots without an owner, and since when, on the monotonic clock.
     resting: Vec<(u32, u64)>,
 }
 
 impl<K: Pod + Eq + Hash, I: Pod> Slots<K, I> {
-    /// Gives out all slots.
+    /// Makes all slots available.
     pub(super) fn new(
         name: &'static str,
         owners: maps::HashMap<MapData, K, I>,
@@ -56,8 +58,8 @@ impl<K: Pod + Eq + Hash, I: Pod> Slots<K, I> {
         })
     }
 
-    /// Learns of new owners. `seen` is how many the programs have counted in all: the map is read only if that
-    /// grew.
+    /// Learns of new owners. `seen` is how many the programs have counted so far: the map is read only if
+    /// that number grew.
     pub(super) fn refresh(&mut self, seen: u64) -> Result<(), ProbeError> {
         if seen == self.seen {
             return Ok(());
@@ -76,7 +78,7 @@ impl<K: Pod + Eq + Hash, I: Pod> Slots<K, I> {
         self.known.iter()
     }
 
-    /// How often owners came or went so far.
+    /// How often owners have come or gone so far.
     pub(super) fn changes(&self) -> u64 {
         self.changes
     }
@@ -85,7 +87,8 @@ impl<K: Pod + Eq + Hash, I: Pod> Slots<K, I> {
     pub(super) fn remove(&mut self, keys: &[K], now_ns: u64) {
         self.changes += 1;
         for key in keys {
-            // Absent in the map means removed already: nothing to do about either.
+            // A key that is absent from the map was removed already; other failures cannot be handled
+            // here.
             let _ = self.owners.remove(key);
             if let Some(info) = self.known.remove(key) {
                 self.resting.push(((self.slot_of)(&info), now_ns));
@@ -93,7 +96,7 @@ impl<K: Pod + Eq + Hash, I: Pod> Slots<K, I> {
         }
     }
 
-    /// Gives out again the slots that have rested.
+    /// Makes slots available again that have rested.
     pub(super) fn recycle(&mut self, now_ns: u64) -> Result<(), ProbeError> {
         let rest_ns = u64::try_from(REST.as_nanos()).unwrap_or(u64::MAX);
         let (rested, resting) = self

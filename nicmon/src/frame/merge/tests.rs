@@ -24,7 +24,7 @@ fn merged(frames: &[Frame]) -> Frame {
     merged.frame().expect("frames")
 }
 
-/// Where two frames differ by more than the last digits.
+/// The places where two frames differ by more than the last digits.
 fn differences(one: &Value, other: &Value, path: &str, found: &mut Vec<String>) {
     match (one, other) {
         (Value::Number(a), Value::Number(b)) => {
@@ -56,7 +56,7 @@ fn assert_same(one: &Frame, other: &Frame, what: &str) {
     assert!(found.is_empty(), "{what}: {found:#?}");
 }
 
-/// The same numbers at every run.
+/// The same random numbers in every run.
 struct Numbers(fastrand::Rng);
 
 impl Numbers {
@@ -128,7 +128,7 @@ fn random(numbers: &mut Numbers, seq: u64) -> Frame {
         gap_ns: None,
     }];
     frame.own.bpf_est_ns = numbers.value();
-    // Of one frame all that is made of other fields is right, too.
+    // Within one frame, all values that follow from other fields are correct as well.
     let host = frame.host.clone();
     Frame { host, ..merged(&[frame]) }
 }
@@ -265,7 +265,7 @@ fn random_driver(numbers: &mut Numbers, name: &str, busy: u64, interval_ns: u64)
 fn one_frame_stays_what_it_is() {
     for frame in capture() {
         let mut again = merged(std::slice::from_ref(&frame));
-        // NICs without load stand in another order.
+        // NICs without load are in another order.
         let order = |nic: &Nic| frame.nics.iter().position(|one| one.name == nic.name);
         again.nics.sort_by_key(order);
         assert_same(&frame, &again, "one frame");
@@ -283,7 +283,7 @@ fn real_frames_add_up() {
         |frame: &Frame| frame.cpus[0].softirq.map(|softirq| softirq.net_rx.vector).unwrap_or_default();
     assert_eq!(first(&all).ns, Some(sum(|frame| frame.cpus[0].softirq.unwrap().net_rx.vector.ns.unwrap())));
     assert_eq!(first(&all).max_ns, frames.iter().map(|frame| first(frame).max_ns).max().flatten());
-    // What holds in each frame holds in their sum.
+    // Everything that holds in each frame also holds in their sum.
     let polls: u64 = all.nics.iter().map(|nic| nic.poll_ns.unwrap()).sum();
     let net_rx = || all.cpus.iter().map(|cpu| cpu.softirq.unwrap().net_rx);
     let other: u64 = net_rx().map(|net_rx| net_rx.other_ns.unwrap()).sum();

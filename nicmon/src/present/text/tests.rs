@@ -1,6 +1,6 @@
 use super::*;
 
-/// What a terminal or a reader could take for something else, listed apart from the code that replaces it.
+/// Characters that could mislead a terminal or a reader, listed independently of the code that replaces them.
 fn is_harmful(c: char) -> bool {
     let code = u32::from(c);
     let ranges = [
@@ -67,7 +67,7 @@ fn narrow_columns_show_fewer_digits() {
     assert_eq!(texts(1), ["#"; 7]);
 }
 
-/// What a text says; `None` if it says that there is no room.
+/// The number that a text shows; `None` if it shows that there is no room.
 fn read(text: &str) -> Option<f64> {
     if text.starts_with('#') {
         return None;
@@ -90,11 +90,11 @@ fn a_figure_of_any_width_has_the_right_magnitude() {
                     assert!(width < 3 || value >= 1e20, "there is room for {value} in {width}: {text}");
                     continue;
                 };
-                // A figure below 1 may show no more than that it is.
+                // A figure below 1 may only show that it is below 1.
                 let most = if value < 1.0 { 0.5 } else { value * 0.5 };
                 assert!((shown - value).abs() <= most, "{value} in {width}: {text}");
             }
-            // From five columns on three digits are right.
+            // From five columns on, three digits are correct.
             let text = scaled(value, width);
             let is_off = |shown: f64| (shown - value).abs() > value * 0.005_01;
             let is_wrong = width >= 5 && (1.0..1e20).contains(&value) && read(&text).is_some_and(is_off);

@@ -12,8 +12,8 @@ use crate::{
     },
 };
 
-/// A recording of this many small frames of six seconds, with a sum after every ten. Also where each frame and each
-/// sum ends.
+/// A recording of this many small frames of six seconds, with a sum after every ten. Also returns where each
+/// frame and each sum ends.
 fn summed_recording(count: u64) -> (Vec<u8>, Vec<Frame>, Vec<usize>, Vec<Range<usize>>) {
     let (mut frames, mut ends, mut sums) = (Vec::new(), Vec::new(), Vec::new());
     let mut bytes = Vec::new();

@@ -6,10 +6,10 @@ use self::table::{MODULES, NAMES};
 use super::Function;
 use crate::frame::Stage;
 
-/// The stage of a function that is not of a NIC's driver: by its module, then by its name. What is in neither table is
-/// [`Stage::Other`].
+/// The stage of a function outside the NIC drivers: by its module, then by its name. [`Stage::Other`] if
+/// neither table has it.
 ///
-/// [`Stage::Driver`] depends on the NIC, so that is for the caller to see first.
+/// [`Stage::Driver`] depends on the NIC, so the caller must check for it first.
 pub fn stage_of(function: &Function<'_>) -> Stage {
     if let Some(module) = function.module
         && let Some((_, stage)) = MODULES.iter().find(|(pattern, _)| matches(pattern, module))
@@ -21,7 +21,7 @@ pub fn stage_of(function: &Function<'_>) -> Stage {
     NAMES.iter().find(|(pattern, _)| matches(pattern, name)).map_or(Stage::Other, |(_, stage)| *stage)
 }
 
-/// Whether a name is as a pattern says, whose one `*` stands for anything.
+/// Whether a name matches a pattern. The pattern's one `*` stands for anything.
 fn matches(pattern: &str, name: &str) -> bool {
     match pattern.split_once('*') {
         None => name == pattern,
@@ -39,7 +39,8 @@ mod tests {
         stage_of(&Function { name, module, start: 1, end: 2 })
     }
 
-    /// Functions that receiving and sending spends time in, as Linux 5.10 to 6.18 call them, and where they belong.
+    /// Functions in which receiving and sending spend time, as Linux 5.10 to 6.18 call them, with their
+    /// stages.
     const KNOWN: &[(&str, Stage)] = &[
         ("__netif_receive_skb_core.constprop.0", Stage::Other),
         ("netif_receive_skb_list_internal", Stage::Other),
@@ -121,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_module_says_more_than_a_name() {
+    fn the_module_takes_precedence_over_the_name() {
         assert_eq!(stage("bpf_prog_6deef7357e7b4530_ip_rcv", Some("bpf")), Stage::Bpf);
         assert_eq!(stage("tcp_packet", Some("nf_conntrack")), Stage::Conntrack);
         assert_eq!(stage("hash_net4_kadt", Some("ip_set_hash_net")), Stage::Netfilter);
@@ -133,7 +134,7 @@ mod tests {
     #[test]
     fn no_pattern_hides_behind_another() {
         for (at, (pattern, stage)) in NAMES.iter().enumerate() {
-            // A name that fits the pattern and ought to reach it.
+            // A name that matches the pattern and should reach it.
             let name = pattern.replace('*', "");
             let reached = NAMES.iter().find(|(earlier, _)| matches(earlier, &name)).unwrap();
             assert!(reached.1 == *stage, "{pattern}, number {at}, is hidden behind {}", reached.0);

@@ -1,8 +1,9 @@
-//! The tables: modules and names of functions, and their stages. The first that fits serves; `*` stands for anything.
+//! The tables of modules and function names, with their stages. The first match wins; `*` stands for
+//! anything.
 
 use crate::frame::Stage::{self, Alloc, Bpf, Bridge, Conntrack, Gro, Ip, Netfilter, Other, Tap, Tcp, Udp};
 
-/// By module, where the stage is one.
+/// By module, if all of it is one stage.
 pub(super) const MODULES: &[(&str, Stage)] = &[
     // Programs, trampolines and dispatchers (kernel/bpf/core.c: `bpf_get_kallsym`).
     ("bpf", Bpf),
@@ -33,9 +34,9 @@ pub(super) const MODULES: &[(&str, Stage)] = &[
     ("tcp_*", Tcp),
 ];
 
-/// By name.
+/// By function name.
 pub(super) const NAMES: &[(&str, Stage)] = &[
-    // Not what their beginnings say.
+    // Names whose prefix is misleading.
     ("tcp_mt*", Netfilter),
     ("udp_mt*", Netfilter),
     ("ip_packet_match", Netfilter),
@@ -114,7 +115,8 @@ pub(super) const NAMES: &[(&str, Stage)] = &[
     ("statistic_mt", Netfilter),
     ("string_mt", Netfilter),
     ("u32_mt", Netfilter),
-    // Packet sockets (net/packet/af_packet.c) and what calls them when sending. Other `prb_` are printk's.
+    // Packet sockets (net/packet/af_packet.c), and what calls them when sending. Other `prb_` functions
+    // are printk's.
     ("packet_*", Tap),
     ("__packet_*", Tap),
     ("tpacket_*", Tap),
@@ -242,7 +244,7 @@ pub(super) const NAMES: &[(&str, Stage)] = &[
     ("get_pfnblock_flags_mask", Alloc),
     ("__folio_put", Alloc),
     ("__put_page", Alloc),
-    // TCP; sockets by address are looked up for it (net/ipv4/inet_hashtables.c).
+    // TCP, including the lookup of sockets by address (net/ipv4/inet_hashtables.c).
     ("tcp_*", Tcp),
     ("__tcp_*", Tcp),
     ("tcp4_*", Tcp),

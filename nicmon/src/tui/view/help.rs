@@ -14,7 +14,7 @@ use crate::{
 /// Columns for the keys and the heads of columns.
 const KEY_WIDTH: u16 = 14;
 
-/// What a line says beside its key or the head of a column.
+/// The text of a line, beside its key or the head of a column.
 enum Text {
     /// This text.
     Plain(&'static str),

@@ -1,4 +1,4 @@
-//! The screen at several sizes, of real frames and of one larger than this project's machines.
+//! The screen at several sizes, with real frames and with one larger than this project's machines.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,7 +19,7 @@ use crate::{
 const PINNED: &str = include_str!("../../../tests/fixtures/frames/demo-cpu1.ndjson");
 /// The same with `--mode rps --pps 150000`, sent from CPU 0.
 const SPREAD: &str = include_str!("../../../tests/fixtures/frames/demo-rps.ndjson");
-/// As an ordinary user, who may not load kernel programs.
+/// Run as an ordinary user, who may not load kernel programs.
 const COUNTS: &str = include_str!("../../../tests/fixtures/frames/counts.ndjson");
 
 fn last(recording: &str) -> Frame {
@@ -33,14 +33,14 @@ fn live(frame: Frame) -> State {
     state
 }
 
-/// What stands on a terminal of this size.
+/// The text on a terminal of this size.
 pub(super) fn screen(state: &State, width: u16, height: u16) -> String {
     let Ok(mut terminal) = Terminal::new(TestBackend::new(width, height));
     let Ok(_) = terminal.draw(|frame| render(state, frame.buffer_mut()));
     terminal.backend().to_string()
 }
 
-/// 64 CPUs and 16 NICs made of a real frame: names as the kernel allows them, unknown and zero figures.
+/// 64 CPUs and 16 NICs, made from a real frame: names that the kernel allows, unknown and zero figures.
 fn big() -> Frame {
     const NAMES: [&str; 5] =
         ["a\u{1b}[31m\u{7}\"", "網卡零", "e\u{301}t\u{300}h", "fifteen-bytes-x", "\u{202e}x\u{1}"];
@@ -159,7 +159,7 @@ fn a_hot_cpu_is_coloured_and_seen_without_colours() {
     assert!(text.contains("97.0"), "{text}");
 }
 
-/// Small steps of xorshift: sizes that nobody thinks of.
+/// Sizes that nobody thinks of, by xorshift.
 #[test]
 fn no_size_makes_it_panic() {
     let mut random = 0x9e37_79b9_7f4a_7c15_u64;

@@ -1,6 +1,6 @@
-# All that `nicmon topology`, ethtool, sysfs and procfs say of the NICs, as one text: `capture`.
+# `capture`: everything that `nicmon topology`, ethtool, sysfs and procfs report about the NICs, as one text.
 
-# A file as it reads now; nothing where the kernel refuses.
+# The current content of a file; nothing if the kernel refuses to read it.
 file() {
     text=$(cat "$1" 2>/dev/null) || return 0
     echo "-- $1 --"
@@ -11,7 +11,7 @@ link() {
     echo "-- $1 -> $(readlink "$1") --"
 }
 
-# What a command prints, or that it fails.
+# The output of a command, or a note that it failed.
 ran() {
     if text=$("$@" 2>&1); then
         echo "-- \$ $* --"
@@ -56,9 +56,11 @@ machine() {
     for each in /proc/irq/*/smp_affinity_list /proc/irq/*/effective_affinity_list /sys/kernel/irq/*/actions \
         /proc/sys/net/core/*budget* /proc/sys/net/core/dev_weight* /proc/sys/net/core/busy_* \
         /proc/sys/net/core/netdev_max_backlog /proc/sys/net/core/gro_normal_batch \
-        /proc/sys/net/core/rps_sock_flow_entries /sys/devices/system/cpu/online /sys/devices/system/cpu/isolated \
-        /sys/devices/system/cpu/nohz_full /sys/devices/system/node/node*/cpulist \
-        /sys/devices/system/cpu/cpu*/topology/physical_package_id /sys/devices/system/cpu/cpu*/topology/core_id \
+        /proc/sys/net/core/rps_sock_flow_entries /sys/devices/system/cpu/online \
+        /sys/devices/system/cpu/isolated /sys/devices/system/cpu/nohz_full \
+        /sys/devices/system/node/node*/cpulist \
+        /sys/devices/system/cpu/cpu*/topology/physical_package_id \
+        /sys/devices/system/cpu/cpu*/topology/core_id \
         /sys/devices/system/cpu/cpu*/topology/thread_siblings_list; do
         [ -f "$each" ] && file "$each"
     done

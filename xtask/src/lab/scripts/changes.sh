@@ -1,12 +1,12 @@
-# A driver unloaded in the middle of a download and loaded again, then a CPU taken offline and online again, while nicmon
-# runs: `changes FOLDER MAC ADDRESS/BITS URL SECONDS MODULE`.
+# `changes FOLDER MAC ADDRESS/BITS URL SECONDS MODULE`: while nicmon runs, unloads a driver in the middle of a
+# download and loads it again, then takes a CPU offline and online again.
 
-# A time, in seconds.hundredths since boot.
+# Notes the time, in seconds.hundredths since boot.
 mark() {
     echo "$2 $(cut -d ' ' -f 1 /proc/uptime)" >>"$1/marks"
 }
 
-# What must succeed.
+# Runs a command that must succeed.
 must() {
     "$@"
     echo "$* $?" >>"$folder/status"

@@ -1,6 +1,7 @@
-# Downloads, then uploads, several flows at a time: `counts FOLDER MAC ADDRESS/BITS URL SECONDS HOST BYTES FLOWS`.
+# `counts FOLDER MAC ADDRESS/BITS URL SECONDS HOST BYTES FLOWS`: downloads, then uploads, several flows at a
+# time.
 
-# `flows NUMBER COMMAND...`: the same command several times at once; fails if one does.
+# `flows NUMBER COMMAND...`: runs the same command several times in parallel; fails if any of them fails.
 flows() {
     number=$1
     shift

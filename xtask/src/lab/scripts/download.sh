@@ -1,5 +1,6 @@
-# Downloads with nicmon and perf: `measure FOLDER MAC ADDRESS/BITS URL SECONDS NUMBER`. Begin and end are
-# seconds.hundredths since boot: CLOCK_BOOTTIME, which is CLOCK_MONOTONIC in a machine that never sleeps.
+# `measure FOLDER MAC ADDRESS/BITS URL SECONDS NUMBER`: downloads with nicmon and perf. The files `begin` and
+# `end` contain seconds.hundredths since boot, from CLOCK_BOOTTIME. On a machine that never sleeps, it equals
+# CLOCK_MONOTONIC.
 measure() {
     folder=/tmp/$1
     begin "$folder" "$2" "$3" || return

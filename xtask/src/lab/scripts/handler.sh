@@ -1,10 +1,11 @@
-# A download with nicmon and bpftrace, which times a function: `time_handler FOLDER MAC ADDRESS/BITS URL SECONDS FIRST
-# METHOD FUNCTION`. FIRST, nicmon or bpftrace, tells who attaches first; there is a program for each METHOD.
+# `time_handler FOLDER MAC ADDRESS/BITS URL SECONDS FIRST METHOD FUNCTION`: a download with nicmon and with
+# bpftrace, which times a function. FIRST is the tool that attaches first, nicmon or bpftrace. There is a
+# bpftrace program for each METHOD.
 
 start_bpftrace() {
     bpftrace -q -f json "/$3.$2.bt" >"$1/other" 2>"$1/other.err" &
     bpftrace=$!
-    # It says so in a line of its own once its probes are attached.
+    # The program prints a line once its probes are attached.
     tries=1200
     while ! grep -q attached "$1/other" && kill -0 $bpftrace 2>/dev/null && [ $((tries -= 1)) -gt 0 ]; do
         sleep 0.1

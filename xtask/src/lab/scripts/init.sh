@@ -1,5 +1,6 @@
 #!/bin/sh
-# The guest's first process: file systems, modules, then the job; whatever happens, the guest switches itself off.
+# The guest's first process: it mounts file systems, loads modules, and runs the job. Whatever happens, the
+# guest powers itself off.
 export PATH=/bin
 /bin/busybox --install -s /bin
 mount -t proc proc /proc
@@ -12,7 +13,7 @@ while read -r module; do
     insmod "/modules/$module" || echo "cannot load $module"
 done </modules/order
 mount -t 9p -o trans=virtio,version=9p2000.L,msize=262144 out /out || echo 'cannot mount /out'
-# Its own packets (router solicitations, multicast reports) would disturb the counts.
+# IPv6's own packets (router solicitations, multicast reports) would disturb the counts.
 for which in all default; do
     echo 1 >/proc/sys/net/ipv6/conf/$which/disable_ipv6
 done

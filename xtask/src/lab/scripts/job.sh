@@ -1,5 +1,5 @@
-# What the jobs of all cases share. Results go to /out/FOLDER, written to memory first: the shared folder's own
-# interrupts would be measured as well.
+# Functions that the jobs of all cases share. Results go to /out/FOLDER, but are written to memory first,
+# because the interrupts of the shared folder would be measured as well.
 
 interface() {
     for device in /sys/class/net/*; do
@@ -9,8 +9,8 @@ interface() {
     return 1
 }
 
-# The numbers of an interface's interrupt lines. With MSI the device's plain line is unused and may be another's;
-# virtio devices have a PCI device as parent, which has the lines.
+# The numbers of an interface's interrupt lines. With MSI, the device does not use its plain line, which may
+# belong to another device. The lines of a virtio device belong to its parent, a PCI device.
 lines() {
     for device in "/sys/class/net/$1/device" "/sys/class/net/$1/device/.."; do
         if [ -d "$device/msi_irqs" ]; then
@@ -21,14 +21,14 @@ lines() {
     done
 }
 
-# The command that downloads so many times: `downloads URL NUMBER`.
+# `downloads URL NUMBER`: prints the command that downloads a URL this many times.
 downloads() {
     echo "for i in $(seq "$2" | xargs); do wget -q -O /dev/null $1 || exit; done"
 }
 
 start_nicmon() {
-    # Short frames, so that few lie partly outside a transfer; as many samples as perf takes, but not at the same
-    # moments.
+    # Short frames, so that few of them lie partly outside a transfer. About as many samples as perf takes,
+    # but not at the same moments.
     nicmon --json -d 250ms -F 997 >"$1/frames" 2>"$1/nicmon.err" &
     nicmon=$!
     tries=600
@@ -36,7 +36,7 @@ start_nicmon() {
     cp /proc/interrupts "$1/interrupts.first"
 }
 
-# Two more frames, so that the last packets are in one, and with them the interrupts up to the reading between.
+# Waits for two more frames. They contain the last packets and all interrupts up to the reading in between.
 stop_nicmon() {
     sleep 1.1
     cp /proc/interrupts "$1/interrupts.last"
@@ -53,7 +53,7 @@ counters() {
     cp /proc/interrupts "$1/interrupts.$3"
 }
 
-# Leaves the interface's name in $name.
+# Stores the interface's name in $name.
 begin() {
     mkdir -p "$1"
     name=$(interface "$2") || return

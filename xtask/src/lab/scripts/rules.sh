@@ -1,4 +1,4 @@
-# Rules of iptables from a file: `load FILE`.
+# `load FILE`: loads iptables rules from a file.
 load() {
     XTABLES_LIBDIR=/xtables xtables-legacy-multi iptables-restore <"$1"
 }

@@ -1,7 +1,7 @@
-# Observations for nicmon's scenario tests, with what the kernel itself counted at the same time:
+# Observations for nicmon's scenario tests, with the kernel's own counters at the same time:
 # `scenario NAME SECONDS COMMAND...` runs the command while nicmon captures.
 
-# Five times a second, the time since boot and the kernel's own counters.
+# Prints the time since boot and the kernel's own counters, five times per second.
 watch() {
     while :; do
         echo "uptime $(cut -d ' ' -f 1 /proc/uptime)"
@@ -26,7 +26,8 @@ scenario() {
     "$@" &
     loading=$!
     sleep 1
-    nicmon --json -n "$seconds" -F 199 --capture "$folder/observations" >"$folder/frames" 2>"$folder/nicmon.err"
+    nicmon --json -n "$seconds" -F 199 --capture "$folder/observations" \
+        >"$folder/frames" 2>"$folder/nicmon.err"
     echo "nicmon $?" >>"$folder/status"
     rm /tmp/load
     wait $loading
@@ -42,7 +43,7 @@ up() {
     ip link set "$name" up
 }
 
-# Downloads of a URL, so many at a time, until the load ends.
+# `downloads_of URL NUMBER`: downloads a URL, this many times in parallel, until the load ends.
 downloads_of() {
     for flow in $(seq "$2"); do
         while [ -e /tmp/load ]; do wget -q -O /dev/null "$1" || sleep 0.1; done &
@@ -50,18 +51,18 @@ downloads_of() {
     wait
 }
 
-# One from each of two URLs.
+# Downloads two URLs in parallel.
 both() {
     downloads_of "$1" 1 &
     downloads_of "$2" 1
 }
 
-# Waits until nicmon has written so many frames: under emulation it takes seconds to start.
+# Waits until nicmon has written this many frames. Under emulation, it takes seconds to start.
 frames_are() {
     while [ "$(wc -l <"$folder/frames" || echo 0)" -lt "$1" ]; do sleep 0.2; done
 }
 
-# Takes a CPU away after the second frame and brings it back after the fifth.
+# Takes CPU 1 offline after the second frame and online again after the fifth.
 without_cpu_1() {
     downloads_of "$1" 1 &
     frames_are 2
@@ -69,4 +70,12 @@ without_cpu_1() {
     frames_are 5
     echo 1 >/sys/devices/system/cpu/cpu1/online
     wait
+}
+
+# All interrupts of an interface on CPU 0, as an administrator without irqbalance may leave them.
+on_cpu_0() {
+    for line in $(lines "$1"); do
+        echo 1 >"/proc/irq/$line/smp_affinity"
+    done
+    downloads_of "$2" 24
 }

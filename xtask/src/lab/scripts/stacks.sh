@@ -1,10 +1,11 @@
-# A recording of a download with call stacks, within one of perf: `stacks FOLDER MAC ADDRESS/BITS URL SECONDS DOWNLOADS`.
+# `stacks FOLDER MAC ADDRESS/BITS URL SECONDS DOWNLOADS`: records downloads with call stacks, while perf
+# records them as well.
 stacks() {
     folder=/tmp/$1
     begin "$folder" "$2" "$3" || return
     perf record -q -a -g -e cpu-clock -F 999 -k CLOCK_MONOTONIC -o "$folder/perf.data" -- \
-        nicmon record -q --stacks -F 997 -o "$folder/recording" -- timeout "$5" sh -c "$(downloads "$4" "$6")" \
-        2>"$folder/perf.err"
+        nicmon record -q --stacks -F 997 -o "$folder/recording" -- \
+        timeout "$5" sh -c "$(downloads "$4" "$6")" 2>"$folder/perf.err"
     echo "record $?" >>"$folder/status"
     cp /proc/kallsyms "$folder/kallsyms"
     end "$folder"

@@ -1,8 +1,8 @@
 use super::*;
 
-/// Frames of a driver that costs the same per byte throughout, but for noise: cost and traffic of a frame
-/// depend on the frames before by `alike` (AR(1)), and `samples` a frame are taken of the cost (0: it is
-/// known exactly).
+/// Frames of a driver whose cost per byte is constant, except for noise. Cost and traffic of a frame depend
+/// on the frames before it by `alike` (AR(1)). The cost is measured by `samples` samples per frame, or
+/// exactly if that is 0.
 struct Load {
     frames: usize,
     alike: f64,
@@ -16,7 +16,7 @@ fn normal(rng: &mut Rng) -> f64 {
     (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
 }
 
-/// D. E. Knuth's way, by products.
+/// D. E. Knuth's method, by products.
 fn poisson(rng: &mut Rng, mean: f64) -> f64 {
     let (limit, mut product, mut count) = ((-mean).exp(), rng.f64(), 0.0);
     while product > limit {
@@ -42,7 +42,7 @@ impl Load {
             .collect()
     }
 
-    /// Of 100 pairs of recordings of the same load, how many are told apart.
+    /// How many of 100 pairs of recordings of the same load have a verdict.
     fn told_apart(&self, pairs: u32) -> f64 {
         let mut rng = Rng::with_seed(7);
         let apart = (0..pairs).filter(|_| {
@@ -54,8 +54,8 @@ impl Load {
     }
 }
 
-/// Of 100 wrong claims 5 are allowed; what more there is, chance and short series explain (400 pairs: 1.1 of
-/// 100).
+/// 5 wrong claims in 100 are allowed. Chance and short series explain the margin above that (with 400 pairs,
+/// the standard error is 1.1 in 100).
 #[test]
 fn recordings_of_the_same_load_are_not_told_apart() {
     let load = |frames, alike, noise, samples| Load { frames, alike, noise, samples };
@@ -149,8 +149,8 @@ fn recordings_on_end_tell_how_recordings_differ() {
     assert!(wrong <= 16, "{wrong} of 200");
 }
 
-/// A download that failed: nothing of it can be drawn, so two recordings are left, whose difference nobody
-/// knows.
+/// A download that failed: it contributes nothing to resample, so two recordings are left, and nobody knows
+/// how much they differ.
 #[test]
 fn recordings_without_traffic_are_none() {
     let mut rng = Rng::with_seed(13);
@@ -181,7 +181,7 @@ fn an_allowance_adds_in_squares() {
     assert!((high.ln() - 1.96 * 0.15 * 2_f64.sqrt()).abs() < 1e-3 && (low * high - 1.0).abs() < 1e-9);
 }
 
-/// An interrupt storm in the midst of a short recording: its frames are so much alike that they are hardly
+/// An interrupt storm in the middle of a short recording: its frames are so similar that they count as hardly
 /// two.
 #[test]
 fn hardly_two_blocks_give_no_interval() {

@@ -1,4 +1,4 @@
-//! The view of drivers at several sizes, of real frames and of worse ones.
+//! The driver view at several sizes, with real frames and with worse ones.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,9 +14,9 @@ use crate::{
 
 /// `cargo xtask demo --mode rps -- --json -F 999` on a virtual machine with 2 CPUs.
 const SAMPLED: &str = include_str!("../../../../tests/fixtures/frames/drivers.ndjson");
-/// As an ordinary user, who may not load kernel programs.
+/// Run as an ordinary user, who may not load kernel programs.
 const COUNTS: &str = include_str!("../../../../tests/fixtures/frames/counts.ndjson");
-/// Made before there were samples.
+/// Recorded by a version without samples.
 const OLD: &str = include_str!("../../../../tests/fixtures/frames/demo-rps.ndjson");
 
 fn frames(recording: &str) -> Vec<Frame> {
@@ -33,8 +33,8 @@ fn shown(frames: Vec<Frame>) -> State {
     state
 }
 
-/// More drivers, functions, names and numbers than this project's machines have: with hardware cycles, so
-/// that interrupt handlers have samples, too.
+/// More drivers, functions, names and numbers than this project's machines have. Sampled by hardware cycles,
+/// so interrupt handlers have samples as well.
 fn wild() -> Vec<Frame> {
     let mut frames = frames(SAMPLED);
     for frame in &mut frames {
@@ -137,7 +137,7 @@ fn the_backlog_has_stages_only() {
     for _ in 0..9 {
         update(&mut state, Event::Key(KeyCode::Down.into()));
     }
-    assert_eq!(state.drivers.chosen, Some(Subject::Nic { netns: None, ifindex: 0 }), "it stands last");
+    assert_eq!(state.drivers.chosen, Some(Subject::Nic { netns: None, ifindex: 0 }), "it is last");
     insta::assert_snapshot!("backlog_80x24", screen(&state, 80, 24));
 }
 
@@ -163,7 +163,7 @@ fn help() {
     insta::assert_snapshot!("help_80x50", screen(&state, 80, 50));
 }
 
-/// Sizes that nobody thinks of, by xorshift; frames that only a broken recording holds.
+/// Sizes that nobody thinks of, by xorshift, and frames that only a broken recording contains.
 #[test]
 fn no_size_makes_it_panic() {
     let mut random = 0x9e37_79b9_7f4a_7c15_u64;
