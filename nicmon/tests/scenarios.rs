@@ -190,7 +190,8 @@ fn frozen_frames_do_not_change() -> Result<()> {
         let frames = frames(&folder.join(format!("{name}.ndjson")), &filter)?;
         let path = folder.join(format!("{name}.frames.ndjson"));
         if std::env::var_os("NICMON_FREEZE").is_some() {
-            fs::write(&path, frames.iter().map(|frame| format!("{frame}\n")).collect::<String>())?;
+            let lines: Vec<String> = frames.iter().map(Value::to_string).collect();
+            fs::write(&path, lines.join("\n") + "\n")?;
         }
         let frozen = fs::read_to_string(&path)?;
         let frozen: Vec<Value> = frozen.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
