@@ -38,11 +38,12 @@ pub mod collect;
 #[doc(hidden)]
 pub mod commands;
 #[doc(hidden)]
+pub mod counters;
+#[doc(hidden)]
 pub mod host;
 #[doc(hidden)]
 pub mod symbols;
 #[doc(hidden)]
 pub mod tui;
 
-mod counters;
 mod present;

@@ -2,14 +2,14 @@
 //! programs ([`bpf`]), which also measure times, and the kernel's files ([`procfs`]), which only count.
 
 #[cfg(feature = "bpf")]
-pub(crate) mod bpf;
-pub(crate) mod procfs;
+pub mod bpf;
+pub mod procfs;
 
 use serde::{Deserialize, Serialize};
 
 use nicmon_common::{DEVICE_OPS, NapiKey, PollStats, SOFTIRQ_VECTORS};
 
-pub(crate) use crate::frame::SampleEvent;
+pub use crate::frame::SampleEvent;
 
 /// What was counted since the previous reading. `None` means that this source cannot know the value.
 #[derive(Debug, Clone, Serialize, Deserialize)]

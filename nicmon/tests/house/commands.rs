@@ -23,8 +23,8 @@ use crate::{
 };
 
 const NICMON: &str = env!("CARGO_BIN_EXE_nicmon");
-const PATIENCE: Duration = Duration::from_secs(60);
-/// Fewer blocks than this would mean that the test no longer finds them.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// Fewer blocks than this would mean that they are no longer found.
 const LEAST: usize = 12;
 
 #[test]
@@ -119,7 +119,7 @@ fn try_block(path: &str, block: &Block, code: i32, folder: &Path) -> Option<Stri
     let problem = match run(&block.script, folder, &log) {
         Ok(Some(status)) if status.code() == Some(code) => return None,
         Ok(Some(status)) => format!("{status}, where {code} was expected"),
-        Ok(None) => format!("still running after {} s", PATIENCE.as_secs()),
+        Ok(None) => format!("still running after {PATIENCE:?}"),
         Err(error) => format!("cannot be run: {error}"),
     };
     let output = fs::read_to_string(&log).unwrap_or_default();

@@ -1,5 +1,7 @@
 //! Words that nobody would say to a colleague: banned-words.txt.
 
+use std::path::Path;
+
 use crate::{
     report,
     source::tokens,
@@ -26,12 +28,16 @@ fn parse(list: &str) -> Vec<(&str, &str)> {
 }
 
 fn check(banned: &[(&str, &str)], file: &File) -> Vec<String> {
-    let lines = if file.path.ends_with(".rs") { prose_of_code(file) } else { lines(&file.text, 1) };
+    let lines = if is_code(file) { prose_of_code(file) } else { lines(&file.text, 1) };
     let findings = lines.iter().flat_map(|(number, line)| {
         let found = banned.iter().filter(|(phrase, _)| uses(line, phrase));
         found.map(move |(phrase, better)| format!("{}:{number}: {phrase:?}; write: {better}", file.path))
     });
     findings.collect()
+}
+
+fn is_code(file: &File) -> bool {
+    Path::new(&file.path).extension().is_some_and(|extension| extension == "rs")
 }
 
 fn lines(text: &str, first: usize) -> Vec<(usize, String)> {

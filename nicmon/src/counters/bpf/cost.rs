@@ -17,7 +17,7 @@ use aya::{
 use super::programs::ProgramId;
 
 /// How long statistics stay on.
-pub(crate) const WINDOW: Duration = Duration::from_millis(50);
+pub const WINDOW: Duration = Duration::from_millis(50);
 /// With fewer runs than this in a window, the cost is not measured.
 const LEAST_RUNS: u64 = 8;
 /// What it costs to enter a program and return from it, which the statistics do not cover. Measured as

@@ -24,8 +24,8 @@ use nicmon_common::{
     Config, CpuState, DropKey, IrqInfo, IrqKey, LATENCY, NapiInfo, NapiKey, NapiStats, PREEMPT_RT, RunStats,
 };
 
-pub(crate) use self::{
-    cost::RunCosts,
+pub use self::{
+    cost::{RunCosts, WINDOW as CALIBRATION_WINDOW},
     error::ProbeError,
     programs::{AttachKind, ProgramId},
 };

@@ -21,6 +21,7 @@ pub enum AttachKind {
 
 /// A program of the object. Each has the name of its tracepoint, except the sampler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "each is the tracepoint of that name")]
 pub enum ProgramId {
     SoftirqExit,
     IrqHandlerExit,
