@@ -78,11 +78,10 @@ impl Expected {
 /// The value at a path.
 fn find<'a>(frame: &'a Value, path: &str) -> Result<Option<&'a Value>> {
     let mut at = Some(frame);
-    for step in path.split('.') {
-        let (field, selector) = match step.split_once('[') {
-            Some((field, rest)) => (field, Some(rest.strip_suffix(']').context("a [ without ]")?)),
-            None => (step, None),
-        };
+    let mut rest = path;
+    while !rest.is_empty() {
+        let (field, selector, after) = first_step(rest)?;
+        rest = after;
         at = at.and_then(|value| value.get(field));
         if let Some(selector) = selector {
             let (key, wanted) = selector.split_once('=').context("[ ] needs key=value")?;
@@ -94,6 +93,17 @@ fn find<'a>(frame: &'a Value, path: &str) -> Result<Option<&'a Value>> {
         }
     }
     Ok(at)
+}
+
+/// The first field of a path, its selector if it has one, and the path after them. A selector may contain dots.
+fn first_step(path: &str) -> Result<(&str, Option<&str>, &str)> {
+    let end = path.find(['.', '[']).unwrap_or(path.len());
+    let (field, rest) = path.split_at(end);
+    let Some(rest) = rest.strip_prefix('[') else {
+        return Ok((field, None, rest.strip_prefix('.').unwrap_or(rest)));
+    };
+    let (selector, rest) = rest.split_once(']').context("a [ has no ]")?;
+    Ok((field, Some(selector), rest.strip_prefix('.').unwrap_or(rest)))
 }
 
 fn folder() -> PathBuf {

@@ -239,10 +239,9 @@ pub struct Live {
     /// nicmon prints tables instead of drawing the screen.
     #[arg(long, hide_short_help = true, help_heading = OUTPUT)]
     pub kernel_log: bool,
-    /// Also write to this file what each frame is made of, one JSON object a line
+    /// Also save the observations that the frames are made from, one JSON object per line
     ///
-    /// For reports of faults in nicmon itself: from such a file the frames can be made again on another
-    /// machine.
+    /// For reports of faults in nicmon itself: another machine can make the same frames from such a file.
     #[arg(long, value_name = "FILE", hide_short_help = true, help_heading = OUTPUT)]
     pub capture: Option<PathBuf>,
 }

@@ -9,8 +9,8 @@ use nicmon::tui::{Event, Source, State, Theme, View, draw_to_buffer, update};
 
 #[test]
 fn the_screen() {
-    let frames = include_str!("../fixtures/frames/demo-rps.ndjson");
-    compare("screen.svg", View::Nics, frames);
+    let frames = include_str!("../fixtures/frames/one-hot-cpu.ndjson");
+    compare("overview.svg", View::Nics, frames);
 }
 
 #[test]
@@ -27,11 +27,14 @@ fn compare(name: &str, view: View, frames: &str) {
         update(&mut state, Event::Frame(Arc::new(frame)));
     }
     let drawn = svg::picture(&draw_to_buffer(&state, 80, 24));
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/images").join(name);
     if env::var_os("NICMON_DRAW").is_some() {
         fs::write(&path, drawn).expect("docs can be written");
         return;
     }
     let committed = fs::read_to_string(&path).expect("the picture is committed");
-    assert!(committed == drawn, "docs/{name} no longer matches the screen: run cargo xtask screenshots");
+    assert!(
+        committed == drawn,
+        "docs/images/{name} no longer matches the screen: run cargo xtask screenshots"
+    );
 }

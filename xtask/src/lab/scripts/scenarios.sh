@@ -1,17 +1,11 @@
 # Observations for nicmon's scenario tests, with the kernel's own counters at the same time:
 # `scenario NAME SECONDS COMMAND...` runs the command while nicmon captures.
 
-# Prints the time since boot and the kernel's own counters, five times per second.
+# Ten times per second, the kernel's own counters, each time between two readings of the time since boot.
 watch() {
     while :; do
-        echo "uptime $(cut -d ' ' -f 1 /proc/uptime)"
-        for device in /sys/class/net/*; do
-            for counter in rx_packets tx_packets rx_bytes; do
-                echo "counter $(basename "$device") $counter $(cat "$device/statistics/$counter")"
-            done
-        done
-        cat /proc/softirqs /proc/interrupts
-        sleep 0.2
+        cat /proc/uptime /proc/net/dev /proc/softirqs /proc/interrupts /proc/uptime
+        sleep 0.1
     done
 }
 
@@ -26,7 +20,7 @@ scenario() {
     "$@" &
     loading=$!
     sleep 1
-    nicmon --json -n "$seconds" -F 199 --capture "$folder/observations" \
+    nicmon --json -d 2s -n "$seconds" -F 199 --capture "$folder/observations" \
         >"$folder/frames" 2>"$folder/nicmon.err"
     echo "nicmon $?" >>"$folder/status"
     rm /tmp/load
