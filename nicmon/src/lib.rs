@@ -1,7 +1,7 @@
 //! nicmon shows what network drivers cost a Linux machine, by NIC, CPU and queue.
 //!
-//! The program `nicmon` is made of this library. Other programs can read what nicmon recorded: [`stream`] reads
-//! and writes [`frame`]s, and [`analyze`] makes reports and comparisons of them.
+//! The program `nicmon` is made of this library. Other programs can read what nicmon recorded: [`stream`]
+//! reads and writes [`frame`]s, and [`analyze`] makes reports and comparisons of them.
 //!
 //! ```
 //! use std::path::Path;

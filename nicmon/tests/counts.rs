@@ -29,7 +29,7 @@ fn counts(command: &mut Command, why: &str) -> Vec<Frame> {
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(0), "{stderr}");
     assert_eq!(stderr.lines().count(), 1, "one line, not: {stderr}");
-    assert!(stderr.starts_with("nicmon: counts only, every time is unknown: "), "{stderr}");
+    assert!(stderr.starts_with("nicmon: counts only, all times are unknown: "), "{stderr}");
     assert!(stderr.contains(why), "{stderr} does not say {why}");
     frames(&output)
 }

@@ -95,7 +95,7 @@ fn find<'a>(frame: &'a Value, path: &str) -> Result<Option<&'a Value>> {
     Ok(at)
 }
 
-/// The first field of a path, its selector if it has one, and the path after them. A selector may contain dots.
+/// The first field of a path, its selector if it has one, and the rest. A selector may contain dots.
 fn first_step(path: &str) -> Result<(&str, Option<&str>, &str)> {
     let end = path.find(['.', '[']).unwrap_or(path.len());
     let (field, rest) = path.split_at(end);

@@ -78,7 +78,7 @@ pub enum Command {
     Replay(Replay),
     /// Sum up a recording: load of CPUs, cost of drivers and NICs
     ///
-    /// Exact, tick-sampled and estimated figures stand in separate columns, and each estimate has its 95 %
+    /// Exact, tick-sampled and estimated figures are in separate columns, and each estimate has its 95 %
     /// interval.
     Report(Report),
     /// Compare what drivers cost in two recordings
@@ -88,7 +88,7 @@ pub enum Command {
     Compare(Compare),
     /// Show how the network is set up: queues, interrupts, RSS, RPS
     ///
-    /// Needs neither root nor eBPF.
+    /// Needs neither root nor eBPF. An offload marked * cannot be turned off.
     Topology(Topology),
     /// Print the fields of a frame: units and meaning, or JSON Schema
     Schema(Schema),
@@ -249,12 +249,12 @@ pub struct Live {
 /// What to measure, and how often.
 #[derive(Debug, Args)]
 pub struct Measure {
-    /// Show only matching interfaces, as 'eth*'; repeatable
+    /// Show only interfaces like 'eth*'; repeatable
     #[arg(short, long = "interface", value_name = "GLOB", help_heading = SHOW)]
     pub interfaces: Vec<String>,
     /// Show only these CPUs, such as 0-3,8
     ///
-    /// The totals of NICs and drivers are then those of these CPUs.
+    /// The totals of NICs and drivers then cover only these CPUs.
     #[arg(short = 'C', long = "cpu", value_name = "LIST", value_parser = parse_cpus, help_heading = SHOW)]
     pub cpus: Option<CpuList>,
     /// Time between frames: 0.5, 500ms, 2s, 1m
@@ -286,7 +286,7 @@ pub struct Measure {
     pub frequency: u32,
     /// Where counts and times come from
     ///
-    /// Without the eBPF programs every time is unknown.
+    /// Without the eBPF programs, all times are unknown.
     #[arg(
         long,
         value_enum,
@@ -330,7 +330,7 @@ pub struct Record {
 /// Options of `topology`.
 #[derive(Debug, Args)]
 pub struct Topology {
-    /// Show only matching interfaces, as 'eth*'; repeatable
+    /// Show only interfaces like 'eth*'; repeatable
     #[arg(short, long = "interface", value_name = "GLOB", help_heading = SHOW)]
     pub interfaces: Vec<String>,
     /// Print JSON, as in frames
@@ -373,7 +373,7 @@ pub struct Completions {
 pub enum SourceArg {
     /// bpf if the kernel allows it, else proc
     Auto,
-    /// the eBPF programs: counts and times; without them, fail
+    /// the eBPF programs: counts and times; fail if they cannot run
     Bpf,
     /// the kernel's own files in /proc: counts only
     Proc,

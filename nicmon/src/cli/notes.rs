@@ -41,7 +41,7 @@ const KEYS: Section = Section {
     entries: &[
         ("q", "quit"),
         ("?", "help, with the meaning of each column"),
-        ("Tab", "switch between NICs and CPUs, and what drivers cost"),
+        ("Tab", "switch views: NICs and CPUs, or what drivers cost"),
         ("p", "pause"),
         ("+ -", "longer, shorter time between frames"),
         ("s", "order of NICs"),
@@ -90,7 +90,7 @@ const ALL: Notes = Notes {
                 DONE,
                 FAILED,
                 WRONG,
-                ("3", "nicmon compare: a claim of --fail-if holds"),
+                ("3", "nicmon compare: a --fail-if claim holds"),
                 ("other", "nicmon record: the exit status of the recorded command"),
             ],
         },
@@ -127,7 +127,7 @@ const RECORD: Notes = Notes {
             entries: &[
                 ("that of COMMAND", "if a command was recorded"),
                 ("128 + N", "signal N killed the command"),
-                ("127, 126", "the command does not exist, or may not be run"),
+                ("127, 126", "the command does not exist, or cannot be executed"),
                 DONE,
                 FAILED,
                 WRONG,
@@ -192,10 +192,10 @@ const COMPARE: Notes = Notes {
     sections: &[Section {
         title: "Exit status",
         entries: &[
-            ("0", "done; no claim of --fail-if holds"),
+            ("0", "done; no --fail-if claim holds"),
             ("1", "something failed, or a claim cannot be judged"),
             WRONG,
-            ("3", "a claim of --fail-if holds"),
+            ("3", "a --fail-if claim holds"),
         ],
     }],
 };

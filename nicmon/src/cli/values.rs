@@ -36,11 +36,11 @@ pub(super) fn parse_cpus(text: &str) -> Result<CpuList, String> {
 }
 
 pub(super) fn parse_count(text: &str) -> Result<u64, String> {
-    text.parse::<NonZeroU64>().map(NonZeroU64::get).map_err(|_| "give a whole number from 1 on".to_owned())
+    text.parse::<NonZeroU64>().map(NonZeroU64::get).map_err(|_| "give a whole number, 1 or more".to_owned())
 }
 
 pub(super) fn parse_rows(text: &str) -> Result<u32, String> {
-    text.parse::<NonZeroU32>().map(NonZeroU32::get).map_err(|_| "give a whole number from 1 on".to_owned())
+    text.parse::<NonZeroU32>().map(NonZeroU32::get).map_err(|_| "give a whole number, 1 or more".to_owned())
 }
 
 pub(super) fn parse_frequency(text: &str) -> Result<u32, String> {

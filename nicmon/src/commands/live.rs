@@ -51,7 +51,7 @@ impl LiveFrames {
         #[cfg_attr(not(feature = "bpf"), expect(unused_mut, reason = "only the eBPF programs have a log"))]
         let mut collector = Collector::start(options)?;
         if let Some(reason) = collector.source_reason() {
-            print_message(&format!("counts only, every time is unknown: {reason}"));
+            print_message(&format!("counts only, all times are unknown: {reason}"));
         }
         #[cfg(feature = "bpf")]
         let kernel_log = match collector.probe().filter(|_| args.kernel_log) {

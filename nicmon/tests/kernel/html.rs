@@ -45,7 +45,7 @@ pub(crate) fn in_chromium() -> Result<()> {
     ensure!(!shown.contains("parsererror"), "Chromium cannot parse the page: {shown}");
     let has =
         |text: &str| shown.contains(text).then_some(()).with_context(|| format!("the page has no {text}"));
-    for text in ["demo-rx · CPU 0", "What drivers cost", "Call stacks of network code", "veth_poll: "] {
+    for text in ["demo-rx · CPU 0", "Driver costs", "Call stacks of network code", "veth_poll: "] {
         has(text)?;
     }
     chromium(&[&format!("--screenshot={}", picture.display()), &url])?;

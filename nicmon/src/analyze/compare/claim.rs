@@ -46,7 +46,7 @@ impl Claim {
             };
             let Some([low, high]) = compared.ratio_ci else {
                 let why = compared.unknown.as_deref().unwrap_or("there is no interval");
-                unknown = Some(format!("{} of {} by {}: {why}", self.figure.name(), pair.b, pair.a));
+                unknown = Some(format!("{} of {} vs. {}: {why}", self.figure.name(), pair.b, pair.a));
                 continue;
             };
             let holds = match self.order {
@@ -57,7 +57,7 @@ impl Claim {
             };
             if holds {
                 let names =
-                    if pair.a == pair.b { pair.a.clone() } else { format!("{} by {}", pair.b, pair.a) };
+                    if pair.a == pair.b { pair.a.clone() } else { format!("{} vs. {}", pair.b, pair.a) };
                 return Judgement::Holds(format!(
                     "{} holds for {names}: the ratio is {:.3} [{low:.3}, {high:.3}]",
                     self.text,

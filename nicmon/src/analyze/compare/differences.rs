@@ -37,12 +37,12 @@ pub(super) fn between(a: &About, b: &About) -> Vec<String> {
             Source::Bpf => "eBPF programs".to_owned(),
             Source::Proc => "counts only".to_owned(),
         },
-        ": counts have no times",
+        ": without the eBPF programs, times are unknown",
     );
     for about in [a, b] {
         if about.lost_samples > 0 {
             found.push(format!(
-                "{} lost {} samples: its shares are shares of the rest",
+                "{} lost {} samples: its shares are of the remaining samples",
                 about.name, about.lost_samples
             ));
         }

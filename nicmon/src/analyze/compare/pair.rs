@@ -112,7 +112,8 @@ impl Both<'_> {
                 format!(
                     "only {} with traffic, but {FEWEST_FRAMES} are needed: record for longer, or with a \
                      shorter -d",
-                    plural(whole(frames), "frame")
+                    // Frames count in part, too: 4.6 of them are not the 5 that are needed.
+                    plural(whole(frames).min(whole(FEWEST_FRAMES) - 1), "frame")
                 )
             } else {
                 "its frames are too few or too similar: record for longer, or with a higher -F".to_owned()

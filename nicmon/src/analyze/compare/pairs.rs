@@ -48,7 +48,7 @@ pub enum PairError {
     /// No driver has traffic in both recordings.
     #[error(
         "no driver has traffic in both recordings\n{name_a}: {a}\n{name_b}: {b}\n\
-         Choose one of each with --driver A=B"
+         Choose one driver of each with --driver A=B"
     )]
     Nothing {
         /// The first recording.

@@ -112,7 +112,7 @@ fn another_driver_costs_less() {
     insta::assert_snapshot!(pair.summary);
     let claim = |text: &str| text.parse::<Claim>().expect("a claim").judge(&comparison);
     assert!(
-        matches!(claim("cost_per_gb < 0.5"), Judgement::Holds(how) if how.contains("virtio_net by 8139cp"))
+        matches!(claim("cost_per_gb < 0.5"), Judgement::Holds(how) if how.contains("virtio_net vs. 8139cp"))
     );
     assert_eq!(claim("cost_per_gb > 1.1"), Judgement::No);
     assert_eq!(claim("poll_ns_per_packet > 1"), Judgement::No);

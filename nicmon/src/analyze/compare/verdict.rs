@@ -68,7 +68,7 @@ pub(super) fn summary(verdicts: &[Verdict], figures: &[Compared], a: &str, b: &s
     let claimed = || figures.iter().filter(|compared| CLAIMED.contains(&compared.figure));
     if claimed().any(|compared| compared.ratio_ci.is_some()) {
         let some =
-            if claimed().all(|compared| compared.ratio_ci.is_some()) { "" } else { " in what is known" };
+            if claimed().all(|compared| compared.ratio_ci.is_some()) { "" } else { " in known figures" };
         return format!("no difference at 95 % confidence{some}");
     }
     let why = figures.iter().find_map(|compared| compared.unknown.as_deref());

@@ -146,6 +146,6 @@ fn table(html: &mut String, rows: &[Row<'_>]) {
     }
     html.push_str(
         "</table></div>\n<p class=\"note\">CPU time, time per packet and CPU seconds per GB cover both \
-         parts. They are estimates because the sampled part is one.</p>\n",
+         parts. They are estimates, because the sampled part is.</p>\n",
     );
 }

@@ -42,8 +42,8 @@ pub(super) fn section(whole: &Frame) -> String {
     if html.is_empty() {
         return html;
     }
-    let head = "<h2>Functions of drivers</h2>\n<p>By samples, among the functions that the frames list. \
-     Samples in \
-                hardirq context are in no cost, because interrupt handlers are timed exactly.</p>\n";
+    let head = "<h2>Functions of drivers</h2>\n<p>The functions with the most samples, among those that the \
+                frames list. Samples in hardirq context count towards no cost, because interrupt handlers \
+                are timed exactly.</p>\n";
     format!("{head}{html}")
 }

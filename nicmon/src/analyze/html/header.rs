@@ -76,7 +76,7 @@ impl Header {
         if self.lost_samples > 0 {
             let _ = writeln!(
                 html,
-                "<p class=\"note\">{} samples were lost. Shares are shares of the rest.</p>",
+                "<p class=\"note\">{} samples were lost. Shares are of the remaining samples.</p>",
                 self.lost_samples
             );
         }

@@ -17,7 +17,7 @@ use crate::{
 /// Exact time left of the bar, samples right of it.
 const PARTS: [Column; 8] = [
     Column::words("DRIVER"),
-    Column::words("FOUND"),
+    Column::words("ORIGIN"),
     Column::figures("IRQ ms"),
     Column::figures("|"),
     Column::figures("SAMPLES"),

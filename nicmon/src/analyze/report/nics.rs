@@ -52,7 +52,7 @@ pub(super) fn section(report: &Report<'_>) -> String {
     if !frame.has_all_cpus() {
         let shown = plural(frame.cpus.len() as u64, "CPU");
         notes.push_str(&wrapped(&format!(
-            "Times cover {shown} of {}, packets all of them: the cost per packet is unknown",
+            "Times cover {shown} of {}, but packets cover all: the cost per packet is unknown",
             frame.host.cpus_online
         )));
     }
@@ -101,8 +101,7 @@ fn caveats(frame: &Frame, nic: &Nic) -> Vec<String> {
         ));
     }
     if !nic.is_timed() {
-        caveats
-            .push("some polls are busy polls, which have no time; the cost per packet is unknown".to_owned());
+        caveats.push("some polls are busy polls (not timed); the cost per packet is unknown".to_owned());
     }
     if nic.threaded_est_ns.is_some_and(|ns| ns > 0) {
         caveats.push(format!(

@@ -140,7 +140,7 @@ fn parts_that_do_not_belong_together() {
     }
     let text = text_of(&one_cpu, 20);
     assert_eq!(row(&text)[3..5], ["?", "?"]);
-    assert!(text.contains("Times cover 1 CPU of 2, packets all of them"), "{text}");
+    assert!(text.contains("Times cover 1 CPU of 2, but packets cover all"), "{text}");
 
     let mut busy = whole.clone();
     for frame in &mut busy {

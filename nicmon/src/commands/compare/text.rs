@@ -42,7 +42,7 @@ pub(super) fn render(comparison: &Comparison, is_one: bool) -> String {
         line(&mut text, &format!("Not compared (use --driver A=B): {}", comparison.left_out.join(", ")));
     }
     text.push_str(
-        "est.: rests on samples or on times of NAPI threads. exact: measured.\n\
+        "est.: estimated from samples or from NAPI thread times. exact: measured.\n\
          Polls include the driver and the stack.\n",
     );
     text.push_str(&between_runs(comparison));

@@ -41,7 +41,7 @@ pub(super) fn lockdown(sys: &Path) -> Check {
         Some((mode, _)) => Check::ok(NAME, format!("{mode}, which does not limit nicmon")),
         None => Check::ok(
             NAME,
-            "unknown, because /sys/kernel/security is not mounted; the checks below show if it is in the way",
+            "unknown, because /sys/kernel/security is not mounted; the checks below show whether it matters",
         ),
     }
 }
@@ -105,7 +105,7 @@ pub(super) fn kernel_features(btf: &KernelBtf) -> Vec<Check> {
             .remedy("use Linux 5.17 or later")
     };
     let threaded = if btf.offset("napi_struct", &["thread"]).is_some() {
-        "polls by NAPI threads are kept apart from busy polling"
+        "polls by NAPI threads are distinguished from busy polling"
     } else {
         "this kernel has none (Linux 5.12 and later do), so nothing is missed"
     };

@@ -77,8 +77,8 @@ fn sampled_by(event: SampleEvent, cpus: u32, online: usize) -> Check {
         ),
         SampleEvent::CpuClock => format!(
             "from a timer (cpu-clock), on {cpus} of {online} CPUs, because no hardware counter for cycles \
-             works here. Code that runs with interrupts off gets no samples; interrupt handlers are timed \
-             exactly all the same"
+             works here. Code that runs with interrupts off gets no samples; interrupt handlers are still \
+             timed exactly"
         ),
     };
     Check::ok(SAMPLES, found)

@@ -30,7 +30,7 @@ const FIGURES: [Figure; 9] = [
     timed("what the eBPF programs themselves cost", &[checks::ADMIN]),
     counted("CPU time of ksoftirqd and NAPI threads", &[checks::THREADS]),
     counted("drivers and counters of NICs in other network namespaces", &[checks::ADMIN]),
-    counted("which queue a NAPI serves", &[checks::QUEUES]),
+    counted("which queue each NAPI instance serves", &[checks::QUEUES]),
 ];
 
 pub(super) fn render(checks: &[Check]) -> String {

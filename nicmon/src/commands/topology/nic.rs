@@ -30,7 +30,7 @@ const OTHER_IRQS: [Column; 4] = [
     Column::figures("IRQ").at_least(21),
     Column::words("AFFINITY").at_least(11),
     Column::words("EFFECTIVE").at_least(11),
-    Column::words("OF NO QUEUE"),
+    Column::words("OTHER INTERRUPT"),
 ];
 
 /// Everything about a NIC. What its driver does not have or does not report is left out.
@@ -49,7 +49,7 @@ pub(super) fn render(text: &mut String, nic: &Nic) {
     add("rings", nic.rings.map(rings).unwrap_or_default());
     add("RSS", nic.rss.as_ref().map(rss).unwrap_or_default());
     add("coalesce", nic.coalesce.map(coalesce).unwrap_or_default());
-    add("on", nic.offloads.as_ref().map(offloads).unwrap_or_default());
+    add("offloads", nic.offloads.as_ref().map(offloads).unwrap_or_default());
     add("NAPI", napi(nic));
     text.push_str(&queues(nic));
     text.push_str(&other_irqs(nic));
@@ -128,7 +128,7 @@ fn on_off(on: bool) -> &'static str {
 fn rss(rss: &Rss) -> Vec<String> {
     let mut items = Vec::new();
     items.extend(rss.function.clone());
-    items.extend(rss.rx_queues.map(|queues| format!("{queues} rx queues")));
+    items.extend(rss.rx_queues.map(|queues| format!("rx queues {queues}")));
     if let Some(table) = &rss.table {
         let mut buckets: BTreeMap<u32, usize> = BTreeMap::new();
         for queue in table {
@@ -141,7 +141,7 @@ fn rss(rss: &Rss) -> Vec<String> {
     }
     let HashFields { tcp4, udp4, tcp6, udp6 } = &rss.hash_fields;
     for (name, fields) in [("tcp4", tcp4), ("udp4", udp4), ("tcp6", tcp6), ("udp6", udp6)] {
-        items.extend(fields.as_ref().map(|fields| format!("{name} by {}", hash_fields(fields))));
+        items.extend(fields.as_ref().map(|fields| format!("{name} hash {}", hash_fields(fields))));
     }
     items
 }
@@ -158,7 +158,7 @@ fn hash_fields(fields: &[HashField]) -> String {
         HashField::Discard => "discard",
     };
     let names: Vec<_> = fields.iter().map(name).collect();
-    if names.is_empty() { "nothing".to_owned() } else { names.join("+") }
+    if names.is_empty() { "none".to_owned() } else { names.join("+") }
 }
 
 fn coalesce(coalesce: Coalesce) -> Vec<String> {
@@ -315,14 +315,14 @@ eth\u{fffd}0
   channels  combined 2 of 8
   rings     rx 256 of 4096
   RSS       toeplitz, table of 4 (queue:buckets), 0:3, 1:1,
-            tcp4 by src+dst+sport+dport, udp4 by nothing
+            tcp4 hash src+dst+sport+dport, udp4 hash none
   coalesce  adaptive-rx on, rx-usecs 3
-  on        highdma*, rx-gro
+  offloads  highdma*, rx-gro
   NAPI      threaded no
   QUEUE      NAPI   IRQ  AFFINITY    EFFECTIVE   RPS            RFS  XPS
   rx-0       8193    38  0-3         1           2-3           4096
   tx-0          ?     ?  ?           ?                               -
-                    IRQ  AFFINITY    EFFECTIVE   OF NO QUEUE
+                    IRQ  AFFINITY    EFFECTIVE   OTHER INTERRUPT
                      37  0-3         ?           eth0
 ";
         assert_eq!(of(&nic), expected);

@@ -55,7 +55,7 @@ const NICS: &[Line] = &[
     ("all softirqs", Plain("Exact, without the hard irqs in them; includes NET_RX, NET_TX")),
     ("hard irqs", Field("cpus[].hardirq_ns", "")),
     ("ksoftirqd", Field("cpus[].ksoftirqd_ns", "")),
-    ("kernel's ..", Plain("The kernel's own accounting; with ticks, only a sample")),
+    ("kernel's ..", Plain("The kernel's own accounting; if 'accounting tick', only sampled")),
     ("squeezed/s", Field("cpus[].softnet.time_squeeze", "")),
     ("dropped/s", Field("cpus[].softnet.dropped", "")),
     ("packets/s", Field("cpus[].softnet.processed", "")),
@@ -68,7 +68,7 @@ const NICS: &[Line] = &[
 const DRIVERS_KEYS: &[Line] = &[
     ("up down j k", Plain("Choose the driver whose details are shown")),
     ("PgUp PgDn", Plain("Scroll its functions; also Home, End")),
-    ("w", Plain("Add up the frames of the last 10 s, of 30 s, or show only one")),
+    ("w", Plain("Cover the last 10 s, the last 30 s, or only one frame")),
 ];
 
 const DRIVERS: &[Line] = &[
@@ -86,7 +86,7 @@ const DRIVERS: &[Line] = &[
     ("COMPANION", Field("drivers[].companions", "")),
     ("STAGE", Field("nics[].stages", "")),
     ("~POLL%", Field("nics[].stages[].share_pct", "")),
-    ("(not listed)", Plain("Samples in functions for which a frame has no room")),
+    ("(not listed)", Plain("Samples in functions that the frames do not list")),
     ("~", Plain("Estimated from samples, at least in part; the rest is exact")),
     ("|||::", Plain("Interval of a stage: | to its lower bound, : to its upper bound")),
     ("lost", Plain("Not counted: events (first line), samples (second line)")),
