@@ -1,11 +1,11 @@
 //! What happens between two frames. It changes what the next observation can see, never the frame that
 //! was made.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, error::Error};
 
 use nicmon_common::NapiKey;
 
-use super::{CollectError, Collector, assemble::busy_ns, observation::Observation};
+use super::{Collector, assemble::busy_ns, observation::Observation};
 
 impl Collector {
     /// Forgets NAPIs that no longer exist, follows kernel modules, and samples the CPUs that are online
@@ -48,7 +48,7 @@ fn has_unnamed(seen: &Observation) -> bool {
 }
 
 /// The first line of an error. `nicmon doctor` shows the others.
-pub(super) fn first_line(error: &CollectError) -> String {
+pub(super) fn first_line(error: &impl Error) -> String {
     error.to_string().lines().next().unwrap_or_default().to_owned()
 }
 

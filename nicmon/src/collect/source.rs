@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use nicmon_common::NapiKey;
 
+#[cfg(feature = "bpf")]
+use super::maintain::first_line;
 use super::{CollectError, Options, SourceChoice, facts::Facts, observation::KnownNapi};
 #[cfg(feature = "bpf")]
 use crate::{
@@ -80,7 +82,7 @@ pub(super) fn choose(
         }
         Err(error) if options.source == SourceChoice::Bpf => Err(error.into()),
         Err(error) => {
-            let why = error.to_string().lines().next().unwrap_or_default().to_owned();
+            let why = first_line(&error);
             proc(facts, Some(format!("run as root, or see `nicmon doctor`. The cause: {why}")))
         }
     }

@@ -13,13 +13,13 @@ use crate::frame::Origin;
 
 /// A range of a driver's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Range {
+struct Range {
     /// The first byte.
-    pub start: u64,
+    start: u64,
     /// The first byte after it.
-    pub end: u64,
+    end: u64,
     /// The text it belongs to: a slot of [`DriverText::texts`].
-    pub slot: u16,
+    slot: u16,
 }
 
 /// The text of the drivers of all devices on this machine, and of their companions.
@@ -104,11 +104,6 @@ impl DriverText {
     /// All texts, by slot.
     pub fn texts(&self) -> &[Text] {
         &self.texts
-    }
-
-    /// All ranges by address, without overlaps, for the kernel side to bisect.
-    pub fn ranges(&self) -> &[Range] {
-        &self.ranges
     }
 }
 
@@ -233,7 +228,7 @@ mod tests {
         let other = seed(&kallsyms, "overlay", Some("gro_cell_poll"), &ops);
         let text = DriverText::new(&kallsyms, None, &[other]);
         assert_eq!(text.origin("overlay"), Err(Unknown::SharedPoll("gro".to_owned())));
-        assert!(text.ranges().is_empty());
+        assert!(text.ranges.is_empty());
         assert_eq!(text.origin("igb"), Err(Unknown::NoSeed));
     }
 

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     builtin_ranges::{BuiltinRange, BuiltinRanges, BuiltinRangesError},
     companions::Companion,
-    drivers::{DriverText, Range},
+    drivers::DriverText,
     kallsyms::{Function, Kallsyms, KallsymsError},
     seed::{Seed, Text, Unknown},
     stages::stage_of,
