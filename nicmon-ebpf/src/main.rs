@@ -13,7 +13,10 @@ mod irq;
 mod maps;
 mod memory;
 mod napi;
+mod parked;
 mod sampling;
+mod slots;
+mod threads;
 mod timing;
 
 use aya_ebpf::{

@@ -4,10 +4,10 @@
 use aya_ebpf::{
     bindings::BPF_F_MMAPABLE,
     macros::map,
-    maps::{Array, HashMap, PerCpuHashMap, Queue},
+    maps::{Array, PerCpuHashMap},
 };
 use nicmon_common::{
-    Config, CpuState, DropKey, IrqInfo, IrqKey, MAX_DROPS, NapiInfo, NapiKey, NapiStats, Offsets, RunStats,
+    Config, CpuState, DropKey, IrqOwner, IrqStats, MAX_DROPS, NapiOwner, NapiStats, Offsets, RingEntry,
     Sample, SampleStack,
 };
 
@@ -60,9 +60,33 @@ pub static CPUS: Array<CpuState> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 #[map]
 pub static NAPI_STATS: Array<NapiStats> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
+/// `napi_slots` elements per possible CPU.
+#[map]
+pub static NAPI_OWNERS: Array<NapiOwner> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// `napi_slots` elements per possible CPU.
+#[map]
+pub static NAPI_RINGS: Array<RingEntry> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// Twice `napi_slots` elements per possible CPU: a hash table with open addressing.
+#[map]
+pub static NAPI_INDEX: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
 /// `irq_slots` elements per possible CPU.
 #[map]
-pub static IRQ_STATS: Array<RunStats> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+pub static IRQ_STATS: Array<IrqStats> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// `irq_slots` elements per possible CPU.
+#[map]
+pub static IRQ_OWNERS: Array<IrqOwner> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// `irq_slots` elements per possible CPU.
+#[map]
+pub static IRQ_RINGS: Array<RingEntry> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// Twice `irq_slots` elements per possible CPU.
+#[map]
+pub static IRQ_INDEX: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
 /// `sample_slots` elements per possible CPU: a ring.
 #[map]
@@ -71,22 +95,6 @@ pub static SAMPLES: Array<Sample> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 /// The call stack of each element of [`SAMPLES`], if stacks were asked for.
 #[map]
 pub static SAMPLE_STACKS: Array<SampleStack> = Array::with_max_entries(1, BPF_F_MMAPABLE);
-
-/// The slot of each NAPI, and what else is known about it.
-#[map]
-pub static NAPIS: HashMap<NapiKey, NapiInfo> = HashMap::with_max_entries(1, 0);
-
-/// The slot of each irq action, and what else is known about it.
-#[map]
-pub static IRQS: HashMap<IrqKey, IrqInfo> = HashMap::with_max_entries(1, 0);
-
-/// Slots without an owner. The user side fills it.
-#[map]
-pub static FREE_NAPI_SLOTS: Queue<u32> = Queue::with_max_entries(1, 0);
-
-/// Slots without an owner. The user side fills it.
-#[map]
-pub static FREE_IRQ_SLOTS: Queue<u32> = Queue::with_max_entries(1, 0);
 
 /// Dropped packets, by reason and location.
 #[map]

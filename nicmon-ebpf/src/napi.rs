@@ -1,19 +1,20 @@
 //! Finds the slot of a NAPI: where its statistics are.
 
-use aya_ebpf::{EbpfContext, bindings::BPF_NOEXIST};
+use aya_ebpf::EbpfContext;
 use aya_log_ebpf::warn;
 use nicmon_common::{
-    BACKLOG_SLOT, CachedNapi, DEVICE_OPS, NAME_LEN, NO_MEMBER, NO_SLOT, NapiInfo, NapiKey, NapiStats,
-    SLOT_CACHE,
+    BACKLOG_SLOT, CachedNapi, DEVICE_OPS, NAME_LEN, NO_MEMBER, NO_SLOT, NapiKey, NapiOwner, NapiStats,
+    PollStats, RingEntry, SEVERAL_NICS, SLOT_CACHE, SlotRings, UNSLOTTED, unslotted_cell,
 };
 
 use crate::{
     context::ThisCpu,
-    maps::{FREE_NAPI_SLOTS, NAPI_STATS, NAPIS, config},
+    maps::{NAPI_INDEX, NAPI_OWNERS, NAPI_RINGS, NAPI_STATS, config},
     memory::{Memory, address_of, read_name},
+    slots::{self, Table},
 };
 
-/// The number of an element in each CPU's part of `NAPI_STATS`, or the backlog, or none.
+/// The number of an element in this CPU's part of `NAPI_STATS`, or the backlog, or none.
 #[derive(Clone, Copy)]
 pub struct Slot(u32);
 
@@ -31,9 +32,20 @@ impl Slot {
         self.0
     }
 
-    /// Its counters on this CPU; null if it has none.
+    /// Its counters, to file something; null if it has none. Only softirq programs call this.
     #[inline(always)]
     pub fn stats(self, this: &ThisCpu) -> *mut NapiStats {
+        let stats = self.quiet_stats(this);
+        if !stats.is_null() && self.0 != Self::BACKLOG.0 {
+            // SAFETY: this slot's element; only softirq programs note slots of NAPIs.
+            unsafe { slots::note_active::<Napis>(this, self.0, &raw mut (*stats).epoch) };
+        }
+        stats
+    }
+
+    /// Its counters; null if it has none. What is filed there is read when the slot is noted next.
+    #[inline(always)]
+    pub fn quiet_stats(self, this: &ThisCpu) -> *mut NapiStats {
         if self.0 == Self::BACKLOG.0 {
             // SAFETY: an address within this CPU's element; nothing is read.
             return unsafe { &raw mut (*this.state).backlog };
@@ -86,56 +98,140 @@ pub fn slot_of<M: Memory, C: EbpfContext>(ctx: &C, this: &ThisCpu, napi: *const 
         }
         let netns: u32 = M::read(net, config!(offsets.net_inum));
         let key = NapiKey { napi: napi_address, napi_id, ifindex, netns, pad: 0 };
-        let Some(slot) = look_up::<M, C>(ctx, this, &key, napi, dev) else {
-            (*state).softirq_lost += 1;
-            return Slot::NONE;
+        let slot = match slots::find::<Napis>(this, &key, key.hash()) {
+            Some(slot) => Slot(slot),
+            None => register::<M, C>(ctx, this, &key, napi, dev),
         };
-        *cached = CachedNapi { napi: napi_address, net: net as u64, napi_id, ifindex, slot, generation };
-        Slot(slot)
+        // An entry without a slot is kept, too: the next poll need not search again.
+        let slot_number = slot.raw();
+        *cached = CachedNapi {
+            napi: napi_address,
+            net: net as u64,
+            napi_id,
+            ifindex,
+            slot: slot_number,
+            generation,
+        };
+        slot
     }
 }
 
-/// The slot that the map has for a NAPI. A NAPI seen for the first time gets a free one.
+/// Notes that a NAPI was polled that has no slot: whose polls are missing in the sums.
 #[inline(always)]
-fn look_up<M: Memory, C: EbpfContext>(
+pub fn note_unslotted<M: Memory>(this: &ThisCpu, napi: *const u8) {
+    // SAFETY: the offsets are this kernel's. The cells are in this CPU's element; only `napi_poll` sets them,
+    // and the user side may exchange one for 0 at any moment, hence volatile.
+    unsafe {
+        (*this.state).softirq_lost += 1;
+        let dev: *const u8 = M::read(napi, config!(offsets.napi_dev));
+        let ifindex: u32 = M::read(dev, config!(offsets.dev_ifindex));
+        let net: *const u8 = M::read(dev, config!(offsets.dev_net));
+        let netns: u32 = M::read(net, config!(offsets.net_inum));
+        let nic = u64::from(netns) << 32 | UNSLOTTED | u64::from(ifindex);
+        let cell = (&raw mut (*this.state).unslotted).cast::<u64>().add(unslotted_cell(netns, ifindex));
+        let known = cell.read_volatile();
+        if known != nic {
+            cell.write_volatile(if known == 0 { nic } else { SEVERAL_NICS });
+        }
+    }
+}
+
+/// The table of NAPIs.
+struct Napis;
+
+impl Table for Napis {
+    type Key = NapiKey;
+    type Owner = NapiOwner;
+
+    #[inline(always)]
+    fn slots() -> u32 {
+        config!(napi_slots)
+    }
+
+    #[inline(always)]
+    fn index(at: u32) -> Option<*mut u64> {
+        NAPI_INDEX.get_ptr_mut(at)
+    }
+
+    #[inline(always)]
+    fn ring(at: u32) -> Option<*mut RingEntry> {
+        NAPI_RINGS.get_ptr_mut(at)
+    }
+
+    #[inline(always)]
+    fn owner(at: u32) -> Option<*mut NapiOwner> {
+        NAPI_OWNERS.get_ptr_mut(at)
+    }
+
+    #[inline(always)]
+    fn rings(this: &ThisCpu) -> *mut SlotRings {
+        // SAFETY: an address within this CPU's element; nothing is read.
+        unsafe { &raw mut (*this.state).napis }
+    }
+
+    #[inline(always)]
+    unsafe fn is(owner: *const NapiOwner, key: &NapiKey) -> bool {
+        // SAFETY: the caller guarantees that it is an element.
+        unsafe {
+            (*owner).key.napi == key.napi
+                && (*owner).key.napi_id == key.napi_id
+                && (*owner).key.ifindex == key.ifindex
+                && (*owner).key.netns == key.netns
+        }
+    }
+}
+
+/// Gives a NAPI that is polled here for the first time a slot.
+#[inline(always)]
+fn register<M: Memory, C: EbpfContext>(
     ctx: &C,
     this: &ThisCpu,
     key: &NapiKey,
     napi: *const u8,
     dev: *const u8,
-) -> Option<u32> {
-    if let Some(slot) = known_slot(key) {
-        return Some(slot);
-    }
-    let Ok(Some(slot)) = FREE_NAPI_SLOTS.pop() else {
-        if config!(log) != 0 {
-            warn!(ctx, "no slot left for napi {}", key.napi_id);
+) -> Slot {
+    // SAFETY: the offsets are this kernel's. The slot is free, so nobody else looks at its owner and its
+    // counters; `napi_poll` calls this, which no other softirq program interrupts.
+    unsafe {
+        if let Some(free) = slots::free::<Napis>(this)
+            && let Some(stats) = NAPI_STATS.get_ptr_mut(this.cpu * config!(napi_slots) + free.slot)
+        {
+            (*free.owner).key = *key;
+            (*free.owner).poll_fn = M::read(napi, config!(offsets.napi_poll));
+            (*free.owner).ops = functions_of::<M>(dev);
+            (*free.owner).name = [0; NAME_LEN];
+            read_name(dev.wrapping_add(config!(offsets.dev_name) as usize), &mut (*free.owner).name);
+            let epoch = (*stats).epoch;
+            stats.write(NapiStats { epoch, ..NOTHING });
+            if slots::publish::<Napis>(this, free.slot, key.hash()) {
+                if config!(log) != 0 {
+                    warn!(ctx, "new napi {} of ifindex {} in netns {}", key.napi_id, key.ifindex, key.netns);
+                }
+                return Slot(free.slot);
+            }
         }
-        return None;
-    };
-    // SAFETY: the offset is this kernel's.
-    let poll_fn = unsafe { M::read(napi, config!(offsets.napi_poll)) };
-    let mut info = NapiInfo { poll_fn, ops: functions_of::<M>(dev), slot, pad: 0, name: [0; NAME_LEN] };
-    read_name(dev.wrapping_add(config!(offsets.dev_name) as usize), &mut info.name);
-    if NAPIS.insert(key, info, u64::from(BPF_NOEXIST)).is_ok() {
-        // SAFETY: this CPU's element; only `napi_poll` writes this, and no other one interrupts the caller.
-        unsafe { (*this.state).new_napis += 1 };
-        if config!(log) != 0 {
-            warn!(ctx, "new napi {} of ifindex {} in netns {}", key.napi_id, key.ifindex, key.netns);
-        }
-        return Some(slot);
     }
-    // Another CPU was faster, or the map is full.
-    let _ = FREE_NAPI_SLOTS.push(slot, 0);
-    known_slot(key)
+    if config!(log) != 0 {
+        warn!(ctx, "no slot left for napi {}", key.napi_id);
+    }
+    Slot::NONE
 }
 
-#[inline(always)]
-fn known_slot(key: &NapiKey) -> Option<u32> {
-    // SAFETY: the map's elements are preallocated, so the memory stays while this program runs. If the user
-    // side removes the owner meanwhile, its slot rests for a second before another gets it.
-    NAPIS.get_ptr(key).map(|info| unsafe { (&raw const (*info).slot).read_volatile() })
-}
+/// The counters of a slot's new owner.
+const NOTHING: NapiStats = {
+    let none = PollStats { polls: 0, work: 0, repolls: 0 };
+    NapiStats {
+        softirq: none,
+        softirq_ns: 0,
+        epoch: 0,
+        thread_pid: 0,
+        threaded: none,
+        busy: none,
+        thread_softirq_ns: 0,
+        thread_irq_ns: 0,
+        thread_gaps: 0,
+    }
+};
 
 /// Addresses of functions of the device's driver. The poll function alone may be shared by drivers
 /// (`gro_cell_poll`).

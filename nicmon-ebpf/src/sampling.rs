@@ -20,6 +20,7 @@ use nicmon_common::{
 use crate::{
     context::{ThisCpu, is_other_task},
     maps::{SAMPLE_STACKS, SAMPLES, config},
+    parked,
 };
 
 /// The most samples of one poll that are filed. A longer poll leaves the rest unfiled.
@@ -80,20 +81,31 @@ unsafe fn kind(state: *const CpuState, user: bool, pid: u32) -> u32 {
     // hence volatile: each is read whole, as it was or as it will be.
     let (irq, softirq, vector_plus_one) = unsafe {
         (
-            (&raw const (*state).irq.start).read_volatile(),
+            (&raw const (*state).irq.depth).read_volatile(),
             (&raw const (*state).softirq.start).read_volatile(),
             (&raw const (*state).softirq.vector_plus_one).read_volatile(),
         )
     };
     if irq != 0 {
         SAMPLE_HARDIRQ
-    } else if softirq != 0 && vector_plus_one != 0 && !is_other_task(state) {
-        SAMPLE_SOFTIRQ + u32::from(vector_plus_one) - 1
-    } else if pid == 0 {
-        SAMPLE_IDLE
+    } else if !is_other_task(state) {
+        if softirq != 0 && vector_plus_one != 0 {
+            return SAMPLE_SOFTIRQ + u32::from(vector_plus_one) - 1;
+        }
+        outside(pid)
     } else {
-        SAMPLE_TASK
+        // SAFETY: this CPU's element.
+        match unsafe { parked::vector_plus_one(state) } {
+            0 => outside(pid),
+            vector_plus_one => SAMPLE_SOFTIRQ + u32::from(vector_plus_one) - 1,
+        }
     }
+}
+
+/// What a CPU does in the kernel outside interrupts and softirqs.
+#[inline(always)]
+fn outside(pid: u32) -> u32 {
+    if pid == 0 { SAMPLE_IDLE } else { SAMPLE_TASK }
 }
 
 #[inline(always)]

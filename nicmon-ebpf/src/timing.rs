@@ -12,7 +12,8 @@ use aya_ebpf::{
     helpers::{bpf_get_current_pid_tgid, bpf_get_current_task},
 };
 use nicmon_common::{
-    CpuState, LATENCY, NET_RX, NO_MEMBER, NapiStats, PREEMPT_RT, PollStats, RunStats, SOFTIRQ_VECTORS,
+    CpuState, LATENCY, NET_RX, NO_MEMBER, NO_SLOT, NapiStats, PREEMPT_RT, PollStats, RunStats,
+    SOFTIRQ_VECTORS, THREADS,
 };
 
 use crate::{
@@ -20,7 +21,9 @@ use crate::{
     maps::config,
     memory::Memory,
     napi::{self, Slot},
+    parked,
     sampling::file_samples,
+    threads,
 };
 
 /// After so many single-poll runs in a row, polls go without a timestamp again.
@@ -34,24 +37,23 @@ pub fn softirq_entry(vector: u32) -> i32 {
     let now = Moment::at(ns, state);
     // SAFETY: this CPU's element. Only softirq programs write these fields, and none of them interrupts this
     // one. The sampler may read the vector and the start in between, so they are volatile: the vector first,
-    // since a sample looks at it only once there is a start.
+    // since a sample looks at it only once there is a start. It may read the task at any moment.
     let flags = unsafe {
+        let flags = (&raw const (*state).flags).read_volatile();
+        if flags & PREEMPT_RT != 0 {
+            cold_path();
+            parked::begin(state);
+        }
         let softirq = &raw mut (*state).softirq;
         (*softirq).start_irq = now.irq_ns;
         (*softirq).polls = 0;
         (&raw mut (*softirq).vector_plus_one).write_volatile((vector + 1) as u8);
         (&raw mut (*softirq).start).write_volatile(now.ns);
-        (&raw const (*state).flags).read_volatile()
+        flags
     };
-    if flags != 0 {
+    if flags & LATENCY != 0 {
         cold_path();
-        if flags & PREEMPT_RT != 0 {
-            // SAFETY: as above; the sampler may read the task at any moment. The helper has no preconditions.
-            unsafe { (&raw mut (*state).task).write_volatile(bpf_get_current_task()) };
-        }
-        if flags & LATENCY != 0 {
-            count_latency(state, vector, now.ns);
-        }
+        count_latency(state, vector, now.ns);
     }
     0
 }
@@ -111,8 +113,13 @@ pub fn softirq_exit(vector: u32) -> i32 {
     // one; the sampler may read the start in between, so storing it is volatile. The vector was checked.
     unsafe {
         let softirq = &raw mut (*state).softirq;
+        if is_other_task(state) && !parked::resume(state) {
+            cold_path();
+            (*state).softirq_lost += u64::from(parked::end_of_dropped(state));
+            return 0;
+        }
         let start = (*softirq).start;
-        if start == 0 || u32::from((*softirq).vector_plus_one) != vector + 1 || is_other_task(state) {
+        if start == 0 || u32::from((*softirq).vector_plus_one) != vector + 1 {
             // Its entry came before the programs were attached, or was missed.
             cold_path();
             (*state).softirq_lost += u64::from(start != 0);
@@ -128,6 +135,10 @@ pub fn softirq_exit(vector: u32) -> i32 {
             (&raw mut (*state).vectors).cast::<RunStats>().add(vector as usize)
         };
         count_run(stats, run_ns, unfiled_ns);
+        if (&raw const (*state).flags).read_volatile() & THREADS != 0 {
+            cold_path();
+            threads::interrupted_by_softirq(&this, bpf_get_current_pid_tgid() as u32, run_ns);
+        }
     }
     0
 }
@@ -188,16 +199,17 @@ pub fn napi_poll<M: Memory, C: EbpfContext>(ctx: &C, napi: *const u8, work: i32,
     }
     let Some(this) = ThisCpu::get() else { return 0 };
     let state = this.state;
-    let poll = Poll {
-        slot: napi::slot_of::<M, C>(ctx, &this, napi),
-        work: if work < 0 { 0 } else { work as u32 },
-        repoll: u8::from(work >= budget),
-    };
+    let slot = napi::slot_of::<M, C>(ctx, &this, napi);
+    if slot.raw() == NO_SLOT {
+        cold_path();
+        napi::note_unslotted::<M>(&this, napi);
+    }
+    let poll = Poll { slot, work: if work < 0 { 0 } else { work as u32 }, repoll: u8::from(work >= budget) };
     // SAFETY: this CPU's element. Only softirq programs write these fields, and none of them interrupts this
     // one.
     unsafe {
         let softirq = &raw mut (*state).softirq;
-        let other_task = is_other_task(state);
+        let other_task = is_other_task(state) && !parked::resume(state);
         let vector_plus_one = u32::from((*softirq).vector_plus_one);
         if (*softirq).start == 0 || vector_plus_one != NET_RX + 1 || other_task {
             cold_path();
@@ -331,8 +343,14 @@ fn poll_in_task<M: Memory>(this: &ThisCpu, poll: Poll, napi: *const u8) {
     // interrupts this.
     unsafe {
         if threaded {
+            let pid = bpf_get_current_pid_tgid() as u32;
             count_poll(&raw mut (*stats).threaded, poll.work, poll.repoll);
-            (*stats).thread_pid = bpf_get_current_pid_tgid() & 0xffff_ffff;
+            (*stats).thread_pid = pid;
+            threads::note(this, pid, poll.slot, stats);
+        } else if (*this.state).dropped_runs != 0 {
+            // Perhaps a poll of a softirq run that is not kept any more, rather than a task's.
+            cold_path();
+            (*this.state).softirq_lost += 1;
         } else {
             count_poll(&raw mut (*stats).busy, poll.work, poll.repoll);
         }

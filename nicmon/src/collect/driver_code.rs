@@ -2,16 +2,16 @@
 //! valid.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     sync::Arc,
 };
 
-use super::observation::{DriverCode, KnownNapi, Moment, NicKey};
-use crate::{
-    counters::DriverFunctions,
-    symbols::{BuiltinRanges, DriverText, Kallsyms, Seed},
+use super::{
+    known::KnownNics,
+    observation::{DriverCode, Moment, NicKey},
 };
+use crate::symbols::{BuiltinRanges, DriverText, Kallsyms, Seed};
 
 /// Finds the drivers' code again when kernel symbols were read again, or when the drivers changed.
 ///
@@ -40,7 +40,7 @@ impl DriverCodeFinder {
         kallsyms: &Arc<Kallsyms>,
         moment: &Moment,
         nics: &BTreeSet<NicKey>,
-        known_napis: &[KnownNapi],
+        known_napis: &KnownNics,
     ) -> Arc<DriverCode> {
         let is_current = |found: &Arc<Kallsyms>| Arc::ptr_eq(found, kallsyms);
         if !self.found.as_ref().is_some_and(|(found, _)| is_current(found)) {
@@ -63,17 +63,13 @@ impl DriverCodeFinder {
     }
 
     /// What is known about the functions of these NICs' drivers, by driver.
-    fn seeds(&mut self, moment: &Moment, nics: &BTreeSet<NicKey>, known_napis: &[KnownNapi]) -> Vec<Seed> {
-        let mut functions: HashMap<NicKey, Vec<&DriverFunctions>> = HashMap::new();
-        for napi in known_napis {
-            functions.entry(napi.nic()).or_default().push(&napi.functions);
-        }
+    fn seeds(&mut self, moment: &Moment, nics: &BTreeSet<NicKey>, known_napis: &KnownNics) -> Vec<Seed> {
         let drivers: Vec<(NicKey, &str)> =
             nics.iter().filter_map(|key| Some((*key, moment.link(*key)?.driver.as_deref()?))).collect();
         self.known.retain(|known, _| drivers.iter().any(|(_, driver)| driver == known));
         for (key, driver) in drivers {
             let (polls, ops) = self.known.entry(driver.to_owned()).or_default();
-            for of_napi in functions.get(&key).into_iter().flatten() {
+            for of_napi in known_napis.get(key).into_iter().flat_map(|nic| &nic.functions) {
                 polls.insert(of_napi.poll);
                 ops.extend(of_napi.ops.into_iter().filter(|function| *function != 0));
             }

@@ -6,7 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::observation::{HostFacts, KnownNapi, Moment};
+use super::{
+    known::KnownNics,
+    observation::{HostFacts, Moment},
+};
 use crate::{
     counters::Reading,
     host::{
@@ -51,8 +54,8 @@ pub(super) struct Facts {
     nic_irqs_due: bool,
     /// Lines and actions that fired so far. A driver that sets up its queues again uses others.
     irqs_seen: HashSet<(u32, String)>,
-    /// How many NAPIs were known at the previous reading.
-    napis: usize,
+    /// The NAPIs that were known at the previous reading.
+    napis: Arc<KnownNics>,
 }
 
 impl Facts {
@@ -78,7 +81,7 @@ impl Facts {
             nic_irqs_read: Instant::now(),
             nic_irqs_due: false,
             irqs_seen: HashSet::new(),
-            napis: 0,
+            napis: Arc::default(),
             roots,
         };
         let links = facts.read_links(false);
@@ -152,16 +155,16 @@ impl Facts {
 
     /// Reads everything that a frame needs. Interfaces come first, because the kernel may make us wait
     /// for them.
-    pub(super) fn read(&mut self, known_napis: &[KnownNapi]) -> Result<(), host::Error> {
+    pub(super) fn read(&mut self, known_napis: &Arc<KnownNics>) -> Result<(), host::Error> {
         self.readings += 1;
-        for napi in known_napis {
-            self.watched.insert(napi.key.netns, self.readings);
+        for ((netns, _), _) in known_napis.iter() {
+            self.watched.insert(*netns, self.readings);
         }
         let oldest = self.readings.saturating_sub(SILENT_READINGS);
         self.watched.retain(|_, seen| *seen >= oldest);
         // NAPIs that came or went may serve queues that did not exist before.
-        let changed = known_napis.len() != self.napis;
-        self.napis = known_napis.len();
+        let changed = !Arc::ptr_eq(known_napis, &self.napis);
+        self.napis = Arc::clone(known_napis);
         let links = self.read_links(changed);
 
         let mut stat = Vec::with_capacity(self.now.stat.len());
@@ -213,6 +216,9 @@ impl Facts {
     /// Finds the ksoftirqd of a CPU that came online for the first time.
     fn find_new_ksoftirqd(&mut self, stat: &[CpuTicks]) -> Result<(), host::Error> {
         let before = &self.now.stat;
+        if stat.iter().map(|ticks| ticks.cpu).eq(before.iter().map(|ticks| ticks.cpu)) {
+            return Ok(());
+        }
         let is_new = |ticks: &CpuTicks| !before.iter().any(|before| before.cpu == ticks.cpu);
         if !before.is_empty() && stat.iter().any(is_new) {
             self.ksoftirqd = threads::ksoftirqd(&self.roots.proc)?.into_iter().collect();

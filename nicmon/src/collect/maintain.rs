@@ -30,12 +30,12 @@ impl Collector {
 /// device may be gone. If such a NAPI still exists, it only gets another slot when it is polled next.
 fn gone_napis(seen: &Observation) -> Vec<NapiKey> {
     let polled: HashSet<&NapiKey> = seen.reading.napis.iter().flatten().map(|napi| &napi.key).collect();
-    let known = seen.known_napis.iter();
-    known
+    (seen.known_napis.iter())
         // Devices with index 0 are drivers' own dummies, which no namespace lists.
-        .filter(|napi| napi.key.ifindex != 0 && !polled.contains(&napi.key))
-        .filter(|napi| seen.facts.link(napi.nic()).is_none())
-        .map(|napi| napi.key)
+        .filter(|(key, _)| key.1 != 0 && seen.facts.link(**key).is_none())
+        .flat_map(|(_, nic)| nic.napis())
+        .filter(|key| !polled.contains(key))
+        .copied()
         .collect()
 }
 

@@ -6,9 +6,12 @@ mod clock;
 mod driver_code;
 mod facts;
 mod filter;
+mod known;
 mod maintain;
 mod observation;
 mod observe;
+#[cfg(all(test, feature = "bpf"))]
+mod scale;
 mod softirq_loop;
 mod source;
 mod threads;

@@ -11,11 +11,12 @@ use std::{
     sync::Arc,
 };
 
-use nicmon_common::NapiKey;
 use serde::{Deserialize, Serialize};
 
+use super::known::KnownNics;
+pub(super) use super::known::NicKey;
 use crate::{
-    counters::{DriverFunctions, Reading},
+    counters::Reading,
     frame::{self, Accounting, topology::Topology},
     host::{
         irqs::NicIrqs,
@@ -26,9 +27,6 @@ use crate::{
     },
     symbols::{DriverText, Seed, Snapshot},
 };
-
-/// An interface: the inode of its namespace, and its index there.
-pub(super) type NicKey = (u32, u32);
 
 /// One interval of one machine.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -52,27 +50,11 @@ pub struct Observation {
     /// CPU time, in ns, that each NAPI thread used in the interval, by pid.
     pub(super) thread_ns: HashMap<u32, u64>,
     /// NAPIs that the eBPF programs know, polled or not.
-    pub(super) known_napis: Arc<[KnownNapi]>,
+    pub(super) known_napis: Arc<KnownNics>,
     pub(super) code: Code,
     /// Only in frames that carry it.
     pub(super) topology: Option<Topology>,
     pub(super) own: OwnUse,
-}
-
-/// A NAPI that was polled at some time.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct KnownNapi {
-    pub(super) key: NapiKey,
-    /// The name of its device when it was first polled.
-    pub(super) name: String,
-    pub(super) functions: DriverFunctions,
-}
-
-impl KnownNapi {
-    /// The interface it belongs to.
-    pub(super) fn nic(&self) -> NicKey {
-        (self.key.netns, self.key.ifindex)
-    }
 }
 
 /// What the user asked to measure.
@@ -174,11 +156,11 @@ impl Observation {
 }
 
 /// See [`Observation::nic_keys`].
-pub(super) fn nic_keys(reading: &Reading, facts: &HostFacts, known: &[KnownNapi]) -> BTreeSet<NicKey> {
+pub(super) fn nic_keys(reading: &Reading, facts: &HostFacts, known: &KnownNics) -> BTreeSet<NicKey> {
     let polled = reading.napis.iter().flatten().map(|napi| (napi.key.netns, napi.key.ifindex));
     let own = facts.now.links.get(&facts.own_netns).into_iter().flat_map(|namespace| &namespace.links);
     let own = own.map(|link| (facts.own_netns, link.link.ifindex));
-    known.iter().map(KnownNapi::nic).chain(polled).chain(own).collect()
+    known.iter().map(|(key, _)| *key).chain(polled).chain(own).collect()
 }
 
 impl HostFacts {

@@ -20,7 +20,7 @@ impl Collector {
     ///    that polled.
     /// 4. Names, as far as they are known by now, and the setup of the network if it is due.
     pub(super) fn observe(&mut self) -> Result<Observation, CollectError> {
-        self.source.look_for_napis()?;
+        self.source.look_for_napis();
         self.facts.read(&self.source.known_napis())?;
 
         let time = SystemTime::now();

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use nicmon_common::NapiKey;
 
 #[cfg(feature = "bpf")]
+use super::known::KnownNapi;
+#[cfg(feature = "bpf")]
 use super::maintain::first_line;
-use super::{CollectError, Options, SourceChoice, facts::Facts, observation::KnownNapi};
+use super::{CollectError, Options, SourceChoice, facts::Facts, known::KnownNics};
 #[cfg(feature = "bpf")]
 use crate::{
     counters::bpf::{self, Probe, ProbeError},
@@ -31,18 +33,19 @@ pub(super) enum Source {
 #[cfg(feature = "bpf")]
 pub(super) struct BpfSource {
     pub(super) probe: Probe,
-    known: Arc<[KnownNapi]>,
+    known: Arc<KnownNics>,
     /// How often slot owners had changed when the NAPIs were listed.
     known_at: Option<u64>,
 }
 
 #[cfg(feature = "bpf")]
 impl BpfSource {
-    fn known_napis(&mut self) -> Arc<[KnownNapi]> {
+    fn known_napis(&mut self) -> Arc<KnownNics> {
         let changes = self.probe.napi_changes();
         if self.known_at != Some(changes) {
-            let napis = self.probe.known_napis();
-            self.known = napis.map(|(key, name, functions)| KnownNapi { key, name, functions }).collect();
+            let napis = self.probe.known_napis().into_iter();
+            let known = napis.map(|(key, name, functions)| KnownNapi { key, name, functions });
+            self.known = Arc::new(known.collect());
             self.known_at = Some(changes);
         }
         Arc::clone(&self.known)
@@ -128,17 +131,16 @@ impl Source {
     }
 
     /// Learns of the NAPIs that were polled since the last reading.
-    #[cfg_attr(not(feature = "bpf"), expect(clippy::unnecessary_wraps, reason = "the files list no NAPIs"))]
-    pub(super) fn look_for_napis(&mut self) -> Result<(), CollectError> {
+    pub(super) fn look_for_napis(&mut self) {
         match self {
             #[cfg(feature = "bpf")]
-            Self::Bpf(source) => Ok(source.probe.look_for_napis()?),
-            Self::Proc(_) => Ok(()),
+            Self::Bpf(source) => source.probe.look_for_napis(),
+            Self::Proc(_) => {}
         }
     }
 
     /// All known NAPIs, whether or not they were polled lately.
-    pub(super) fn known_napis(&mut self) -> Arc<[KnownNapi]> {
+    pub(super) fn known_napis(&mut self) -> Arc<KnownNics> {
         match self {
             #[cfg(feature = "bpf")]
             Self::Bpf(source) => source.known_napis(),

@@ -32,6 +32,20 @@ pub struct Reading {
     pub bpf_est_ns: Option<u64>,
     /// Events that the eBPF programs could not count.
     pub lost: Option<u64>,
+    /// What could be counted but not filed.
+    #[serde(default)]
+    pub unfiled: Unfiled,
+}
+
+/// Whose events found no slot.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unfiled {
+    /// Interfaces of which polls are missing: the inode of the namespace, and the index.
+    pub nics: Vec<(u32, u32)>,
+    /// Whether polls of other interfaces may be missing, too.
+    pub other_nics: bool,
+    /// Whether irq actions are missing.
+    pub irqs: bool,
 }
 
 /// Runs of something.
@@ -75,6 +89,12 @@ pub struct PollActivity {
     pub busy: PollStats,
     /// Pid of the NAPI's thread, once it has one.
     pub thread_pid: Option<u32>,
+    /// Softirqs and device interrupts that ran while that thread was the current task.
+    #[serde(default)]
+    pub interrupted_ns: u64,
+    /// Whether there may be more of them, because too many threads poll on this CPU.
+    #[serde(default)]
+    pub interrupted_unknown: bool,
 }
 
 impl PollActivity {

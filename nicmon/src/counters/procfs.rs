@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{CpuActivity, IrqActivity, Reading, Runs};
+use super::{CpuActivity, IrqActivity, Reading, Runs, Unfiled};
 use crate::host::{
     self, Roots,
     counts::{InterruptCounts, SoftirqCounts, Softirqs},
@@ -49,6 +49,7 @@ impl Counts {
             bpf_runs: None,
             bpf_est_ns: None,
             lost: None,
+            unfiled: Unfiled::default(),
         })
     }
 

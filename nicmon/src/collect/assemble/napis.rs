@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use nicmon_common::PollStats;
 
-use super::Filter;
+use super::{Filter, Observation};
 use crate::{
     counters::PollActivity,
-    frame::{Napi, NapiCpu, NapiKind, NapiMode},
+    frame::{Accounting, Napi, NapiCpu, NapiKind, NapiMode},
     host::queues::{Direction, QueueNapi},
 };
 
@@ -19,17 +19,34 @@ pub(super) struct NapiFacts {
     pub(super) kind: Option<NapiKind>,
 }
 
+/// How long the threads of NAPIs ran.
+#[derive(Clone, Copy)]
+pub(super) struct ThreadTimes<'a> {
+    /// In ns, by pid.
+    ns: &'a HashMap<u32, u64>,
+    /// Whether that includes the softirqs and device interrupts that ran while the thread was the current
+    /// task. Only `IRQ_TIME` accounting takes them off (kernel/sched/core.c: `update_rq_clock_task`).
+    with_interrupts: bool,
+}
+
+impl<'a> ThreadTimes<'a> {
+    pub(super) fn of(seen: &'a Observation) -> Self {
+        let with_interrupts = seen.accounting != Some(Accounting::IrqTime);
+        Self { ns: &seen.thread_ns, with_interrupts }
+    }
+}
+
 /// A NAPI in each mode in which it was polled on a CPU that is shown.
 pub(super) fn by_mode(
     facts: &NapiFacts,
     cpus: &[(u32, PollActivity)],
-    thread_ns: &HashMap<u32, u64>,
+    threads: ThreadTimes<'_>,
     filter: &Filter,
 ) -> Vec<Napi> {
     let softirq = if facts.kind == Some(NapiKind::Backlog) { NapiMode::Backlog } else { NapiMode::Softirq };
     let exact = rows(cpus, |polls| polls.softirq, |_, polls| Some(polls.softirq_ns));
     let busy = rows(cpus, |polls| polls.busy, |_, _| None);
-    let threaded = rows(cpus, |polls| polls.threaded, |cpu, _| threaded_ns(cpus, cpu, thread_ns));
+    let threaded = rows(cpus, |polls| polls.threaded, |cpu, _| threaded_ns(cpus, cpu, threads));
     [(softirq, exact), (NapiMode::Threaded, threaded), (NapiMode::Busy, busy)]
         .into_iter()
         .map(|(mode, rows)| Napi {
@@ -67,13 +84,21 @@ fn rows(
 
 /// A CPU's part of the time of the NAPI's thread, in proportion to its work or, if no poll found work, to
 /// its polls.
-fn threaded_ns(cpus: &[(u32, PollActivity)], cpu: u32, thread_ns: &HashMap<u32, u64>) -> Option<u64> {
+fn threaded_ns(cpus: &[(u32, PollActivity)], cpu: u32, threads: ThreadTimes<'_>) -> Option<u64> {
     let polled = || cpus.iter().filter(|(_, polls)| polls.threaded.polls > 0);
     let (_, own) = polled().find(|(number, _)| *number == cpu)?;
     // A NAPI has one thread at a time; the backlog has one on each CPU.
     let pid = own.thread_pid?;
-    let total_ns = *thread_ns.get(&pid)?;
     let same_thread = || polled().filter(|(_, polls)| polls.thread_pid == Some(pid));
+    let mut total_ns = *threads.ns.get(&pid)?;
+    if threads.with_interrupts {
+        if same_thread().any(|(_, polls)| polls.interrupted_unknown) {
+            return None;
+        }
+        // The scheduler's clock is up to a tick late, so the difference may be negative.
+        let others_ns = same_thread().map(|(_, polls)| polls.interrupted_ns).sum();
+        total_ns = total_ns.saturating_sub(others_ns);
+    }
     let works = same_thread().any(|(_, polls)| polls.threaded.work > 0);
     let weight = |polls: &PollActivity| if works { polls.threaded.work } else { polls.threaded.polls };
     let all: u64 = same_thread().map(|(_, polls)| weight(polls)).sum();
@@ -121,12 +146,36 @@ mod tests {
         }
     }
 
+    fn quiet(ns: &HashMap<u32, u64>) -> ThreadTimes<'_> {
+        ThreadTimes { ns, with_interrupts: true }
+    }
+
+    #[test]
+    fn what_interrupts_a_thread_is_not_its_time() {
+        let interrupted = |polls, ns, interrupted_unknown| PollActivity {
+            interrupted_ns: ns,
+            interrupted_unknown,
+            ..threaded(polls, 10)
+        };
+        let ns = |cpus: &[(u32, PollActivity)], with_interrupts| {
+            let ns = HashMap::from([(7, 1000)]);
+            by_mode(&FACTS, cpus, ThreadTimes { ns: &ns, with_interrupts }, &Filter::default())[0].cpus[0]
+                .poll_ns
+        };
+        let cpus = [(0, interrupted(1, 300, false)), (1, interrupted(1, 100, false))];
+        assert_eq!(ns(&cpus, true), Some(300), "half of 1000 - 400");
+        assert_eq!(ns(&cpus, false), Some(500), "the kernel has taken them off");
+        assert_eq!(ns(&[(0, interrupted(1, 3000, false))], true), Some(0));
+        assert_eq!(ns(&[(0, interrupted(1, 300, true))], true), None);
+        assert_eq!(ns(&[(0, interrupted(1, 300, true))], false), Some(1000));
+    }
+
     const FACTS: NapiFacts = NapiFacts { napi_id: 5, poll_fn: None, queue: None, kind: None };
 
     #[test]
     fn a_threads_time_is_split_by_work() {
         let cpus = [(0, threaded(10, 30)), (1, threaded(10, 10))];
-        let napis = by_mode(&FACTS, &cpus, &HashMap::from([(7, 1000)]), &Filter::default());
+        let napis = by_mode(&FACTS, &cpus, quiet(&HashMap::from([(7, 1000)])), &Filter::default());
         assert_eq!(napis.len(), 1);
         assert_eq!(napis[0].mode, NapiMode::Threaded);
         let ns: Vec<_> = napis[0].cpus.iter().map(|cpu| cpu.poll_ns).collect();
@@ -137,7 +186,7 @@ mod tests {
     fn without_work_a_threads_time_is_split_by_polls_and_may_be_unknown() {
         let cpus = [(0, threaded(1, 0)), (1, threaded(3, 0))];
         let ns = |thread_ns: &HashMap<u32, u64>| -> Vec<Option<u64>> {
-            by_mode(&FACTS, &cpus, thread_ns, &Filter::default())[0]
+            by_mode(&FACTS, &cpus, quiet(thread_ns), &Filter::default())[0]
                 .cpus
                 .iter()
                 .map(|cpu| cpu.poll_ns)
@@ -155,7 +204,7 @@ mod tests {
             softirq_ns: 900,
             ..PollActivity::default()
         };
-        let napis = by_mode(&FACTS, &[(0, polls)], &HashMap::new(), &Filter::default());
+        let napis = by_mode(&FACTS, &[(0, polls)], quiet(&HashMap::new()), &Filter::default());
         let shown: Vec<_> = napis.iter().map(|napi| (napi.mode, napi.cpus[0].poll_ns)).collect();
         assert_eq!(shown, [(NapiMode::Softirq, Some(900)), (NapiMode::Busy, None)]);
     }

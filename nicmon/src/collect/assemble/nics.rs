@@ -8,7 +8,7 @@ use std::{
 use super::{
     super::observation::NicKey,
     Filter, Observation,
-    napis::{self, NapiFacts},
+    napis::{self, NapiFacts, ThreadTimes},
 };
 use crate::{
     counters::{NapiActivity, PollActivity},
@@ -41,7 +41,6 @@ impl Assembly<'_> {
         for napi in reading.napis.iter().flatten() {
             napis.entry((napi.key.netns, napi.key.ifindex)).or_default().push(napi);
         }
-        let first_names = self.first_names();
         let mut nics: Vec<Nic> = (self.seen.nic_keys().into_iter())
             .filter_map(|key| {
                 let link = facts.link(key);
@@ -50,9 +49,9 @@ impl Assembly<'_> {
                 if link.is_none() && polled.is_empty() {
                     return None;
                 }
-                let first_name = || first_names.get(&key).copied().unwrap_or_default().to_owned();
+                let first_name = || self.first_name(key, polled);
                 let name = link.map_or_else(first_name, |link| link.link.name.to_string_lossy().into_owned());
-                let is_counted = reading.napis.is_some();
+                let is_counted = reading.napis.is_some() && !self.misses_polls(key);
                 let napis = is_counted.then(|| polled.iter().flat_map(|napi| self.napi(napi)).collect());
                 // A virtual device has no interrupts, whatever the name of one looks like.
                 let has_irqs = key.0 == facts.own_netns && link.is_some_and(|link| link.link.kind.is_none());
@@ -67,13 +66,18 @@ impl Assembly<'_> {
         nics
     }
 
-    /// The name of each device when one of its NAPIs was first polled; used if the interface cannot be
-    /// looked up.
-    fn first_names(&self) -> HashMap<NicKey, &str> {
-        let Observation { reading, known_napis, .. } = self.seen;
-        let polled = reading.napis.iter().flatten();
-        let polled = polled.map(|napi| ((napi.key.netns, napi.key.ifindex), napi.name.as_str()));
-        polled.chain(known_napis.iter().map(|napi| (napi.nic(), napi.name.as_str()))).collect()
+    /// True if some polls of the NIC found no slot, or may have been among those that found none. What was
+    /// counted is then too little, so all of it is unknown.
+    fn misses_polls(&self, key: NicKey) -> bool {
+        let unfiled = &self.seen.reading.unfiled;
+        unfiled.other_nics || unfiled.nics.contains(&key)
+    }
+
+    /// The name of a device when one of its NAPIs was first polled; used if the interface cannot be looked
+    /// up.
+    fn first_name(&self, key: NicKey, polled: &[&NapiActivity]) -> String {
+        let known = self.seen.known_napis.get(key).map(|nic| &nic.name);
+        known.or_else(|| polled.first().map(|napi| &napi.name)).cloned().unwrap_or_default()
     }
 
     fn napi(&self, napi: &NapiActivity) -> Vec<Napi> {
@@ -87,7 +91,7 @@ impl Assembly<'_> {
             poll_fn.as_deref(),
         );
         let facts = NapiFacts { napi_id: napi.key.napi_id, poll_fn, queue, kind };
-        napis::by_mode(&facts, &napi.cpus, &self.seen.thread_ns, self.filter)
+        napis::by_mode(&facts, &napi.cpus, ThreadTimes::of(self.seen), self.filter)
     }
 
     /// The per-CPU backlog as a NIC; `None` if it was not polled.
@@ -109,7 +113,7 @@ impl Assembly<'_> {
             queue: None,
             kind: Some(NapiKind::Backlog),
         };
-        let napis = napis::by_mode(&facts, &cpus, &self.seen.thread_ns, self.filter);
+        let napis = napis::by_mode(&facts, &cpus, ThreadTimes::of(self.seen), self.filter);
         (!napis.is_empty())
             .then(|| Nic { netns: None, ..self.nic(BACKLOG_KEY, BACKLOG.to_owned(), Some(napis), &[]) })
     }
@@ -204,6 +208,9 @@ impl Assembly<'_> {
     /// True if all interrupts of the NIC are known. sysfs shows those in nicmon's own namespace, and
     /// virtual devices have none.
     fn knows_irqs(&self, key: NicKey) -> bool {
+        if self.seen.reading.unfiled.irqs {
+            return false;
+        }
         let is_told = || key.0 == self.seen.facts.own_netns && self.seen.facts.nic_irqs.tells_all_of(key.1);
         key == BACKLOG_KEY
             || self.seen.facts.link(key).is_some_and(|link| link.link.kind.is_some())

@@ -10,7 +10,10 @@ pub(super) fn polls_between(now: &NapiStats, before: &NapiStats) -> PollActivity
         softirq_ns: now.softirq_ns.wrapping_sub(before.softirq_ns),
         threaded: stats_between(now.threaded, before.threaded),
         busy: stats_between(now.busy, before.busy),
-        thread_pid: u32::try_from(now.thread_pid).ok().filter(|pid| *pid != 0),
+        thread_pid: (now.thread_pid != 0).then_some(now.thread_pid),
+        interrupted_ns: now.thread_softirq_ns.wrapping_sub(before.thread_softirq_ns)
+            + now.thread_irq_ns.wrapping_sub(before.thread_irq_ns),
+        interrupted_unknown: now.thread_gaps != before.thread_gaps,
     }
 }
 

@@ -60,10 +60,30 @@ impl<T: Copy> MappedArray<T> {
     /// Sets the `u32` at `offset` in every element. The programs only read it.
     pub(super) fn set_all(&self, offset: usize, value: u32) {
         for index in 0..self.length {
-            // SAFETY: `field` returns an aligned address within the mapping; the programs read it with
-            // single loads.
-            unsafe { AtomicU32::from_ptr(self.field(index, offset)) }.store(value, Ordering::Release);
+            self.store(index, offset, value);
         }
+    }
+
+    /// Sets the `u32` at `offset` in an element, after everything that was stored before. The programs only
+    /// read it.
+    pub(super) fn store(&self, index: usize, offset: usize, value: u32) {
+        // SAFETY: `field` returns an aligned address within the mapping; the programs read it with single
+        // loads.
+        unsafe { AtomicU32::from_ptr(self.field(index, offset)) }.store(value, Ordering::Release);
+    }
+
+    /// The `u32` at `offset` in an element, before everything that is loaded afterwards.
+    pub(super) fn load(&self, index: usize, offset: usize) -> u32 {
+        // SAFETY: `field` returns an aligned address within the mapping.
+        unsafe { AtomicU32::from_ptr(self.field(index, offset)) }.load(Ordering::Acquire)
+    }
+
+    /// Empties the `u64` at `offset` in an element if it is `value`.
+    pub(super) fn empty_if(&self, index: usize, offset: usize, value: u64) {
+        // SAFETY: `field` returns an aligned address within the mapping.
+        let field = unsafe { AtomicU64::from_ptr(self.field(index, offset)) };
+        // If it has another value by now, that is to stay.
+        let _ = field.compare_exchange(value, 0, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// Takes the `u64` at `offset` in an element and leaves 0, in one step: a value that a program stores
@@ -79,6 +99,14 @@ impl<T: Copy> MappedArray<T> {
         if field.load(Ordering::Relaxed) == 0 { 0 } else { field.swap(0, Ordering::Relaxed) }
     }
 
+    /// Writes an element, as a program would.
+    #[cfg(test)]
+    pub(super) fn put(&self, index: usize, value: T) {
+        assert!(index < self.length);
+        // SAFETY: within the mapping and aligned; the test has not attached the programs.
+        unsafe { ptr::write_volatile(self.start.add(index), value) }
+    }
+
     /// The address of a field of an element. Panics if the field is not aligned or not within the
     /// element.
     fn field<F>(&self, index: usize, offset: usize) -> *mut F {
@@ -86,6 +114,14 @@ impl<T: Copy> MappedArray<T> {
         assert!(offset.is_multiple_of(align_of::<F>()), "elements are 8-byte aligned");
         // SAFETY: the assertions above keep both within the mapping.
         unsafe { self.start.add(index).byte_add(offset).cast() }
+    }
+}
+
+impl MappedArray<u64> {
+    /// Sets an element. The programs read it with a single load.
+    pub(super) fn store_word(&self, index: usize, value: u64) {
+        // SAFETY: `field` returns an aligned address within the mapping.
+        unsafe { AtomicU64::from_ptr(self.field(index, 0)) }.store(value, Ordering::Release);
     }
 }
 

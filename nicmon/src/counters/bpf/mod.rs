@@ -6,6 +6,10 @@
 mod activity;
 mod cost;
 mod error;
+#[cfg(test)]
+mod events;
+#[cfg(test)]
+mod filled;
 mod mapped;
 mod object;
 mod programs;
@@ -13,16 +17,14 @@ mod reading;
 mod sampling;
 mod slots;
 
-use std::{mem::offset_of, path::Path};
+use std::{collections::HashSet, mem::offset_of, path::Path};
 
 use aya::{
     Btf, Ebpf,
     maps::{Map, MapData, PerCpuHashMap},
     programs::Program,
 };
-use nicmon_common::{
-    Config, CpuState, DropKey, IrqInfo, IrqKey, LATENCY, NapiInfo, NapiKey, NapiStats, PREEMPT_RT, RunStats,
-};
+use nicmon_common::{CpuState, DropKey, LATENCY, NapiKey, PREEMPT_RT};
 
 pub use self::{
     cost::{RunCosts, WINDOW as CALIBRATION_WINDOW},
@@ -34,7 +36,7 @@ use self::{
     object::Setup,
     reading::Before,
     sampling::{Periods, Sampler},
-    slots::Slots,
+    slots::{Irqs, Napis, Slots},
 };
 use crate::{
     counters::{DriverFunctions, HowToSample},
@@ -68,15 +70,12 @@ const CALIBRATIONS: u8 = 8;
 pub struct Probe {
     ebpf: Ebpf,
     kind: AttachKind,
-    config: Config,
     attached: Vec<ProgramId>,
     costs: Option<RunCosts>,
     generation: u32,
     cpus: MappedArray<CpuState>,
-    napi_stats: MappedArray<NapiStats>,
-    irq_stats: MappedArray<RunStats>,
-    napis: Slots<NapiKey, NapiInfo>,
-    irqs: Slots<IrqKey, IrqInfo>,
+    napis: Slots<Napis>,
+    irqs: Slots<Irqs>,
     drops: PerCpuHashMap<MapData, DropKey, u64>,
     reasons: Option<std::collections::HashMap<u32, String>>,
     before: Before,
@@ -106,6 +105,17 @@ impl Probe {
     /// # Errors
     /// As for [`Probe::attach`].
     pub fn attach_as(kind: AttachKind, options: Options, kernel: &KernelBtf) -> Result<Self, ProbeError> {
+        let mut probe = Self::load(kind, options, kernel)?;
+        for program in probe.attached.clone() {
+            let loaded = program_mut(&mut probe.ebpf, kind, program.name())?;
+            programs::attach(loaded, program.name(), program.name())?;
+        }
+        probe.calibrate();
+        Ok(probe)
+    }
+
+    /// Loads the programs and makes everything ready for them to count.
+    fn load(kind: AttachKind, options: Options, kernel: &KernelBtf) -> Result<Self, ProbeError> {
         allow_locked_memory();
         let btf = Btf::parse_file(Path::new(KERNEL_BTF), aya::Endianness::default())
             .map_err(|error| ProbeError::map("BTF", error))?;
@@ -118,10 +128,8 @@ impl Probe {
 
         let possible = options.cpus as usize;
         let cpus = mapped(&mut ebpf, "CPUS", possible)?;
-        let napi_stats = mapped(&mut ebpf, "NAPI_STATS", possible * config.napi_slots as usize)?;
-        let irq_stats = mapped(&mut ebpf, "IRQ_STATS", possible * config.irq_slots as usize)?;
-        let napis = slots(&mut ebpf, "NAPIS", "FREE_NAPI_SLOTS", |info: &NapiInfo| info.slot)?;
-        let irqs = slots(&mut ebpf, "IRQS", "FREE_IRQ_SLOTS", |info: &IrqInfo| info.slot)?;
+        let napis = Slots::new(&mut ebpf, &cpus, possible, config.napi_slots)?;
+        let irqs = Slots::new(&mut ebpf, &cpus, possible, config.irq_slots)?;
         let drops = PerCpuHashMap::try_from(take(&mut ebpf, "DROPS")?)
             .map_err(|error| ProbeError::map("DROPS", error))?;
 
@@ -135,43 +143,28 @@ impl Probe {
         let mut probe = Self {
             ebpf,
             kind,
-            config,
             attached,
             costs: None,
             generation: 0,
             cpus,
-            napi_stats,
-            irq_stats,
             napis,
             irqs,
             drops,
             reasons,
-            before: Before::new(possible, &config),
-            sampler: None,
+            before: Before::new(possible),
+            sampler: options.sampling.map(|how| {
+                let periods = Periods::of(how.frequency, options.cpu_hz);
+                Sampler::new(how.frequency, periods, ring, stacks, sample_slots, possible)
+            }),
             runs: Vec::new(),
             calibrations_left: CALIBRATIONS,
         };
-        probe.attach_all(options)?;
-        probe.sampler = options.sampling.map(|how| {
-            let periods = Periods::of(how.frequency, options.cpu_hz);
-            Sampler::new(how.frequency, periods, ring, stacks, sample_slots, possible)
-        });
-        probe.calibrate();
-        Ok(probe)
-    }
-
-    /// Attaches the programs, which count from here on.
-    fn attach_all(&mut self, options: Options) -> Result<(), ProbeError> {
         let flag = |set, flag| if set { flag } else { 0 };
         let flags = flag(options.preempt_rt, PREEMPT_RT) | flag(options.latency, LATENCY);
-        self.cpus.set_all(offset_of!(CpuState, flags), flags);
+        probe.cpus.set_all(offset_of!(CpuState, flags), flags);
         // Empty caches have generation 0.
-        self.new_generation();
-        for program in self.attached.clone() {
-            let loaded = program_mut(&mut self.ebpf, self.kind, program.name())?;
-            programs::attach(loaded, program.name(), program.name())?;
-        }
-        Ok(())
+        probe.new_generation();
+        Ok(probe)
     }
 
     /// Cost per run, by program; `None` without `CAP_SYS_ADMIN`.
@@ -232,12 +225,18 @@ impl Probe {
         }
     }
 
-    /// All NAPIs that have a slot, whether or not they were polled lately. Each comes with the name that
-    /// its device had when the NAPI was first seen, and with functions of its driver.
-    pub fn known_napis(&self) -> impl Iterator<Item = (NapiKey, String, DriverFunctions)> {
-        self.napis.iter().map(|(key, info)| {
-            (*key, reading::text(&info.name), DriverFunctions { poll: info.poll_fn, ops: info.ops })
-        })
+    /// All NAPIs that have a slot on any CPU, whether or not they were polled lately. Each comes with the
+    /// name that its device had when the NAPI was first seen there, and with functions of its driver.
+    pub fn known_napis(&self) -> Vec<(NapiKey, String, DriverFunctions)> {
+        let mut known = HashSet::new();
+        let owners = self.napis.owned().map(|(_, _, owned)| &owned.owner);
+        owners
+            .filter(|owner| known.insert(owner.key))
+            .map(|owner| {
+                let functions = DriverFunctions { poll: owner.poll_fn, ops: owner.ops };
+                (owner.key, reading::text(&owner.name), functions)
+            })
+            .collect()
     }
 
     /// How often NAPIs have got or lost slots so far.
@@ -310,19 +309,6 @@ fn mapped<T: Copy>(ebpf: &mut Ebpf, name: &'static str, length: usize) -> Result
         Map::Array(data) => MappedArray::new(data, name, length),
         _ => Err(ProbeError::Object { what: name }),
     }
-}
-
-fn slots<K: aya::Pod + Eq + std::hash::Hash, I: aya::Pod>(
-    ebpf: &mut Ebpf,
-    owners: &'static str,
-    free: &'static str,
-    slot_of: fn(&I) -> u32,
-) -> Result<Slots<K, I>, ProbeError> {
-    let owners_map =
-        aya::maps::HashMap::try_from(take(ebpf, owners)?).map_err(|error| ProbeError::map(owners, error))?;
-    let free_map =
-        aya::maps::Queue::try_from(take(ebpf, free)?).map_err(|error| ProbeError::map(free, error))?;
-    Slots::new(owners, owners_map, free_map, slot_of)
 }
 
 /// Before 5.11 maps count against `RLIMIT_MEMLOCK`, and its default is too small for any map. Errors are

@@ -1,7 +1,7 @@
 //! The built-in eBPF object, and how to load it on this machine.
 
 use aya::{Btf, Ebpf, EbpfLoader};
-use nicmon_common::{Config, NO_MEMBER, NapiStats, Offsets, RunStats};
+use nicmon_common::{Config, NO_MEMBER, Offsets};
 
 use super::ProbeError;
 use crate::host::btf::KernelBtf;
@@ -13,8 +13,10 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../bpf/x86_64/nicmon.b
 #[cfg(not(target_arch = "x86_64"))]
 compile_error!("nicmon has no eBPF object for this architecture yet: only nicmon/bpf/x86_64 exists");
 
-/// Kernel memory that each kind of slot may use.
-const SLOT_BYTES: usize = 32 << 20;
+/// Slots for NAPIs on all CPUs together, if that leaves each CPU enough. A slot takes 216 bytes.
+const NAPI_SLOTS: u32 = 1 << 17;
+/// Slots for irq actions on all CPUs together, likewise. A slot takes 144 bytes.
+const IRQ_SLOTS: u32 = 1 << 15;
 
 /// What the machine and the command line require of the programs.
 pub(super) struct Setup {
@@ -29,8 +31,7 @@ pub(super) struct Setup {
 
 /// Loads the object: creates its maps and relocates its programs, but does not load them.
 pub(super) fn load(setup: &Setup, kernel: &KernelBtf, btf: &Btf) -> Result<(Ebpf, Config), ProbeError> {
-    let napi_slots = slots(setup.cpus, size_of::<NapiStats>(), 4096);
-    let irq_slots = slots(setup.cpus, size_of::<RunStats>(), 2048);
+    let (napi_slots, irq_slots) = slots_for(setup.cpus);
     let config = Config {
         offsets: offsets(kernel)?,
         napi_slots,
@@ -44,22 +45,31 @@ pub(super) fn load(setup: &Setup, kernel: &KernelBtf, btf: &Btf) -> Result<(Ebpf
         .override_global("CONFIG", &config, true)
         .map_max_entries("CPUS", setup.cpus)
         .map_max_entries("NAPI_STATS", setup.cpus * napi_slots)
+        .map_max_entries("NAPI_OWNERS", setup.cpus * napi_slots)
+        .map_max_entries("NAPI_RINGS", setup.cpus * napi_slots)
+        .map_max_entries("NAPI_INDEX", setup.cpus * napi_slots * 2)
         .map_max_entries("IRQ_STATS", setup.cpus * irq_slots)
+        .map_max_entries("IRQ_OWNERS", setup.cpus * irq_slots)
+        .map_max_entries("IRQ_RINGS", setup.cpus * irq_slots)
+        .map_max_entries("IRQ_INDEX", setup.cpus * irq_slots * 2)
         .map_max_entries("SAMPLES", setup.cpus * setup.sample_slots)
         .map_max_entries("SAMPLE_STACKS", if setup.stacks { setup.cpus * setup.sample_slots } else { 1 })
-        .map_max_entries("NAPIS", napi_slots)
-        .map_max_entries("IRQS", irq_slots)
-        .map_max_entries("FREE_NAPI_SLOTS", napi_slots)
-        .map_max_entries("FREE_IRQ_SLOTS", irq_slots)
         .load(OBJECT)
         .map_err(ProbeError::object)?;
     Ok((ebpf, config))
 }
 
-/// Slots per CPU: as many as the memory limit allows, but always enough for any machine seen so far.
-fn slots(cpus: u32, bytes: usize, most: u32) -> u32 {
-    let fit = SLOT_BYTES / (bytes * cpus.max(1) as usize);
-    u32::try_from(fit).unwrap_or(most).clamp(most / 4, most)
+/// Slots per CPU for NAPIs and for irq actions. A CPU of a large machine polls some of its queues only, and
+/// has at most some 200 interrupt vectors (arch/x86/include/asm/irq_vectors.h).
+pub(super) fn slots_for(cpus: u32) -> (u32, u32) {
+    (slots(cpus, NAPI_SLOTS, 256, 8192), slots(cpus, IRQ_SLOTS, 128, 1024))
+}
+
+/// Slots per CPU: a power of two.
+fn slots(cpus: u32, all: u32, least: u32, most: u32) -> u32 {
+    let fit = (all / cpus.max(1)).max(1);
+    // The largest power of two that fits.
+    (1 << fit.ilog2()).clamp(least, most)
 }
 
 fn offsets(kernel: &KernelBtf) -> Result<Offsets, ProbeError> {
@@ -91,8 +101,9 @@ mod tests {
 
     #[test]
     fn slots_fit_small_and_large_machines() {
-        assert_eq!(slots(2, 88, 4096), 4096);
-        assert_eq!(slots(256, 88, 4096), 1489);
-        assert_eq!(slots(8192, 88, 4096), 1024);
+        assert_eq!(slots_for(2), (8192, 1024));
+        assert_eq!(slots_for(96), (1024, 256));
+        assert_eq!(slots_for(256), (512, 128));
+        assert_eq!(slots_for(1024), (256, 128));
     }
 }

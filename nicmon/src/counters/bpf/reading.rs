@@ -1,54 +1,63 @@
 //! Reads the programs' counters out of their maps.
 
-use std::{collections::HashMap, mem::offset_of};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    mem::offset_of,
+};
 
-use nicmon_common::{Config, CpuState, DropKey, IrqKey, NapiKey, NapiStats, RunStats, SOFTIRQ_VECTORS};
+use nicmon_common::{
+    CpuState, DropKey, IrqStats, NapiKey, NapiStats, RunStats, SEVERAL_NICS, SOFTIRQ_VECTORS, THREAD_CELLS,
+    UNSLOTTED, UNSLOTTED_CELLS,
+};
 
 use super::{
     Probe, ProbeError, ProgramId,
     activity::{cpu_between, polls_between, runs_between},
     mapped::MappedArray,
+    slots::{Irqs, Slots},
 };
 use crate::{
-    counters::{CpuActivity, DropActivity, IrqActivity, NapiActivity, Reading, Samples},
+    counters::{CpuActivity, DropActivity, IrqActivity, NapiActivity, Reading, Samples, Unfiled},
     host::monotonic_ns,
 };
 
 /// How often to repeat a reading if the counters change while it reads them.
 const TRIES: usize = 8;
 
-/// A NAPI or irq action that is silent for this long gives its slot back. If it still exists, it gets
-/// another one later.
+/// A NAPI or irq action that is silent for this long gives its slots back. If it still exists, it gets
+/// others later.
 const IDLE_NS: u64 = 60_000_000_000;
+/// How often to look for silent ones.
+const LOOK_FOR_IDLE_NS: u64 = 10_000_000_000;
 
-/// The counters of the previous reading.
+/// The counters of the previous reading; those of slots are with the slots.
 pub(super) struct Before {
     cpus: Vec<CpuState>,
-    /// By slot, then by CPU; empty for slots that were never used.
-    napis: Vec<Vec<NapiStats>>,
-    irqs: Vec<Vec<RunStats>>,
-    /// When a NAPI or irq action was last active.
-    napis_active: HashMap<NapiKey, u64>,
-    irqs_active: HashMap<IrqKey, u64>,
     drops: HashMap<DropKey, u64>,
     recursion_misses: u64,
     /// When they were read, on `CLOCK_MONOTONIC`.
     mono_ns: u64,
+    /// When silent owners were last looked for.
+    looked_ns: u64,
 }
 
 impl Before {
-    pub(super) fn new(cpus: usize, config: &Config) -> Self {
+    pub(super) fn new(cpus: usize) -> Self {
         Self {
             cpus: vec![CpuState::default(); cpus],
-            napis: vec![Vec::new(); config.napi_slots as usize],
-            irqs: vec![Vec::new(); config.irq_slots as usize],
-            napis_active: HashMap::new(),
-            irqs_active: HashMap::new(),
             drops: HashMap::new(),
             recursion_misses: 0,
             mono_ns: 0,
+            looked_ns: 0,
         }
     }
+}
+
+/// A slot as it was read.
+struct ReadSlot {
+    cpu: usize,
+    slot: u32,
+    stats: NapiStats,
 }
 
 impl Probe {
@@ -58,12 +67,12 @@ impl Probe {
     /// A map cannot be read or written.
     pub fn read(&mut self) -> Result<Reading, ProbeError> {
         let mono_ns = monotonic_ns();
-        let (states, napi_stats) = self.read_cpus()?;
-        self.irqs.refresh(states.iter().map(|state| state.new_irqs).sum())?;
-        let napis = self.napi_activity(&napi_stats, mono_ns);
+        let (states, slots) = self.read_cpus();
+        let napis = self.napi_activity(&slots, mono_ns);
         let interval_ns = mono_ns.saturating_sub(std::mem::replace(&mut self.before.mono_ns, mono_ns));
         let irqs = self.read_irqs(mono_ns, interval_ns);
         let drops = self.read_drops(&states)?;
+        let unfiled = self.unfiled(&states);
 
         let both = states.iter().zip(&self.before.cpus);
         let cpus: Vec<CpuActivity> =
@@ -78,7 +87,7 @@ impl Probe {
             lost(&states) - lost(&self.before.cpus) + misses.saturating_sub(self.before.recursion_misses);
         self.before.recursion_misses = misses;
         self.before.cpus = states;
-        self.forget_idle(mono_ns)?;
+        self.forget_idle(mono_ns);
 
         let bpf_est_ns = self.costs.as_ref().and_then(|costs| costs.estimate(&runs));
         let bpf_runs = runs.iter().map(|(_, count)| count).sum();
@@ -93,125 +102,126 @@ impl Probe {
             bpf_runs: Some(bpf_runs),
             bpf_est_ns,
             lost: Some(lost),
+            unfiled,
         })
     }
 
     /// Learns of the NAPIs that were first polled since the last reading.
-    ///
-    /// # Errors
-    /// Their map cannot be read.
-    pub fn look_for_napis(&mut self) -> Result<(), ProbeError> {
-        let possible = self.before.cpus.len();
-        self.napis
-            .refresh((0..possible).filter_map(|cpu| self.cpus.get(cpu)).map(|state| state.new_napis).sum())
+    pub fn look_for_napis(&mut self) {
+        for cpu in 0..self.before.cpus.len() {
+            self.napis.learn(&self.cpus, cpu);
+        }
     }
 
-    /// The state of each CPU and, for each known NAPI (in the order of [`Slots::iter`]), its counters on
-    /// that CPU. This takes the maxima, too: they cover the runs that were counted since the previous
-    /// reading.
+    /// The state of each CPU, and the slots of NAPIs to which something may have been filed. This takes the
+    /// maxima, too: they cover the runs that were counted since the previous reading.
     ///
-    /// All of this must be consistent: sums are compared, and a maximum must not belong to a run that
-    /// only the next reading counts. So a CPU is read again if its counters change during the reading,
-    /// and all CPUs are read again if a NAPI appeared in the meantime.
-    fn read_cpus(&mut self) -> Result<(Vec<CpuState>, Vec<Vec<NapiStats>>), ProbeError> {
+    /// What is read of a CPU must be consistent: sums are compared, and a maximum must not belong to a run
+    /// that only the next reading counts. So a CPU is read again if its counters change during the reading.
+    fn read_cpus(&mut self) -> (Vec<CpuState>, Vec<ReadSlot>) {
         let possible = self.before.cpus.len();
-        let mut states: Vec<CpuState> =
-            (0..possible).map(|cpu| self.cpus.get(cpu).unwrap_or_default()).collect();
-        let mut maxima = vec![Maxima::default(); possible];
-        let mut napi_stats = Vec::new();
-        for _ in 0..TRIES {
-            let new_napis = states.iter().map(|state| state.new_napis).sum();
-            self.napis.refresh(new_napis)?;
-            let slots: Vec<usize> = self.napis.iter().map(|(_, info)| info.slot as usize).collect();
-            napi_stats.clear();
-            for (cpu, cpu_state) in states.iter_mut().enumerate() {
-                let first = cpu * self.config.napi_slots as usize;
-                let mut napis = Vec::new();
-                for _ in 0..TRIES {
-                    *cpu_state = self.cpus.get(cpu).unwrap_or_default();
-                    napis.clear();
-                    napis.extend(
-                        slots.iter().map(|slot| self.napi_stats.get(first + slot).unwrap_or_default()),
-                    );
-                    maxima[cpu].take(&self.cpus, cpu);
-                    if self.cpus.get(cpu).is_none_or(|now| !moved_between(cpu_state, &now)) {
-                        break;
-                    }
+        let mut states = Vec::with_capacity(possible);
+        let mut slots = Vec::new();
+        for cpu in 0..possible {
+            self.napis.next_epoch(&self.cpus, cpu);
+            let mut maxima = Maxima::default();
+            let mut state = CpuState::default();
+            let first = slots.len();
+            for _ in 0..TRIES {
+                state = self.cpus.get(cpu).unwrap_or_default();
+                slots.truncate(first);
+                let active = self.napis.look(&self.cpus, cpu);
+                slots.extend(
+                    active
+                        .into_iter()
+                        .filter_map(|slot| Some(ReadSlot { cpu, slot, stats: self.napis.stats(cpu, slot)? })),
+                );
+                maxima.take(&self.cpus, cpu);
+                if self.cpus.get(cpu).is_none_or(|now| !moved_between(&state, &now)) {
+                    break;
                 }
-                napi_stats.push(napis);
             }
-            if states.iter().map(|state| state.new_napis).sum::<u64>() == new_napis {
-                break;
-            }
+            maxima.write_to(&mut state);
+            states.push(state);
         }
-        for (state, maxima) in states.iter_mut().zip(&maxima) {
-            maxima.write_to(state);
-        }
-        Ok((states, napi_stats))
+        (states, slots)
     }
 
-    /// What each NAPI did. `stats` is what [`Self::read_cpus`] returned.
-    fn napi_activity(&mut self, stats: &[Vec<NapiStats>], mono_ns: u64) -> Vec<NapiActivity> {
-        let Self { napis, before, .. } = self;
-        let mut active = Vec::new();
-        for (at, (key, info)) in napis.iter().enumerate() {
-            let slot_before = &mut before.napis[info.slot as usize];
-            slot_before.resize(stats.len(), NapiStats::default());
-            let mut cpus = Vec::new();
-            for (cpu, cpu_before) in slot_before.iter_mut().enumerate() {
-                let now = stats[cpu][at];
-                let activity = polls_between(&now, cpu_before);
-                *cpu_before = now;
-                if !activity.is_nothing() {
-                    cpus.push((number(cpu), activity));
-                }
+    /// What each NAPI did.
+    fn napi_activity(&mut self, slots: &[ReadSlot], mono_ns: u64) -> Vec<NapiActivity> {
+        let mut napis: BTreeMap<_, NapiActivity> = BTreeMap::new();
+        for ReadSlot { cpu, slot, stats } in slots {
+            let Some(owned) = self.napis.owned_mut(*cpu, *slot) else { continue };
+            let polls = polls_between(stats, &owned.before);
+            owned.before = *stats;
+            if polls.is_nothing() {
+                continue;
             }
-            if cpus.is_empty() {
-                before.napis_active.entry(*key).or_insert(mono_ns);
-            } else {
-                before.napis_active.insert(*key, mono_ns);
-                let napi = NapiActivity { key: *key, name: text(&info.name), poll_fn: info.poll_fn, cpus };
-                active.push(napi);
-            }
+            owned.active_ns = mono_ns;
+            let owner = &owned.owner;
+            let NapiKey { napi, napi_id, ifindex, netns, .. } = owner.key;
+            let entry = napis.entry((netns, ifindex, napi_id, napi)).or_insert_with(|| NapiActivity {
+                key: owner.key,
+                name: text(&owner.name),
+                poll_fn: owner.poll_fn,
+                cpus: Vec::new(),
+            });
+            entry.cpus.push((number(*cpu), polls));
         }
-        active
+        napis.into_values().collect()
     }
 
     fn read_irqs(&mut self, mono_ns: u64, interval_ns: u64) -> Vec<IrqActivity> {
-        let Self { irqs, irq_stats, before, config, .. } = self;
-        let possible = before.cpus.len();
-        let mut active = Vec::new();
-        for (key, info) in irqs.iter() {
-            let slot_before = &mut before.irqs[info.slot as usize];
-            slot_before.resize(possible, RunStats::default());
-            let mut cpus = Vec::new();
-            for (cpu, cpu_before) in slot_before.iter_mut().enumerate() {
-                let index = cpu * config.irq_slots as usize + info.slot as usize;
-                let Some(now) = read_runs(irq_stats, index) else { continue };
-                let runs = runs_between(&now, cpu_before, interval_ns);
-                *cpu_before = now;
-                if runs.count > 0 {
-                    cpus.push((number(cpu), runs));
+        let mut irqs: BTreeMap<_, IrqActivity> = BTreeMap::new();
+        for cpu in 0..self.before.cpus.len() {
+            self.irqs.next_epoch(&self.cpus, cpu);
+            for slot in self.irqs.look(&self.cpus, cpu) {
+                let Some(now) = read_runs(&self.irqs, cpu, slot) else { continue };
+                let Some(owned) = self.irqs.owned_mut(cpu, slot) else { continue };
+                let runs = runs_between(&now, &owned.before.runs, interval_ns);
+                owned.before.runs = now;
+                if runs.count == 0 {
+                    continue;
                 }
-            }
-            if cpus.is_empty() {
-                before.irqs_active.entry(*key).or_insert(mono_ns);
-            } else {
-                before.irqs_active.insert(*key, mono_ns);
-                active.push(IrqActivity {
-                    irq: key.irq,
-                    action: text(&info.name),
-                    threaded: Some(info.threaded != 0),
-                    cpus,
+                owned.active_ns = mono_ns;
+                let owner = &owned.owner;
+                let entry = irqs.entry((owner.key.irq, owner.key.action)).or_insert_with(|| IrqActivity {
+                    irq: owner.key.irq,
+                    action: text(&owner.name),
+                    threaded: Some(owner.threaded != 0),
+                    cpus: Vec::new(),
                 });
+                entry.cpus.push((number(cpu), runs));
             }
         }
-        active
+        irqs.into_values().collect()
+    }
+
+    /// Whose events found no slot since the last reading.
+    fn unfiled(&self, states: &[CpuState]) -> Unfiled {
+        let mut nics = BTreeSet::new();
+        let mut other_nics = false;
+        for cpu in 0..states.len() {
+            for cell in 0..UNSLOTTED_CELLS {
+                let offset = offset_of!(CpuState, unslotted) + cell * size_of::<u64>();
+                match self.cpus.take(cpu, offset) {
+                    0 => {}
+                    SEVERAL_NICS => other_nics = true,
+                    #[expect(clippy::cast_possible_truncation, reason = "two halves of a word")]
+                    nic => {
+                        nics.insert(((nic >> 32) as u32, (nic & !UNSLOTTED) as u32));
+                    }
+                }
+            }
+        }
+        let both = states.iter().zip(&self.before.cpus);
+        let irqs = both.into_iter().any(|(now, before)| now.irq.no_slot != before.irq.no_slot);
+        Unfiled { nics: nics.into_iter().collect(), other_nics, irqs }
     }
 
     fn read_samples(&mut self, activity: &[CpuActivity], active: &[NapiActivity]) -> Option<Samples> {
         let Self { sampler, napis, cpus, .. } = self;
-        let napi_of = napis.iter().map(|(key, info)| (info.slot, *key)).collect();
+        let napi_of = |cpu, slot| napis.owner(cpu, slot).map(|owner| owner.key);
         let mut samples = sampler.as_mut()?.read(cpus, &napi_of)?;
         samples.file_threads(activity, active);
         Some(samples)
@@ -273,21 +283,24 @@ impl Probe {
 
     /// Takes back the slots of owners that have been silent for long, and gives out slots that have
     /// rested.
-    fn forget_idle(&mut self, now_ns: u64) -> Result<(), ProbeError> {
-        let idle = |since: &u64| now_ns.saturating_sub(*since) >= IDLE_NS;
-        let napis: Vec<NapiKey> =
-            self.before.napis_active.iter().filter(|(_, since)| idle(since)).map(|(key, _)| *key).collect();
-        let irqs: Vec<IrqKey> =
-            self.before.irqs_active.iter().filter(|(_, since)| idle(since)).map(|(key, _)| *key).collect();
-        self.napis.recycle(now_ns)?;
-        self.irqs.recycle(now_ns)?;
-        if !irqs.is_empty() {
-            self.irqs.remove(&irqs, now_ns);
-            self.before.irqs_active.retain(|_, since| !idle(since));
+    fn forget_idle(&mut self, now_ns: u64) {
+        let napis = self.napis.recycle(&self.cpus, now_ns);
+        let irqs = self.irqs.recycle(&self.cpus, now_ns);
+        if napis || irqs {
             self.new_generation();
         }
-        self.forget_napis(&napis, now_ns);
-        Ok(())
+        if now_ns.saturating_sub(self.before.looked_ns) < LOOK_FOR_IDLE_NS {
+            return;
+        }
+        self.before.looked_ns = now_ns;
+        // An owner that was never seen active was noted after this reading began.
+        let idle = |since: u64| since != 0 && now_ns.saturating_sub(since) >= IDLE_NS;
+        let napis = self.napis.remove(|owned| idle(owned.active_ns), now_ns);
+        let irqs = self.irqs.remove(|owned| idle(owned.active_ns), now_ns);
+        self.forget_threads(&napis);
+        if !napis.is_empty() || !irqs.is_empty() {
+            self.new_generation();
+        }
     }
 
     /// Takes back the slots of NAPIs whose device no longer exists.
@@ -295,11 +308,23 @@ impl Probe {
         if gone.is_empty() {
             return;
         }
-        self.napis.remove(gone, now_ns);
-        for key in gone {
-            self.before.napis_active.remove(key);
-        }
+        let gone: HashSet<&NapiKey> = gone.iter().collect();
+        let removed = self.napis.remove(|owned| gone.contains(&owned.owner.key), now_ns);
+        self.forget_threads(&removed);
         self.new_generation();
+    }
+
+    /// Empties the cells of threads that polled to slots that no longer have an owner.
+    fn forget_threads(&self, slots: &[(usize, u32)]) {
+        for (cpu, slot) in slots {
+            let Some(state) = self.cpus.get(*cpu) else { continue };
+            for (cell, entry) in state.threads.iter().enumerate().take(THREAD_CELLS) {
+                if *entry != 0 && entry & u64::from(u32::MAX) == u64::from(*slot) {
+                    let offset = offset_of!(CpuState, threads) + cell * size_of::<u64>();
+                    self.cpus.empty_if(*cpu, offset, *entry);
+                }
+            }
+        }
     }
 
     /// Makes every CPU look up its slots again.
@@ -350,19 +375,20 @@ fn moved_between(first: &CpuState, second: &CpuState) -> bool {
         || moved(&first.latency, &second.latency)
 }
 
-/// Takes an element with its maximum, and reads it again while it changes.
-fn read_runs(stats: &MappedArray<RunStats>, index: usize) -> Option<RunStats> {
+/// Takes a slot with its maximum, and reads it again while it changes.
+fn read_runs(irqs: &Slots<Irqs>, cpu: usize, slot: u32) -> Option<RunStats> {
+    let maximum = offset_of!(IrqStats, runs) + offset_of!(RunStats, max_ns);
     let mut max_ns = 0;
-    let mut now = stats.get(index)?;
+    let mut now = irqs.stats(cpu, slot)?;
     for _ in 0..TRIES {
-        max_ns = stats.take(index, offset_of!(RunStats, max_ns)).max(max_ns);
-        let again = stats.get(index)?;
-        if again.count == now.count {
+        max_ns = irqs.take(cpu, slot, maximum).max(max_ns);
+        let again = irqs.stats(cpu, slot)?;
+        if again.runs.count == now.runs.count {
             break;
         }
         now = again;
     }
-    Some(RunStats { max_ns, ..now })
+    Some(RunStats { max_ns, ..now.runs })
 }
 
 fn lost(states: &[CpuState]) -> u64 {

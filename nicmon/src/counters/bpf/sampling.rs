@@ -95,7 +95,7 @@ impl Sampler {
     pub(super) fn read(
         &mut self,
         cpus: &MappedArray<CpuState>,
-        napi_of: &HashMap<u32, NapiKey>,
+        napi_of: &impl Fn(usize, u32) -> Option<NapiKey>,
     ) -> Option<Samples> {
         if self.links.is_empty() {
             return None;
@@ -157,7 +157,11 @@ impl Sampler {
     }
 }
 
-fn taken_sample(cpu: usize, sample: &Sample, napi_of: &HashMap<u32, NapiKey>) -> TakenSample {
+fn taken_sample(
+    cpu: usize,
+    sample: &Sample,
+    napi_of: &impl Fn(usize, u32) -> Option<NapiKey>,
+) -> TakenSample {
     let kind = match sample.kind {
         SAMPLE_IDLE => SampleKind::Idle,
         SAMPLE_USER => SampleKind::User,
@@ -168,7 +172,7 @@ fn taken_sample(cpu: usize, sample: &Sample, napi_of: &HashMap<u32, NapiKey>) ->
     let poll = match sample.napi {
         UNFILED | NO_SLOT => None,
         BACKLOG_SLOT => Some(SamplePoll::Backlog),
-        slot => napi_of.get(&slot).copied().map(SamplePoll::Napi),
+        slot => napi_of(cpu, slot).map(SamplePoll::Napi),
     };
     TakenSample {
         cpu: u32::try_from(cpu).unwrap_or(u32::MAX),

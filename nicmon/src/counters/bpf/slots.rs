@@ -1,81 +1,161 @@
-//! Who owns which slot of a statistics array.
+//! The slots of one kind, on all CPUs: who owns which, and what was counted in them.
 //!
-//! The programs take a free slot when they first see a NAPI or irq action, and write its owner to a map.
-//! User space takes the slot back when the owner is gone: it removes the owner, makes every CPU's cache
-//! stale, waits until no program can still be using the slot, and only then gives it out again. Counters
-//! are never reset. User space keeps the previous value of each slot, so differences are right whoever
-//! owns it.
+//! Each CPU has slots of its own. The programs take a free one when a NAPI is first polled there, or an irq
+//! action first runs there, and write its owner. User space gives out free slots and takes slots back when
+//! their owner is gone or silent: it removes the owner from the index, makes the CPU's cache stale, waits
+//! until no program can still be using the slot, and only then gives it out again. The programs zero the
+//! counters for each new owner.
+//!
+//! Reading costs what is active: the programs note each slot once per epoch, and only noted slots are looked
+//! at.
 
-use std::{collections::HashMap, hash::Hash, time::Duration};
+use std::mem::offset_of;
 
-use aya::{
-    Pod,
-    maps::{self, MapData, Queue},
+use aya::Ebpf;
+use nicmon_common::{
+    CpuState, INDEX_EMPTY, INDEX_PROBES, INDEX_REMOVED, IrqKey, IrqOwner, IrqStats, NapiKey, NapiOwner,
+    NapiStats, RingEntry, SlotRings, index_entry, index_probe,
 };
 
-use super::ProbeError;
+use super::{ProbeError, mapped, mapped::MappedArray};
 
 /// How long a slot rests after its owner was removed. A softirq run that still uses it ends within
 /// milliseconds.
-const REST: Duration = Duration::from_secs(1);
+const REST_NS: u64 = 1_000_000_000;
 
-/// The owners of the slots of one array.
-pub(super) struct Slots<K: Pod, I: Pod> {
-    name: &'static str,
-    owners: maps::HashMap<MapData, K, I>,
-    free: Queue<MapData, u32>,
-    slot_of: fn(&I) -> u32,
-    /// What `owners` contained when it was last read.
-    known: HashMap<K, I>,
-    /// How often `known` has changed.
-    changes: u64,
-    /// How many new owners the programs had counted by then.
-    seen: u64,
-    /// Slots without an owner, and since when, on the monotonic clock.
+/// A kind of slots: the names of its maps, and what the programs keep in them.
+pub(super) trait Kind {
+    type Key: Copy + Eq;
+    type Owner: Copy;
+    type Stats: Copy + Default;
+    const STATS: &'static str;
+    const OWNERS: &'static str;
+    const RINGS: &'static str;
+    const INDEX: &'static str;
+    /// Where a CPU's counts of these slots are in its state.
+    const COUNTS: usize;
+
+    fn key(owner: &Self::Owner) -> Self::Key;
+    fn hash(key: &Self::Key) -> u64;
+}
+
+/// Slots of NAPIs.
+pub(super) struct Napis;
+
+impl Kind for Napis {
+    type Key = NapiKey;
+    type Owner = NapiOwner;
+    type Stats = NapiStats;
+    const STATS: &'static str = "NAPI_STATS";
+    const OWNERS: &'static str = "NAPI_OWNERS";
+    const RINGS: &'static str = "NAPI_RINGS";
+    const INDEX: &'static str = "NAPI_INDEX";
+    const COUNTS: usize = offset_of!(CpuState, napis);
+
+    fn key(owner: &NapiOwner) -> NapiKey {
+        owner.key
+    }
+
+    fn hash(key: &NapiKey) -> u64 {
+        key.hash()
+    }
+}
+
+/// Slots of irq actions.
+pub(super) struct Irqs;
+
+impl Kind for Irqs {
+    type Key = IrqKey;
+    type Owner = IrqOwner;
+    type Stats = IrqStats;
+    const STATS: &'static str = "IRQ_STATS";
+    const OWNERS: &'static str = "IRQ_OWNERS";
+    const RINGS: &'static str = "IRQ_RINGS";
+    const INDEX: &'static str = "IRQ_INDEX";
+    const COUNTS: usize = offset_of!(CpuState, irqs);
+
+    fn key(owner: &IrqOwner) -> IrqKey {
+        owner.key
+    }
+
+    fn hash(key: &IrqKey) -> u64 {
+        key.hash()
+    }
+}
+
+/// A slot with an owner.
+pub(super) struct Owned<K: Kind> {
+    pub(super) owner: K::Owner,
+    /// What it contained at the previous reading.
+    pub(super) before: K::Stats,
+    /// When something was last filed to it, on the monotonic clock.
+    pub(super) active_ns: u64,
+}
+
+/// The slots of one CPU.
+struct CpuSlots<K: Kind> {
+    /// By slot, as far as slots were ever used.
+    owned: Vec<Option<Owned<K>>>,
+    /// How far the rings were read and written; see [`SlotRings`].
+    seen: SlotRings,
+    /// Slots noted for the previous reading. They are read once more: something may have been filed to them
+    /// just as the epoch was raised.
+    recent: Vec<u32>,
+    /// Slots noted since.
+    active: Vec<u32>,
+    /// Slots without an owner, and since when.
     resting: Vec<(u32, u64)>,
 }
 
-impl<K: Pod + Eq + Hash, I: Pod> Slots<K, I> {
-    /// Makes all slots available.
-    pub(super) fn new(
-        name: &'static str,
-        owners: maps::HashMap<MapData, K, I>,
-        mut free: Queue<MapData, u32>,
-        slot_of: fn(&I) -> u32,
-    ) -> Result<Self, ProbeError> {
-        for slot in 0..free.capacity() {
-            free.push(slot, 0).map_err(|error| ProbeError::map(name, error))?;
-        }
-        Ok(Self {
-            name,
-            owners,
-            free,
-            slot_of,
-            known: HashMap::new(),
-            changes: 0,
-            seen: 0,
+impl<K: Kind> CpuSlots<K> {
+    fn new() -> Self {
+        Self {
+            owned: Vec::new(),
+            seen: SlotRings::default(),
+            recent: Vec::new(),
+            active: Vec::new(),
             resting: Vec::new(),
-        })
-    }
-
-    /// Learns of new owners. `seen` is how many the programs have counted so far: the map is read only if
-    /// that number grew.
-    pub(super) fn refresh(&mut self, seen: u64) -> Result<(), ProbeError> {
-        if seen == self.seen {
-            return Ok(());
         }
-        for entry in &self.owners {
-            let (key, info) = entry.map_err(|error| ProbeError::map(self.name, error))?;
-            self.known.insert(key, info);
-        }
-        self.seen = seen;
-        self.changes += 1;
-        Ok(())
     }
+}
 
-    /// All owners.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &I)> {
-        self.known.iter()
+/// All slots of one kind.
+pub(super) struct Slots<K: Kind> {
+    stats: MappedArray<K::Stats>,
+    owners: MappedArray<K::Owner>,
+    rings: MappedArray<RingEntry>,
+    index: MappedArray<u64>,
+    /// Slots per CPU.
+    slots: u32,
+    cpus: Vec<CpuSlots<K>>,
+    /// How often owners have come or gone.
+    changes: u64,
+}
+
+impl<K: Kind> Slots<K> {
+    /// Makes all slots available, before the programs are attached.
+    pub(super) fn new(
+        ebpf: &mut Ebpf,
+        states: &MappedArray<CpuState>,
+        cpus: usize,
+        slots: u32,
+    ) -> Result<Self, ProbeError> {
+        let length = cpus * slots as usize;
+        let mut all = Self {
+            stats: mapped(ebpf, K::STATS, length)?,
+            owners: mapped(ebpf, K::OWNERS, length)?,
+            rings: mapped(ebpf, K::RINGS, length)?,
+            index: mapped(ebpf, K::INDEX, length * 2)?,
+            slots,
+            cpus: (0..cpus).map(|_| CpuSlots::new()).collect(),
+            changes: 0,
+        };
+        for cpu in 0..cpus {
+            for slot in 0..slots {
+                all.give(states, cpu, slot);
+            }
+        }
+        Ok(all)
     }
 
     /// How often owners have come or gone so far.
@@ -83,30 +163,167 @@ impl<K: Pod + Eq + Hash, I: Pod> Slots<K, I> {
         self.changes
     }
 
-    /// Removes owners. The caller must then raise [`nicmon_common::CpuState::generation`].
-    pub(super) fn remove(&mut self, keys: &[K], now_ns: u64) {
-        self.changes += 1;
-        for key in keys {
-            // A key that is absent from the map was removed already; other failures cannot be handled
-            // here.
-            let _ = self.owners.remove(key);
-            if let Some(info) = self.known.remove(key) {
-                self.resting.push(((self.slot_of)(&info), now_ns));
+    /// All slots that have an owner: the CPU and the slot.
+    pub(super) fn owned(&self) -> impl Iterator<Item = (usize, u32, &Owned<K>)> {
+        self.cpus.iter().enumerate().flat_map(|(cpu, slots)| {
+            (0..).zip(&slots.owned).filter_map(move |(slot, owned)| Some((cpu, slot, owned.as_ref()?)))
+        })
+    }
+
+    /// The owner of a slot.
+    pub(super) fn owner(&self, cpu: usize, slot: u32) -> Option<&K::Owner> {
+        Some(&self.cpus.get(cpu)?.owned.get(slot as usize)?.as_ref()?.owner)
+    }
+
+    /// Starts an epoch on a CPU: from now on each slot is noted again when something is filed to it.
+    pub(super) fn next_epoch(&mut self, states: &MappedArray<CpuState>, cpu: usize) {
+        let Some(slots) = self.cpus.get_mut(cpu) else { return };
+        slots.seen.epoch = slots.seen.epoch.wrapping_add(1);
+        states.store(cpu, K::COUNTS + offset_of!(SlotRings, epoch), slots.seen.epoch);
+        slots.recent = std::mem::take(&mut slots.active);
+    }
+
+    /// Learns which slots were noted and which got an owner on a CPU. Returns the slots to look at, each once.
+    pub(super) fn look(&mut self, states: &MappedArray<CpuState>, cpu: usize) -> Vec<u32> {
+        let Some(slots) = self.cpus.get_mut(cpu) else { return Vec::new() };
+        // A slot gets its owner before it is noted, so its owner is looked for afterwards.
+        let noted = states.load(cpu, K::COUNTS + offset_of!(SlotRings, noted));
+        let new = noted.wrapping_sub(slots.seen.noted);
+        self.learn(states, cpu);
+        let Some(slots) = self.cpus.get_mut(cpu) else { return Vec::new() };
+        if new > self.slots {
+            // The ring went round.
+            slots.active = (0..).take(slots.owned.len()).collect();
+        } else {
+            for number in 0..new {
+                let entry = self.rings.get(at(cpu, self.slots, slots.seen.noted.wrapping_add(number)));
+                slots.active.extend(entry.map(|entry| entry.active));
+            }
+        }
+        slots.seen.noted = noted;
+        let mut all: Vec<u32> = slots.active.iter().chain(&slots.recent).copied().collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    /// Learns which slots got an owner on a CPU.
+    pub(super) fn learn(&mut self, states: &MappedArray<CpuState>, cpu: usize) {
+        let Some(slots) = self.cpus.get_mut(cpu) else { return };
+        let taken = states.load(cpu, K::COUNTS + offset_of!(SlotRings, taken));
+        while slots.seen.taken != taken {
+            let entry = self.rings.get(at(cpu, self.slots, slots.seen.taken));
+            slots.seen.taken = slots.seen.taken.wrapping_add(1);
+            let Some(slot) = entry.map(|entry| entry.free & (self.slots - 1)) else { continue };
+            let Some(owner) = self.owners.get(at(cpu, self.slots, slot)) else { continue };
+            if slots.owned.len() <= slot as usize {
+                slots.owned.resize_with(slot as usize + 1, || None);
+            }
+            slots.owned[slot as usize] = Some(Owned { owner, before: K::Stats::default(), active_ns: 0 });
+            self.changes += 1;
+        }
+    }
+
+    /// What a slot contains now.
+    pub(super) fn stats(&self, cpu: usize, slot: u32) -> Option<K::Stats> {
+        self.stats.get(at(cpu, self.slots, slot))
+    }
+
+    /// Takes a field of a slot and leaves 0; see [`MappedArray::take`].
+    pub(super) fn take(&self, cpu: usize, slot: u32, offset: usize) -> u64 {
+        self.stats.take(at(cpu, self.slots, slot), offset)
+    }
+
+    /// A slot that has an owner, to compare it with what it contained before.
+    pub(super) fn owned_mut(&mut self, cpu: usize, slot: u32) -> Option<&mut Owned<K>> {
+        self.cpus.get_mut(cpu)?.owned.get_mut(slot as usize)?.as_mut()
+    }
+
+    /// Takes slots back from their owners. The caller must then raise [`CpuState::generation`].
+    pub(super) fn remove(&mut self, which: impl Fn(&Owned<K>) -> bool, now_ns: u64) -> Vec<(usize, u32)> {
+        let found = self.owned().filter(|(_, _, owned)| which(owned));
+        let found: Vec<(usize, u32)> = found.map(|(cpu, slot, _)| (cpu, slot)).collect();
+        for (cpu, slot) in &found {
+            let Some(owned) = self.cpus[*cpu].owned[*slot as usize].take() else { continue };
+            self.remove_from_index(*cpu, *slot, K::hash(&K::key(&owned.owner)));
+            self.cpus[*cpu].resting.push((*slot, now_ns));
+            self.changes += 1;
+        }
+        found
+    }
+
+    /// The programs add entries only where there is none, so this one stays until it is removed here.
+    fn remove_from_index(&self, cpu: usize, slot: u32, hash: u64) {
+        let entry = index_entry(hash, slot);
+        for probe in 0..INDEX_PROBES {
+            let at = at(cpu, self.slots * 2, index_probe(hash, probe));
+            match self.index.get(at) {
+                Some(found) if found == entry => return self.index.store_word(at, INDEX_REMOVED),
+                Some(INDEX_EMPTY) | None => return,
+                Some(_) => {}
             }
         }
     }
 
-    /// Makes slots available again that have rested.
-    pub(super) fn recycle(&mut self, now_ns: u64) -> Result<(), ProbeError> {
-        let rest_ns = u64::try_from(REST.as_nanos()).unwrap_or(u64::MAX);
-        let (rested, resting) = self
-            .resting
-            .drain(..)
-            .partition::<Vec<_>, _>(|(_, since)| now_ns.saturating_sub(*since) >= rest_ns);
-        self.resting = resting;
-        for (slot, _) in rested {
-            self.free.push(slot, 0).map_err(|error| ProbeError::map(self.name, error))?;
+    /// Gives out slots that have rested. True if there are any: the caller must then raise
+    /// [`CpuState::generation`], so that owners without a slot look again.
+    pub(super) fn recycle(&mut self, states: &MappedArray<CpuState>, now_ns: u64) -> bool {
+        let mut any = false;
+        for cpu in 0..self.cpus.len() {
+            let rested = |(_, since): &mut (u32, u64)| now_ns.saturating_sub(*since) >= REST_NS;
+            let rested: Vec<_> = self.cpus[cpu].resting.extract_if(.., rested).collect();
+            for (slot, _) in rested {
+                self.give(states, cpu, slot);
+                any = true;
+            }
         }
-        Ok(())
+        any
     }
+
+    /// Makes a slot available. The ring has room for all slots, so nothing is overwritten.
+    fn give(&mut self, states: &MappedArray<CpuState>, cpu: usize, slot: u32) {
+        let seen = &mut self.cpus[cpu].seen;
+        let entry = at(cpu, self.slots, seen.given);
+        self.rings.store(entry, offset_of!(RingEntry, free), slot);
+        seen.given = seen.given.wrapping_add(1);
+        states.store(cpu, K::COUNTS + offset_of!(SlotRings, given), seen.given);
+    }
+}
+
+/// What the programs do, for tests in which they are not attached.
+#[cfg(test)]
+impl<K: Kind> Slots<K> {
+    /// Gives an owner the next free slot.
+    pub(super) fn put_owner(&mut self, states: &MappedArray<CpuState>, cpu: usize, owner: K::Owner) -> u32 {
+        let counts = K::COUNTS + offset_of!(SlotRings, taken);
+        let taken = states.load(cpu, counts);
+        assert_ne!(taken, self.cpus[cpu].seen.given, "no slot left");
+        let slot = self.rings.get(at(cpu, self.slots, taken)).map_or(0, |entry| entry.free);
+        self.owners.put(at(cpu, self.slots, slot), owner);
+        states.store(cpu, counts, taken.wrapping_add(1));
+        slot
+    }
+
+    /// Files something to a slot.
+    pub(super) fn put(
+        &self,
+        states: &MappedArray<CpuState>,
+        cpu: usize,
+        slot: u32,
+        change: impl FnOnce(&mut K::Stats),
+    ) {
+        let counts = K::COUNTS + offset_of!(SlotRings, noted);
+        let noted = states.load(cpu, counts);
+        self.rings.store(at(cpu, self.slots, noted), offset_of!(RingEntry, active), slot);
+        states.store(cpu, counts, noted.wrapping_add(1));
+        let at = at(cpu, self.slots, slot);
+        let mut stats = self.stats.get(at).unwrap_or_default();
+        change(&mut stats);
+        self.stats.put(at, stats);
+    }
+}
+
+/// An element of an array that has `each` elements per CPU, a power of two.
+fn at(cpu: usize, each: u32, number: u32) -> usize {
+    cpu * each as usize + (number & (each - 1)) as usize
 }
