@@ -136,8 +136,9 @@ impl Failure {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Page { source, .. } | Self::CreateRecording { source, .. } if is_disk_error(source) => 1,
+            Self::Collect(CollectError::Capture { source, .. }) if is_disk_error(source) => 1,
             Self::Read(ReadError::Read { source, .. }) if source.kind() != ErrorKind::IsADirectory => 1,
-            Self::Collect(CollectError::Filter(_))
+            Self::Collect(CollectError::Filter(_) | CollectError::Capture { .. })
             | Self::Read(_)
             | Self::EmptyRange { .. }
             | Self::Compare(_)

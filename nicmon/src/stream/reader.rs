@@ -1,7 +1,6 @@
 //! Reads frames from a file or a pipe.
 
 use std::{
-    fs::File,
     io::{self, Read},
     path::Path,
 };
@@ -11,6 +10,7 @@ use serde::Deserialize;
 use super::{
     error::ReadError,
     lines::{Lines, Piece},
+    source::Source,
 };
 use crate::frame::{Frame, SCHEMA};
 
@@ -26,6 +26,7 @@ const FAMILY: &str = "nicmon.frame/";
 pub struct Reader {
     name: String,
     lines: Lines,
+    is_stream: bool,
     frames: u64,
     damage: Option<Damage>,
     cut_bytes: Option<u64>,
@@ -42,19 +43,23 @@ struct Damage {
 }
 
 impl Reader {
-    /// Opens a file; `-` is standard input.
+    /// Opens a file; `-` is standard input. It does not wait for the writer of a FIFO: [`Self::next`] does.
     ///
     /// # Errors
     /// The file cannot be opened.
     pub fn open(path: &Path) -> Result<Self, ReadError> {
-        if path.as_os_str() == "-" {
-            return Ok(Self::new("standard input".to_owned(), Box::new(io::stdin()), LINE_LIMIT));
-        }
-        let name = path.display().to_string();
-        match File::open(path) {
-            Ok(file) => Ok(Self::new(name, Box::new(file), LINE_LIMIT)),
-            Err(source) => Err(ReadError::Open { name, source }),
-        }
+        Source::open(path).map(Self::of_source)
+    }
+
+    pub(super) fn of_source(source: Source) -> Self {
+        let is_stream = source.is_stream();
+        let (name, bytes) = source.into_read();
+        Self { is_stream, ..Self::new(name, bytes, LINE_LIMIT) }
+    }
+
+    /// Whether frames arrive as they are made: from a pipe or socket, not from a file.
+    pub fn is_stream(&self) -> bool {
+        self.is_stream
     }
 
     /// Reads from anything; messages call it "the stream".
@@ -65,12 +70,12 @@ impl Reader {
     /// Reads a part of a recording, after this many frames of it were read.
     pub(super) fn of_rest(name: String, source: Box<dyn Read + Send>, frames: u64) -> io::Result<Self> {
         let lines = Lines::of_packed(source, LINE_LIMIT)?;
-        Ok(Self { name, lines, frames, damage: None, cut_bytes: None, is_done: false })
+        Ok(Self { name, lines, is_stream: false, frames, damage: None, cut_bytes: None, is_done: false })
     }
 
     pub(super) fn new(name: String, source: Box<dyn Read + Send>, limit: usize) -> Self {
         let lines = Lines::new(source, limit);
-        Self { name, lines, frames: 0, damage: None, cut_bytes: None, is_done: false }
+        Self { name, lines, is_stream: false, frames: 0, damage: None, cut_bytes: None, is_done: false }
     }
 
     /// The next frame; `None` at the end. It blocks while a pipe has nothing to read.
