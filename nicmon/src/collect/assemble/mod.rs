@@ -12,6 +12,7 @@ mod netns;
 mod nics;
 mod sampled;
 mod stacks;
+mod traffic;
 
 use self::attribution::Attribution;
 pub(super) use self::{cpus::busy_ns, nics::BACKLOG};
