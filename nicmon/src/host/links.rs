@@ -261,4 +261,20 @@ mod tests {
             assert!(lo.tx_packets >= 10 && lo.tx_bytes >= 10 * 128 && lo.rx_packets == lo.tx_packets);
         });
     }
+
+    #[test]
+    fn anything_is_read_without_a_panic() {
+        let mut message = vec![0; IFINFOMSG_BYTES];
+        push(&mut message, IFLA_IFNAME, b"eth0\0");
+        let mut info = Vec::new();
+        push(&mut info, IFLA_INFO_KIND, b"veth\0");
+        push(&mut message, IFLA_LINKINFO | 0x8000, &info);
+        push(&mut message, IFLA_LINK, &9_u32.to_ne_bytes());
+        push(&mut message, IFLA_STATS64, &[7; 25 * 8]);
+        let mut stats = vec![0; IF_STATS_MSG_BYTES];
+        push(&mut stats, IFLA_STATS_LINK_64, &[7; 25 * 8]);
+        testkit::fuzz::inputs("links", &[&message, &stats], |message| {
+            drop((parse(message), parse_stats_message(message)));
+        });
+    }
 }
