@@ -17,6 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::failure::shown;
 use rustix::{
     fs::{
         AtFlags, CWD, FileType, Mode, OFlags, Stat, fcntl_getfl, fcntl_setfl, fstat, openat, renameat,
@@ -92,7 +93,7 @@ impl NewFile {
         let old_name = OsString::from_iter([name, OsStr::new(".old")]);
         let old = path.with_file_name(&old_name);
         if !overwrite && path.symlink_metadata().is_ok() {
-            let cannot = |why: &str| format!("the existing file cannot be kept as {}, {why}", old.display());
+            let cannot = |why: &str| format!("the existing file cannot be kept as {}, {why}", shown(&old));
             if old.is_dir() {
                 return Err(io::Error::new(io::ErrorKind::IsADirectory, cannot("which is a directory")));
             }

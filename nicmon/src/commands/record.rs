@@ -14,6 +14,7 @@ use tokio::process::{Child, Command};
 
 use super::{
     Failure,
+    failure::shown,
     new_file::{NewFile, Placed, Readers},
     output::{print_message, print_stderr},
     report::{self, Sum},
@@ -74,7 +75,7 @@ fn put_in_place(file: NewFile, path: &Path, command: Option<&Child>) -> Result<P
     });
     let placed = placed.map_err(|source| Failure::CreateRecording { path: path.to_owned(), source })?;
     if let Some(kept) = &placed.kept {
-        print_message(&format!("the existing {} is now {}", path.display(), kept.display()));
+        print_message(&format!("the existing {} is now {}", shown(path), shown(kept)));
     }
     Ok(placed)
 }
@@ -82,7 +83,7 @@ fn put_in_place(file: NewFile, path: &Path, command: Option<&Child>) -> Result<P
 /// Starts the command, if there is one, with our standard input, output and error.
 fn start_command(words: &[OsString]) -> Result<Option<Child>, Failure> {
     let Some((program, arguments)) = words.split_first() else { return Ok(None) };
-    let name = program.to_string_lossy().into_owned();
+    let name = shown(Path::new(program));
     let child = Command::new(program).args(arguments).spawn();
     child.map(Some).map_err(|source| Failure::Command { name, source })
 }
@@ -242,8 +243,8 @@ impl Recording {
     /// belongs to the command.
     fn print_summary(self) {
         self.clear_progress();
-        print_message(&format!("{} in {}", self.size(), self.path.display()));
-        let name = self.path.to_string_lossy();
+        print_message(&format!("{} in {}", self.size(), shown(&self.path)));
+        let name = shown(&self.path);
         let report = match self.report {
             ReportFrom::Nowhere => Ok(None),
             ReportFrom::File(file) => report::text_of(&name, file, TOP),

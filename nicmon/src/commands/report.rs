@@ -10,6 +10,7 @@ use std::{
 
 use super::{
     Failure,
+    failure::shown,
     new_file::{NewFile, Readers},
     output::{json_line, print, print_message},
 };
@@ -30,8 +31,7 @@ pub(super) fn run(args: &cli::Report) -> Result<(), Failure> {
     if let Some(path) = args.html.as_ref().filter(|path| is_no_page(path)) {
         return Err(Failure::NoPage { path: path.clone() });
     }
-    let name =
-        if args.file == Path::new("-") { "standard input".into() } else { args.file.to_string_lossy() };
+    let name = if args.file == Path::new("-") { "standard input".to_owned() } else { shown(&args.file) };
     let mut range = Range { from: args.from, to: args.to, all: None };
     let mut page = args.html.as_ref().map(|_| Page::default());
     let sum = Sum::read(Parts::open(&args.file)?, &mut range, page.as_mut())?;

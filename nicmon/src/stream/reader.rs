@@ -12,11 +12,16 @@ use super::{
     lines::{Lines, Piece},
     source::Source,
 };
-use crate::frame::{Frame, SCHEMA};
+use crate::{
+    frame::{Frame, SCHEMA},
+    present::text::printable,
+};
 
 /// The longest line that is read, in bytes. A frame of 256 CPUs and 16 NICs with a queue on each CPU takes 2
 /// MB.
 const LINE_LIMIT: usize = 64 * 1024 * 1024;
+/// Characters of a message about the input, at most.
+const QUOTED: usize = 300;
 /// All versions of the schema start with this.
 const FAMILY: &str = "nicmon.frame/";
 
@@ -201,18 +206,32 @@ fn parse(line: &[u8]) -> Result<Frame, Unfit> {
         // It may be a frame of a newer nicmon.
         Err(error) => match serde_json::from_slice::<Header>(line) {
             Ok(header) => (header.schema, Err(error)),
-            Err(_) => return Err(Unfit::NoFrame { why: format!("its first line is not a frame ({error})") }),
+            Err(_) => {
+                return Err(Unfit::NoFrame {
+                    why: format!("its first line is not a frame ({})", quoted(&error.to_string())),
+                });
+            }
         },
     };
     if schema != SCHEMA {
         return Err(if schema.starts_with(FAMILY) {
-            Unfit::Newer { schema }
+            Unfit::Newer { schema: quoted(&schema) }
         } else {
-            Unfit::NoFrame { why: format!("its first line has the schema {schema:?}") }
+            Unfit::NoFrame { why: format!("its first line has the schema \"{}\"", quoted(&schema)) }
         });
     }
-    parsed
-        .map_err(|error| Unfit::NoFrame { why: format!("its first line is not a complete frame ({error})") })
+    parsed.map_err(|error| Unfit::NoFrame {
+        why: format!("its first line is not a complete frame ({})", quoted(&error.to_string())),
+    })
+}
+
+/// What came from the input, or a message that quotes it. It may be long, and may contain anything.
+fn quoted(text: &str) -> String {
+    let message = printable(text);
+    match message.char_indices().nth(QUOTED) {
+        Some((end, _)) => format!("{}...", &message[..end]),
+        None => message,
+    }
 }
 
 /// Whether a truncated line may have been a frame.

@@ -13,6 +13,7 @@ use rustix::{
 };
 
 use super::error::ReadError;
+use crate::present::text::printable;
 
 /// A file, a pipe or standard input, opened once: what a pipe has given cannot be read again.
 pub(super) struct Source {
@@ -34,7 +35,7 @@ impl Source {
         if path.as_os_str() == "-" {
             return Ok(Self { name: "standard input".to_owned(), bytes: standard_input() });
         }
-        let name = path.display().to_string();
+        let name = printable(&path.to_string_lossy());
         match open(path) {
             Ok(bytes) => Ok(Self { name, bytes }),
             Err(source) => Err(ReadError::Open { name, source }),
