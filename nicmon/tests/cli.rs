@@ -1,5 +1,6 @@
 //! The program as a user meets it: what it prints and its exit code, as snapshots.
 
+mod files;
 mod help;
 mod privileges;
 mod wrong_input;

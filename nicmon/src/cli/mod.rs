@@ -4,7 +4,14 @@ mod notes;
 mod values;
 mod wrap;
 
-use std::{env, ffi::OsString, path::PathBuf, time::Duration};
+use std::{
+    env,
+    ffi::OsString,
+    io::{self, Write as _},
+    path::PathBuf,
+    process,
+    time::Duration,
+};
 
 use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use clap_complete::Shell;
@@ -18,7 +25,10 @@ pub use self::{
     notes::{Example, Notes, Section, notes},
     values::{CpuList, Moment},
 };
-use crate::analyze::compare::{Claim, Wanted};
+use crate::{
+    analyze::compare::{Claim, Wanted},
+    present::text::printable_lines,
+};
 
 // Headings of `--help` and of the manual pages.
 const SHOW: &str = "What to show";
@@ -405,7 +415,19 @@ pub fn parse() -> Cli {
     });
     // The two differ only in how help looks.
     let mut command = if is_summary { compact(command()) } else { command() };
-    Cli::from_arg_matches(&command.get_matches_mut()).unwrap_or_else(|error| error.exit())
+    let parsed = command.try_get_matches_from_mut(env::args_os());
+    parsed.and_then(|matches| Cli::from_arg_matches(&matches)).unwrap_or_else(|error| exit(&error))
+}
+
+/// Prints help or an error, and exits. An error quotes the command line, which may hold names of files that
+/// others chose: a terminal must not obey them.
+fn exit(error: &clap::Error) -> ! {
+    let text = error.render().to_string();
+    if !error.use_stderr() || printable_lines(&text) == text {
+        error.exit();
+    }
+    let _ = io::stderr().write_all(printable_lines(&text).as_bytes());
+    process::exit(error.exit_code())
 }
 
 /// The form for `-h`: one list of options and few empty lines, so that it fits a screen.

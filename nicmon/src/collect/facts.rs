@@ -25,6 +25,9 @@ use crate::{
 
 /// The shortest time between two checks of which interrupts belong to which NIC.
 const IRQS_AGAIN: Duration = Duration::from_secs(2);
+/// The shortest time between two searches for the namespaces of peers. A search reads the directory of each
+/// process.
+const PEERS_AGAIN: Duration = Duration::from_secs(10);
 /// How many namespaces without a known NAPI are still read for a while, in case one is polled soon.
 const MOST_SILENT: usize = 64;
 /// For how many readings a namespace is watched although none of its NAPIs is known.
@@ -48,6 +51,7 @@ pub(super) struct Facts {
     /// Namespaces to read, with the number of the last reading in which one of their NAPIs was known.
     watched: HashMap<u32, u64>,
     readings: u64,
+    peers_looked_for: Instant,
     nic_irqs: Arc<NicIrqs>,
     nic_irqs_read: Instant,
     /// Whether interfaces have changed since the last check, or a new interrupt action was seen.
@@ -77,6 +81,7 @@ impl Facts {
             before: Arc::default(),
             watched,
             readings: 0,
+            peers_looked_for: Instant::now(),
             nic_irqs: Arc::new(NicIrqs::read(&roots.sys).unwrap_or_default()),
             nic_irqs_read: Instant::now(),
             nic_irqs_due: false,
@@ -161,7 +166,10 @@ impl Facts {
             self.watched.insert(*netns, self.readings);
         }
         let oldest = self.readings.saturating_sub(SILENT_READINGS);
-        self.watched.retain(|_, seen| *seen >= oldest);
+        // The other end of a pair may have traffic without ever being polled.
+        let (now, before) = (&self.now, &self.before);
+        self.watched.retain(|inum, seen| *seen >= oldest || moves_packets(now, before, *inum));
+        self.find_peers();
         // NAPIs that came or went may serve queues that did not exist before.
         let changed = !Arc::ptr_eq(known_napis, &self.napis);
         self.napis = Arc::clone(known_napis);
@@ -181,6 +189,23 @@ impl Facts {
         let now = Arc::new(Moment { stat, softnet, ksoftirqd_ns, links });
         self.before = std::mem::replace(&mut self.now, now);
         Ok(())
+    }
+
+    /// Looks for namespaces again if one end of a pair has traffic and the other end is not read.
+    fn find_peers(&mut self) {
+        let lacks_peer = |(inum, namespace): (&u32, &NamespaceFacts)| {
+            namespace.links.iter().any(|facts| {
+                let packets = self.now.gained_packets(&self.before, (*inum, facts.link.ifindex));
+                packets.is_some_and(|packets| packets > 0) && !self.now.knows_peer(*inum, &facts.link)
+            })
+        };
+        if self.peers_looked_for.elapsed() < PEERS_AGAIN || !self.now.links.iter().any(lacks_peer) {
+            return;
+        }
+        self.peers_looked_for = Instant::now();
+        let unread = netns::existing(&self.roots.proc).into_iter();
+        let unread: Vec<u32> = unread.filter(|inum| !self.watched.contains_key(inum)).collect();
+        self.watched.extend(unread.into_iter().take(MOST_SILENT).map(|inum| (inum, self.readings)));
     }
 
     fn read_links(&mut self, refresh_queues: bool) -> BTreeMap<u32, NamespaceFacts> {
@@ -225,4 +250,12 @@ impl Facts {
         }
         Ok(())
     }
+}
+
+/// Whether an interface in this namespace received or sent anything between two readings.
+fn moves_packets(now: &Moment, before: &Moment, inum: u32) -> bool {
+    let links = now.links.get(&inum).into_iter().flat_map(|namespace| &namespace.links);
+    links
+        .filter_map(|facts| now.gained_packets(before, (inum, facts.link.ifindex)))
+        .any(|packets| packets > 0)
 }

@@ -113,8 +113,6 @@ pub struct Options {
     /// Whether to start only when the kernel's symbols are read (or cannot be), so that the first frame
     /// has names.
     pub wait_for_symbols: bool,
-    /// Where to save the observation behind each frame.
-    pub capture: Option<PathBuf>,
 }
 
 /// Everything that makes frames, and what the previous frame left behind.
@@ -145,7 +143,6 @@ impl Collector {
     /// The programs cannot be attached, a fact cannot be read, or the filter names something that does
     /// not exist.
     pub fn start(options: Options) -> Result<Self, CollectError> {
-        let capture = options.capture.clone().map(Capture::create).transpose()?;
         let mut facts = Facts::open(options.roots.clone())?;
         options.filter.check_cpus(&facts.possible_cpus)?;
         options.filter.check_interfaces(facts.interface_names())?;
@@ -191,8 +188,13 @@ impl Collector {
             last_mono_ns: reading.mono_ns,
             last_own_cpu_ns,
             seq: 0,
-            capture,
+            capture: None,
         })
+    }
+
+    /// Saves the observation behind each frame from now on.
+    pub fn save_to(&mut self, capture: Capture) {
+        self.capture = Some(capture);
     }
 
     /// The attached programs; `None` if the kernel's files count.
@@ -225,17 +227,16 @@ impl Collector {
 }
 
 /// The file to which observations are saved.
-struct Capture {
+#[derive(Debug)]
+pub struct Capture {
     path: PathBuf,
     file: BufWriter<File>,
 }
 
 impl Capture {
-    fn create(path: PathBuf) -> Result<Self, CollectError> {
-        match File::create(&path) {
-            Ok(file) => Ok(Self { path, file: BufWriter::new(file) }),
-            Err(source) => Err(CollectError::Capture { path, source }),
-        }
+    /// Saves to this file. `path` is for messages.
+    pub fn new(path: PathBuf, file: File) -> Self {
+        Self { path, file: BufWriter::new(file) }
     }
 
     fn write(&mut self, seen: &Observation) -> Result<(), CollectError> {

@@ -17,9 +17,10 @@ use super::known::KnownNics;
 pub(super) use super::known::NicKey;
 use crate::{
     counters::Reading,
-    frame::{self, Accounting, topology::Topology},
+    frame::{self, Accounting, gained, topology::Topology},
     host::{
         irqs::NicIrqs,
+        links::Link,
         machine::Machine,
         netns::{LinkFacts, NamespaceFacts},
         softnet::SoftnetRow,
@@ -181,5 +182,29 @@ impl Moment {
         let namespace = self.links.get(&netns)?;
         let at = namespace.links.binary_search_by_key(&ifindex, |facts| facts.link.ifindex).ok()?;
         namespace.links.get(at)
+    }
+
+    /// Whether the other end of a pair is in a namespace that was read; true for an interface without one.
+    pub(super) fn knows_peer(&self, netns: u32, link: &Link) -> bool {
+        let Some(peer) = link.peer else { return true };
+        let is_peer = |other: &LinkFacts| {
+            let back = other.link.peer.map(|back| (back.ifindex, back.is_here));
+            back == Some((link.ifindex, peer.is_here)) && other.link.kind == link.kind
+        };
+        let others = self.links.keys().filter(|inum| (**inum == netns) == peer.is_here);
+        others.filter_map(|inum| self.link((*inum, peer.ifindex))).any(is_peer)
+    }
+
+    /// The packets that an interface received and sent since `before`; `None` if that is unknown.
+    pub(super) fn gained_packets(&self, before: &Self, key: NicKey) -> Option<u64> {
+        let (now, before) = (self.link(key)?.link.stats?, before.link(key)?.link.stats?);
+        let received = gained(now.rx_packets, before.rx_packets)?;
+        received.checked_add(gained(now.tx_packets, before.tx_packets)?)
+    }
+
+    /// The same of bytes.
+    pub(super) fn gained_bytes(&self, before: &Self, key: NicKey) -> Option<u64> {
+        let (now, before) = (self.link(key)?.link.stats?, before.link(key)?.link.stats?);
+        gained(now.rx_bytes, before.rx_bytes)?.checked_add(gained(now.tx_bytes, before.tx_bytes)?)
     }
 }

@@ -2,10 +2,15 @@
 
 use std::{
     io::{self, ErrorKind},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
-use crate::{analyze::compare::PairError, collect::CollectError, present::text::plural, stream::ReadError};
+use crate::{
+    analyze::compare::PairError,
+    collect::CollectError,
+    present::text::{plural, printable},
+    stream::ReadError,
+};
 
 /// Why a command failed. [`Failure::exit_code`] is what the process exits with.
 #[derive(Debug, thiserror::Error)]
@@ -65,7 +70,7 @@ pub enum Failure {
         why: String,
     },
     /// The HTML page cannot be created or written.
-    #[error("cannot write {}: {source}; name another file with --html", path.display())]
+    #[error("cannot write {}: {source}; name another file with --html", shown(path))]
     Page {
         /// The file.
         path: PathBuf,
@@ -75,7 +80,7 @@ pub enum Failure {
     /// The file exists and is not an HTML page: it may be the recording itself.
     #[error(
         "{} exists and is not an HTML page: refusing to overwrite it; name another file with --html",
-        path.display()
+        shown(path)
     )]
     NoPage {
         /// The file.
@@ -88,7 +93,7 @@ pub enum Failure {
     )]
     RecordingToStdout,
     /// The file of a recording cannot be created.
-    #[error("cannot create {}: {source}; name another file with -o", path.display())]
+    #[error("cannot create {}: {source}; name another file with -o", shown(path))]
     CreateRecording {
         /// The file.
         path: PathBuf,
@@ -98,7 +103,7 @@ pub enum Failure {
     /// Writing to the recording failed.
     #[error(
         "cannot write {}: {source}; it holds {}; free some space, or name another file with -o",
-        path.display(),
+        shown(path),
         plural(*frames, "whole frame")
     )]
     Recording {
@@ -120,7 +125,7 @@ pub enum Failure {
     /// The manual pages cannot be written.
     #[error(
         "cannot write manual pages into {}: {source}; name a directory that you may write to",
-        path.display()
+        shown(path)
     )]
     ManualPages {
         /// The directory.
@@ -136,8 +141,9 @@ impl Failure {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Page { source, .. } | Self::CreateRecording { source, .. } if is_disk_error(source) => 1,
+            Self::Collect(CollectError::Capture { source, .. }) if is_disk_error(source) => 1,
             Self::Read(ReadError::Read { source, .. }) if source.kind() != ErrorKind::IsADirectory => 1,
-            Self::Collect(CollectError::Filter(_))
+            Self::Collect(CollectError::Filter(_) | CollectError::Capture { .. })
             | Self::Read(_)
             | Self::EmptyRange { .. }
             | Self::Compare(_)
@@ -158,4 +164,9 @@ impl Failure {
 fn is_disk_error(error: &io::Error) -> bool {
     let no_room = [ErrorKind::StorageFull, ErrorKind::QuotaExceeded];
     no_room.contains(&error.kind()) || error.raw_os_error() == Some(libc::EIO)
+}
+
+/// A path in a message. Its name may have been made to look like another message.
+pub(super) fn shown(path: &Path) -> String {
+    printable(&path.to_string_lossy())
 }

@@ -2,11 +2,13 @@
 
 use std::{
     io::{self, IsTerminal as _},
+    path::PathBuf,
     sync::Arc,
 };
 
 use super::{
     Failure,
+    new_file::{NewFile, Placed, Readers},
     output::{self, Output, print_message},
     runtime,
     screen::{self, JobScreen, ScreenEvent},
@@ -14,7 +16,7 @@ use super::{
 };
 use crate::{
     cli::Live,
-    collect::{Clock, Collector, Options},
+    collect::{Capture, Clock, CollectError, Collector, Options},
     frame::Frame,
     tui::{Source, Wish},
 };
@@ -46,10 +48,11 @@ struct LiveFrames {
 
 impl LiveFrames {
     fn start(args: &Live) -> Result<Self, Failure> {
-        let capture = args.capture.clone();
-        let options = Options { kernel_log: args.kernel_log, capture, ..args.measure.options()? };
-        #[cfg_attr(not(feature = "bpf"), expect(unused_mut, reason = "only the eBPF programs have a log"))]
+        let options = Options { kernel_log: args.kernel_log, ..args.measure.options()? };
         let mut collector = Collector::start(options)?;
+        if let Some(path) = args.capture.clone() {
+            collector.save_to(create_capture(path)?);
+        }
         if let Some(reason) = collector.source_reason() {
             print_message(&format!("counts only, all times are unknown: {reason}"));
         }
@@ -73,6 +76,13 @@ impl LiveFrames {
             log.flush();
         }
         Ok(frame)
+    }
+}
+
+fn create_capture(path: PathBuf) -> Result<Capture, CollectError> {
+    match NewFile::create(&path, true, Readers::Caller).and_then(NewFile::put_in_place) {
+        Ok(Placed { file, .. }) => Ok(Capture::new(path, file)),
+        Err(source) => Err(CollectError::Capture { path, source }),
     }
 }
 

@@ -3,6 +3,8 @@
 mod compare;
 mod doctor;
 mod failure;
+#[cfg(test)]
+mod hostile;
 mod live;
 mod manual;
 mod new_file;

@@ -45,7 +45,12 @@ pub(super) fn print(text: &[u8]) -> Result<(), Failure> {
 ///
 /// It may contain names from a recording that somebody else made: the terminal must not obey them.
 pub fn print_message(message: &str) {
-    print_stderr(&format!("nicmon: {}\n", printable_lines(message)));
+    print_stderr(&self::message(message));
+}
+
+/// A message as it is printed.
+pub(super) fn message(message: &str) -> String {
+    format!("nicmon: {}\n", printable_lines(message))
 }
 
 /// Prints text on standard error as it is. If that is closed or full, nicmon goes on, because its output and

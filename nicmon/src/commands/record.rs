@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsString,
-    fs::{self, File},
+    fs::File,
     io::{self, IsTerminal as _},
     os::unix::process::ExitStatusExt as _,
     path::{Path, PathBuf},
@@ -14,7 +14,8 @@ use tokio::process::{Child, Command};
 
 use super::{
     Failure,
-    new_file::NewFile,
+    failure::shown,
+    new_file::{NewFile, Placed, Readers},
     output::{print_message, print_stderr},
     report::{self, Sum},
     runtime,
@@ -40,7 +41,7 @@ async fn record(args: Record) -> Result<ExitCode, Failure> {
     // Wait for the symbols: a short command may end before they are read, and its driver functions would
     // have no names.
     let collector = Collector::start(Options { wait_for_symbols: true, ..args.measure.options()? })?;
-    let file = NewFile::create(&args.output, args.force)
+    let file = NewFile::create(&args.output, args.force, Readers::Caller)
         .map_err(|source| Failure::CreateRecording { path: args.output.clone(), source })?;
     // The terminal could not have sent these signals to the command, which did not exist yet.
     if !args.command.is_empty()
@@ -65,24 +66,24 @@ async fn record(args: Record) -> Result<ExitCode, Failure> {
 }
 
 /// Gives the recording its name, and says where an existing file of that name is now.
-fn put_in_place(file: NewFile, path: &Path, command: Option<&Child>) -> Result<File, Failure> {
+fn put_in_place(file: NewFile, path: &Path, command: Option<&Child>) -> Result<Placed, Failure> {
     let placed = file.put_in_place().inspect_err(|_| {
         // The command has only just started, and cannot be recorded.
         if let Some(command) = command {
             pass_on(Signal::TERM, command);
         }
     });
-    let (file, kept) = placed.map_err(|source| Failure::CreateRecording { path: path.to_owned(), source })?;
-    if let Some(kept) = kept {
-        print_message(&format!("the existing {} is now {}", path.display(), kept.display()));
+    let placed = placed.map_err(|source| Failure::CreateRecording { path: path.to_owned(), source })?;
+    if let Some(kept) = &placed.kept {
+        print_message(&format!("the existing {} is now {}", shown(path), shown(kept)));
     }
-    Ok(file)
+    Ok(placed)
 }
 
 /// Starts the command, if there is one, with our standard input, output and error.
 fn start_command(words: &[OsString]) -> Result<Option<Child>, Failure> {
     let Some((program, arguments)) = words.split_first() else { return Ok(None) };
-    let name = program.to_string_lossy().into_owned();
+    let name = shown(Path::new(program));
     let child = Command::new(program).args(arguments).spawn();
     child.map(Some).map_err(|source| Failure::Command { name, source })
 }
@@ -129,10 +130,11 @@ const TOP: usize = 20;
 enum ReportFrom {
     /// No report was asked for.
     Nowhere,
-    /// The finished recording. It contains the sums, so memory does not grow with interfaces and functions
-    /// that come and go.
-    File,
-    /// Frames added up here, because the recording cannot be read back: it is a pipe or a device.
+    /// The finished recording, through its own descriptor: by now its name may lead to something else. It
+    /// contains the sums, so memory does not grow with interfaces and functions that come and go.
+    File(File),
+    /// Frames added up here, because the recording cannot be read back: it is a pipe, a device, or appended
+    /// to what somebody else wrote.
     Sum(Box<Sum>),
 }
 
@@ -157,21 +159,21 @@ struct Recording {
 }
 
 impl Recording {
-    fn start(collector: Collector, file: File, args: &Record, has_command: bool) -> Result<Self, Failure> {
+    fn start(
+        collector: Collector,
+        placed: Placed,
+        args: &Record,
+        has_command: bool,
+    ) -> Result<Self, Failure> {
         let path = args.output.clone();
-        let writer = Writer::new(file).map_err(|source| Failure::Recording {
-            path: path.clone(),
-            source,
-            frames: 0,
-        })?;
-        let is_file = || fs::metadata(&path).is_ok_and(|metadata| metadata.is_file());
-        let report = if args.quiet {
-            ReportFrom::Nowhere
-        } else if is_file() {
-            ReportFrom::File
-        } else {
-            ReportFrom::Sum(Box::default())
+        let failure = |source| Failure::Recording { path: path.clone(), source, frames: 0 };
+        let Placed { file, is_own, .. } = placed;
+        let report = match (args.quiet, is_own) {
+            (true, _) => ReportFrom::Nowhere,
+            (false, true) => ReportFrom::File(file.try_clone().map_err(failure)?),
+            (false, false) => ReportFrom::Sum(Box::default()),
         };
+        let writer = Writer::new(file).map_err(failure)?;
         let shows_progress = io::stderr().is_terminal();
         Ok(Self { collector, writer, report, path, recorded_ns: 0, shows_progress, has_command })
     }
@@ -239,18 +241,19 @@ impl Recording {
 
     /// Prints a summary of the recording, and the report. They go to standard error, because standard output
     /// belongs to the command.
-    fn print_summary(&self) {
+    fn print_summary(self) {
         self.clear_progress();
-        print_message(&format!("{} in {}", self.size(), self.path.display()));
-        let report = match &self.report {
+        print_message(&format!("{} in {}", self.size(), shown(&self.path)));
+        let name = shown(&self.path);
+        let report = match self.report {
             ReportFrom::Nowhere => Ok(None),
-            ReportFrom::File => report::text_of(&self.path, TOP),
-            ReportFrom::Sum(sum) => Ok(sum.report(&self.path.to_string_lossy(), TOP)),
+            ReportFrom::File(file) => report::text_of(&name, file, TOP),
+            ReportFrom::Sum(sum) => Ok(sum.report(&name, TOP)),
         };
         match report {
             Ok(Some(report)) => print_stderr(&format!("\n{report}")),
             Ok(None) => {}
-            // The command may have moved the file away.
+            // The command may have changed the file.
             Err(failure) => print_message(&format!("cannot print the report: {failure}")),
         }
     }

@@ -1,12 +1,10 @@
 //! `nicmon replay`: shows or prints the frames of a file or a pipe.
 
 use std::{
-    path::Path,
     sync::{Arc, Mutex, PoisonError},
     thread,
 };
 
-use rustix::fs::{FileType, fstat};
 use tokio::sync::mpsc;
 
 use super::{
@@ -33,10 +31,12 @@ pub(super) fn run(args: Replay) -> Result<(), Failure> {
 
 async fn show(args: Replay) -> Result<(), Failure> {
     let end = EndSignals::listen()?;
-    let frames = FrameThread::start(Reader::open(&args.file)?).map_err(Failure::Runtime)?;
+    let reader = Reader::open(&args.file)?;
+    let is_stream = reader.is_stream();
+    let frames = FrameThread::start(reader).map_err(Failure::Runtime)?;
     if screen::is_wanted(args.form) {
         // Frames from a pipe are shown as they arrive.
-        let speed = args.speed.or_else(|| (!is_stream(&args.file)).then_some(1.0));
+        let speed = args.speed.or_else(|| (!is_stream).then_some(1.0));
         play(speed, frames, end).await
     } else {
         print(&args, frames, end).await
@@ -148,14 +148,4 @@ async fn until(due: Option<tokio::time::Instant>) {
         Some(due) => tokio::time::sleep_until(due).await,
         None => std::future::pending().await,
     }
-}
-
-/// Whether frames arrive as they are made: from a pipe or socket, not from a file.
-fn is_stream(path: &Path) -> bool {
-    let mode = if path == Path::new("-") {
-        fstat(std::io::stdin()).map(|stat| stat.st_mode)
-    } else {
-        rustix::fs::stat(path).map(|stat| stat.st_mode)
-    };
-    mode.is_ok_and(|mode| FileType::from_raw_mode(mode) != FileType::RegularFile)
 }

@@ -1,15 +1,17 @@
 //! `nicmon report`: a recording merged into one frame.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, OpenOptions},
     io::{self, Read as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::Path,
     time::{Duration, UNIX_EPOCH},
 };
 
 use super::{
     Failure,
-    new_file::NewFile,
+    failure::shown,
+    new_file::{NewFile, Readers},
     output::{json_line, print, print_message},
 };
 use crate::{
@@ -29,18 +31,18 @@ pub(super) fn run(args: &cli::Report) -> Result<(), Failure> {
     if let Some(path) = args.html.as_ref().filter(|path| is_no_page(path)) {
         return Err(Failure::NoPage { path: path.clone() });
     }
-    let name =
-        if args.file == Path::new("-") { "standard input".into() } else { args.file.to_string_lossy() };
+    let name = if args.file == Path::new("-") { "standard input".to_owned() } else { shown(&args.file) };
     let mut range = Range { from: args.from, to: args.to, all: None };
     let mut page = args.html.as_ref().map(|_| Page::default());
-    let sum = Sum::read(&args.file, &mut range, page.as_mut())?;
+    let sum = Sum::read(Parts::open(&args.file)?, &mut range, page.as_mut())?;
     let Some(frame) = sum.merged.frame() else { return Err(range.holds_none(&name)) };
     if let (Some(path), Some(page)) = (&args.html, page) {
         let page = page.render();
         if path.as_os_str() == "-" {
             return print(page.as_bytes());
         }
-        let written = NewFile::create(path, true).and_then(|file| file.write_whole(page.as_bytes()));
+        let written =
+            NewFile::create(path, true, Readers::Caller).and_then(|file| file.write_whole(page.as_bytes()));
         return written.map_err(|source| Failure::Page { path: path.clone(), source });
     }
     let text = if args.json {
@@ -53,13 +55,14 @@ pub(super) fn run(args: &cli::Report) -> Result<(), Failure> {
     print(text.as_bytes())
 }
 
-/// The report of a whole recording, with at most `top` rows per table; `None` without frames.
+/// The report of a whole recording in this file, with at most `top` rows per table; `None` without frames.
 ///
 /// # Errors
 /// The recording cannot be read.
-pub(super) fn text_of(path: &Path, top: usize) -> Result<Option<String>, Failure> {
+pub(super) fn text_of(name: &str, file: File, top: usize) -> Result<Option<String>, Failure> {
     let mut all = Range { from: None, to: None, all: None };
-    Ok(Sum::read(path, &mut all, None)?.report(&path.to_string_lossy(), top))
+    let parts = Parts::of_file(name.to_owned(), file)?;
+    Ok(Sum::read(parts, &mut all, None)?.report(name, top))
 }
 
 /// Whether a file exists that is not an HTML page: most likely a recording, given in the wrong place.
@@ -68,7 +71,9 @@ fn is_no_page(path: &Path) -> bool {
         return false;
     }
     let mut begin = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(PAGE.len() as u64).read_to_end(&mut begin));
+    // It may have become a FIFO meanwhile, which must not block.
+    let opened = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path);
+    let read = opened.and_then(|file| file.take(PAGE.len() as u64).read_to_end(&mut begin));
     read.is_err() || !begin.eq_ignore_ascii_case(PAGE)
 }
 
@@ -83,8 +88,7 @@ pub(super) struct Sum {
 
 impl Sum {
     /// Merges the frames in the range, and adds them to the page.
-    fn read(path: &Path, range: &mut Range, mut page: Option<&mut Page>) -> Result<Self, Failure> {
-        let mut parts = Parts::open(path)?;
+    fn read(mut parts: Parts, range: &mut Range, mut page: Option<&mut Page>) -> Result<Self, Failure> {
         let mut sum = Self::default();
         let has_page = page.is_some();
         while let Some(part) = parts.next(|span| match range.take(span) {

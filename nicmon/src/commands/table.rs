@@ -25,16 +25,18 @@ const NICS: [Column; 9] = [
     Column::figures("TXPKT/s").wide(8),
 ];
 
-const CPUS: [Column; 9] = [
+const CPUS: [Column; 11] = [
     Column::words("CPU").wide(4),
-    Column::figures("NET_RX%").wide(9),
-    Column::figures("NET_TX%").wide(8),
-    Column::figures("HARDIRQ%").wide(8),
-    Column::figures("KSOFTIRQD%").wide(10),
-    Column::figures("TICKSI%").wide(8),
-    Column::figures("IDLE%").wide(8),
-    Column::figures("SQUEEZE").wide(8),
-    Column::figures("DROPPED").wide(8),
+    Column::figures("NET_RX%").wide(7),
+    Column::figures("NET_TX%").wide(7),
+    Column::figures("TASKLET%").wide(8),
+    Column::figures("HRTIMER%").wide(8),
+    Column::figures("IRQ%").wide(6),
+    Column::figures("KSOFT%").wide(6),
+    Column::figures("TICKSI%").wide(7),
+    Column::figures("IDLE%").wide(5),
+    Column::figures("SQUEEZE").wide(7),
+    Column::figures("DROP").wide(5),
 ];
 
 /// `~` marks estimates from samples.
@@ -108,13 +110,15 @@ fn cpus(frame: &Frame) -> String {
     table.text()
 }
 
-fn cpu_row(cpu: &Cpu, interval_ns: u64) -> [String; 9] {
+fn cpu_row(cpu: &Cpu, interval_ns: u64) -> [String; 11] {
     let pct = |ns| share(ns, interval_ns, PCT);
     let tick = |pct: Option<f64>| known(pct, |pct| format!("{pct:.1}"));
     [
         cpu.cpu.to_string(),
         pct(cpu.softirq.and_then(|softirq| softirq.net_rx.vector.ns)),
         pct(cpu.softirq.and_then(|softirq| softirq.net_tx.ns)),
+        pct(cpu.softirq.and_then(|softirq| softirq.tasklet.ns)),
+        pct(cpu.softirq.and_then(|softirq| softirq.hrtimer.ns)),
         pct(cpu.hardirq_ns),
         pct(cpu.ksoftirqd_ns),
         tick(cpu.stat.map(|stat| stat.softirq_pct)),

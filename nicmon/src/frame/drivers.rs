@@ -101,7 +101,8 @@ pub struct Driver {
     /// `hardirq_ns` and `sampled_est_ns` in percent of one CPU. An estimate, because the latter is one.
     #[schemars(title = "Its CPU time, in percent of one CPU, estimated")]
     pub cost_cpu_pct: Option<f64>,
-    /// Packets that its NICs received and sent; `null` if some are unknown or not all CPUs are sampled.
+    /// Packets that its NICs received and sent, in all namespaces that are read, also those that no frame
+    /// lists; `null` if some are unknown or not all CPUs are sampled.
     #[schemars(title = "Packets its NICs received and sent")]
     #[serde(default)]
     pub packets: Option<u64>,

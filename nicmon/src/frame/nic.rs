@@ -5,17 +5,18 @@ use serde::{Deserialize, Serialize};
 
 use super::drivers::StageShare;
 
-/// One network interface, or the per-CPU backlog shown as one.
+/// One network interface, or work of no interface shown as one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Nic {
     /// Name of the interface (lossy UTF-8). `(backlog)` is the per-CPU backlog, which serves RPS, loopback
-    /// and devices without NAPI.
+    /// and devices without NAPI. `(tasklet)`, `(hrtimer)` and other names of softirqs are network code that
+    /// ran there instead of in a poll, known only from samples: `stages`, and at least `stack_est_ns`.
     #[schemars(title = "NIC")]
     pub name: String,
-    /// Interface index; 0 for the backlog.
+    /// Interface index; 0 for the backlog and for softirqs.
     #[schemars(title = "Interface index")]
     pub ifindex: u32,
-    /// Inode of its network namespace; `null` for the backlog.
+    /// Inode of its network namespace; `null` for the backlog and for softirqs.
     #[schemars(title = "Network namespace")]
     pub netns: Option<u32>,
     /// Name of the driver, as `ethtool -i` shows it.
@@ -74,6 +75,11 @@ pub struct Nic {
 }
 
 impl Nic {
+    /// Whether this row is network code in a softirq other than `NET_RX`, which only samples show.
+    pub fn is_softirq(&self) -> bool {
+        self.netns.is_none() && self.napis.is_none()
+    }
+
     /// Whether all its polls have a time. Busy polls have none.
     pub fn is_timed(&self) -> bool {
         self.napis.iter().flatten().all(|napi| napi.mode != NapiMode::Busy)

@@ -63,6 +63,13 @@ const INDEXED: [(u32, &[&str]); 3] = [
     (KIND_FUNC, &["irqtime_account_irq", "vtime_account_kernel"]),
 ];
 
+/// Members that are looked at to find one; the largest structs have a few hundred.
+const MOST_MEMBERS: u32 = 10_000;
+/// Anonymous structs within each other.
+const DEPTH: u32 = 16;
+/// Typedefs and qualifiers before a type.
+const MOST_QUALIFIERS: u32 = 32;
+
 impl KernelBtf {
     /// Reads and indexes the file.
     ///
@@ -117,12 +124,13 @@ impl KernelBtf {
     pub fn offset(&self, structure: &str, path: &[&str]) -> Option<u32> {
         let mut id = *self.by_name.get(&(KIND_STRUCT, structure.into()))?;
         let mut offset = 0;
+        let mut left = MOST_MEMBERS;
         for member in path {
-            let (bits, type_id) = self.member(id, member)?;
-            offset += bits / 8;
+            let (bits, type_id) = self.member(id, member, &mut left, DEPTH)?;
+            offset = bits.checked_add(offset)?;
             id = type_id;
         }
-        Some(offset)
+        Some(offset / 8)
     }
 
     /// The names of an enum's values, by value.
@@ -138,8 +146,9 @@ impl KernelBtf {
             .collect()
     }
 
-    /// Bit offset and type of a struct member.
-    fn member(&self, id: u32, wanted: &str) -> Option<(u32, u32)> {
+    /// Bit offset and type of a struct member. `left` is how many members may still be looked at, and
+    /// `depth` how deep: in malformed BTF, structs can contain each other.
+    fn member(&self, id: u32, wanted: &str, left: &mut u32, depth: u32) -> Option<(u32, u32)> {
         let at = self.at(self.plain(id)?)?;
         let (kind, count) = self.kind(at)?;
         if kind != KIND_STRUCT && kind != KIND_UNION {
@@ -147,6 +156,7 @@ impl KernelBtf {
         }
         let has_bitfields = u32_at(&self.data, at + 4)? >> 31 == 1;
         for index in 0..count {
+            *left = left.checked_sub(1)?;
             let member = at + 12 + index * 12;
             let type_id = u32_at(&self.data, member + 4)?;
             let raw = u32_at(&self.data, member + 8)?;
@@ -157,9 +167,10 @@ impl KernelBtf {
                 return (!bitfield && bits % 8 == 0).then_some((bits, type_id));
             }
             if name.is_empty()
-                && let Some((inner, type_id)) = self.member(type_id, wanted)
+                && let Some(depth) = depth.checked_sub(1)
+                && let Some((inner, type_id)) = self.member(type_id, wanted, left, depth)
             {
-                return Some((bits + inner, type_id));
+                return Some((bits.checked_add(inner)?, type_id));
             }
         }
         None
@@ -167,13 +178,15 @@ impl KernelBtf {
 
     /// The type behind typedefs and qualifiers.
     fn plain(&self, mut id: u32) -> Option<u32> {
-        loop {
+        for _ in 0..MOST_QUALIFIERS {
             let at = self.at(id)?;
             match self.kind(at)?.0 {
                 KIND_TYPEDEF | KIND_VOLATILE | KIND_CONST => id = u32_at(&self.data, at + 8)?,
                 _ => return Some(id),
             }
         }
+        // In malformed BTF, a typedef can lead to itself.
+        None
     }
 
     fn at(&self, id: u32) -> Option<usize> {
@@ -263,5 +276,35 @@ mod tests {
                 let _ = btf.enum_values("skb_drop_reason");
             }
         }
+    }
+
+    /// `struct net { struct net; }` and a constant of itself.
+    #[test]
+    fn types_that_contain_themselves_end() {
+        let sample = |types: &[u32]| {
+            let strings = b"\0net\0";
+            let types: Vec<u8> = types.iter().flat_map(|word| word.to_ne_bytes()).collect();
+            let mut data = 0xeb9f_u16.to_ne_bytes().to_vec();
+            data.extend([1, 0]);
+            let lengths = [24, 0, types.len(), types.len(), strings.len()];
+            data.extend(lengths.into_iter().flat_map(|value| u32::try_from(value).unwrap().to_ne_bytes()));
+            data.extend(types);
+            data.extend(strings);
+            KernelBtf::index(data).unwrap()
+        };
+        let cyclic = sample(&[1, KIND_STRUCT << 24 | 2, 8, 0, 1, 0, 0, 1, 8]);
+        assert_eq!(cyclic.offset("net", &["inum"]), None);
+        let constant = sample(&[1, KIND_STRUCT << 24 | 1, 8, 0, 2, 0, 0, KIND_CONST << 24, 2]);
+        assert_eq!(constant.offset("net", &["inum"]), None);
+    }
+
+    #[test]
+    fn anything_is_read_without_a_panic() {
+        testkit::fuzz::inputs("BTF", &[&sample()], |data| {
+            if let Ok(btf) = KernelBtf::index(data.to_vec()) {
+                let _ = (btf.offset("net", &["inum"]), btf.offset("net", &["a", "deeper"]));
+                let _ = (btf.enum_values("skb_drop_reason"), btf.has_function("irqtime_account_irq"));
+            }
+        });
     }
 }

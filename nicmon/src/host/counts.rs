@@ -150,4 +150,18 @@ mod tests {
             InterruptCounts::open(proc.path()).unwrap().read(proc.path()).unwrap();
         }
     }
+
+    /// Through the file, because its text and the actions of the lines before decide together.
+    #[test]
+    fn anything_is_read_without_a_panic() {
+        let real = std::fs::read(this_machine().join("proc/interrupts")).unwrap();
+        let proc = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+        let path = proc.path().join("interrupts");
+        std::fs::write(&path, &real).unwrap();
+        let mut reader = InterruptCounts::open(proc.path()).unwrap();
+        testkit::fuzz::inputs("interrupts", &[&real[..2000.min(real.len())]], |text| {
+            std::fs::write(&path, text).unwrap();
+            let _ = reader.read(proc.path());
+        });
+    }
 }

@@ -320,4 +320,22 @@ mod tests {
             assert_eq!(ethtool.channels(1 << 30), None);
         });
     }
+
+    #[test]
+    fn anything_is_read_without_a_panic() {
+        let (mut bit, mut set, mut message) = (Vec::new(), Vec::new(), Vec::new());
+        push(&mut bit, ETHTOOL_A_BITSET_BIT_NAME, b"rx-gro\0");
+        push(&mut bit, ETHTOOL_A_BITSET_BIT_VALUE, &[]);
+        push(&mut set, 1 | NLA_F_NESTED, &bit);
+        let bits = std::mem::take(&mut set);
+        push(&mut set, ETHTOOL_A_BITSET_BITS | NLA_F_NESTED, &bits);
+        for attribute in 1..10 {
+            push(&mut message, attribute, &4_u32.to_ne_bytes());
+        }
+        push(&mut message, ETHTOOL_A_FEATURES_HW | NLA_F_NESTED, &set);
+        push(&mut message, ETHTOOL_A_FEATURES_ACTIVE | NLA_F_NESTED, &set);
+        testkit::fuzz::inputs("ethtool", &[&message], |message| {
+            drop((channels(message), rings(message), coalesce(message), offloads(message)));
+        });
+    }
 }

@@ -15,7 +15,9 @@ const RTM_GETSTATS: u16 = 94;
 pub(super) const IFLA_IFNAME: u16 = 3;
 pub(super) const IFLA_MASTER: u16 = 10;
 pub(super) const IFLA_LINKINFO: u16 = 18;
+const IFLA_LINK: u16 = 5;
 const IFLA_STATS64: u16 = 23;
+const IFLA_LINK_NETNSID: u16 = 37;
 const IFLA_INFO_KIND: u16 = 1;
 pub(super) const IFF_UP: u32 = 1;
 /// Size of `struct ifinfomsg`: family, padding, type, index, flags, change.
@@ -40,8 +42,20 @@ pub struct Link {
     pub kind: Option<String>,
     /// Index of the bridge, bond, team or VRF it belongs to.
     pub master: Option<u32>,
+    /// The other end of a pair (`veth`, `netkit`); `None` for every other kind.
+    #[serde(default)]
+    pub peer: Option<Peer>,
     /// Counters since the interface was created; `None` if the kernel sent none.
     pub stats: Option<LinkStats>,
+}
+
+/// The other end of a pair of interfaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Peer {
+    /// Its index in its namespace.
+    pub ifindex: u32,
+    /// Whether it is in the same namespace.
+    pub is_here: bool,
 }
 
 /// Counters of `struct rtnl_link_stats64` (`include/uapi/linux/if_link.h`, where each is explained).
@@ -116,16 +130,25 @@ fn parse(message: &[u8]) -> Option<Link> {
         up: read_u32(&header[8..])? & IFF_UP != 0,
         kind: None,
         master: None,
+        peer: None,
         stats: None,
     };
+    let mut other_end = None;
+    let mut is_here = true;
     for (attribute, value) in Attributes(attributes) {
         match attribute {
             IFLA_IFNAME => OsStr::from_bytes(text(value)).clone_into(&mut link.name),
+            IFLA_LINK => other_end = read_u32(value),
+            IFLA_LINK_NETNSID => is_here = false,
             IFLA_MASTER => link.master = read_u32(value),
             IFLA_STATS64 => link.stats = Some(parse_stats(value)),
             IFLA_LINKINFO => link.kind = parse_kind(value),
             _ => {}
         }
+    }
+    if matches!(link.kind.as_deref(), Some("veth" | "netkit")) {
+        // Older kernels leave the index out if it is the same (`nla_put_iflink` in net/core/rtnetlink.c).
+        link.peer = Some(Peer { ifindex: other_end.unwrap_or(link.ifindex), is_here });
     }
     Some(link)
 }
@@ -175,6 +198,8 @@ mod tests {
             push(&mut info, IFLA_INFO_KIND, b"veth\0");
             push(&mut message, IFLA_LINKINFO | 0x8000, &info);
             push(&mut message, IFLA_MASTER, &3_u32.to_ne_bytes());
+            push(&mut message, IFLA_LINK, &9_u32.to_ne_bytes());
+            push(&mut message, IFLA_LINK_NETNSID, &0_u32.to_ne_bytes());
             push(&mut message, IFLA_STATS64, counters);
             message
         };
@@ -196,6 +221,7 @@ mod tests {
             up: true,
             kind: Some("veth".to_owned()),
             master: Some(3),
+            peer: Some(Peer { ifindex: 9, is_here: false }),
             stats: Some(stats),
         };
         assert_eq!(parse(&message(&counters)), Some(link.clone()));
@@ -233,6 +259,22 @@ mod tests {
             assert_eq!(stats().unwrap()[0], (1, lo));
             assert_eq!(stats().unwrap().len(), all.len());
             assert!(lo.tx_packets >= 10 && lo.tx_bytes >= 10 * 128 && lo.rx_packets == lo.tx_packets);
+        });
+    }
+
+    #[test]
+    fn anything_is_read_without_a_panic() {
+        let mut message = vec![0; IFINFOMSG_BYTES];
+        push(&mut message, IFLA_IFNAME, b"eth0\0");
+        let mut info = Vec::new();
+        push(&mut info, IFLA_INFO_KIND, b"veth\0");
+        push(&mut message, IFLA_LINKINFO | 0x8000, &info);
+        push(&mut message, IFLA_LINK, &9_u32.to_ne_bytes());
+        push(&mut message, IFLA_STATS64, &[7; 25 * 8]);
+        let mut stats = vec![0; IF_STATS_MSG_BYTES];
+        push(&mut stats, IFLA_STATS_LINK_64, &[7; 25 * 8]);
+        testkit::fuzz::inputs("links", &[&message, &stats], |message| {
+            drop((parse(message), parse_stats_message(message)));
         });
     }
 }

@@ -221,4 +221,23 @@ mod tests {
         assert!(socket.ask(Ask::All, 18, &[0; 16], |_| links += 1).unwrap());
         assert!(links > 0);
     }
+
+    #[test]
+    fn anything_is_split_without_a_panic() {
+        let mut message = 36_u32.to_ne_bytes().to_vec();
+        message.extend([16, 0, 2, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
+        push(&mut message, 3, b"eth0\0");
+        push(&mut message, 4, &1_u32.to_ne_bytes());
+        let both = message.repeat(2);
+        testkit::fuzz::inputs("netlink", &[&both], |bytes| {
+            let mut rest = bytes;
+            while let Some((message, after)) = Message::split(rest) {
+                assert!(after.len() < rest.len(), "it would go on forever");
+                rest = after;
+                Attributes(message.payload).for_each(|(_, value)| {
+                    std::hint::black_box(text(value));
+                });
+            }
+        });
+    }
 }

@@ -164,4 +164,17 @@ mod tests {
             }
         });
     }
+
+    #[test]
+    fn anything_is_read_without_a_panic() {
+        let mut message = Vec::new();
+        for attribute in
+            [NETDEV_A_QUEUE_ID, NETDEV_A_QUEUE_IFINDEX, NETDEV_A_QUEUE_TYPE, NETDEV_A_QUEUE_NAPI_ID]
+        {
+            push(&mut message, attribute, &1_u32.to_ne_bytes());
+        }
+        testkit::fuzz::inputs("queues", &[&message], |message| {
+            std::hint::black_box((parse(message), parse_napi(message)));
+        });
+    }
 }

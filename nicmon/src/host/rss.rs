@@ -131,4 +131,11 @@ mod tests {
         assert_eq!(reader.rss(OsStr::new("lo")), None);
         assert_eq!(reader.rss(OsStr::new("nm_nothing")), None);
     }
+
+    #[test]
+    fn anything_is_read_without_a_panic() {
+        let mut answer = vec![0; 24 + 16 + 40];
+        (answer[8], answer[12], answer[16]) = (4, 40, 1);
+        testkit::fuzz::inputs("RSS", &[&answer], |answer| drop(parse(answer)));
+    }
 }

@@ -122,4 +122,14 @@ mod tests {
         let error = Softnet::open(proc.path()).unwrap().read(&mut Vec::new()).unwrap_err();
         assert!(error.to_string().contains("nothing"), "{error}");
     }
+
+    #[test]
+    fn anything_is_read_without_a_panic() {
+        let real = std::fs::read(this_machine().join("proc/net/softnet_stat")).unwrap();
+        testkit::fuzz::inputs("softnet_stat", &[&real], |text| {
+            text.split(|byte| *byte == b'\n').for_each(|line| {
+                std::hint::black_box(parse_line(line));
+            });
+        });
+    }
 }

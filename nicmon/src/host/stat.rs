@@ -132,4 +132,14 @@ mod tests {
         stat.read(&mut second).unwrap();
         assert!(first.len() == second.len() && second[0].user >= first[0].user);
     }
+
+    #[test]
+    fn anything_is_read_without_a_panic() {
+        let real = std::fs::read(this_machine().join("proc/stat")).unwrap();
+        testkit::fuzz::inputs("stat", &[&real], |text| {
+            text.split(|byte| *byte == b'\n').for_each(|line| {
+                std::hint::black_box(parse_line(line));
+            });
+        });
+    }
 }

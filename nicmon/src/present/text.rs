@@ -27,7 +27,12 @@ pub(crate) fn printable_lines(text: &str) -> String {
     text.split('\n').map(printable).collect::<Vec<_>>().join("\n")
 }
 
-fn is_unsafe(c: char) -> bool {
+/// Whether a character is not plainly visible; see [`printable`].
+pub(super) fn is_unsafe(c: char) -> bool {
+    // Most names are plain ASCII.
+    if c.is_ascii() {
+        return c.is_ascii_control();
+    }
     let is_separator = matches!(c, '\u{2028}' | '\u{2029}');
     // Widths come from a table that a later version of its crate may change, so characters that must not pass
     // are listed here as well.

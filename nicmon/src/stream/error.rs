@@ -39,7 +39,7 @@ pub enum ReadError {
     },
     /// Its frames have another version of the schema.
     #[error(
-        "{name} has frames of the schema {schema:?}, but nicmon {} reads {SCHEMA:?}; use a newer nicmon",
+        "{name} has frames of the schema \"{schema}\", but nicmon {} reads {SCHEMA:?}; use a newer nicmon",
         env!("CARGO_PKG_VERSION")
     )]
     Newer {

@@ -15,6 +15,7 @@ mod error;
 mod lines;
 mod parts;
 mod reader;
+mod source;
 mod span;
 mod summary;
 #[cfg(test)]

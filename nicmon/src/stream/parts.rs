@@ -15,6 +15,7 @@ use std::{
 use super::{
     error::ReadError,
     reader::Reader,
+    source::{Bytes, Source},
     span::Span,
     summary::{self, FOOTER, MARK, Place, SUMMARY_MAGIC, Summary},
     unpack::MAGIC,
@@ -68,12 +69,27 @@ enum Piece {
 }
 
 impl Parts {
-    /// Opens a file; `-` is standard input.
+    /// Opens a file; `-` is standard input. It does not wait for the writer of a FIFO: [`Self::next`] does.
     ///
     /// # Errors
     /// The file cannot be opened or read.
     pub fn open(path: &Path) -> Result<Self, ReadError> {
-        let name = path.display().to_string();
+        Self::of_source(Source::open(path)?)
+    }
+
+    /// Reads a regular file from its start, through this descriptor. `name` is for messages.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn of_file(name: String, mut file: File) -> Result<Self, ReadError> {
+        match file.rewind() {
+            Ok(()) => Self::of_source(Source { name, bytes: Bytes::File(file) }),
+            Err(source) => Err(ReadError::Read { name, source }),
+        }
+    }
+
+    fn of_source(source: Source) -> Result<Self, ReadError> {
+        let name = source.name.clone();
         let mut parts = Self {
             file: None,
             plan: VecDeque::new(),
@@ -81,19 +97,20 @@ impl Parts {
             frames: 0,
             warnings: Vec::new(),
             failure: None,
-            name: name.clone(),
+            name,
         };
-        let file = (path.as_os_str() != "-").then(|| File::open(path).ok()).flatten();
-        let planned = file.filter(|file| file.metadata().is_ok_and(|file| file.is_file())).map(|file| {
-            let plan = plan(&file)?;
-            Ok::<_, io::Error>((file, plan))
-        });
-        match planned.transpose().map_err(|source| ReadError::Read { name, source })? {
-            Some((file, plan)) if plan.iter().any(|piece| matches!(piece, Piece::Summary(_))) => {
-                parts.file = Some(file);
+        if let Bytes::File(file) = &source.bytes
+            && file.metadata().is_ok_and(|file| file.is_file())
+        {
+            let planned = plan(file);
+            let plan = planned.map_err(|source| ReadError::Read { name: parts.name.clone(), source })?;
+            if plan.iter().any(|piece| matches!(piece, Piece::Summary(_))) {
                 parts.plan = plan;
             }
-            _ => parts.reader = Some(Reader::open(path)?),
+        }
+        match source.bytes {
+            Bytes::File(file) if !parts.plan.is_empty() => parts.file = Some(file),
+            bytes => parts.reader = Some(Reader::of_source(Source { name: source.name, bytes })),
         }
         Ok(parts)
     }

@@ -1,7 +1,6 @@
 //! Reads frames from a file or a pipe.
 
 use std::{
-    fs::File,
     io::{self, Read},
     path::Path,
 };
@@ -11,12 +10,18 @@ use serde::Deserialize;
 use super::{
     error::ReadError,
     lines::{Lines, Piece},
+    source::Source,
 };
-use crate::frame::{Frame, SCHEMA};
+use crate::{
+    frame::{Frame, SCHEMA},
+    present::text::printable,
+};
 
 /// The longest line that is read, in bytes. A frame of 256 CPUs and 16 NICs with a queue on each CPU takes 2
 /// MB.
 const LINE_LIMIT: usize = 64 * 1024 * 1024;
+/// Characters of a message about the input, at most.
+const QUOTED: usize = 300;
 /// All versions of the schema start with this.
 const FAMILY: &str = "nicmon.frame/";
 
@@ -26,6 +31,7 @@ const FAMILY: &str = "nicmon.frame/";
 pub struct Reader {
     name: String,
     lines: Lines,
+    is_stream: bool,
     frames: u64,
     damage: Option<Damage>,
     cut_bytes: Option<u64>,
@@ -42,19 +48,23 @@ struct Damage {
 }
 
 impl Reader {
-    /// Opens a file; `-` is standard input.
+    /// Opens a file; `-` is standard input. It does not wait for the writer of a FIFO: [`Self::next`] does.
     ///
     /// # Errors
     /// The file cannot be opened.
     pub fn open(path: &Path) -> Result<Self, ReadError> {
-        if path.as_os_str() == "-" {
-            return Ok(Self::new("standard input".to_owned(), Box::new(io::stdin()), LINE_LIMIT));
-        }
-        let name = path.display().to_string();
-        match File::open(path) {
-            Ok(file) => Ok(Self::new(name, Box::new(file), LINE_LIMIT)),
-            Err(source) => Err(ReadError::Open { name, source }),
-        }
+        Source::open(path).map(Self::of_source)
+    }
+
+    pub(super) fn of_source(source: Source) -> Self {
+        let is_stream = source.is_stream();
+        let (name, bytes) = source.into_read();
+        Self { is_stream, ..Self::new(name, bytes, LINE_LIMIT) }
+    }
+
+    /// Whether frames arrive as they are made: from a pipe or socket, not from a file.
+    pub fn is_stream(&self) -> bool {
+        self.is_stream
     }
 
     /// Reads from anything; messages call it "the stream".
@@ -65,12 +75,12 @@ impl Reader {
     /// Reads a part of a recording, after this many frames of it were read.
     pub(super) fn of_rest(name: String, source: Box<dyn Read + Send>, frames: u64) -> io::Result<Self> {
         let lines = Lines::of_packed(source, LINE_LIMIT)?;
-        Ok(Self { name, lines, frames, damage: None, cut_bytes: None, is_done: false })
+        Ok(Self { name, lines, is_stream: false, frames, damage: None, cut_bytes: None, is_done: false })
     }
 
     pub(super) fn new(name: String, source: Box<dyn Read + Send>, limit: usize) -> Self {
         let lines = Lines::new(source, limit);
-        Self { name, lines, frames: 0, damage: None, cut_bytes: None, is_done: false }
+        Self { name, lines, is_stream: false, frames: 0, damage: None, cut_bytes: None, is_done: false }
     }
 
     /// The next frame; `None` at the end. It blocks while a pipe has nothing to read.
@@ -196,18 +206,32 @@ fn parse(line: &[u8]) -> Result<Frame, Unfit> {
         // It may be a frame of a newer nicmon.
         Err(error) => match serde_json::from_slice::<Header>(line) {
             Ok(header) => (header.schema, Err(error)),
-            Err(_) => return Err(Unfit::NoFrame { why: format!("its first line is not a frame ({error})") }),
+            Err(_) => {
+                return Err(Unfit::NoFrame {
+                    why: format!("its first line is not a frame ({})", quoted(&error.to_string())),
+                });
+            }
         },
     };
     if schema != SCHEMA {
         return Err(if schema.starts_with(FAMILY) {
-            Unfit::Newer { schema }
+            Unfit::Newer { schema: quoted(&schema) }
         } else {
-            Unfit::NoFrame { why: format!("its first line has the schema {schema:?}") }
+            Unfit::NoFrame { why: format!("its first line has the schema \"{}\"", quoted(&schema)) }
         });
     }
-    parsed
-        .map_err(|error| Unfit::NoFrame { why: format!("its first line is not a complete frame ({error})") })
+    parsed.map_err(|error| Unfit::NoFrame {
+        why: format!("its first line is not a complete frame ({})", quoted(&error.to_string())),
+    })
+}
+
+/// What came from the input, or a message that quotes it. It may be long, and may contain anything.
+fn quoted(text: &str) -> String {
+    let message = printable(text);
+    match message.char_indices().nth(QUOTED) {
+        Some((end, _)) => format!("{}...", &message[..end]),
+        None => message,
+    }
 }
 
 /// Whether a truncated line may have been a frame.

@@ -2,10 +2,11 @@
 
 use std::{
     io::{self, Cursor, Read},
+    os::unix::fs::FileExt as _,
     path::Path,
 };
 
-use super::{ReadError, Reader, Writer, reader::counted};
+use super::{Parts, ReadError, Reader, Take, Writer, reader::counted};
 use crate::{frame::Frame, present::json};
 
 /// Three frames of a real machine.
@@ -290,4 +291,29 @@ fn files_that_cannot_be_read() {
         directory.expect_err("no file").to_string(),
         "cannot read /: Is a directory (os error 21); give another file, or copy it again"
     );
+}
+
+/// Recordings and JSON lines that were damaged in any way: an error or what is left, and nothing else.
+#[test]
+fn anything_is_read_without_a_panic() {
+    let mut recording = Vec::new();
+    let mut writer = Writer::new(&mut recording).expect("memory");
+    for seq in 0..12 {
+        writer.write(&small(seq)).expect("memory");
+    }
+    writer.finish().expect("memory");
+    let line = json::line(&small(0)).expect("JSON");
+    let short = line.replace("\"nics\":", "\"nothing\":");
+    let real: [&[u8]; 3] = [&recording, line.as_bytes(), short.as_bytes()];
+    let file = tempfile::tempfile().expect("a file");
+    testkit::fuzz::inputs("recording", &real, |bytes| {
+        let mut reader = Reader::from_read(Box::new(Cursor::new(bytes.to_vec())));
+        while let Ok(Some(_)) = reader.next() {}
+        let _ = reader.warning();
+        // The sums are found from the end of a file.
+        file.set_len(0).and_then(|()| file.write_all_at(bytes, 0)).expect("it can be written");
+        let copy = file.try_clone().expect("a descriptor");
+        let Ok(mut parts) = Parts::of_file("it".to_owned(), copy) else { return };
+        while let Ok(Some(_)) = parts.next(|_| Take::Sum) {}
+    });
 }

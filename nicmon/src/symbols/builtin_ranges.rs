@@ -170,4 +170,16 @@ pub(super) mod tests {
         assert!(of(".text 00000000-00000010\n").contains("line 1"));
         assert!(parse("\n", &kallsyms()).unwrap().ranges.is_empty());
     }
+
+    #[test]
+    fn anything_is_read_without_a_panic() {
+        let real = b".text 00000000-00000000 = _text\n.text 0000baf0-0000cb10 amd_uncore veth\n\
+                     .init.text 00000000-00000000 = _sinittext\n.init.text 00000010-00000020 veth\n";
+        let kallsyms = kallsyms();
+        testkit::fuzz::inputs("modules.builtin.ranges", &[real], |text| {
+            if let Ok(ranges) = BuiltinRanges::parse(text, &kallsyms) {
+                let _ = (ranges.modules_at(0xffff_ffff_8100_baf0), ranges.of("veth").count());
+            }
+        });
+    }
 }

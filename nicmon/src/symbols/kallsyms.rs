@@ -331,4 +331,17 @@ mod tests {
         // An unoptimised build on a busy machine takes many times as long as a released one.
         assert!(took.as_secs() < 10, "{took:?}");
     }
+
+    #[test]
+    fn anything_is_read_without_a_panic() {
+        let real = b"ffffffff81000000 T _text\nffffffff81000010 t veth_poll\t[veth]\n\
+                     ffffffff81000010 t veth_xmit.cold\t[veth]\n0000000000000000 A fixed\n";
+        testkit::fuzz::inputs("kallsyms", &[real], |text| {
+            let Ok(all) = Kallsyms::parse(text) else { return };
+            for address in [0, 1, 0xffff_ffff_8100_0000, 0xffff_ffff_8100_0011, u64::MAX] {
+                let _ = all.function_at(address);
+            }
+            let _ = all.address_of("veth_poll");
+        });
+    }
 }

@@ -25,7 +25,7 @@ pub use self::{
     drivers::DriverText,
     kallsyms::{Function, Kallsyms, KallsymsError},
     seed::{Seed, Text, Unknown},
-    stages::stage_of,
+    stages::{is_network, stage_of},
 };
 
 /// The shortest time between two readings of kallsyms. Each takes a good part of 100 ms.

@@ -16,10 +16,12 @@ pub enum Subject {
     Driver(String),
     /// A NIC without a driver, such as the backlog. Only the stages of its polls are known.
     Nic {
-        /// Inode of its network namespace; `None` for the backlog.
+        /// Inode of its network namespace; `None` for the backlog and for softirqs.
         netns: Option<u32>,
-        /// Its index; 0 for the backlog.
+        /// Its index; 0 for the backlog and for softirqs.
         ifindex: u32,
+        /// What tells rows without a namespace apart; empty for an interface, whose name may change.
+        name: String,
     },
 }
 
@@ -109,16 +111,22 @@ pub(super) fn rows<'a>(recent: &[&'a Excerpt]) -> Vec<Row<'a>> {
         cost: Some(cost),
     });
     let was_sampled = |nic: &NicExcerpt| {
-        let is_it = |other: &&NicExcerpt| (other.netns, other.ifindex) == (nic.netns, nic.ifindex);
+        let subject = subject_of(nic);
+        let is_it = |other: &&NicExcerpt| subject_of(other) == subject;
         let mut frames = recent.iter().filter_map(|excerpt| excerpt.nics.iter().find(is_it));
         frames.any(|nic| nic.stages.as_ref().is_some_and(|stages| !stages.is_empty()))
     };
     let others = newest.nics.iter().filter(|nic| nic.driver.is_none() && was_sampled(nic)).map(|nic| Row {
-        subject: Subject::Nic { netns: nic.netns, ifindex: nic.ifindex },
+        subject: subject_of(nic),
         name: &nic.name,
         cost: None,
     });
     drivers.chain(others).collect()
+}
+
+fn subject_of(nic: &NicExcerpt) -> Subject {
+    let name = if nic.netns.is_some() { String::new() } else { nic.name.clone() };
+    Subject::Nic { netns: nic.netns, ifindex: nic.ifindex, name }
 }
 
 /// The chosen row, or the first if that one is gone.
@@ -171,8 +179,8 @@ fn cost<'a>(newest: &'a Driver, frames: &[(&'a Excerpt, &'a Driver)]) -> Cost<'a
 pub(super) fn details<'a>(recent: &[&'a Excerpt], subject: &Subject) -> Details<'a> {
     match subject {
         Subject::Driver(name) => of_driver(&frames_of(recent, name)),
-        Subject::Nic { netns, ifindex } => {
-            let is_it = |nic: &&NicExcerpt| (nic.netns, nic.ifindex) == (*netns, *ifindex);
+        Subject::Nic { .. } => {
+            let is_it = |nic: &&NicExcerpt| subject_of(nic) == *subject;
             let there = recent.iter().map_while(|excerpt| excerpt.nics.iter().find(is_it));
             let nics: Vec<_> = there.take_while(|nic| nic.stages.is_some()).collect();
             Details { polls: polls(&nics), nics: names(&nics), ..Details::default() }

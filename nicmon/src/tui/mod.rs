@@ -2,6 +2,7 @@
 //! terminal it is drawn on ([`Screen`]). It depends on frames only, so live and recorded frames look the
 //! same.
 
+mod ansi;
 mod costs;
 mod figures;
 mod paint;

@@ -22,7 +22,7 @@ use ratatui::{
     },
 };
 
-use super::{State, draw_to_buffer};
+use super::{State, ansi, draw_to_buffer};
 
 /// Whether the terminal is ours. It is global because a process has one terminal and a panic on any thread
 /// must know.
@@ -74,7 +74,7 @@ impl Taken {
             self.backend.clear_region(ClearType::All)?;
             self.shown = Buffer::empty(next.area);
         }
-        self.backend.draw(self.shown.diff(&next).into_iter())?;
+        ansi::draw(&mut self.backend, self.shown.diff(&next).into_iter())?;
         self.shown = next;
         io::Write::flush(&mut self.backend)
     }

@@ -10,31 +10,69 @@ pub(super) const HOT_PCT: f64 = 70.0;
 /// How the screen emphasises things.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Theme {
-    colour: bool,
+    colours: Colours,
 }
+
+/// How many colours the terminal has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Colours {
+    None,
+    Eight,
+    Sixteen,
+}
+
+/// Terminals without colours, by the start of `TERM`.
+const COLOURLESS: [&str; 3] = ["vt", "dumb", "unknown"];
+/// Ends of `TERM` that say so, too.
+const MONOCHROME: [&str; 3] = ["-mono", "-m", ".vt100"];
+/// Parts of `TERM` that stand for more than eight colours.
+const MANY: [&str; 4] = ["16color", "88color", "256color", "direct"];
 
 impl Theme {
     /// The terminal's own 16 colours.
-    pub const COLOUR: Self = Self { colour: true };
+    pub const COLOUR: Self = Self { colours: Colours::Sixteen };
     /// Bold and reverse only.
-    pub const PLAIN: Self = Self { colour: false };
+    pub const PLAIN: Self = Self { colours: Colours::None };
 
     /// The theme that the environment asks for: a `NO_COLOR` that is not empty turns colours off
-    /// (<https://no-color.org>).
+    /// (<https://no-color.org>), and `TERM` and `COLORTERM` say how many there are.
     pub fn from_environment() -> Self {
-        let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        if refused { Self::PLAIN } else { Self::COLOUR }
+        let [term, colorterm, no_color] = ["TERM", "COLORTERM", "NO_COLOR"]
+            .map(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()));
+        Self::of(term.as_deref(), colorterm.as_deref(), no_color.as_deref())
+    }
+
+    /// The theme for these values of `TERM`, `COLORTERM` and `NO_COLOR`.
+    pub(super) fn of(term: Option<&str>, colorterm: Option<&str>, no_color: Option<&str>) -> Self {
+        let is_set = |value: Option<&str>| value.is_some_and(|value| !value.is_empty());
+        let term = term.unwrap_or_default();
+        let lacks_colours = term.is_empty()
+            || COLOURLESS.iter().any(|start| term.starts_with(start))
+            || MONOCHROME.iter().any(|end| term.ends_with(end));
+        let colours = if is_set(no_color) || lacks_colours {
+            Colours::None
+        } else if is_set(colorterm) || MANY.iter().any(|part| term.contains(part)) {
+            Colours::Sixteen
+        } else {
+            Colours::Eight
+        };
+        Self { colours }
     }
 
     fn either(self, coloured: Style, plain: Style) -> Style {
-        if self.colour { coloured } else { plain }
+        if self.colours == Colours::None { plain } else { coloured }
+    }
+
+    /// White as far as the terminal has it: among eight colours, bold makes it bright.
+    fn white(self) -> Color {
+        if self.colours == Colours::Sixteen { Color::White } else { Color::Gray }
     }
 
     /// A load in percent of one CPU.
     pub(super) fn load(self, pct: f64) -> Style {
         let style = Style::new();
         if pct >= HOT_PCT {
-            let hot = style.fg(Color::White).bg(Color::Red).add_modifier(Modifier::BOLD);
+            let hot = style.fg(self.white()).bg(Color::Red).add_modifier(Modifier::BOLD);
             self.either(hot, style.add_modifier(Modifier::REVERSED | Modifier::BOLD))
         } else if pct >= BUSY_PCT {
             self.either(style.fg(Color::Black).bg(Color::Yellow), style.add_modifier(Modifier::BOLD))
@@ -47,7 +85,11 @@ impl Theme {
 
     /// For what should not attract attention: zeros, unknowns, hints.
     pub(super) fn quiet(self) -> Style {
-        self.either(Style::new().fg(Color::DarkGray), Style::new())
+        // There is no grey among eight colours.
+        match self.colours {
+            Colours::Sixteen => Style::new().fg(Color::DarkGray),
+            Colours::Eight | Colours::None => Style::new(),
+        }
     }
 
     /// For heads of columns.
@@ -63,7 +105,7 @@ impl Theme {
     /// For what must be seen: lost events, drops.
     pub(super) fn loud(self) -> Style {
         self.either(
-            Style::new().fg(Color::White).bg(Color::Red).add_modifier(Modifier::BOLD),
+            Style::new().fg(self.white()).bg(Color::Red).add_modifier(Modifier::BOLD),
             Style::new().add_modifier(Modifier::REVERSED | Modifier::BOLD),
         )
     }

@@ -7,7 +7,7 @@ use super::{
     text::{name, pct, rows, share, wrapped},
 };
 use crate::{
-    frame::{Accounting, Cpu, CpuStat, Frame, Nic, pct_of},
+    frame::{Accounting, Cpu, CpuStat, Frame, Nic, Softirqs, pct_of},
     present::{
         table::{Column, Table},
         text::known,
@@ -56,7 +56,48 @@ pub(super) fn section(report: &Report<'_>) -> String {
         "CPU time in percent. Left of the bar: exact. Right of it: the kernel's own accounting \
          ({accounting}), as in mpstat"
     );
-    format!("{}{}{}", wrapped(&title), rows(&table, report), worst(&loads, frame))
+    let other = other_softirqs(frame) + &outside_polls(frame);
+    format!("{}{}{}{other}", wrapped(&title), rows(&table, report), worst(&loads, frame))
+}
+
+/// The exact time of the other vectors, of all CPUs together; empty if there was none.
+fn other_softirqs(frame: &Frame) -> String {
+    let all = frame.cpus.iter().filter_map(|cpu| cpu.softirq);
+    let mut sums: [(&str, Option<u64>); 7] =
+        ["TASKLET", "HRTIMER", "TIMER", "RCU", "SCHED", "BLOCK", "HI, IRQ_POLL"].map(|name| (name, Some(0)));
+    for softirq in all {
+        let Softirqs { hi, timer, net_tx: _, net_rx: _, block, irq_poll, tasklet, sched, hrtimer, rcu } =
+            softirq;
+        let rare = hi.ns.zip(irq_poll.ns).map(|(hi, poll)| hi.saturating_add(poll));
+        let more = [tasklet.ns, hrtimer.ns, timer.ns, rcu.ns, sched.ns, block.ns, rare];
+        for ((_, sum), more) in sums.iter_mut().zip(more) {
+            *sum = sum.zip(more).map(|(sum, more)| sum.saturating_add(more));
+        }
+    }
+    let text = |(name, ns): (&str, Option<u64>)| {
+        ns.filter(|ns| *ns > 0).map(|ns| format!("{name} {} %", pct(pct_of(ns, frame.interval_ns))))
+    };
+    let texts: Vec<String> = sums.into_iter().filter_map(text).collect();
+    match texts.is_empty() {
+        true => String::new(),
+        false => wrapped(&format!("Other softirqs, in percent of one CPU: {}.", texts.join(", "))),
+    }
+}
+
+/// Network code in softirqs that are not polls, estimated; empty if there was none.
+fn outside_polls(frame: &Frame) -> String {
+    let estimate = |nic: &Nic| {
+        let ns = nic.stack_est_ns.filter(|_| nic.is_softirq())?;
+        Some(format!("{} ~{} %", name(&nic.name), pct(pct_of(ns, frame.interval_ns))))
+    };
+    let texts: Vec<String> = frame.nics.iter().filter_map(estimate).collect();
+    match texts.is_empty() {
+        true => String::new(),
+        false => wrapped(&format!(
+            "Network code ran outside polls, too, for at least (estimated from samples, in percent of one CPU): {}.",
+            texts.join(", ")
+        )),
+    }
 }
 
 fn row(cpu: &Cpu, interval_ns: u64) -> [String; 13] {

@@ -5,7 +5,10 @@ use std::collections::HashMap;
 use ::csv::{Error, IntoInnerError, Terminator, Writer, WriterBuilder};
 use serde_json::{Map, Value};
 
-use crate::frame::{Field, Frame, Nic, fields};
+use crate::{
+    frame::{Field, Frame, Nic, fields},
+    present::text::printable,
+};
 
 /// The head of each column.
 const HEAD: [&str; 7] = ["section", "subject", "part", "cpu", "name", "value", "unit"];
@@ -142,7 +145,8 @@ fn own_name<'a>(place: &'a Place<'_>) -> &'a str {
 fn element_place<'a>(fields: &Map<String, Value>, array: &Place<'a>) -> Place<'a> {
     let path = format!("{}[]", array.path);
     let text = |name: &&str| match fields.get(*name)? {
-        Value::String(text) => Some(text.clone()),
+        // Many a CSV ends on a terminal.
+        Value::String(text) => Some(printable(text)),
         Value::Number(number) => Some(number.to_string()),
         _ => None,
     };

@@ -220,7 +220,7 @@ fn rows_of_csv() {
     frame.nics.push(twin);
     let text = csv(&frame).expect("rows");
     assert_eq!(text.lines().next(), Some("section,subject,part,cpu,name,value,unit"));
-    assert!(text.contains("\"a,\"\"b\"\"\n@7\""), "{text}");
+    assert!(text.contains("\"a,\"\"b\"\"\u{fffd}@7\""), "{text}");
     let mut reader = ::csv::Reader::from_reader(text.as_bytes());
     let rows: Vec<Vec<String>> =
         reader.records().map(|row| row.expect("a row").iter().map(str::to_owned).collect()).collect();

@@ -1,11 +1,12 @@
 //! Counts samples by driver, by companion and by poll: whose code ran, and in whose poll.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{
     super::observation::{DriverCode, NicKey},
     Filter, Observation,
     cpus::busy_ns,
+    outside::{Outside, outside},
 };
 use crate::{
     counters::{SampleEvent, SampleKind, SamplePoll, Samples, TakenSample},
@@ -26,6 +27,8 @@ pub(super) struct Attribution<'a> {
     pub(super) polls: HashMap<PollOf, HashMap<Place<'a>, u64>>,
     /// Functions in polls that belong to no stage of the stack, with their driver if they have one.
     pub(super) others: HashMap<PollOf, HashMap<(Option<&'a str>, &'a str), u64>>,
+    /// The softirqs in which network code ran outside polls, with the CPUs.
+    pub(super) outside: BTreeMap<Outside, BTreeSet<u32>>,
     /// What each sample stands for, in ns.
     period_ns: f64,
     kallsyms: &'a Kallsyms,
@@ -41,11 +44,13 @@ pub(super) struct InDriver<'a> {
     pub(super) comm: &'a str,
 }
 
-/// The poll that a sample was in.
+/// The poll that a sample was in, or what stands for one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum PollOf {
     Nic(NicKey),
     Backlog,
+    /// No poll: network code in a softirq other than `NET_RX`.
+    Softirq(Outside),
 }
 
 /// Where in the code of a poll a sample was.
@@ -69,6 +74,7 @@ impl<'a> Attribution<'a> {
             functions: HashMap::new(),
             polls: HashMap::new(),
             others: HashMap::new(),
+            outside: BTreeMap::new(),
             period_ns: ns_per_sample(samples, &busy_ns(seen, filter)),
             kallsyms,
         };
@@ -99,7 +105,13 @@ impl<'a> Attribution<'a> {
             self.companions.entry(companion.name).or_insert((0, companion)).0 += 1;
         }
         let poll = match sample.poll {
-            None => return,
+            None => match function.as_ref().and_then(|function| outside(sample.kind, function, driver)) {
+                Some(outside) => {
+                    self.outside.entry(outside).or_default().insert(sample.cpu);
+                    PollOf::Softirq(outside)
+                }
+                None => return,
+            },
             Some(SamplePoll::Backlog) => PollOf::Backlog,
             Some(SamplePoll::Napi(key)) => PollOf::Nic((key.netns, key.ifindex)),
         };

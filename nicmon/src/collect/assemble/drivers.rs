@@ -4,6 +4,7 @@
 use super::{
     Observation,
     attribution::{Attribution, InDriver},
+    traffic::{self, Traffic},
 };
 use crate::{
     frame::{Companion, Driver, Nic, SampledFunction, Share, ns_per, pct_of},
@@ -49,7 +50,7 @@ pub(super) fn drivers(
         let nics: Vec<&Nic> = own.nics.iter().map(|at| &nics[*at]).collect();
         let mut driver = driver(attribution, own, &nics, seen.interval_ns);
         if is_whole {
-            count_traffic(&mut driver, &nics);
+            count_traffic(&mut driver, traffic::of_driver(seen, own.driver));
         }
         driver
     };
@@ -121,10 +122,8 @@ fn functions(attribution: &Attribution<'_>, text: &str) -> Vec<SampledFunction> 
 }
 
 /// Relates a driver's cost to what its NICs received and sent.
-fn count_traffic(driver: &mut Driver, nics: &[&Nic]) {
-    let packets: Option<u64> = nics.iter().map(|nic| nic.counters.packets()).sum();
-    let bytes: Option<u64> = nics.iter().map(|nic| nic.counters.bytes()).sum();
-    let Some(((packets, bytes), ns)) = packets.zip(bytes).zip(driver.cost_ns()) else { return };
+fn count_traffic(driver: &mut Driver, traffic: Option<Traffic>) {
+    let Some((Traffic { packets, bytes }, ns)) = traffic.zip(driver.cost_ns()) else { return };
     driver.packets = Some(packets);
     driver.bytes = Some(bytes);
     driver.counted_est_ns = Some(ns);

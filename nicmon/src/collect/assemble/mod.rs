@@ -10,8 +10,10 @@ mod irqs;
 mod napis;
 mod netns;
 mod nics;
+mod outside;
 mod sampled;
 mod stacks;
+mod traffic;
 
 use self::attribution::Attribution;
 pub(super) use self::{cpus::busy_ns, nics::BACKLOG};
@@ -28,6 +30,7 @@ pub fn assemble(seen: &Observation, filter: &Filter) -> Frame {
     let attribution = Attribution::of(seen, filter);
     let mut drivers = None;
     if let Some(attribution) = &attribution {
+        nics.extend(outside::nics(attribution));
         let by_driver = drivers::by_driver(attribution, &nics);
         let estimates = sampled::estimates(attribution, &nics, &by_driver);
         drivers = Some(drivers::drivers(attribution, &nics, &by_driver, seen));

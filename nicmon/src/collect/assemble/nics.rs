@@ -232,6 +232,28 @@ impl Assembly<'_> {
     }
 }
 
+/// A row for work that no NIC is known for, with everything unknown.
+pub(super) fn nameless(name: String) -> Nic {
+    Nic {
+        name,
+        ifindex: 0,
+        netns: None,
+        driver: None,
+        counters: NicCounters::default(),
+        counters_gap_ns: None,
+        poll_ns: None,
+        threaded_est_ns: None,
+        hardirq_ns: None,
+        driver_est_ns: None,
+        driver_est_split: false,
+        stack_est_ns: None,
+        stages: None,
+        sampled_gap_ns: None,
+        cpus: Vec::new(),
+        napis: None,
+    }
+}
+
 /// Time of the polls on the selected CPUs. Busy polls have no time: if there were no others, it is
 /// unknown.
 fn poll_ns(napis: &[Napi], chosen: impl Fn(&NapiCpu) -> bool) -> Option<u64> {

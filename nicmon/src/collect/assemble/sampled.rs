@@ -6,6 +6,7 @@ use super::{
     attribution::{Attribution, Place, PollOf},
     drivers::ByDriver,
     nics::BACKLOG,
+    outside,
 };
 use crate::frame::{Nic, Share, Stage, StageFunction, StageShare};
 
@@ -55,7 +56,10 @@ fn of_polls(attribution: &Attribution<'_>, nic: &Nic) -> NicEstimates {
     let poll = match nic.netns {
         Some(netns) => PollOf::Nic((netns, nic.ifindex)),
         None if nic.name == BACKLOG => PollOf::Backlog,
-        None => return NicEstimates::default(),
+        None => match outside::poll_of(&nic.name) {
+            Some(poll) => poll,
+            None => return NicEstimates::default(),
+        },
     };
     let mut stages: BTreeMap<Stage, u64> = BTreeMap::new();
     for (place, count) in attribution.polls.get(&poll).into_iter().flatten() {

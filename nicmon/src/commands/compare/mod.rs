@@ -1,11 +1,12 @@
 //! `nicmon compare`: two recordings side by side.
 
-mod text;
+pub(super) mod text;
 
 use std::{path::Path, process::ExitCode};
 
 use super::{
     Failure,
+    failure::shown,
     output::{json_line, print, print_message},
 };
 use crate::{
@@ -51,8 +52,8 @@ pub(super) fn run(args: &Compare) -> Result<ExitCode, Failure> {
 
 /// Reads a recording; of each frame, only what comparing needs is kept.
 fn read(path: &Path) -> Result<Recording, Failure> {
-    let name = if path.as_os_str() == "-" { "standard input".into() } else { path.to_string_lossy() };
-    let mut recording = Recording::new(name.into_owned());
+    let name = if path.as_os_str() == "-" { "standard input".to_owned() } else { shown(path) };
+    let mut recording = Recording::new(name);
     let mut reader = Reader::open(path)?;
     while let Some(frame) = reader.next()? {
         recording.add(&frame);

@@ -22,7 +22,7 @@ const COLUMNS: [Column; 6] = [
     Column::words("95 % interval"),
 ];
 
-pub(super) fn render(comparison: &Comparison, is_one: bool) -> String {
+pub(in crate::commands) fn render(comparison: &Comparison, is_one: bool) -> String {
     let mut text = String::new();
     about(&mut text, "A", &comparison.a);
     if is_one {

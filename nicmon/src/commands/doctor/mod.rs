@@ -14,6 +14,7 @@ use crate::{
         Roots,
         btf::{KERNEL_BTF, KernelBtf},
     },
+    present::text::printable_lines,
 };
 
 /// The result of a check.
@@ -112,7 +113,8 @@ fn render(checks: &[Check]) -> String {
             State::Fail => "fail",
         };
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "{state:<5}{name:<16} {}", wrap(found, INDENT, INDENT, WIDTH));
+        let _ =
+            writeln!(text, "{state:<5}{name:<16} {}", wrap(&printable_lines(found), INDENT, INDENT, WIDTH));
         // A command is on a separate line, so it can be copied.
         for (at, line) in remedy.iter().flat_map(|remedy| remedy.lines()).enumerate() {
             let arrow = if at == 0 { "->" } else { "" };

@@ -10,7 +10,11 @@ use clap_mangen::{
     roff::{Roff, bold, roman},
 };
 
-use super::{Failure, output::print};
+use super::{
+    Failure,
+    new_file::{NewFile, Readers},
+    output::print,
+};
 use crate::cli::{self, Completions, Man, notes};
 
 /// Manuals with more information, besides those of nicmon's own commands.
@@ -52,7 +56,8 @@ fn documented() -> Command {
 fn write_pages(command: &Command, directory: &Path) -> io::Result<()> {
     fs::create_dir_all(directory)?;
     for of in std::iter::once(command).chain(command.get_subcommands()) {
-        fs::write(directory.join(format!("{}.1", page_name(of))), page(of, command)?)?;
+        let path = directory.join(format!("{}.1", page_name(of)));
+        NewFile::create(&path, true, Readers::Everybody)?.write_whole(&page(of, command)?)?;
     }
     Ok(())
 }

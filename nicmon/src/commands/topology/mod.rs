@@ -37,7 +37,7 @@ pub(super) fn run(args: &cli::Topology) -> Result<(), Failure> {
 }
 
 /// The whole topology as text.
-fn render(topology: &Topology) -> String {
+pub(super) fn render(topology: &Topology) -> String {
     let mut text = String::new();
     for nic in &topology.nics {
         nic::render(&mut text, nic);

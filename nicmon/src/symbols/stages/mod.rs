@@ -2,7 +2,7 @@
 
 mod table;
 
-use self::table::{MODULES, NAMES};
+use self::table::{MODULES, NAMES, NETWORK_MODULES, NETWORK_NAMES};
 use super::Function;
 use crate::frame::Stage;
 
@@ -19,6 +19,29 @@ pub fn stage_of(function: &Function<'_>) -> Stage {
     // The compiler's suffixes: `.cold`, `.isra.0`, `.constprop.0`.
     let name = function.name.split('.').next().unwrap_or(function.name);
     NAMES.iter().find(|(pattern, _)| matches(pattern, name)).map_or(Stage::Other, |(_, stage)| *stage)
+}
+
+/// Whether a function certainly works for the network: by its stage, by its module, or as a part of the
+/// network core. Memory is allocated, and BPF programs run, for others as well.
+pub fn is_network(function: &Function<'_>) -> bool {
+    let is_any = |patterns: &[&str], name: &str| patterns.iter().any(|pattern| matches(pattern, name));
+    let name = function.name.split('.').next().unwrap_or(function.name);
+    match stage_of(function) {
+        Stage::Driver
+        | Stage::Gro
+        | Stage::Tap
+        | Stage::Netfilter
+        | Stage::Conntrack
+        | Stage::Bridge
+        | Stage::Ip
+        | Stage::Tcp
+        | Stage::Udp => true,
+        Stage::Alloc | Stage::Bpf | Stage::Other => {
+            function.module.is_some_and(|module| is_any(NETWORK_MODULES, module))
+                || is_any(NETWORK_NAMES, name)
+                || name.contains("skb")
+        }
+    }
 }
 
 /// Whether a name matches a pattern. The pattern's one `*` stands for anything.

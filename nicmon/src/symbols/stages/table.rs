@@ -310,3 +310,44 @@ pub(super) const NAMES: &[(&str, Stage)] = &[
     ("raw_v4_input", Ip),
     ("raw6_local_deliver", Ip),
 ];
+
+/// Modules of the network core that belong to no stage.
+pub(super) const NETWORK_MODULES: &[&str] = &[
+    "sch_*", "act_*", "cls_*", "em_*", "ifb", "bonding", "team*", "8021q", "macvlan", "vxlan", "veth", "tun",
+];
+
+/// Functions of the network core (net/core, net/sched, net/ethernet) that belong to no stage. Names with `skb`
+/// in them are of it, too.
+pub(super) const NETWORK_NAMES: &[&str] = &[
+    "__netif_*",
+    "netif_*",
+    "__dev_*xmit",
+    "dev_*xmit",
+    "dev_queue_*",
+    "dev_gso_*",
+    "validate_xmit_*",
+    "sch_direct_xmit",
+    "__qdisc_*",
+    "qdisc_*",
+    "pfifo_fast_*",
+    "fq_*",
+    "fq_codel_*",
+    "tcf_*",
+    "__tcf_*",
+    "net_rx_action",
+    "net_tx_action",
+    "napi_*",
+    "__napi_*",
+    "eth_*",
+    "sock_*",
+    "__sock_*",
+    "sk_*",
+    "__sk_*",
+    "inet_*",
+    "inet6_*",
+    "__inet_*",
+    "neigh_*",
+    "__neigh_*",
+    "ifb_*",
+    "veth_*",
+];

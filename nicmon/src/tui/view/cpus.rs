@@ -22,7 +22,7 @@ const NARROWEST: u16 = 4;
 /// Characters of a percentage and of a count, at most.
 const LONGEST: (usize, usize) = (4, 5);
 /// Number of rows below the NICs.
-pub(super) const TOTALS: u16 = 12;
+pub(super) const TOTALS: u16 = 14;
 
 /// How the cells of a row look.
 enum Kind {
@@ -40,6 +40,8 @@ struct Total {
     kind: Kind,
     /// If not all rows fit, those with the lowest ranks stay.
     rank: u16,
+    /// The row gives way to all others if no CPU has as much as this.
+    least: f64,
     value: fn(&Frame, &Cpu) -> Option<f64>,
 }
 
@@ -48,19 +50,58 @@ const ROWS: [Total; TOTALS as usize] = [
         label: "all softirqs",
         kind: Kind::Load,
         rank: 3,
+        least: 0.0,
         value: |f, cpu| share(f, cpu.softirq.and_then(|all| all.all_ns())),
     },
-    Total { label: "NET_RX", kind: Kind::Load, rank: 0, value: |f, cpu| share(f, net_rx(cpu)) },
-    Total { label: "NET_TX", kind: Kind::Load, rank: 8, value: |f, cpu| share(f, net_tx(cpu)) },
-    Total { label: "hard irqs", kind: Kind::Load, rank: 1, value: |f, cpu| share(f, cpu.hardirq_ns) },
-    Total { label: "ksoftirqd", kind: Kind::Load, rank: 4, value: |f, cpu| share(f, cpu.ksoftirqd_ns) },
-    Total { label: "kernel's soft", kind: Kind::Share, rank: 5, value: |_, cpu| Some(cpu.stat?.softirq_pct) },
-    Total { label: "kernel's idle", kind: Kind::Share, rank: 2, value: |_, cpu| Some(cpu.stat?.idle_pct) },
-    Total { label: "squeezed/s", kind: Kind::Count, rank: 6, value: squeezed },
-    Total { label: "dropped/s", kind: Kind::Count, rank: 7, value: dropped },
-    Total { label: "packets/s", kind: Kind::Count, rank: 9, value: processed },
-    Total { label: "NET_RX runs/s", kind: Kind::Count, rank: 10, value: net_rx_runs },
-    Total { label: "hard irqs/s", kind: Kind::Count, rank: 11, value: hard_irqs },
+    Total { label: "NET_RX", kind: Kind::Load, rank: 0, least: 0.0, value: |f, cpu| share(f, net_rx(cpu)) },
+    Total { label: "NET_TX", kind: Kind::Load, rank: 10, least: 0.0, value: |f, cpu| share(f, net_tx(cpu)) },
+    Total {
+        label: "TASKLET",
+        kind: Kind::Load,
+        rank: 4,
+        least: 1.0,
+        value: |f, cpu| share(f, cpu.softirq?.tasklet.ns),
+    },
+    Total {
+        label: "HRTIMER",
+        kind: Kind::Load,
+        rank: 5,
+        least: 1.0,
+        value: |f, cpu| share(f, cpu.softirq?.hrtimer.ns),
+    },
+    Total {
+        label: "hard irqs",
+        kind: Kind::Load,
+        rank: 1,
+        least: 0.0,
+        value: |f, cpu| share(f, cpu.hardirq_ns),
+    },
+    Total {
+        label: "ksoftirqd",
+        kind: Kind::Load,
+        rank: 6,
+        least: 0.0,
+        value: |f, cpu| share(f, cpu.ksoftirqd_ns),
+    },
+    Total {
+        label: "kernel's soft",
+        kind: Kind::Share,
+        rank: 7,
+        least: 0.0,
+        value: |_, cpu| Some(cpu.stat?.softirq_pct),
+    },
+    Total {
+        label: "kernel's idle",
+        kind: Kind::Share,
+        rank: 2,
+        least: 0.0,
+        value: |_, cpu| Some(cpu.stat?.idle_pct),
+    },
+    Total { label: "squeezed/s", kind: Kind::Count, rank: 8, least: 0.0, value: squeezed },
+    Total { label: "dropped/s", kind: Kind::Count, rank: 9, least: 0.0, value: dropped },
+    Total { label: "packets/s", kind: Kind::Count, rank: 11, least: 0.0, value: processed },
+    Total { label: "NET_RX runs/s", kind: Kind::Count, rank: 12, least: 0.0, value: net_rx_runs },
+    Total { label: "hard irqs/s", kind: Kind::Count, rank: 13, least: 0.0, value: hard_irqs },
 ];
 
 /// Draws as many NICs and rows about CPUs as fit.
@@ -80,11 +121,13 @@ pub(super) fn render(state: &State, frame: &Frame, nics: &[&Nic], area: Rect, bu
     for nic in nics.iter().skip(first).take(shown) {
         table.row(&printable(&nic.name), Theme::name(), |cpu| (figures::load_on(nic, cpu.cpu), &Kind::Load));
     }
-    // Rows get the room that the NICs do not need. Rows that are unknown for every CPU give way to the
-    // others.
+    // Rows get the room that the NICs do not need. Rows that are unknown or too small to matter for every CPU
+    // give way to the others.
     let room = area.bottom().saturating_sub(table.y);
-    let is_unknown = |total: &Total| frame.cpus.iter().all(|cpu| (total.value)(frame, cpu).is_none());
-    let mut ranks: Vec<_> = ROWS.iter().map(|total| (is_unknown(total), total.rank)).collect();
+    let gives_way = |total: &Total| {
+        frame.cpus.iter().all(|cpu| (total.value)(frame, cpu).is_none_or(|value| value < total.least))
+    };
+    let mut ranks: Vec<_> = ROWS.iter().map(|total| (gives_way(total), total.rank)).collect();
     ranks.sort_unstable();
     ranks.truncate(room.into());
     for total in ROWS.iter().filter(|total| ranks.iter().any(|(_, rank)| *rank == total.rank)) {

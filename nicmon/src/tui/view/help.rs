@@ -51,6 +51,7 @@ const NICS: &[Line] = &[
     ("DROP/s", Plain("rx_dropped + rx_missed + tx_dropped of the interface")),
     ("ns/PKT", Plain("Time of polls and hard irqs per packet received or sent")),
     ("(backlog)", Plain("Per-CPU backlog: RPS, loopback, devices without NAPI")),
+    ("(tasklet) ..", Plain("Network code in that softirq, not in a poll: see the drivers")),
     ("", Plain("")),
     ("all softirqs", Plain("Exact, without the hard irqs in them; includes NET_RX, NET_TX")),
     ("hard irqs", Field("cpus[].hardirq_ns", "")),

@@ -137,7 +137,8 @@ fn the_backlog_has_stages_only() {
     for _ in 0..9 {
         update(&mut state, Event::Key(KeyCode::Down.into()));
     }
-    assert_eq!(state.drivers.chosen, Some(Subject::Nic { netns: None, ifindex: 0 }), "it is last");
+    let backlog = Subject::Nic { netns: None, ifindex: 0, name: "(backlog)".to_owned() };
+    assert_eq!(state.drivers.chosen, Some(backlog), "it is last");
     insta::assert_snapshot!("backlog_80x24", screen(&state, 80, 24));
 }
 
