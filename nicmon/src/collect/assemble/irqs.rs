@@ -27,9 +27,9 @@ pub(super) fn irqs(seen: &Observation, filter: &Filter) -> Vec<Irq> {
                     .filter(|(cpu, _)| filter.shows_cpu(*cpu))
                     .map(|(cpu, runs)| IrqCpu {
                         cpu: *cpu,
-                        count: runs.count,
-                        ns: runs.ns,
-                        max_ns: runs.max_ns,
+                        count: runs.map(|runs| runs.count),
+                        ns: runs.and_then(|runs| runs.ns),
+                        max_ns: runs.and_then(|runs| runs.max_ns),
                     })
                     .collect(),
             }
@@ -38,7 +38,7 @@ pub(super) fn irqs(seen: &Observation, filter: &Filter) -> Vec<Irq> {
         .collect();
     irqs.sort_by_cached_key(|irq| {
         let ns: u64 = irq.cpus.iter().filter_map(|cpu| cpu.ns).sum();
-        let count: u64 = irq.cpus.iter().map(|cpu| cpu.count).sum();
+        let count: u64 = irq.cpus.iter().filter_map(|cpu| cpu.count).sum();
         (std::cmp::Reverse((ns, count)), irq.irq, irq.action.clone())
     });
     irqs

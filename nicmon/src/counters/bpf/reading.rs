@@ -86,6 +86,7 @@ impl Probe {
         Ok(Reading {
             mono_ns,
             cpus,
+            unknown_cpus: Vec::new(),
             napis: Some(napis),
             irqs,
             drops,
@@ -191,7 +192,7 @@ impl Probe {
                 let runs = runs_between(&now, cpu_before, interval_ns);
                 *cpu_before = now;
                 if runs.count > 0 {
-                    cpus.push((number(cpu), runs));
+                    cpus.push((number(cpu), Some(runs)));
                 }
             }
             if cpus.is_empty() {
