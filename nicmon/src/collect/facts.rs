@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -15,7 +16,7 @@ use crate::{
         machine::{self, Machine},
         netns::{self, LinkFacts, NamespaceFacts, NetnsThread},
         softnet::Softnet,
-        stat::{CpuTicks, Stat, ticks_per_second},
+        stat::{Stat, ticks_per_second},
         threads,
     },
 };
@@ -106,9 +107,10 @@ impl Facts {
 
     /// CPUs to sample: those that are online, but quiet ones only if the user asked for them.
     pub(super) fn cpus_to_sample(&self, filter: &super::Filter) -> Vec<u32> {
-        let cpus = self.now.stat.iter().map(|ticks| ticks.cpu);
+        let mut cpus = self.now.cpus();
         let is_asked_for = |cpu| filter.names_cpu(cpu) || !self.quiet_cpus.contains(&cpu);
-        cpus.filter(|cpu| filter.shows_cpu(*cpu) && is_asked_for(*cpu)).collect()
+        cpus.retain(|cpu| filter.shows_cpu(*cpu) && is_asked_for(*cpu));
+        cpus
     }
 
     /// Inode of nicmon's own network namespace.
@@ -164,18 +166,16 @@ impl Facts {
         self.napis = known_napis.len();
         let links = self.read_links(changed);
 
-        let mut stat = Vec::with_capacity(self.now.stat.len());
-        self.stat.read(&mut stat)?;
-        let mut softnet = Vec::with_capacity(self.now.softnet.len());
-        if let Some(reader) = &mut self.softnet {
-            // If it fails, the row is absent, which means unknown.
-            let _ = reader.read(&mut softnet);
+        let mut cpus = read_cpus(&self.roots.sys, &mut self.stat, self.softnet.as_mut())?;
+        if cpus.stat_contradiction().is_some() {
+            // A CPU may have come or gone between two files.
+            cpus = read_cpus(&self.roots.sys, &mut self.stat, self.softnet.as_mut())?;
         }
-        self.find_new_ksoftirqd(&stat)?;
+        self.find_new_ksoftirqd(&cpus.online)?;
         let run_ns =
             |(cpu, pid): (&u32, &u32)| Some((*cpu, threads::run_ns(&self.roots.proc, *pid, "ksoftirqd/")?));
         let ksoftirqd_ns = self.ksoftirqd.iter().filter_map(run_ns).collect();
-        let now = Arc::new(Moment { stat, softnet, ksoftirqd_ns, links });
+        let now = Arc::new(Moment { ksoftirqd_ns, links, ..cpus });
         self.before = std::mem::replace(&mut self.now, now);
         Ok(())
     }
@@ -211,12 +211,63 @@ impl Facts {
     }
 
     /// Finds the ksoftirqd of a CPU that came online for the first time.
-    fn find_new_ksoftirqd(&mut self, stat: &[CpuTicks]) -> Result<(), host::Error> {
-        let before = &self.now.stat;
-        let is_new = |ticks: &CpuTicks| !before.iter().any(|before| before.cpu == ticks.cpu);
-        if !before.is_empty() && stat.iter().any(is_new) {
+    fn find_new_ksoftirqd(&mut self, online: &[u32]) -> Result<(), host::Error> {
+        let before = &self.now.online;
+        if !before.is_empty() && online.iter().any(|cpu| !before.contains(cpu)) {
             self.ksoftirqd = threads::ksoftirqd(&self.roots.proc)?.into_iter().collect();
         }
         Ok(())
+    }
+}
+
+/// Reads which CPUs are online, and what the kernel counts for each.
+///
+/// A container may see fewer in sysfs (lxcfs), so the CPUs of `softnet_stat`, which lists those online
+/// (`softnet_get_online`, `net/core/net-procfs.c`), are added.
+fn read_cpus(sys: &Path, stat: &mut Stat, softnet: Option<&mut Softnet>) -> Result<Moment, host::Error> {
+    let mut moment = Moment { online: cpus::online(sys)?, ..Moment::default() };
+    stat.read(&mut moment.stat)?;
+    if let Some(reader) = softnet {
+        // If it fails, the row is absent, which means unknown.
+        let _ = reader.read(&mut moment.softnet);
+    }
+    moment.online.extend(moment.softnet.iter().filter_map(|row| row.cpu));
+    moment.online.sort_unstable();
+    moment.online.dedup();
+    Ok(moment)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_container_does_not_decide_which_cpus_exist() {
+        let root = tempfile::tempdir().unwrap();
+        let write = |file: &str, text: &str| {
+            let path = root.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        let softnet = |cpu: u32| format!("{}{cpu:08x}\n", "00000001 ".repeat(12));
+        write("net/softnet_stat", &(softnet(0) + &softnet(1)));
+        let stat = |cpus: &[u32]| -> String {
+            let lines = cpus.iter().map(|cpu| format!("cpu{cpu} 1 2 3 4 5 6 7 8 0 0\n"));
+            format!("cpu  1 1 1 1 1 1 1 1 0 0\n{}intr 5\n", lines.collect::<String>())
+        };
+        for (online, listed, is_believed) in
+            [("0-1", &[0, 1][..], true), ("0-1", &[0], false), ("0", &[0], false), ("0-1", &[0, 1, 2], false)]
+        {
+            write("devices/system/cpu/online", online);
+            write("stat", &stat(listed));
+            let mut reader = Softnet::open(root.path()).unwrap();
+            let moment = read_cpus(root.path(), &mut Stat::open(root.path()).unwrap(), Some(&mut reader));
+            let moment = moment.unwrap();
+            assert_eq!(moment.cpus(), [0, 1], "{online} {listed:?}");
+            assert_eq!(moment.stat_contradiction().is_none(), is_believed, "{online} {listed:?}");
+            assert_eq!(moment.ticks(0).is_some(), is_believed);
+        }
     }
 }

@@ -6,7 +6,13 @@ use rustix::thread::{CapabilitySet, capabilities as held_capabilities};
 
 use super::Check;
 use crate::{
-    host::{Roots, btf::KernelBtf, machine, queues, threads},
+    host::{
+        Roots,
+        btf::KernelBtf,
+        cpus, machine, queues,
+        stat::{Stat, contradiction},
+        threads,
+    },
     symbols::Kallsyms,
 };
 
@@ -112,6 +118,21 @@ pub(super) fn kernel_features(btf: &KernelBtf) -> Vec<Check> {
     vec![drops, Check::ok("threaded NAPI", threaded)]
 }
 
+/// Whether the kernel's accounting is about the CPUs of this machine.
+pub(super) fn cpu_times(roots: &Roots) -> Check {
+    const NAME: &str = "CPU times";
+    let mut listed = Vec::new();
+    let read = cpus::online(&roots.sys).and_then(|online| {
+        Stat::open(&roots.proc)?.read(&mut listed)?;
+        Ok(online)
+    });
+    match read.map(|online| contradiction(listed.iter().map(|ticks| ticks.cpu), &online)) {
+        Ok(None) => Check::ok(NAME, "/proc/stat is about the CPUs of this machine"),
+        Ok(Some(why)) => Check::warn(NAME, why),
+        Err(error) => Check::warn(NAME, format!("unknown: {error}")),
+    }
+}
+
 /// What the kernel reports through files and netlink.
 pub(super) fn files(roots: &Roots) -> Vec<Check> {
     let symbols = match Kallsyms::read(&roots.proc) {
@@ -130,7 +151,7 @@ pub(super) fn files(roots: &Roots) -> Vec<Check> {
         }
         Err(error) => Check::warn(QUEUES, format!("unknown: {error}")),
     };
-    vec![symbols, threads, queues]
+    vec![symbols, threads, cpu_times(roots), queues]
 }
 
 #[cfg(test)]
@@ -151,6 +172,21 @@ mod tests {
             fs::write(&file, text).expect("written");
             assert_eq!(lockdown(sys.path()).state, state, "{text}");
         }
+    }
+
+    #[test]
+    fn a_container_with_a_stat_of_its_own() {
+        let root = tempfile::tempdir().expect("a directory");
+        let roots = Roots { proc: root.path().into(), sys: root.path().into() };
+        let state = |online: &str| {
+            fs::write(root.path().join("devices/system/cpu/online"), online).expect("written");
+            cpu_times(&roots).state
+        };
+        fs::create_dir_all(root.path().join("devices/system/cpu")).expect("a directory");
+        assert_eq!(state("0"), State::Warn, "there is no stat");
+        fs::write(root.path().join("stat"), "cpu  1 1\ncpu0 1 2 3 4 5 6 7 8 0 0\nintr 1\n").expect("written");
+        assert_eq!(state("0"), State::Ok);
+        assert_eq!(state("0-1"), State::Warn);
     }
 
     #[test]
