@@ -15,7 +15,7 @@ use std::{
 use nicmon::frame::{Frame, Source};
 use privileges::is_root;
 use serde_json::Value;
-use testkit::not_run;
+use testkit::{not_run, process};
 
 const NICMON: &str = env!("CARGO_BIN_EXE_nicmon");
 
@@ -108,6 +108,42 @@ fn with_bpf_refused_by_seccomp() {
     // SAFETY: two system calls and nothing that allocates or locks.
     unsafe { command.pre_exec(refuse_bpf) };
     counts(&mut command, "Operation not permitted");
+}
+
+/// Runs nicmon with this limit of open files, soft and hard.
+fn with_open_files(limit: u32, arguments: &str) -> Output {
+    let script = format!("ulimit -n {limit} && exec \"$0\" {arguments}");
+    Command::new("sh").args(["-c", &script, NICMON]).output().expect("sh starts")
+}
+
+#[test]
+fn with_too_few_open_files() {
+    for limit in [30, 40, 42] {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -n {limit} && exec \"$0\" \"$@\""), NICMON]);
+        // An ordinary user may not load the programs, whatever the limit is.
+        counts(&mut command, if process::is_root() { "open files" } else { "Operation not permitted" });
+    }
+    let output = with_open_files(8, "--json -n 1 -d 200ms");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("os error 24"), "{stderr}");
+}
+
+#[test]
+fn a_recorded_command_has_the_limits_it_would_have_had() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let limits = "ulimit -Sn; ulimit -Hn; ulimit -Sl; ulimit -Hl";
+    let shell = |script: &str| {
+        let script = format!("ulimit -Sn 100; {script}");
+        let mut command = Command::new("bash");
+        command.args(["-c", &script, NICMON]).current_dir(directory.path());
+        command.output().expect("bash starts")
+    };
+    let expected = shell(limits);
+    let recorded = shell(&format!("\"$0\" record -q -- bash -c '{limits}'"));
+    assert_eq!(recorded.status.code(), Some(0), "{}", String::from_utf8_lossy(&recorded.stderr));
+    assert_eq!(String::from_utf8_lossy(&recorded.stdout), String::from_utf8_lossy(&expected.stdout));
 }
 
 /// Does what container engines do by default: `bpf` fails with EPERM, everything else works.

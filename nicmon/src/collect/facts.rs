@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    io,
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
@@ -14,7 +15,7 @@ use crate::{
         self, Roots, cpus,
         irqs::NicIrqs,
         machine::{self, Machine},
-        netns::{self, LinkFacts, NamespaceFacts, NetnsThread},
+        netns::{self, LinkFacts, NamespaceFacts, Namespaces, NetnsThread},
         softnet::Softnet,
         stat::{Stat, ticks_per_second},
         threads,
@@ -54,6 +55,10 @@ pub(super) struct Facts {
     irqs_seen: HashSet<(u32, String)>,
     /// How many NAPIs were known at the previous reading.
     napis: usize,
+    /// Why interrupts could not be assigned to NICs.
+    irqs_problem: Option<String>,
+    /// Why `softnet_stat` could not be opened.
+    softnet_problem: Option<String>,
 }
 
 impl Facts {
@@ -62,27 +67,35 @@ impl Facts {
     pub(super) fn open(roots: Roots) -> Result<Self, host::Error> {
         let namespaces = NetnsThread::start(roots.proc.clone())?;
         let watched = netns::existing(&roots.proc).into_iter().map(|inum| (inum, 0)).collect();
+        let (softnet, softnet_problem) = known(Softnet::open(&roots.proc).map(Some));
+        let (nic_irqs, irqs_problem) = known(NicIrqs::read(&roots.sys));
         let mut facts = Self {
             machine: Arc::new(machine::read(&roots.proc, &roots.sys)?),
             possible_cpus: cpus::possible(&roots.sys)?,
             has_nohz_full: cpus::has_nohz_full(&roots.sys),
             quiet_cpus: cpus::quiet(&roots.sys),
             stat: Stat::open(&roots.proc)?,
-            softnet: Softnet::open(&roots.proc).ok(),
+            softnet,
             ksoftirqd: threads::ksoftirqd(&roots.proc)?.into_iter().collect(),
             namespaces,
             now: Arc::default(),
             before: Arc::default(),
             watched,
             readings: 0,
-            nic_irqs: Arc::new(NicIrqs::read(&roots.sys).unwrap_or_default()),
+            nic_irqs: Arc::new(nic_irqs),
             nic_irqs_read: Instant::now(),
             nic_irqs_due: false,
             irqs_seen: HashSet::new(),
             napis: 0,
+            irqs_problem,
+            softnet_problem,
             roots,
         };
-        let links = facts.read_links(false);
+        let Namespaces { facts: links, problems, .. } = facts.read_links(false);
+        if !links.contains_key(&facts.own_netns()) {
+            let why = problems.into_iter().next().unwrap_or_else(|| netns::Stopped.to_string());
+            return Err(host::Error::Interfaces { source: io::Error::other(why) });
+        }
         facts.now = Arc::new(Moment { links, ..Moment::default() });
         facts.watched = facts.watched.into_iter().take(MOST_SILENT).collect();
         Ok(facts)
@@ -164,7 +177,9 @@ impl Facts {
         // NAPIs that came or went may serve queues that did not exist before.
         let changed = known_napis.len() != self.napis;
         self.napis = known_napis.len();
-        let links = self.read_links(changed);
+        let Namespaces { facts: links, mut problems, mut refused } = self.read_links(changed);
+        // Without a NAPI, nothing of the namespace would be shown.
+        problems.extend(known_napis.iter().filter_map(|napi| refused.remove(&napi.key.netns)));
 
         let mut cpus = read_cpus(&self.roots.sys, &mut self.stat, self.softnet.as_mut())?;
         if cpus.stat_contradiction().is_some() {
@@ -175,16 +190,21 @@ impl Facts {
         let run_ns =
             |(cpu, pid): (&u32, &u32)| Some((*cpu, threads::run_ns(&self.roots.proc, *pid, "ksoftirqd/")?));
         let ksoftirqd_ns = self.ksoftirqd.iter().filter_map(run_ns).collect();
-        let now = Arc::new(Moment { ksoftirqd_ns, links, ..cpus });
+        problems.extend(cpus.problems);
+        problems.extend(self.irqs_problem.iter().chain(&self.softnet_problem).cloned());
+        let now = Arc::new(Moment { ksoftirqd_ns, links, problems, ..cpus });
         self.before = std::mem::replace(&mut self.now, now);
         Ok(())
     }
 
-    fn read_links(&mut self, refresh_queues: bool) -> BTreeMap<u32, NamespaceFacts> {
+    fn read_links(&mut self, refresh_queues: bool) -> Namespaces {
         let own = self.own_netns();
         let wanted: Vec<u32> = self.watched.keys().copied().chain([own]).collect();
         // If the thread has ended, all counters are unknown.
-        let now = self.namespaces.read(&wanted, refresh_queues).unwrap_or_default();
+        let now = self.namespaces.read(&wanted, refresh_queues).unwrap_or_else(|stopped| Namespaces {
+            problems: [stopped.to_string()].into(),
+            ..Namespaces::default()
+        });
 
         // Most drivers request their interrupts when the interface is set up.
         let state = |links: &BTreeMap<u32, NamespaceFacts>| {
@@ -193,7 +213,7 @@ impl Facts {
                 namespace.links.iter().map(link).collect::<Vec<_>>()
             })
         };
-        self.nic_irqs_due |= state(&now) != state(&self.now.links);
+        self.nic_irqs_due |= state(&now.facts) != state(&self.now.links);
         now
     }
 
@@ -204,7 +224,8 @@ impl Facts {
             self.nic_irqs_due |= self.irqs_seen.insert(seen);
         }
         if self.nic_irqs_due && self.nic_irqs_read.elapsed() >= IRQS_AGAIN {
-            self.nic_irqs = Arc::new(NicIrqs::read(&self.roots.sys).unwrap_or_default());
+            let (nic_irqs, problem) = known(NicIrqs::read(&self.roots.sys));
+            (self.nic_irqs, self.irqs_problem) = (Arc::new(nic_irqs), problem);
             self.nic_irqs_read = Instant::now();
             self.nic_irqs_due = false;
         }
@@ -220,6 +241,14 @@ impl Facts {
     }
 }
 
+/// What was read, or nothing and the reason.
+fn known<T: Default>(read: Result<T, host::Error>) -> (T, Option<String>) {
+    match read {
+        Ok(read) => (read, None),
+        Err(error) => (T::default(), Some(error.to_string())),
+    }
+}
+
 /// Reads which CPUs are online, and what the kernel counts for each.
 ///
 /// A container may see fewer in sysfs (lxcfs), so the CPUs of `softnet_stat`, which lists those online
@@ -228,8 +257,8 @@ fn read_cpus(sys: &Path, stat: &mut Stat, softnet: Option<&mut Softnet>) -> Resu
     let mut moment = Moment { online: cpus::online(sys)?, ..Moment::default() };
     stat.read(&mut moment.stat)?;
     if let Some(reader) = softnet {
-        // If it fails, the row is absent, which means unknown.
-        let _ = reader.read(&mut moment.softnet);
+        // The row is absent, which means unknown.
+        moment.problems.extend(reader.read(&mut moment.softnet).err().map(|error| error.to_string()));
     }
     moment.online.extend(moment.softnet.iter().filter_map(|row| row.cpu));
     moment.online.sort_unstable();

@@ -109,6 +109,9 @@ pub(super) struct Moment {
     pub(super) ksoftirqd_ns: BTreeMap<u32, u64>,
     /// By inode of the namespace; absent if it cannot be entered.
     pub(super) links: BTreeMap<u32, NamespaceFacts>,
+    /// What could not be read, and why.
+    #[serde(default)]
+    pub(super) problems: BTreeSet<String>,
 }
 
 /// Names of kernel addresses, and where the drivers' code is.

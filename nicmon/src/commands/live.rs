@@ -8,6 +8,7 @@ use std::{
 use super::{
     Failure,
     output::{self, Output, print_message},
+    problems::Problems,
     runtime,
     screen::{self, JobScreen, ScreenEvent},
     signals::EndSignals,
@@ -78,6 +79,7 @@ impl LiveFrames {
 
 async fn print(args: &Live, mut frames: LiveFrames, mut end: EndSignals) -> Result<(), Failure> {
     let output = Output::start().map_err(Failure::Runtime)?;
+    let mut problems = Problems::default();
     let mut left = args.count.unwrap_or(u64::MAX);
     let mut is_signalled = false;
     while left > 0 {
@@ -85,7 +87,9 @@ async fn print(args: &Live, mut frames: LiveFrames, mut end: EndSignals) -> Resu
         if is_signalled {
             break;
         }
-        let text = output::text(&frames.collect()?, args.form.json)?;
+        let frame = frames.collect()?;
+        problems.print(&frame.host);
+        let text = output::text(&frame, args.form.json)?;
         let mut written = true;
         is_signalled = end.comes_before(async { written = output.write(text).await }).await;
         if is_signalled || !written {
@@ -99,6 +103,7 @@ async fn print(args: &Live, mut frames: LiveFrames, mut end: EndSignals) -> Resu
 async fn on_screen(args: &Live, mut frames: LiveFrames, end: EndSignals) -> Result<(), Failure> {
     let mut screen = JobScreen::start(Source::Live { delay: args.measure.delay }, end)?;
     let mut left = args.count.unwrap_or(u64::MAX);
+    let mut last = None;
     let mut result = Ok(());
     while left > 0 {
         tokio::select! {
@@ -112,7 +117,9 @@ async fn on_screen(args: &Live, mut frames: LiveFrames, end: EndSignals) -> Resu
             },
             () = frames.clock.tick() => match frames.collect() {
                 Ok(frame) => {
-                    screen.show(Arc::new(frame));
+                    let frame = Arc::new(frame);
+                    last = Some(Arc::clone(&frame));
+                    screen.show(frame);
                     left -= 1;
                 }
                 Err(failure) => {
@@ -124,6 +131,9 @@ async fn on_screen(args: &Live, mut frames: LiveFrames, end: EndSignals) -> Resu
     }
     // Print messages only after the terminal is back to normal.
     let ended = screen.end().await;
+    if let Some(frame) = last {
+        Problems::default().print(&frame.host);
+    }
     result.and(ended)
 }
 

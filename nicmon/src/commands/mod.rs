@@ -8,6 +8,7 @@ mod manual;
 mod new_file;
 mod output;
 mod player;
+mod problems;
 mod record;
 mod replay;
 mod report;

@@ -29,7 +29,7 @@ pub(super) fn host(seen: &Observation) -> Host {
 
 /// What could not be read, or cannot be believed.
 fn problems(seen: &Observation) -> Vec<String> {
-    cpus::stat_problem(seen).into_iter().collect()
+    cpus::stat_problem(seen).into_iter().chain(seen.facts.now.problems.iter().cloned()).collect()
 }
 
 /// Why the cost of drivers is unknown; `None` if it is known or the user did not ask for it.

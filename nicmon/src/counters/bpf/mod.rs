@@ -38,7 +38,10 @@ use self::{
 };
 use crate::{
     counters::{DriverFunctions, HowToSample},
-    host::btf::{KERNEL_BTF, KernelBtf},
+    host::{
+        btf::{KERNEL_BTF, KernelBtf},
+        limits,
+    },
 };
 
 /// How to load the programs.
@@ -106,7 +109,7 @@ impl Probe {
     /// # Errors
     /// As for [`Probe::attach`].
     pub fn attach_as(kind: AttachKind, options: Options, kernel: &KernelBtf) -> Result<Self, ProbeError> {
-        allow_locked_memory();
+        limits::allow_locked_memory();
         let btf = Btf::parse_file(Path::new(KERNEL_BTF), aya::Endianness::default())
             .map_err(|error| ProbeError::map("BTF", error))?;
         let sample_slots =
@@ -323,11 +326,4 @@ fn slots<K: aya::Pod + Eq + std::hash::Hash, I: aya::Pod>(
     let free_map =
         aya::maps::Queue::try_from(take(ebpf, free)?).map_err(|error| ProbeError::map(free, error))?;
     Slots::new(owners, owners_map, free_map, slot_of)
-}
-
-/// Before 5.11 maps count against `RLIMIT_MEMLOCK`, and its default is too small for any map. Errors are
-/// ignored: if the limit matters, loading the programs reports it.
-fn allow_locked_memory() {
-    let limit = rustix::process::Rlimit { current: None, maximum: None };
-    let _ = rustix::process::setrlimit(rustix::process::Resource::Memlock, limit);
 }

@@ -14,7 +14,7 @@ use super::{
 fn own_namespace_only() {
     let namespaces = NetnsThread::start("/proc".into()).unwrap();
     assert_eq!(namespaces.own(), own_inum(Path::new("/proc")).unwrap());
-    let facts = namespaces.read(&[namespaces.own(), 1], false).unwrap();
+    let facts = namespaces.read(&[namespaces.own(), 1], false).unwrap().facts;
     assert_eq!(facts.keys().collect::<Vec<_>>(), [&namespaces.own()]);
     assert!(facts[&namespaces.own()].links.iter().any(|facts| facts.link.name == "lo"));
     assert!(NetnsThread::start("/nonexistent".into()).is_err());
@@ -66,7 +66,7 @@ fn another_namespace_and_its_end() {
         let namespaces = NetnsThread::start("/proc".into()).unwrap();
         let (own, inum) = (namespaces.own(), other.1);
         for _ in 0..3 {
-            let facts = namespaces.read(&[inum, own, inum], true).unwrap();
+            let facts = namespaces.read(&[inum, own, inum], true).unwrap().facts;
             assert_eq!(names(&facts[&own]), [("nm_a", Some("veth"))]);
             assert_eq!(names(&facts[&inum]), [("nm_b", Some("veth"))]);
         }
@@ -79,7 +79,7 @@ fn another_namespace_and_its_end() {
         // somebody holds it.
         drop(other);
         until("the namespace is still there", || links().unwrap().iter().all(|link| link.name != "nm_a"));
-        let facts = namespaces.read(&[inum, own], false).unwrap();
+        let facts = namespaces.read(&[inum, own], false).unwrap().facts;
         assert_eq!(facts.keys().collect::<Vec<_>>(), [&own]);
         assert_eq!(names(&facts[&own]), []);
     });
@@ -106,7 +106,7 @@ impl Started {
 
     /// Reads the namespaces as if so many seconds had passed.
     fn read(&mut self, wanted: &[u32], seconds: u64) -> BTreeMap<u32, NamespaceFacts> {
-        self.worker.round(wanted, false, self.after(seconds)).unwrap()
+        self.worker.round(wanted, false, self.after(seconds)).unwrap().facts
     }
 
     /// Reads its own namespace. Returns when queues were last read, in seconds.
