@@ -16,6 +16,7 @@ use crate::{
         irqs::NicIrqs,
         machine::{self, Machine},
         netns::{self, LinkFacts, NamespaceFacts, Namespaces, NetnsThread},
+        nic_files::NicId,
         softnet::Softnet,
         stat::{Stat, ticks_per_second},
         threads,
@@ -68,7 +69,6 @@ impl Facts {
         let namespaces = NetnsThread::start(roots.proc.clone())?;
         let watched = netns::existing(&roots.proc).into_iter().map(|inum| (inum, 0)).collect();
         let (softnet, softnet_problem) = known(Softnet::open(&roots.proc).map(Some));
-        let (nic_irqs, irqs_problem) = known(NicIrqs::read(&roots.sys));
         let mut facts = Self {
             machine: Arc::new(machine::read(&roots.proc, &roots.sys)?),
             possible_cpus: cpus::possible(&roots.sys)?,
@@ -82,12 +82,12 @@ impl Facts {
             before: Arc::default(),
             watched,
             readings: 0,
-            nic_irqs: Arc::new(nic_irqs),
+            nic_irqs: Arc::default(),
             nic_irqs_read: Instant::now(),
             nic_irqs_due: false,
             irqs_seen: HashSet::new(),
             napis: 0,
-            irqs_problem,
+            irqs_problem: None,
             softnet_problem,
             roots,
         };
@@ -96,6 +96,7 @@ impl Facts {
             let why = problems.into_iter().next().unwrap_or_else(|| netns::Stopped.to_string());
             return Err(host::Error::Interfaces { source: io::Error::other(why) });
         }
+        facts.read_irqs(&links);
         facts.now = Arc::new(Moment { links, ..Moment::default() });
         facts.watched = facts.watched.into_iter().take(MOST_SILENT).collect();
         Ok(facts)
@@ -209,7 +210,9 @@ impl Facts {
         // Most drivers request their interrupts when the interface is set up.
         let state = |links: &BTreeMap<u32, NamespaceFacts>| {
             links.get(&own).map(|namespace| {
-                let link = |facts: &LinkFacts| (facts.link.name.clone(), facts.link.up);
+                let link = |LinkFacts { link, .. }: &LinkFacts| {
+                    (link.name.clone(), link.ifindex, link.address.clone(), link.up)
+                };
                 namespace.links.iter().map(link).collect::<Vec<_>>()
             })
         };
@@ -224,11 +227,23 @@ impl Facts {
             self.nic_irqs_due |= self.irqs_seen.insert(seen);
         }
         if self.nic_irqs_due && self.nic_irqs_read.elapsed() >= IRQS_AGAIN {
-            let (nic_irqs, problem) = known(NicIrqs::read(&self.roots.sys));
-            (self.nic_irqs, self.irqs_problem) = (Arc::new(nic_irqs), problem);
-            self.nic_irqs_read = Instant::now();
-            self.nic_irqs_due = false;
+            let now = Arc::clone(&self.now);
+            self.read_irqs(&now.links);
         }
+    }
+
+    /// Reads which interrupts belong to which NIC of nicmon's own namespace.
+    fn read_irqs(&mut self, links: &BTreeMap<u32, NamespaceFacts>) {
+        let own = links.get(&self.own_netns()).into_iter().flat_map(|namespace| &namespace.links);
+        let own = own.map(|LinkFacts { link, .. }| NicId {
+            name: &link.name,
+            ifindex: link.ifindex,
+            address: &link.address,
+        });
+        let (nic_irqs, problem) = known(NicIrqs::read(&self.roots.sys, own));
+        (self.nic_irqs, self.irqs_problem) = (Arc::new(nic_irqs), problem);
+        self.nic_irqs_read = Instant::now();
+        self.nic_irqs_due = false;
     }
 
     /// Finds the ksoftirqd of a CPU that came online for the first time.

@@ -7,12 +7,14 @@ use std::{
 };
 
 use super::{
-    links::{IFF_UP, IFINFOMSG_BYTES, IFLA_IFNAME, IFLA_LINKINFO, IFLA_MASTER, RTM_GETLINK, parse_kind},
+    links::{
+        IFF_UP, IFINFOMSG_BYTES, IFLA_ADDRESS, IFLA_IFNAME, IFLA_LINKINFO, IFLA_MASTER, RTM_GETLINK,
+        parse_kind,
+    },
     netlink::{Ask, Attributes, Socket, push, read_u32, text},
 };
 use crate::frame::topology::{Xdp, XdpMode};
 
-const IFLA_ADDRESS: u16 = 1;
 const IFLA_MTU: u16 = 4;
 const IFLA_TXQLEN: u16 = 13;
 const IFLA_EXT_MASK: u16 = 29;

@@ -12,6 +12,7 @@ use super::netlink::{Ask, Attributes, Socket, read_u32, text};
 
 pub(super) const RTM_GETLINK: u16 = 18;
 const RTM_GETSTATS: u16 = 94;
+pub(super) const IFLA_ADDRESS: u16 = 1;
 pub(super) const IFLA_IFNAME: u16 = 3;
 pub(super) const IFLA_MASTER: u16 = 10;
 pub(super) const IFLA_LINKINFO: u16 = 18;
@@ -34,6 +35,9 @@ pub struct Link {
     /// Its name in the kernel: any bytes but `/`, `:` and white space (`dev_valid_name` in `net/core/dev.c`).
     #[serde(with = "super::os_text")]
     pub name: OsString,
+    /// Hardware address; its length depends on the kind of link. Empty in observations of nicmon 0.1.0.
+    #[serde(default)]
+    pub address: Vec<u8>,
     /// Whether the interface is administratively up. Its NAPIs exist only then.
     pub up: bool,
     /// Kind of a virtual interface (`veth`, `bridge`, `tun` ...); `None` for hardware and loopback.
@@ -113,6 +117,7 @@ fn parse(message: &[u8]) -> Option<Link> {
     let mut link = Link {
         ifindex: read_u32(&header[4..])?,
         name: OsString::new(),
+        address: Vec::new(),
         up: read_u32(&header[8..])? & IFF_UP != 0,
         kind: None,
         master: None,
@@ -120,6 +125,7 @@ fn parse(message: &[u8]) -> Option<Link> {
     };
     for (attribute, value) in Attributes(attributes) {
         match attribute {
+            IFLA_ADDRESS => value.clone_into(&mut link.address),
             IFLA_IFNAME => OsStr::from_bytes(text(value)).clone_into(&mut link.name),
             IFLA_MASTER => link.master = read_u32(value),
             IFLA_STATS64 => link.stats = Some(parse_stats(value)),
@@ -170,6 +176,7 @@ mod tests {
             let mut message = vec![0; IFINFOMSG_BYTES];
             message[4] = 7;
             message[8] = 0x41;
+            push(&mut message, IFLA_ADDRESS, &[2, 0, 0, 0, 0, 1]);
             push(&mut message, IFLA_IFNAME, b"na\xffme\0");
             let mut info = Vec::new();
             push(&mut info, IFLA_INFO_KIND, b"veth\0");
@@ -193,6 +200,7 @@ mod tests {
         let link = Link {
             ifindex: 7,
             name: OsStr::from_bytes(b"na\xffme").to_owned(),
+            address: vec![2, 0, 0, 0, 0, 1],
             up: true,
             kind: Some("veth".to_owned()),
             master: Some(3),

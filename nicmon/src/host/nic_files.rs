@@ -9,6 +9,17 @@ use std::{
 use super::{cpus::parse_mask, read_line};
 use crate::frame::topology::{Queue, QueueKind};
 
+/// What identifies an interface in files: sysfs may show another namespace than the one that it is in.
+#[derive(Debug, Clone, Copy)]
+pub struct NicId<'a> {
+    /// Its name in the kernel.
+    pub name: &'a OsStr,
+    /// Its index in its namespace.
+    pub ifindex: u32,
+    /// Its hardware address.
+    pub address: &'a [u8],
+}
+
 /// The directory of one interface.
 #[derive(Debug)]
 pub struct NicFiles(PathBuf);
@@ -17,11 +28,16 @@ impl NicFiles {
     /// The directory of the interface with this name, index and hardware address. All three are compared,
     /// because sysfs may show another namespace, with another interface of the same name (`nsenter` without a
     /// mount). Loopback looks the same everywhere.
-    pub fn find(sys: &Path, name: &OsStr, ifindex: u32, address: &[u8]) -> Option<Self> {
+    pub fn find(sys: &Path, NicId { name, ifindex, address }: NicId<'_>) -> Option<Self> {
         let files = Self(sys.join("class/net").join(name));
         let is_it =
             files.number::<u32>("ifindex") == Some(ifindex) && files.line("address")? == hexadecimal(address);
         is_it.then_some(files)
+    }
+
+    /// Its directory.
+    pub(super) fn path(&self) -> &Path {
+        &self.0
     }
 
     /// Whether it belongs to a device, and so has interrupts.
@@ -125,7 +141,11 @@ mod tests {
     const ETH0: &[u8] = &[0x02, 0xfc, 0, 0, 0, 1];
 
     fn eth0() -> NicFiles {
-        NicFiles::find(&this_machine().join("sys"), OsStr::new("eth0"), 4, ETH0).unwrap()
+        NicFiles::find(
+            &this_machine().join("sys"),
+            NicId { name: "eth0".as_ref(), ifindex: 4, address: ETH0 },
+        )
+        .unwrap()
     }
 
     #[test]
@@ -152,7 +172,8 @@ mod tests {
     #[test]
     fn of_another_namespace() {
         let sys = this_machine().join("sys");
-        let find = |name, ifindex, address| NicFiles::find(&sys, OsStr::new(name), ifindex, address);
+        let find =
+            |name, ifindex, address| NicFiles::find(&sys, NicId { name: OsStr::new(name), ifindex, address });
         assert!(find("eth0", 5, ETH0).is_none());
         assert!(find("eth0", 4, &[2, 0xfc, 0, 0, 0, 2]).is_none());
         assert!(find("eth1", 4, ETH0).is_none());

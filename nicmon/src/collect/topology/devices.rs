@@ -11,7 +11,7 @@ use crate::{
         irq_lines::{IrqLine, affinity, effective_affinity, irq_lines},
         irqs::{NicIrqs, direction_of, queue_of},
         link_details::{LinkDetails, link_details},
-        nic_files::NicFiles,
+        nic_files::{NicFiles, NicId},
         queues::{Direction, QueueNapi, napi_irqs, queues},
         rss::RssReader,
     },
@@ -121,6 +121,10 @@ impl Devices {
     }
 }
 
+fn id(link: &LinkDetails) -> NicId<'_> {
+    NicId { name: &link.name, ifindex: link.ifindex, address: &link.address }
+}
+
 fn kind_of(direction: Direction) -> QueueKind {
     match direction {
         Direction::Rx => QueueKind::Rx,
@@ -137,13 +141,15 @@ pub(super) struct Files<'a> {
 }
 
 impl<'a> Files<'a> {
-    pub(super) fn read(roots: &'a Roots) -> Self {
-        let nic_irqs = NicIrqs::read(&roots.sys).unwrap_or_default();
+    /// Reads the files about these NICs. If they cannot be read, interrupts are unknown.
+    pub(super) fn read(roots: &'a Roots, devices: &Devices) -> Self {
+        let ids = devices.nics.iter().map(|(link, _)| id(link));
+        let nic_irqs = NicIrqs::read(&roots.sys, ids).unwrap_or_default();
         Self { roots, nic_irqs, lines: irq_lines(&roots.sys).ok() }
     }
 
     fn of(&self, link: &LinkDetails) -> Option<NicFiles> {
-        NicFiles::find(&self.roots.sys, &link.name, link.ifindex, &link.address)
+        NicFiles::find(&self.roots.sys, id(link))
     }
 
     /// The interrupts of a NIC; unknown if its device seems to have none. A device without interrupts (it
@@ -236,12 +242,14 @@ mod tests {
         }
         std::fs::create_dir_all(pci.join("virtio2")).unwrap();
         std::fs::create_dir_all(sys.path().join("class/net/eth0")).unwrap();
-        std::fs::write(sys.path().join("class/net/eth0/ifindex"), "2\n").unwrap();
+        std::fs::write(sys.path().join("class/net/eth0/ifindex"), "4\n").unwrap();
+        std::fs::write(sys.path().join("class/net/eth0/address"), "02:fc:00:00:00:01\n").unwrap();
         std::os::unix::fs::symlink(pci.join("virtio2"), sys.path().join("class/net/eth0/device")).unwrap();
-        let mut files = Files::read(&roots);
-        files.nic_irqs = NicIrqs::read(sys.path()).unwrap();
+        let devices = devices();
+        let mut files = Files::read(&roots, &devices);
+        files.nic_irqs = NicIrqs::read(sys.path(), [id(&devices.nics[0].0)]).unwrap();
 
-        let nics = devices().nics(Some(&files));
+        let nics = devices.nics(Some(&files));
         let irq = |irq, action: &str, queue, effective| Irq {
             irq,
             action: action.to_owned(),

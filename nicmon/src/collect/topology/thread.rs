@@ -106,8 +106,7 @@ impl Reader {
     }
 
     fn topology(&self) -> Result<Topology, host::Error> {
-        let files = Files::read(&self.roots);
-        let own = self.devices.as_ref().map(|devices| devices.nics(Some(&files)));
+        let own = self.devices.as_ref().map(|devices| devices.nics(Some(&Files::read(&self.roots, devices))));
         Ok(Topology {
             nics: own.into_iter().flatten().chain(self.elsewhere.iter().cloned()).collect(),
             cpus: cpu_topology(&self.roots.sys)?,
