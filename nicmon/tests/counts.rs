@@ -146,6 +146,54 @@ fn a_recorded_command_has_the_limits_it_would_have_had() {
     assert_eq!(String::from_utf8_lossy(&recorded.stdout), String::from_utf8_lossy(&expected.stdout));
 }
 
+#[test]
+fn wait_waits_for_the_interface_and_a_signal_ends_it() {
+    let waiting = "nicmon: waiting for an interface that matches -i nmwait0; Ctrl-C ends the wait\n";
+    let run = |command: &mut Command, script: &str| {
+        let output = command.args(["sh", "-c", script, NICMON]).output().expect("the command starts");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned(), output.stdout)
+    };
+    let nicmon = "\"$0\" --source proc --wait -i nmwait0 --json -n 1 -d 200ms";
+    let signalled = run(&mut Command::new("env"), &format!("timeout --preserve-status -s INT 3 {nicmon}"));
+    assert_eq!(signalled, (Some(0), waiting.to_owned(), Vec::new()));
+    if !is_root("wait_waits_for_the_interface_and_a_signal_ends_it") {
+        return;
+    }
+    let script = format!("{nicmon} & pid=$!; sleep 2; ip link add nmwait0 type dummy && wait $pid");
+    let (code, stderr, stdout) = run(Command::new("unshare").arg("--net"), &script);
+    assert_eq!((code, stderr.as_str()), (Some(0), waiting));
+    let frame: Frame = serde_json::from_slice(&stdout).expect("a frame");
+    assert_eq!(frame.nics.iter().map(|nic| nic.name.as_str()).collect::<Vec<_>>(), ["nmwait0"]);
+}
+
+#[test]
+fn alternative_names_and_exclusions_choose_interfaces() {
+    if !is_root("alternative_names_and_exclusions_choose_interfaces") {
+        return;
+    }
+    let shown = |patterns: &str| -> Vec<String> {
+        let script = format!(
+            "ip link add nmalt0 type dummy && ip link add nmalt1 type dummy && \
+             ip link property add dev nmalt0 altname nm-an-uplink && \
+             exec \"$0\" --source proc {patterns} --json -n 1 -d 200ms"
+        );
+        let output = Command::new("unshare").args(["--net", "sh", "-c", &script, NICMON]).output();
+        let output = output.expect("unshare starts");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let frame: Frame = serde_json::from_slice(&output.stdout).expect("a frame");
+        let own = frame.topology.expect("the first frame has it").nics;
+        let mut names: Vec<String> = own.into_iter().map(|nic| nic.name).collect();
+        names.retain(|name| name.starts_with("nmalt"));
+        let nics = frame.nics.iter().filter(|nic| nic.name.starts_with("nmalt")).count();
+        assert_eq!(nics, names.len(), "the topology shows the same");
+        names
+    };
+    assert_eq!(shown("-i nm-an-uplink"), ["nmalt0"]);
+    assert_eq!(shown("-i 'nmalt1@if7'"), ["nmalt1"]);
+    assert_eq!(shown("-i '!nm-an-*'"), ["nmalt1"]);
+    assert_eq!(shown("-i 'nmalt*' -i '!nmalt1'"), ["nmalt0"]);
+}
+
 /// Does what container engines do by default: `bpf` fails with EPERM, everything else works.
 #[expect(unsafe_code, reason = "prctl")]
 fn refuse_bpf() -> io::Result<()> {

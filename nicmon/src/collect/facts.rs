@@ -8,7 +8,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::observation::{HostFacts, KnownNapi, Moment};
+use super::{
+    assemble::BACKLOG,
+    filter::Names,
+    observation::{HostFacts, KnownNapi, Moment},
+};
 use crate::{
     counters::Reading,
     host::{
@@ -156,14 +160,9 @@ impl Facts {
     }
 
     /// Names of all interfaces in all namespaces that can be entered.
-    pub(super) fn interface_names(&self) -> BTreeSet<String> {
-        self.now
-            .links
-            .values()
-            .flat_map(|namespace| &namespace.links)
-            .map(|facts| facts.link.name.to_string_lossy().into_owned())
-            .chain([super::assemble::BACKLOG.to_owned()])
-            .collect()
+    pub(super) fn interface_names(&self) -> Vec<Names> {
+        let links = self.now.links.values().flat_map(|namespace| &namespace.links);
+        links.map(|facts| facts.link.names()).chain([vec![BACKLOG.to_owned()]]).collect()
     }
 
     /// Reads everything that a frame needs. Interfaces come first, because the kernel may make us wait

@@ -146,7 +146,7 @@ impl Collector {
         let capture = options.capture.clone().map(Capture::create).transpose()?;
         let mut facts = Facts::open(options.roots.clone())?;
         options.filter.check_cpus(&facts.possible_cpus)?;
-        options.filter.check_interfaces(facts.interface_names())?;
+        options.filter.check_interfaces(&facts.interface_names())?;
         let topology = topology::Feed::start(facts.roots.clone(), facts.namespaces())?;
         let kernel = KernelBtf::read(Path::new(KERNEL_BTF));
         let accounting = kernel.as_ref().ok().map(|kernel| accounting(&facts, kernel));

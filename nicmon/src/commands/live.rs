@@ -12,6 +12,7 @@ use super::{
     runtime,
     screen::{self, JobScreen, ScreenEvent},
     signals::EndSignals,
+    start::{self, Started},
 };
 use crate::{
     cli::Live,
@@ -26,8 +27,8 @@ pub(super) fn run(args: Live) -> Result<(), Failure> {
 
 async fn show(args: Live) -> Result<(), Failure> {
     // Signals first: from here on they end the process cleanly.
-    let end = EndSignals::listen()?;
-    let frames = LiveFrames::start(&args)?;
+    let mut end = EndSignals::listen()?;
+    let Some(frames) = LiveFrames::start(&args, &mut end).await? else { return Ok(()) };
     // The log of the eBPF programs would garble the screen.
     let is_disturbed = args.kernel_log && io::stderr().is_terminal();
     if is_disturbed || !screen::is_wanted(args.form) {
@@ -46,11 +47,17 @@ struct LiveFrames {
 }
 
 impl LiveFrames {
-    fn start(args: &Live) -> Result<Self, Failure> {
-        let capture = args.capture.clone();
-        let options = Options { kernel_log: args.kernel_log, capture, ..args.measure.options()? };
+    /// `None` if a signal came while it waited for an interface.
+    async fn start(args: &Live, end: &mut EndSignals) -> Result<Option<Self>, Failure> {
+        let options = || {
+            let capture = args.capture.clone();
+            Ok(Options { kernel_log: args.kernel_log, capture, ..args.measure.options()? })
+        };
         #[cfg_attr(not(feature = "bpf"), expect(unused_mut, reason = "only the eBPF programs have a log"))]
-        let mut collector = Collector::start(options)?;
+        let mut collector = match start::start(&args.measure, end, options).await? {
+            Started::Collecting(collector) => *collector,
+            Started::Signalled(_) => return Ok(None),
+        };
         if let Some(reason) = collector.source_reason() {
             print_message(&format!("counts only, all times are unknown: {reason}"));
         }
@@ -59,12 +66,12 @@ impl LiveFrames {
             Some(probe) => Some(probe.take_logger(StderrLog).map_err(Failure::KernelLog)?),
             None => None,
         };
-        Ok(Self {
+        Ok(Some(Self {
             #[cfg(feature = "bpf")]
             kernel_log,
             clock: Clock::start(args.measure.delay),
             collector,
-        })
+        }))
     }
 
     fn collect(&mut self) -> Result<Frame, Failure> {

@@ -16,6 +16,7 @@ mod runtime;
 mod schema;
 mod screen;
 mod signals;
+mod start;
 mod table;
 mod topology;
 

@@ -20,6 +20,7 @@ use super::{
     report::{self, Sum},
     runtime,
     signals::EndSignals,
+    start::{self, Started},
 };
 use crate::{
     cli::Record,
@@ -41,7 +42,11 @@ async fn record(args: Record) -> Result<ExitCode, Failure> {
     let mut end = EndSignals::listen()?;
     // Wait for the symbols: a short command may end before they are read, and its driver functions would
     // have no names.
-    let collector = Collector::start(Options { wait_for_symbols: true, ..args.measure.options()? })?;
+    let options = || Ok(Options { wait_for_symbols: true, ..args.measure.options()? });
+    let collector = match start::start(&args.measure, &mut end, options).await? {
+        Started::Collecting(collector) => *collector,
+        Started::Signalled(signal) => return Ok(killed_by(signal.as_raw())),
+    };
     let file = NewFile::create(&args.output, args.force)
         .map_err(|source| Failure::CreateRecording { path: args.output.clone(), source })?;
     // The terminal could not have sent these signals to the command, which did not exist yet.

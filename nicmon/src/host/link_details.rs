@@ -8,8 +8,8 @@ use std::{
 
 use super::{
     links::{
-        IFF_UP, IFINFOMSG_BYTES, IFLA_ADDRESS, IFLA_IFNAME, IFLA_LINKINFO, IFLA_MASTER, RTM_GETLINK,
-        parse_kind,
+        IFF_UP, IFINFOMSG_BYTES, IFLA_ADDRESS, IFLA_IFNAME, IFLA_LINKINFO, IFLA_MASTER, IFLA_PROP_LIST,
+        RTM_GETLINK, parse_alt_names, parse_kind,
     },
     netlink::{Ask, Attributes, Socket, push, read_u32, text},
 };
@@ -28,6 +28,8 @@ pub struct LinkDetails {
     pub ifindex: u32,
     /// Its name in the kernel.
     pub name: OsString,
+    /// Alternative names.
+    pub alt_names: Vec<String>,
     /// Hardware address; its length depends on the kind of link.
     pub address: Vec<u8>,
     /// Whether the interface is administratively up.
@@ -71,6 +73,7 @@ fn parse(message: &[u8]) -> Option<LinkDetails> {
         match attribute {
             IFLA_ADDRESS => value.clone_into(&mut link.address),
             IFLA_IFNAME => OsStr::from_bytes(text(value)).clone_into(&mut link.name),
+            IFLA_PROP_LIST => link.alt_names = parse_alt_names(value),
             IFLA_MTU => link.mtu_bytes = read_u32(value),
             IFLA_MASTER => link.master = read_u32(value),
             IFLA_TXQLEN => link.tx_queue_len = read_u32(value),

@@ -17,6 +17,9 @@ pub(super) const IFLA_IFNAME: u16 = 3;
 pub(super) const IFLA_MASTER: u16 = 10;
 pub(super) const IFLA_LINKINFO: u16 = 18;
 const IFLA_STATS64: u16 = 23;
+/// Since 5.5.
+pub(super) const IFLA_PROP_LIST: u16 = 52;
+const IFLA_ALT_IFNAME: u16 = 53;
 const IFLA_INFO_KIND: u16 = 1;
 pub(super) const IFF_UP: u32 = 1;
 /// Size of `struct ifinfomsg`: family, padding, type, index, flags, change.
@@ -35,6 +38,9 @@ pub struct Link {
     /// Its name in the kernel: any bytes but `/`, `:` and white space (`dev_valid_name` in `net/core/dev.c`).
     #[serde(with = "super::os_text")]
     pub name: OsString,
+    /// Alternative names (`ip link property`, since Linux 5.5).
+    #[serde(default)]
+    pub alt_names: Vec<String>,
     /// Hardware address; its length depends on the kind of link. Empty in observations of nicmon 0.1.0.
     #[serde(default)]
     pub address: Vec<u8>,
@@ -46,6 +52,14 @@ pub struct Link {
     pub master: Option<u32>,
     /// Counters since the interface was created; `None` if the kernel sent none.
     pub stats: Option<LinkStats>,
+}
+
+impl Link {
+    /// Its name as text, then its alternative names.
+    pub fn names(&self) -> Vec<String> {
+        let name = self.name.to_string_lossy().into_owned();
+        std::iter::once(name).chain(self.alt_names.iter().cloned()).collect()
+    }
 }
 
 /// Counters of `struct rtnl_link_stats64` (`include/uapi/linux/if_link.h`, where each is explained).
@@ -117,6 +131,7 @@ fn parse(message: &[u8]) -> Option<Link> {
     let mut link = Link {
         ifindex: read_u32(&header[4..])?,
         name: OsString::new(),
+        alt_names: Vec::new(),
         address: Vec::new(),
         up: read_u32(&header[8..])? & IFF_UP != 0,
         kind: None,
@@ -127,6 +142,7 @@ fn parse(message: &[u8]) -> Option<Link> {
         match attribute {
             IFLA_ADDRESS => value.clone_into(&mut link.address),
             IFLA_IFNAME => OsStr::from_bytes(text(value)).clone_into(&mut link.name),
+            IFLA_PROP_LIST => link.alt_names = parse_alt_names(value),
             IFLA_MASTER => link.master = read_u32(value),
             IFLA_STATS64 => link.stats = Some(parse_stats(value)),
             IFLA_LINKINFO => link.kind = parse_kind(value),
@@ -134,6 +150,12 @@ fn parse(message: &[u8]) -> Option<Link> {
         }
     }
     Some(link)
+}
+
+/// The alternative names in `IFLA_PROP_LIST` (`rtnl_fill_prop_list`).
+pub(super) fn parse_alt_names(value: &[u8]) -> Vec<String> {
+    let names = Attributes(value).filter(|(property, _)| *property == IFLA_ALT_IFNAME);
+    names.map(|(_, name)| String::from_utf8_lossy(text(name)).into_owned()).collect()
 }
 
 /// The kind of a virtual interface, in `IFLA_LINKINFO`.
@@ -181,6 +203,10 @@ mod tests {
             let mut info = Vec::new();
             push(&mut info, IFLA_INFO_KIND, b"veth\0");
             push(&mut message, IFLA_LINKINFO | 0x8000, &info);
+            let mut names = Vec::new();
+            push(&mut names, IFLA_ALT_IFNAME, b"uplink\0");
+            push(&mut names, IFLA_ALT_IFNAME, b"a name of more than 15 bytes\0");
+            push(&mut message, IFLA_PROP_LIST | 0x8000, &names);
             push(&mut message, IFLA_MASTER, &3_u32.to_ne_bytes());
             push(&mut message, IFLA_STATS64, counters);
             message
@@ -200,6 +226,7 @@ mod tests {
         let link = Link {
             ifindex: 7,
             name: OsStr::from_bytes(b"na\xffme").to_owned(),
+            alt_names: vec!["uplink".to_owned(), "a name of more than 15 bytes".to_owned()],
             address: vec![2, 0, 0, 0, 0, 1],
             up: true,
             kind: Some("veth".to_owned()),

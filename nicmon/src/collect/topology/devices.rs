@@ -39,6 +39,7 @@ impl Devices {
             let driver = drivers.facts(&link.name);
             let mut nic = Nic {
                 name: name(link),
+                alt_names: link.alt_names.clone(),
                 ifindex: link.ifindex,
                 netns,
                 kind: link.kind.clone(),

@@ -71,6 +71,7 @@ fn link(nic: &Nic) -> Vec<String> {
     items.extend(nic.mtu_bytes.map(|mtu| format!("MTU {mtu}")));
     items.extend(nic.tx_queue_len.map(|length| format!("tx queue length {length}")));
     items.push(format!("index {} in netns {}", nic.ifindex, nic.netns));
+    items.extend(nic.alt_names.iter().map(|name| format!("also called {name}")));
     items.extend(nic.master.as_deref().map(|master| format!("master {master}")));
     items.extend(nic.upper.iter().flatten().map(|upper| format!("below {upper}")));
     items.extend(nic.lower.iter().flatten().map(|lower| format!("above {lower}")));

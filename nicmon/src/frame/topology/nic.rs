@@ -16,6 +16,10 @@ pub struct Nic {
     /// Name of the interface (lossy UTF-8).
     #[schemars(title = "NIC")]
     pub name: String,
+    /// Alternative names (`ip link property add`); absent if it has none.
+    #[schemars(title = "Alternative names")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alt_names: Vec<String>,
     /// Interface index.
     #[schemars(title = "Interface index")]
     pub ifindex: u32,
