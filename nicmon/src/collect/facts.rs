@@ -70,7 +70,7 @@ impl Facts {
     /// Opens the readers, and reads the interfaces of all namespaces and what never or hardly ever
     /// changes.
     pub(super) fn open(roots: Roots) -> Result<Self, host::Error> {
-        let namespaces = NetnsThread::start(roots.proc.clone())?;
+        let namespaces = NetnsThread::start(roots.clone())?;
         let watched = netns::existing(&roots.proc).into_iter().map(|inum| (inum, 0)).collect();
         let (softnet, softnet_problem) = known(Softnet::open(&roots.proc).map(Some));
         let mut facts = Self {

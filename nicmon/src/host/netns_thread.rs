@@ -12,12 +12,13 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Error,
+    Error, Roots,
     drivers::Drivers,
     ip_counters::{IpCounters, ip_counters},
     links::{Link, links, stats},
     netns::{Identity, find, identities, own_inum, own_path},
     netns_enter::{Stopped, enter, leads_to, open},
+    nic_files::{NicFiles, NicId},
     queues::{QueueNapi, queues},
 };
 
@@ -95,10 +96,10 @@ impl NetnsThread {
     ///
     /// # Errors
     /// That namespace cannot be read, or the thread cannot be started.
-    pub fn start(proc: PathBuf) -> Result<Self, Error> {
+    pub fn start(Roots { proc, sys }: Roots) -> Result<Self, Error> {
         let own = own_inum(&proc)?;
         let (requests, receiver) = mpsc::channel::<Request>();
-        let mut worker = Worker { proc, own, namespaces: HashMap::new(), identified: None };
+        let mut worker = Worker { proc, sys, own, namespaces: HashMap::new(), identified: None };
         let serve = move || {
             for request in receiver {
                 match worker.round(&request.wanted, request.refresh_queues, Instant::now()) {
@@ -139,6 +140,7 @@ impl NetnsThread {
 /// What the thread does and remembers.
 struct Worker {
     proc: PathBuf,
+    sys: PathBuf,
     own: u32,
     namespaces: HashMap<u32, Namespace>,
     identified: Option<Instant>,
@@ -181,7 +183,7 @@ impl Worker {
         for inum in wanted {
             let Some(namespace) = self.namespaces.get_mut(&inum) else { continue };
             if inum == self.own {
-                let read = namespace.read_here(&self.proc, refresh_queues, now);
+                let read = namespace.read_here(&self.proc, &self.sys, refresh_queues, now);
                 all.add(inum, read, "the network interfaces");
                 continue;
             }
@@ -199,7 +201,7 @@ impl Worker {
                 continue;
             }
             namespace.refused = None;
-            let read = namespace.read_here(&self.proc, refresh_queues, now);
+            let read = namespace.read_here(&self.proc, &self.sys, refresh_queues, now);
             enter(home).map_err(|_| Stopped)?;
             all.add(inum, read, "interfaces in other network namespaces");
         }
@@ -283,10 +285,16 @@ impl LinkFacts {
 
 impl Namespace {
     /// Reads this namespace, which the thread is in.
-    fn read_here(&mut self, proc: &Path, refresh_queues: bool, now: Instant) -> io::Result<NamespaceFacts> {
+    fn read_here(
+        &mut self,
+        proc: &Path,
+        sys: &Path,
+        refresh_queues: bool,
+        now: Instant,
+    ) -> io::Result<NamespaceFacts> {
         let recent = self.links_read.is_some_and(|read| now - read < LINKS_AGAIN);
         if !(recent && self.update_stats()) {
-            self.read_links()?;
+            self.read_links(sys)?;
             self.links_read = Some(now);
         }
         self.queues_due |= refresh_queues;
@@ -324,8 +332,9 @@ impl Namespace {
         true
     }
 
-    /// Reads the links, and the drivers of new ones.
-    fn read_links(&mut self) -> io::Result<()> {
+    /// Reads the links, and the drivers of new ones. The driver of a device that sleeps is not asked, because
+    /// that would wake it; sysfs knows its name, too.
+    fn read_links(&mut self, sys: &Path) -> io::Result<()> {
         let links = links()?;
         let same = self.links.len() == links.len()
             && self.links.iter().zip(&links).all(|(known, link)| known.is(link) && known.link.up == link.up);
@@ -335,7 +344,16 @@ impl Namespace {
             let at = self.links.binary_search_by_key(&link.ifindex, |known| known.link.ifindex).ok()?;
             self.links[at].is(link).then(|| self.links[at].driver.clone())
         };
-        let driver = |link: &Link| known(link).unwrap_or_else(|| drivers.driver(&link.name).map(Arc::from));
+        let ask = |link: &Link| {
+            let id = NicId { name: &link.name, ifindex: link.ifindex, address: &link.address };
+            // Virtual interfaces have no device that could sleep.
+            let files = link.kind.is_none().then(|| NicFiles::find(sys, id)).flatten();
+            match files.filter(NicFiles::sleeps) {
+                Some(asleep) => asleep.device_driver(),
+                None => drivers.driver(&link.name),
+            }
+        };
+        let driver = |link: &Link| known(link).unwrap_or_else(|| ask(link).map(Arc::from));
         self.links = links.into_iter().map(|link| LinkFacts { driver: driver(&link), link }).collect();
         Ok(())
     }

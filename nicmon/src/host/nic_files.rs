@@ -40,6 +40,21 @@ impl NicFiles {
         &self.0
     }
 
+    /// Whether its device sleeps (runtime power management). Asking its driver would wake it: ethtool resumes
+    /// the device first (`__dev_ethtool` in `net/ethtool/ioctl.c`, `ethnl_ops_begin` in
+    /// `net/ethtool/netlink.c`, since Linux 5.14). Reading this file does not.
+    pub fn sleeps(&self) -> bool {
+        // `rtpm_status_str` in `drivers/base/power/sysfs.c`.
+        self.line("device/power/runtime_status")
+            .is_some_and(|status| matches!(status.as_str(), "suspended" | "suspending"))
+    }
+
+    /// Name of its device's driver.
+    pub fn device_driver(&self) -> Option<String> {
+        let link = fs::read_link(self.0.join("device/driver")).ok()?;
+        Some(link.file_name()?.to_string_lossy().into_owned())
+    }
+
     /// Whether it belongs to a device, and so has interrupts.
     pub fn has_device(&self) -> bool {
         self.0.join("device").exists()
@@ -167,6 +182,27 @@ mod tests {
         };
         let expected = [queue(QueueKind::Rx, Some(vec![]), Some(0)), queue(QueueKind::Tx, None, None)];
         assert_eq!(files.queues(), expected);
+    }
+
+    #[test]
+    fn a_device_that_sleeps() {
+        let sys = tempfile::tempdir().unwrap();
+        let nic = sys.path().join("class/net/eth0");
+        fs::create_dir_all(nic.join("device/power")).unwrap();
+        fs::create_dir_all(sys.path().join("bus/pci/drivers/igb")).unwrap();
+        std::os::unix::fs::symlink("../../../../bus/pci/drivers/igb", nic.join("device/driver")).unwrap();
+        fs::write(nic.join("ifindex"), "4\n").unwrap();
+        fs::write(nic.join("address"), "02:fc:00:00:00:01\n").unwrap();
+        let files = NicFiles::find(sys.path(), NicId { name: "eth0".as_ref(), ifindex: 4, address: ETH0 });
+        let files = files.unwrap();
+        assert!(!files.sleeps(), "a kernel without runtime power management");
+        assert_eq!(files.device_driver().as_deref(), Some("igb"));
+        for (status, sleeps) in
+            [("active", false), ("suspended", true), ("suspending", true), ("unsupported", false)]
+        {
+            fs::write(nic.join("device/power/runtime_status"), format!("{status}\n")).unwrap();
+            assert_eq!(files.sleeps(), sleeps, "{status}");
+        }
     }
 
     #[test]

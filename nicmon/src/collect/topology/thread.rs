@@ -94,11 +94,13 @@ impl Reader {
         namespaces: &BTreeSet<u32>,
     ) -> Result<Result<Topology, host::Error>, Stopped> {
         if depth == Depth::Devices || self.devices.is_none() {
-            match Devices::ask(self.own) {
+            match Devices::ask(self.own, &self.roots.sys) {
                 Ok(devices) => self.devices = Some(devices),
                 Err(source) => return Ok(Err(host::Error::Interfaces { source })),
             }
-            let nics = |inum| Devices::ask(inum).map(|devices| devices.nics(None)).unwrap_or_default();
+            let nics = |inum| {
+                Devices::ask(inum, &self.roots.sys).map(|devices| devices.nics(None)).unwrap_or_default()
+            };
             let elsewhere = netns::visit(&self.roots.proc, self.own, namespaces, nics)?;
             self.elsewhere = elsewhere.into_iter().flatten().collect();
         }

@@ -59,6 +59,9 @@ fn driver(nic: &Nic) -> Vec<String> {
     let name = nic.driver.as_deref().or(nic.kind.as_deref()).unwrap_or("no driver");
     let version = nic.driver_version.as_deref().map(|version| format!(" {version}")).unwrap_or_default();
     let mut items = vec![format!("{name}{version}")];
+    if nic.sleeps == Some(true) {
+        items.push("asleep; not woken, so its settings are unknown".to_owned());
+    }
     items.extend(nic.firmware.as_deref().map(|firmware| format!("firmware {firmware}")));
     items.extend(nic.bus.as_deref().map(|bus| format!("bus {bus}")));
     items.extend(nic.numa_node.map(|node| format!("NUMA node {node}")));
