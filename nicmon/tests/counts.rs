@@ -15,7 +15,7 @@ use std::{
 use nicmon::frame::{Frame, Source};
 use privileges::is_root;
 use serde_json::Value;
-use testkit::not_run;
+use testkit::{not_run, process};
 
 const NICMON: &str = env!("CARGO_BIN_EXE_nicmon");
 
@@ -108,6 +108,90 @@ fn with_bpf_refused_by_seccomp() {
     // SAFETY: two system calls and nothing that allocates or locks.
     unsafe { command.pre_exec(refuse_bpf) };
     counts(&mut command, "Operation not permitted");
+}
+
+/// Runs nicmon with this limit of open files, soft and hard.
+fn with_open_files(limit: u32, arguments: &str) -> Output {
+    let script = format!("ulimit -n {limit} && exec \"$0\" {arguments}");
+    Command::new("sh").args(["-c", &script, NICMON]).output().expect("sh starts")
+}
+
+#[test]
+fn with_too_few_open_files() {
+    for limit in [30, 40, 42] {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -n {limit} && exec \"$0\" \"$@\""), NICMON]);
+        // An ordinary user may not load the programs, whatever the limit is.
+        counts(&mut command, if process::is_root() { "open files" } else { "Operation not permitted" });
+    }
+    let output = with_open_files(8, "--json -n 1 -d 200ms");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("os error 24"), "{stderr}");
+}
+
+#[test]
+fn a_recorded_command_has_the_limits_it_would_have_had() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let limits = "ulimit -Sn; ulimit -Hn; ulimit -Sl; ulimit -Hl";
+    let shell = |script: &str| {
+        let script = format!("ulimit -Sn 100; {script}");
+        let mut command = Command::new("bash");
+        command.args(["-c", &script, NICMON]).current_dir(directory.path());
+        command.output().expect("bash starts")
+    };
+    let expected = shell(limits);
+    let recorded = shell(&format!("\"$0\" record -q -- bash -c '{limits}'"));
+    assert_eq!(recorded.status.code(), Some(0), "{}", String::from_utf8_lossy(&recorded.stderr));
+    assert_eq!(String::from_utf8_lossy(&recorded.stdout), String::from_utf8_lossy(&expected.stdout));
+}
+
+#[test]
+fn wait_waits_for_the_interface_and_a_signal_ends_it() {
+    let waiting = "nicmon: waiting for an interface that matches -i nmwait0; Ctrl-C ends the wait\n";
+    let run = |command: &mut Command, script: &str| {
+        let output = command.args(["sh", "-c", script, NICMON]).output().expect("the command starts");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned(), output.stdout)
+    };
+    let nicmon = "\"$0\" --source proc --wait -i nmwait0 --json -n 1 -d 200ms";
+    let signalled = run(&mut Command::new("env"), &format!("timeout --preserve-status -s INT 3 {nicmon}"));
+    assert_eq!(signalled, (Some(0), waiting.to_owned(), Vec::new()));
+    if !is_root("wait_waits_for_the_interface_and_a_signal_ends_it") {
+        return;
+    }
+    let script = format!("{nicmon} & pid=$!; sleep 2; ip link add nmwait0 type dummy && wait $pid");
+    let (code, stderr, stdout) = run(Command::new("unshare").arg("--net"), &script);
+    assert_eq!((code, stderr.as_str()), (Some(0), waiting));
+    let frame: Frame = serde_json::from_slice(&stdout).expect("a frame");
+    assert_eq!(frame.nics.iter().map(|nic| nic.name.as_str()).collect::<Vec<_>>(), ["nmwait0"]);
+}
+
+#[test]
+fn alternative_names_and_exclusions_choose_interfaces() {
+    if !is_root("alternative_names_and_exclusions_choose_interfaces") {
+        return;
+    }
+    let shown = |patterns: &str| -> Vec<String> {
+        let script = format!(
+            "ip link add nmalt0 type dummy && ip link add nmalt1 type dummy && \
+             ip link property add dev nmalt0 altname nm-an-uplink && \
+             exec \"$0\" --source proc {patterns} --json -n 1 -d 200ms"
+        );
+        let output = Command::new("unshare").args(["--net", "sh", "-c", &script, NICMON]).output();
+        let output = output.expect("unshare starts");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let frame: Frame = serde_json::from_slice(&output.stdout).expect("a frame");
+        let own = frame.topology.expect("the first frame has it").nics;
+        let mut names: Vec<String> = own.into_iter().map(|nic| nic.name).collect();
+        names.retain(|name| name.starts_with("nmalt"));
+        let nics = frame.nics.iter().filter(|nic| nic.name.starts_with("nmalt")).count();
+        assert_eq!(nics, names.len(), "the topology shows the same");
+        names
+    };
+    assert_eq!(shown("-i nm-an-uplink"), ["nmalt0"]);
+    assert_eq!(shown("-i 'nmalt1@if7'"), ["nmalt1"]);
+    assert_eq!(shown("-i '!nm-an-*'"), ["nmalt1"]);
+    assert_eq!(shown("-i 'nmalt*' -i '!nmalt1'"), ["nmalt0"]);
 }
 
 /// Does what container engines do by default: `bpf` fails with EPERM, everything else works.

@@ -108,12 +108,7 @@ fn irqs(number: usize, nic: &Nic) -> Vec<Irq> {
         nic: Some(nic.name.clone()),
         queue: Some(row.cpu),
         threaded: Some(false),
-        cpus: vec![IrqCpu {
-            cpu: row.cpu,
-            count: row.polls.unwrap_or(0),
-            ns: row.hardirq_ns,
-            max_ns: Some(9000),
-        }],
+        cpus: vec![IrqCpu { cpu: row.cpu, count: row.polls, ns: row.hardirq_ns, max_ns: Some(9000) }],
     };
     nic.cpus.iter().map(irq).collect()
 }

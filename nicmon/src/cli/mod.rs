@@ -259,9 +259,16 @@ pub struct Live {
 /// What to measure, and how often.
 #[derive(Debug, Args)]
 pub struct Measure {
-    /// Show only interfaces like 'eth*'; repeatable
+    /// Show only interfaces like 'eth*', or with '!eth*' all others; repeatable
+    ///
+    /// Alternative names count, too. What follows an @ is ignored, so names can be copied from `ip link`.
     #[arg(short, long = "interface", value_name = "GLOB", help_heading = SHOW)]
     pub interfaces: Vec<String>,
+    /// Wait for the interfaces that -i names
+    ///
+    /// Without it, an interface that does not exist is an error. Ctrl-C ends the wait.
+    #[arg(long, requires = "interfaces", hide_short_help = true, help_heading = SHOW)]
+    pub wait: bool,
     /// Show only these CPUs, such as 0-3,8
     ///
     /// The totals of NICs and drivers then cover only these CPUs.
@@ -340,7 +347,9 @@ pub struct Record {
 /// Options of `topology`.
 #[derive(Debug, Args)]
 pub struct Topology {
-    /// Show only interfaces like 'eth*'; repeatable
+    /// Show only interfaces like 'eth*', or with '!eth*' all others; repeatable
+    ///
+    /// Alternative names count, too. What follows an @ is ignored, so names can be copied from `ip link`.
     #[arg(short, long = "interface", value_name = "GLOB", help_heading = SHOW)]
     pub interfaces: Vec<String>,
     /// Print JSON, as in frames

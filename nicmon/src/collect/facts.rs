@@ -2,11 +2,15 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    io,
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use super::{
+    assemble::BACKLOG,
+    filter::Names,
     known::KnownNics,
     observation::{HostFacts, Moment},
 };
@@ -16,9 +20,10 @@ use crate::{
         self, Roots, cpus,
         irqs::NicIrqs,
         machine::{self, Machine},
-        netns::{self, LinkFacts, NamespaceFacts, NetnsThread},
+        netns::{self, LinkFacts, NamespaceFacts, Namespaces, NetnsThread},
+        nic_files::NicId,
         softnet::Softnet,
-        stat::{CpuTicks, Stat, ticks_per_second},
+        stat::{Stat, ticks_per_second},
         threads,
     },
 };
@@ -60,21 +65,26 @@ pub(super) struct Facts {
     irqs_seen: HashSet<(u32, String)>,
     /// The NAPIs that were known at the previous reading.
     napis: Arc<KnownNics>,
+    /// Why interrupts could not be assigned to NICs.
+    irqs_problem: Option<String>,
+    /// Why `softnet_stat` could not be opened.
+    softnet_problem: Option<String>,
 }
 
 impl Facts {
     /// Opens the readers, and reads the interfaces of all namespaces and what never or hardly ever
     /// changes.
     pub(super) fn open(roots: Roots) -> Result<Self, host::Error> {
-        let namespaces = NetnsThread::start(roots.proc.clone())?;
+        let namespaces = NetnsThread::start(roots.clone())?;
         let watched = netns::existing(&roots.proc).into_iter().map(|inum| (inum, 0)).collect();
+        let (softnet, softnet_problem) = known(Softnet::open(&roots.proc).map(Some));
         let mut facts = Self {
             machine: Arc::new(machine::read(&roots.proc, &roots.sys)?),
             possible_cpus: cpus::possible(&roots.sys)?,
             has_nohz_full: cpus::has_nohz_full(&roots.sys),
             quiet_cpus: cpus::quiet(&roots.sys),
             stat: Stat::open(&roots.proc)?,
-            softnet: Softnet::open(&roots.proc).ok(),
+            softnet,
             ksoftirqd: threads::ksoftirqd(&roots.proc)?.into_iter().collect(),
             namespaces,
             now: Arc::default(),
@@ -82,14 +92,21 @@ impl Facts {
             watched,
             readings: 0,
             peers_looked_for: Instant::now(),
-            nic_irqs: Arc::new(NicIrqs::read(&roots.sys).unwrap_or_default()),
+            nic_irqs: Arc::default(),
             nic_irqs_read: Instant::now(),
             nic_irqs_due: false,
             irqs_seen: HashSet::new(),
             napis: Arc::default(),
+            irqs_problem: None,
+            softnet_problem,
             roots,
         };
-        let links = facts.read_links(false);
+        let Namespaces { facts: links, problems, .. } = facts.read_links(false);
+        if !links.contains_key(&facts.own_netns()) {
+            let why = problems.into_iter().next().unwrap_or_else(|| netns::Stopped.to_string());
+            return Err(host::Error::Interfaces { source: io::Error::other(why) });
+        }
+        facts.read_irqs(&links);
         facts.now = Arc::new(Moment { links, ..Moment::default() });
         facts.watched = facts.watched.into_iter().take(MOST_SILENT).collect();
         Ok(facts)
@@ -114,9 +131,10 @@ impl Facts {
 
     /// CPUs to sample: those that are online, but quiet ones only if the user asked for them.
     pub(super) fn cpus_to_sample(&self, filter: &super::Filter) -> Vec<u32> {
-        let cpus = self.now.stat.iter().map(|ticks| ticks.cpu);
+        let mut cpus = self.now.cpus();
         let is_asked_for = |cpu| filter.names_cpu(cpu) || !self.quiet_cpus.contains(&cpu);
-        cpus.filter(|cpu| filter.shows_cpu(*cpu) && is_asked_for(*cpu)).collect()
+        cpus.retain(|cpu| filter.shows_cpu(*cpu) && is_asked_for(*cpu));
+        cpus
     }
 
     /// Inode of nicmon's own network namespace.
@@ -148,14 +166,9 @@ impl Facts {
     }
 
     /// Names of all interfaces in all namespaces that can be entered.
-    pub(super) fn interface_names(&self) -> BTreeSet<String> {
-        self.now
-            .links
-            .values()
-            .flat_map(|namespace| &namespace.links)
-            .map(|facts| facts.link.name.to_string_lossy().into_owned())
-            .chain([super::assemble::BACKLOG.to_owned()])
-            .collect()
+    pub(super) fn interface_names(&self) -> Vec<Names> {
+        let links = self.now.links.values().flat_map(|namespace| &namespace.links);
+        links.map(|facts| facts.link.names()).chain([vec![BACKLOG.to_owned()]]).collect()
     }
 
     /// Reads everything that a frame needs. Interfaces come first, because the kernel may make us wait
@@ -173,20 +186,22 @@ impl Facts {
         // NAPIs that came or went may serve queues that did not exist before.
         let changed = !Arc::ptr_eq(known_napis, &self.napis);
         self.napis = Arc::clone(known_napis);
-        let links = self.read_links(changed);
+        let Namespaces { facts: links, mut problems, mut refused } = self.read_links(changed);
+        // Without a NAPI, nothing of the namespace would be shown.
+        problems.extend(known_napis.iter().filter_map(|((netns, _), _)| refused.remove(netns)));
 
-        let mut stat = Vec::with_capacity(self.now.stat.len());
-        self.stat.read(&mut stat)?;
-        let mut softnet = Vec::with_capacity(self.now.softnet.len());
-        if let Some(reader) = &mut self.softnet {
-            // If it fails, the row is absent, which means unknown.
-            let _ = reader.read(&mut softnet);
+        let mut cpus = read_cpus(&self.roots.sys, &mut self.stat, self.softnet.as_mut())?;
+        if cpus.stat_contradiction().is_some() {
+            // A CPU may have come or gone between two files.
+            cpus = read_cpus(&self.roots.sys, &mut self.stat, self.softnet.as_mut())?;
         }
-        self.find_new_ksoftirqd(&stat)?;
+        self.find_new_ksoftirqd(&cpus.online)?;
         let run_ns =
             |(cpu, pid): (&u32, &u32)| Some((*cpu, threads::run_ns(&self.roots.proc, *pid, "ksoftirqd/")?));
         let ksoftirqd_ns = self.ksoftirqd.iter().filter_map(run_ns).collect();
-        let now = Arc::new(Moment { stat, softnet, ksoftirqd_ns, links });
+        problems.extend(cpus.problems);
+        problems.extend(self.irqs_problem.iter().chain(&self.softnet_problem).cloned());
+        let now = Arc::new(Moment { ksoftirqd_ns, links, problems, ..cpus });
         self.before = std::mem::replace(&mut self.now, now);
         Ok(())
     }
@@ -208,20 +223,25 @@ impl Facts {
         self.watched.extend(unread.into_iter().take(MOST_SILENT).map(|inum| (inum, self.readings)));
     }
 
-    fn read_links(&mut self, refresh_queues: bool) -> BTreeMap<u32, NamespaceFacts> {
+    fn read_links(&mut self, refresh_queues: bool) -> Namespaces {
         let own = self.own_netns();
         let wanted: Vec<u32> = self.watched.keys().copied().chain([own]).collect();
         // If the thread has ended, all counters are unknown.
-        let now = self.namespaces.read(&wanted, refresh_queues).unwrap_or_default();
+        let now = self.namespaces.read(&wanted, refresh_queues).unwrap_or_else(|stopped| Namespaces {
+            problems: [stopped.to_string()].into(),
+            ..Namespaces::default()
+        });
 
         // Most drivers request their interrupts when the interface is set up.
         let state = |links: &BTreeMap<u32, NamespaceFacts>| {
             links.get(&own).map(|namespace| {
-                let link = |facts: &LinkFacts| (facts.link.name.clone(), facts.link.up);
+                let link = |LinkFacts { link, .. }: &LinkFacts| {
+                    (link.name.clone(), link.ifindex, link.address.clone(), link.up)
+                };
                 namespace.links.iter().map(link).collect::<Vec<_>>()
             })
         };
-        self.nic_irqs_due |= state(&now) != state(&self.now.links);
+        self.nic_irqs_due |= state(&now.facts) != state(&self.now.links);
         now
     }
 
@@ -232,20 +252,29 @@ impl Facts {
             self.nic_irqs_due |= self.irqs_seen.insert(seen);
         }
         if self.nic_irqs_due && self.nic_irqs_read.elapsed() >= IRQS_AGAIN {
-            self.nic_irqs = Arc::new(NicIrqs::read(&self.roots.sys).unwrap_or_default());
-            self.nic_irqs_read = Instant::now();
-            self.nic_irqs_due = false;
+            let now = Arc::clone(&self.now);
+            self.read_irqs(&now.links);
         }
     }
 
+    /// Reads which interrupts belong to which NIC of nicmon's own namespace.
+    fn read_irqs(&mut self, links: &BTreeMap<u32, NamespaceFacts>) {
+        let own = links.get(&self.own_netns()).into_iter().flat_map(|namespace| &namespace.links);
+        let own = own.map(|LinkFacts { link, .. }| NicId {
+            name: &link.name,
+            ifindex: link.ifindex,
+            address: &link.address,
+        });
+        let (nic_irqs, problem) = known(NicIrqs::read(&self.roots.sys, own));
+        (self.nic_irqs, self.irqs_problem) = (Arc::new(nic_irqs), problem);
+        self.nic_irqs_read = Instant::now();
+        self.nic_irqs_due = false;
+    }
+
     /// Finds the ksoftirqd of a CPU that came online for the first time.
-    fn find_new_ksoftirqd(&mut self, stat: &[CpuTicks]) -> Result<(), host::Error> {
-        let before = &self.now.stat;
-        if stat.iter().map(|ticks| ticks.cpu).eq(before.iter().map(|ticks| ticks.cpu)) {
-            return Ok(());
-        }
-        let is_new = |ticks: &CpuTicks| !before.iter().any(|before| before.cpu == ticks.cpu);
-        if !before.is_empty() && stat.iter().any(is_new) {
+    fn find_new_ksoftirqd(&mut self, online: &[u32]) -> Result<(), host::Error> {
+        let before = &self.now.online;
+        if !before.is_empty() && online.iter().any(|cpu| !before.contains(cpu)) {
             self.ksoftirqd = threads::ksoftirqd(&self.roots.proc)?.into_iter().collect();
         }
         Ok(())
@@ -258,4 +287,64 @@ fn moves_packets(now: &Moment, before: &Moment, inum: u32) -> bool {
     links
         .filter_map(|facts| now.gained_packets(before, (inum, facts.link.ifindex)))
         .any(|packets| packets > 0)
+}
+
+/// What was read, or nothing and the reason.
+fn known<T: Default>(read: Result<T, host::Error>) -> (T, Option<String>) {
+    match read {
+        Ok(read) => (read, None),
+        Err(error) => (T::default(), Some(error.to_string())),
+    }
+}
+
+/// Reads which CPUs are online, and what the kernel counts for each.
+///
+/// A container may see fewer in sysfs (lxcfs), so the CPUs of `softnet_stat`, which lists those online
+/// (`softnet_get_online`, `net/core/net-procfs.c`), are added.
+fn read_cpus(sys: &Path, stat: &mut Stat, softnet: Option<&mut Softnet>) -> Result<Moment, host::Error> {
+    let mut moment = Moment { online: cpus::online(sys)?, ..Moment::default() };
+    stat.read(&mut moment.stat)?;
+    if let Some(reader) = softnet {
+        // The row is absent, which means unknown.
+        moment.problems.extend(reader.read(&mut moment.softnet).err().map(|error| error.to_string()));
+    }
+    moment.online.extend(moment.softnet.iter().filter_map(|row| row.cpu));
+    moment.online.sort_unstable();
+    moment.online.dedup();
+    Ok(moment)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_container_does_not_decide_which_cpus_exist() {
+        let root = tempfile::tempdir().unwrap();
+        let write = |file: &str, text: &str| {
+            let path = root.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        let softnet = |cpu: u32| format!("{}{cpu:08x}\n", "00000001 ".repeat(12));
+        write("net/softnet_stat", &(softnet(0) + &softnet(1)));
+        let stat = |cpus: &[u32]| -> String {
+            let lines = cpus.iter().map(|cpu| format!("cpu{cpu} 1 2 3 4 5 6 7 8 0 0\n"));
+            format!("cpu  1 1 1 1 1 1 1 1 0 0\n{}intr 5\n", lines.collect::<String>())
+        };
+        for (online, listed, is_believed) in
+            [("0-1", &[0, 1][..], true), ("0-1", &[0], false), ("0", &[0], false), ("0-1", &[0, 1, 2], false)]
+        {
+            write("devices/system/cpu/online", online);
+            write("stat", &stat(listed));
+            let mut reader = Softnet::open(root.path()).unwrap();
+            let moment = read_cpus(root.path(), &mut Stat::open(root.path()).unwrap(), Some(&mut reader));
+            let moment = moment.unwrap();
+            assert_eq!(moment.cpus(), [0, 1], "{online} {listed:?}");
+            assert_eq!(moment.stat_contradiction().is_none(), is_believed, "{online} {listed:?}");
+            assert_eq!(moment.ticks(0).is_some(), is_believed);
+        }
+    }
 }

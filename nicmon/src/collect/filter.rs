@@ -35,42 +35,67 @@ pub enum FilterError {
     },
 }
 
+/// What an interface is called: its name first, then its alternative names.
+pub(super) type Names = Vec<String>;
+
+/// Starts a pattern of interfaces that are not shown.
+const EXCLUDES: char = '!';
+
 /// What to show; the default is everything.
 #[derive(Debug, Default)]
 pub struct Filter {
-    patterns: Vec<Glob>,
-    interfaces: Option<GlobSet>,
+    included: Vec<Pattern>,
+    excluded: Vec<Pattern>,
     cpus: Option<BTreeSet<u32>>,
 }
 
+/// A pattern of the user's.
+#[derive(Debug)]
+struct Pattern {
+    text: String,
+    set: GlobSet,
+}
+
+impl Pattern {
+    /// `ip link` shows a veth as `veth0@if37`, so what follows the @ counts only if a name has one.
+    fn new(text: &str) -> Result<Self, FilterError> {
+        let malformed = |source| FilterError::Pattern { pattern: text.to_owned(), source };
+        let glob = text.strip_prefix(EXCLUDES).unwrap_or(text);
+        let mut set = GlobSetBuilder::new();
+        for glob in [Some(glob), glob.split_once('@').map(|(name, _)| name)].into_iter().flatten() {
+            set.add(Glob::new(glob).map_err(malformed)?);
+        }
+        Ok(Self { text: text.to_owned(), set: set.build().map_err(malformed)? })
+    }
+
+    fn matches<'a>(&self, mut names: impl Iterator<Item = &'a str>) -> bool {
+        names.any(|name| self.set.is_match(name))
+    }
+}
+
 impl Filter {
-    /// Selects interfaces by glob pattern and CPUs by number. An empty list means all.
+    /// Selects interfaces by glob pattern, and CPUs by number. A pattern that starts with ! excludes. Without
+    /// another pattern or a number, all are shown.
     ///
     /// # Errors
     /// A pattern is malformed.
     pub fn new(patterns: &[String], cpus: &[u32]) -> Result<Self, FilterError> {
-        let patterns = patterns
-            .iter()
-            .map(|pattern| {
-                Glob::new(pattern).map_err(|source| FilterError::Pattern { pattern: pattern.clone(), source })
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        let mut set = GlobSetBuilder::new();
-        for pattern in &patterns {
-            set.add(pattern.clone());
-        }
-        let set =
-            set.build().map_err(|source| FilterError::Pattern { pattern: String::from("(all)"), source })?;
+        let all = |is_excluding: bool| {
+            let chosen = patterns.iter().filter(move |pattern| pattern.starts_with(EXCLUDES) == is_excluding);
+            chosen.map(|pattern| Pattern::new(pattern)).collect::<Result<Vec<_>, _>>()
+        };
         Ok(Self {
-            interfaces: (!patterns.is_empty()).then_some(set),
-            patterns,
+            included: all(false)?,
+            excluded: all(true)?,
             cpus: (!cpus.is_empty()).then(|| cpus.iter().copied().collect()),
         })
     }
 
-    /// True if the interface is shown.
-    pub fn shows_interface(&self, name: &str) -> bool {
-        self.interfaces.as_ref().is_none_or(|set| set.is_match(name))
+    /// True if the interface with these names is shown. Each of its names counts.
+    pub fn shows_interface<'a>(&self, names: impl Iterator<Item = &'a str> + Clone) -> bool {
+        let is_matched = |pattern: &Pattern| pattern.matches(names.clone());
+        (self.included.is_empty() || self.included.iter().any(is_matched))
+            && !self.excluded.iter().any(is_matched)
     }
 
     /// True if the CPU is shown.
@@ -83,19 +108,22 @@ impl Filter {
         self.cpus.as_ref().is_some_and(|cpus| cpus.contains(&cpu))
     }
 
-    /// Fails if a pattern matches none of the names.
-    pub(super) fn check_interfaces(&self, names: BTreeSet<String>) -> Result<(), FilterError> {
-        for pattern in &self.patterns {
-            let matcher = pattern.compile_matcher();
-            if !names.iter().any(|name| matcher.is_match(name)) {
-                let existing: Vec<String> = names.into_iter().collect();
-                return Err(FilterError::Interface {
-                    pattern: pattern.glob().to_owned(),
-                    existing: existing.join(", "),
-                });
+    /// Fails if a pattern of interfaces to show matches none of these.
+    pub(super) fn check_interfaces(&self, interfaces: &[Names]) -> Result<(), FilterError> {
+        let is_there = |pattern: &Pattern| {
+            interfaces.iter().any(|names| pattern.matches(names.iter().map(String::as_str)))
+        };
+        match self.included.iter().find(|pattern| !is_there(pattern)) {
+            Some(pattern) => {
+                let existing: BTreeSet<&str> =
+                    interfaces.iter().filter_map(|names| Some(names.first()?.as_str())).collect();
+                Err(FilterError::Interface {
+                    pattern: pattern.text.clone(),
+                    existing: existing.into_iter().collect::<Vec<_>>().join(", "),
+                })
             }
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Fails if a CPU is not a possible one.
@@ -111,28 +139,59 @@ impl Filter {
 mod tests {
     use super::*;
 
-    fn names() -> BTreeSet<String> {
-        ["lo", "eth0", "eth1"].map(String::from).into()
+    fn interfaces() -> Vec<Names> {
+        vec![vec!["lo".into()], vec!["eth0".into(), "uplink".into()], vec!["eth1".into()], vec!["a@b".into()]]
+    }
+
+    /// The names of the interfaces that these patterns show.
+    fn shown(patterns: &[&str]) -> Vec<String> {
+        let filter = Filter::new(&patterns.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>(), &[]);
+        let filter = filter.unwrap();
+        let shows = |names: &&Names| filter.shows_interface(names.iter().map(String::as_str));
+        interfaces().iter().filter(shows).map(|names| names[0].clone()).collect()
     }
 
     #[test]
     fn everything_is_shown_by_default() {
         let filter = Filter::new(&[], &[]).unwrap();
-        assert!(filter.shows_interface("eth0") && filter.shows_cpu(7));
-        assert!(filter.check_interfaces(names()).is_ok());
+        assert!(filter.shows_cpu(7) && filter.check_interfaces(&interfaces()).is_ok());
+        assert_eq!(shown(&[]), ["lo", "eth0", "eth1", "a@b"]);
     }
 
     #[test]
     fn globs_choose_interfaces() {
-        let filter = Filter::new(&["eth*".into()], &[]).unwrap();
-        assert!(filter.shows_interface("eth1") && !filter.shows_interface("lo"));
+        for (patterns, expected) in [
+            (&["eth*"][..], &["eth0", "eth1"][..]),
+            (&["lo", "eth1"], &["lo", "eth1"]),
+            (&["uplink"], &["eth0"]),
+            (&["up*"], &["eth0"]),
+            (&["eth1@if37"], &["eth1"]),
+            (&["eth*@if37"], &["eth0", "eth1"]),
+            (&["a@b"], &["a@b"]),
+            (&["!eth*"], &["lo", "a@b"]),
+            (&["!uplink"], &["lo", "eth1", "a@b"]),
+            (&["!eth0@if3", "!lo"], &["eth1", "a@b"]),
+            (&["eth*", "!eth1"], &["eth0"]),
+            (&["!eth1", "eth*"], &["eth0"]),
+            (&["!*"], &[]),
+        ] {
+            assert_eq!(shown(patterns), expected, "{patterns:?}");
+        }
     }
 
     #[test]
     fn an_unknown_interface_is_an_error_that_names_the_others() {
         let filter = Filter::new(&["wlan*".into()], &[]).unwrap();
-        let message = filter.check_interfaces(names()).unwrap_err().to_string();
-        assert_eq!(message, "-i wlan*: no interface matches\nExisting interfaces: eth0, eth1, lo");
+        let message = filter.check_interfaces(&interfaces()).unwrap_err().to_string();
+        let expected = "-i wlan*: no interface matches\nExisting interfaces: a@b, eth0, eth1, lo";
+        assert_eq!(message, expected);
+        for fine in ["uplink", "eth0@if2", "!wlan*"] {
+            assert!(Filter::new(&[fine.into()], &[]).unwrap().check_interfaces(&interfaces()).is_ok());
+        }
+        for malformed in ["eth[", "![", "eth[@x"] {
+            let error = Filter::new(&[malformed.into()], &[]).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("-i {malformed}: ")), "{error}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::{collections::HashSet, error::Error};
 
 use nicmon_common::NapiKey;
 
-use super::{Collector, assemble::busy_ns, observation::Observation};
+use super::{CollectError, Collector, assemble::busy_ns, observation::Observation, source::reason};
 
 impl Collector {
     /// Forgets NAPIs that no longer exist, follows kernel modules, and samples the CPUs that are online
@@ -21,8 +21,18 @@ impl Collector {
             self.symbols.read_in_background();
         }
         let wanted = self.facts.cpus_to_sample(&self.filter);
-        let attached = self.source.sample_cpus(&wanted, &busy_ns(seen, &self.filter));
-        self.sampling_problem = attached.err().map(|error| first_line(&error));
+        let roots = &self.facts.roots;
+        let attached = self.source.sample_cpus(&wanted, &busy_ns(seen, &self.filter), roots);
+        let is_known = |error: &CollectError| {
+            let known = self.sampling_problem.as_deref();
+            known.is_some_and(|known| known.ends_with(&first_line(error)))
+        };
+        match attached {
+            Ok(()) => self.sampling_problem = None,
+            // Looking for the cause again would cost time in each frame.
+            Err(error) if is_known(&error) => {}
+            Err(error) => self.sampling_problem = Some(reason(&error, roots)),
+        }
     }
 }
 

@@ -21,6 +21,7 @@ use std::{
     fs::File,
     io::{self, BufWriter, Write as _},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 pub use self::{
@@ -33,7 +34,7 @@ pub use self::{
 use self::{
     driver_code::DriverCodeFinder,
     facts::Facts,
-    maintain::{first_line, give_back_memory},
+    maintain::give_back_memory,
     observation::Asked,
     softirq_loop::SoftirqLoop,
     source::{Chosen, Source},
@@ -143,9 +144,10 @@ impl Collector {
     /// The programs cannot be attached, a fact cannot be read, or the filter names something that does
     /// not exist.
     pub fn start(options: Options) -> Result<Self, CollectError> {
+        host::limits::raise();
         let mut facts = Facts::open(options.roots.clone())?;
         options.filter.check_cpus(&facts.possible_cpus)?;
-        options.filter.check_interfaces(facts.interface_names())?;
+        options.filter.check_interfaces(&facts.interface_names())?;
         let topology = topology::Feed::start(facts.roots.clone(), facts.namespaces())?;
         let kernel = KernelBtf::read(Path::new(KERNEL_BTF));
         let accounting = kernel.as_ref().ok().map(|kernel| accounting(&facts, kernel));
@@ -163,7 +165,7 @@ impl Collector {
 
         let reading = source.read(&facts)?;
         facts.read(&source.known_napis())?;
-        let sampled = source.sample_cpus(&facts.cpus_to_sample(&options.filter), &[]);
+        let sampled = source.sample_cpus(&facts.cpus_to_sample(&options.filter), &[], &facts.roots);
         // Attaching takes time on a machine with many CPUs: the first interval starts after it.
         facts.read(&source.known_napis())?;
         threads.read(&facts.roots.proc, &reading);
@@ -176,7 +178,7 @@ impl Collector {
             source,
             source_reason: reason,
             asked: Asked { latency, sampling: sampling.is_some() && !is_proc, stacks },
-            sampling_problem: sampled.err().map(|error| first_line(&error)),
+            sampling_problem: sampled.err().map(|error| source::reason(&error, &facts.roots)),
             driver_code: DriverCodeFinder::new(&facts.machine().kernel),
             facts,
             threads,
@@ -224,6 +226,14 @@ impl Collector {
         self.maintain(&seen);
         Ok(frame)
     }
+}
+
+/// Reads everything about the host once that nicmon cannot do without.
+///
+/// # Errors
+/// [`Collector::start`] would fail, too.
+pub fn check_host(roots: &Roots) -> Result<(), CollectError> {
+    Ok(Facts::open(roots.clone())?.read(&Arc::default())?)
 }
 
 /// The file to which observations are saved.

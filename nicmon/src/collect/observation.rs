@@ -24,7 +24,7 @@ use crate::{
         machine::Machine,
         netns::{LinkFacts, NamespaceFacts},
         softnet::SoftnetRow,
-        stat::CpuTicks,
+        stat::{CpuTicks, contradiction},
     },
     symbols::{DriverText, Seed, Snapshot},
 };
@@ -81,7 +81,10 @@ pub(super) struct HostFacts {
 /// What was read at one moment.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Moment {
-    /// Online CPUs.
+    /// Online CPUs, ascending. Empty in observations that nicmon 0.1.0 saved; [`Moment::cpus`] knows them.
+    #[serde(default)]
+    pub(super) online: Vec<u32>,
+    /// The kernel's accounting, which a container may have replaced by its own.
     pub(super) stat: Vec<CpuTicks>,
     /// Empty if it cannot be read.
     pub(super) softnet: Vec<SoftnetRow>,
@@ -89,6 +92,9 @@ pub(super) struct Moment {
     pub(super) ksoftirqd_ns: BTreeMap<u32, u64>,
     /// By inode of the namespace; absent if it cannot be entered.
     pub(super) links: BTreeMap<u32, NamespaceFacts>,
+    /// What could not be read, and why.
+    #[serde(default)]
+    pub(super) problems: BTreeSet<String>,
 }
 
 /// Names of kernel addresses, and where the drivers' code is.
@@ -177,6 +183,25 @@ impl HostFacts {
 }
 
 impl Moment {
+    /// The CPUs that are online, ascending.
+    pub(super) fn cpus(&self) -> Vec<u32> {
+        match &self.online[..] {
+            [] => self.stat.iter().map(|ticks| ticks.cpu).collect(),
+            online => online.to_vec(),
+        }
+    }
+
+    /// The kernel's accounting of a CPU; `None` if `/proc/stat` is not about the CPUs of this machine.
+    pub(super) fn ticks(&self, cpu: u32) -> Option<&CpuTicks> {
+        let at = self.stat.binary_search_by_key(&cpu, |ticks| ticks.cpu).ok()?;
+        self.stat_contradiction().is_none().then(|| &self.stat[at])
+    }
+
+    /// Why `/proc/stat` cannot be believed.
+    pub(super) fn stat_contradiction(&self) -> Option<String> {
+        contradiction(self.stat.iter().map(|ticks| ticks.cpu), &self.cpus())
+    }
+
     /// An interface, if it is in a namespace that can be entered.
     pub(super) fn link(&self, (netns, ifindex): NicKey) -> Option<&LinkFacts> {
         let namespace = self.links.get(&netns)?;

@@ -1,7 +1,12 @@
 //! What a frame costs on a large machine: 256 CPUs and 32 NICs with 64 queues each, of which 2,048 are active.
 //! The maps are those of the real programs, filled as these would fill them.
 
-use std::{collections::BTreeMap, fs, process::Command, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    process::Command,
+    sync::Arc,
+};
 
 use nicmon_common::{NAME_LEN, NapiKey, NapiOwner};
 use rustix::time::{ClockId, clock_gettime};
@@ -147,6 +152,8 @@ fn large_machine(cpus: u32, probe: &Probe) -> Observation {
             .collect(),
         ksoftirqd_ns: (0..cpus).map(|cpu| (cpu, ticks)).collect(),
         links: BTreeMap::from([(1, facts.clone())]),
+        online: (0..cpus).collect(),
+        problems: BTreeSet::new(),
     };
     seen.facts.before = Arc::new(moment(1_000));
     seen.facts.now = Arc::new(moment(1_100));

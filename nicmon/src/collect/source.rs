@@ -6,18 +6,19 @@ use nicmon_common::NapiKey;
 
 #[cfg(feature = "bpf")]
 use super::known::KnownNapi;
-#[cfg(feature = "bpf")]
-use super::maintain::first_line;
-use super::{CollectError, Options, SourceChoice, facts::Facts, known::KnownNics};
+use super::{CollectError, Options, SourceChoice, facts::Facts, known::KnownNics, maintain::first_line};
 #[cfg(feature = "bpf")]
 use crate::{
     counters::bpf::{self, Probe, ProbeError},
-    host::cpus,
+    host::{cpus, limits, refusals::Refusers},
 };
 use crate::{
     counters::{Reading, procfs::Counts},
     frame,
-    host::btf::{BtfError, KernelBtf},
+    host::{
+        Roots,
+        btf::{BtfError, KernelBtf},
+    },
 };
 
 /// Returns one [`Reading`] per call.
@@ -36,6 +37,8 @@ pub(super) struct BpfSource {
     known: Arc<KnownNics>,
     /// How often slot owners had changed when the NAPIs were listed.
     known_at: Option<u64>,
+    /// The CPUs that are sampled.
+    sampled: Vec<u32>,
 }
 
 #[cfg(feature = "bpf")]
@@ -49,6 +52,25 @@ impl BpfSource {
             self.known_at = Some(changes);
         }
         Arc::clone(&self.known)
+    }
+
+    /// Samples all of these CPUs or, if too few files may be open, none: shares of some CPUs would look like
+    /// shares of all.
+    fn sample_cpus(
+        &mut self,
+        cpus: &[u32],
+        busy_ns: &[(u32, u64)],
+        roots: &Roots,
+    ) -> Result<(), CollectError> {
+        let new = cpus.iter().filter(|cpu| !self.sampled.contains(cpu)).count();
+        let has_room = if new > 0 { limits::check_open_files(&roots.proc, new) } else { Ok(()) };
+        self.sampled = if has_room.is_ok() { cpus.to_vec() } else { Vec::new() };
+        let sampled = self.probe.sample_cpus(&self.sampled, busy_ns);
+        if sampled.is_err() {
+            self.sampled.clear();
+        }
+        has_room?;
+        Ok(sampled?)
     }
 }
 
@@ -78,16 +100,18 @@ pub(super) fn choose(
         log: options.kernel_log,
     };
     let attached = kernel.map_err(ProbeError::from).and_then(|kernel| Probe::attach(how, &kernel));
+    // The programs are of no use without the interfaces, which take descriptors.
+    let attached = attached.map_err(CollectError::from).and_then(|probe| {
+        limits::check_open_files(&facts.roots.proc, 0)?;
+        Ok(probe)
+    });
     match attached {
         Ok(probe) => {
-            let source = BpfSource { probe, known: Arc::default(), known_at: None };
+            let source = BpfSource { probe, known: Arc::default(), known_at: None, sampled: Vec::new() };
             Ok(Chosen { source: Source::Bpf(Box::new(source)), reason: None })
         }
-        Err(error) if options.source == SourceChoice::Bpf => Err(error.into()),
-        Err(error) => {
-            let why = first_line(&error);
-            proc(facts, Some(format!("run as root, or see `nicmon doctor`. The cause: {why}")))
-        }
+        Err(error) if options.source == SourceChoice::Bpf => Err(error),
+        Err(error) => proc(facts, Some(reason(&error, &facts.roots))),
     }
 }
 
@@ -109,6 +133,21 @@ pub(super) fn choose(
 
 fn proc(facts: &Facts, reason: Option<String>) -> Result<Chosen, CollectError> {
     Ok(Chosen { source: Source::Proc(Box::new(Counts::open(&facts.roots)?)), reason })
+}
+
+/// What to do about an error, what failed, and why, in one line.
+pub(super) fn reason(error: &CollectError, roots: &Roots) -> String {
+    let why = first_line(error);
+    match error {
+        #[cfg(feature = "bpf")]
+        CollectError::Probe(refused) => match refused.refusal() {
+            Some((what, errno)) => {
+                format!("{}. The cause: {why}", Refusers::read(roots).remedy(what, errno))
+            }
+            None => format!("see `nicmon doctor`. The cause: {why}"),
+        },
+        _ => why,
+    }
 }
 
 impl Source {
@@ -153,10 +192,15 @@ impl Source {
         not(feature = "bpf"),
         expect(unused_variables, clippy::unnecessary_wraps, reason = "files sample nothing")
     )]
-    pub(super) fn sample_cpus(&mut self, cpus: &[u32], busy_ns: &[(u32, u64)]) -> Result<(), CollectError> {
+    pub(super) fn sample_cpus(
+        &mut self,
+        cpus: &[u32],
+        busy_ns: &[(u32, u64)],
+        roots: &Roots,
+    ) -> Result<(), CollectError> {
         match self {
             #[cfg(feature = "bpf")]
-            Self::Bpf(source) => Ok(source.probe.sample_cpus(cpus, busy_ns)?),
+            Self::Bpf(source) => source.sample_cpus(cpus, busy_ns, roots),
             Self::Proc(_) => Ok(()),
         }
     }

@@ -34,9 +34,9 @@ impl ThreadTimes {
                 self.0.remove(&pid);
                 continue;
             };
-            if let Some(before) = self.0.insert(pid, now) {
-                used.insert(pid, now.saturating_sub(before));
-            }
+            // If it went back, another thread has the pid now.
+            let before = self.0.insert(pid, now);
+            used.extend(before.and_then(|before| now.checked_sub(before)).map(|used| (pid, used)));
         }
         used
     }

@@ -10,9 +10,11 @@ use super::{
     Failure,
     new_file::{NewFile, Placed, Readers},
     output::{self, Output, print_message},
+    problems::Problems,
     runtime,
     screen::{self, JobScreen, ScreenEvent},
     signals::EndSignals,
+    start::{self, Started},
 };
 use crate::{
     cli::Live,
@@ -27,8 +29,8 @@ pub(super) fn run(args: Live) -> Result<(), Failure> {
 
 async fn show(args: Live) -> Result<(), Failure> {
     // Signals first: from here on they end the process cleanly.
-    let end = EndSignals::listen()?;
-    let frames = LiveFrames::start(&args)?;
+    let mut end = EndSignals::listen()?;
+    let Some(frames) = LiveFrames::start(&args, &mut end).await? else { return Ok(()) };
     // The log of the eBPF programs would garble the screen.
     let is_disturbed = args.kernel_log && io::stderr().is_terminal();
     if is_disturbed || !screen::is_wanted(args.form) {
@@ -47,9 +49,13 @@ struct LiveFrames {
 }
 
 impl LiveFrames {
-    fn start(args: &Live) -> Result<Self, Failure> {
-        let options = Options { kernel_log: args.kernel_log, ..args.measure.options()? };
-        let mut collector = Collector::start(options)?;
+    /// `None` if a signal came while it waited for an interface.
+    async fn start(args: &Live, end: &mut EndSignals) -> Result<Option<Self>, Failure> {
+        let options = || Ok(Options { kernel_log: args.kernel_log, ..args.measure.options()? });
+        let mut collector = match start::start(&args.measure, end, options).await? {
+            Started::Collecting(collector) => *collector,
+            Started::Signalled(_) => return Ok(None),
+        };
         if let Some(path) = args.capture.clone() {
             collector.save_to(create_capture(path)?);
         }
@@ -61,12 +67,12 @@ impl LiveFrames {
             Some(probe) => Some(probe.take_logger(StderrLog).map_err(Failure::KernelLog)?),
             None => None,
         };
-        Ok(Self {
+        Ok(Some(Self {
             #[cfg(feature = "bpf")]
             kernel_log,
             clock: Clock::start(args.measure.delay),
             collector,
-        })
+        }))
     }
 
     fn collect(&mut self) -> Result<Frame, Failure> {
@@ -88,6 +94,7 @@ fn create_capture(path: PathBuf) -> Result<Capture, CollectError> {
 
 async fn print(args: &Live, mut frames: LiveFrames, mut end: EndSignals) -> Result<(), Failure> {
     let output = Output::start().map_err(Failure::Runtime)?;
+    let mut problems = Problems::default();
     let mut left = args.count.unwrap_or(u64::MAX);
     let mut is_signalled = false;
     while left > 0 {
@@ -95,7 +102,9 @@ async fn print(args: &Live, mut frames: LiveFrames, mut end: EndSignals) -> Resu
         if is_signalled {
             break;
         }
-        let text = output::text(&frames.collect()?, args.form.json)?;
+        let frame = frames.collect()?;
+        problems.print(&frame.host);
+        let text = output::text(&frame, args.form.json)?;
         let mut written = true;
         is_signalled = end.comes_before(async { written = output.write(text).await }).await;
         if is_signalled || !written {
@@ -109,6 +118,7 @@ async fn print(args: &Live, mut frames: LiveFrames, mut end: EndSignals) -> Resu
 async fn on_screen(args: &Live, mut frames: LiveFrames, end: EndSignals) -> Result<(), Failure> {
     let mut screen = JobScreen::start(Source::Live { delay: args.measure.delay }, end)?;
     let mut left = args.count.unwrap_or(u64::MAX);
+    let mut last = None;
     let mut result = Ok(());
     while left > 0 {
         tokio::select! {
@@ -122,7 +132,9 @@ async fn on_screen(args: &Live, mut frames: LiveFrames, end: EndSignals) -> Resu
             },
             () = frames.clock.tick() => match frames.collect() {
                 Ok(frame) => {
-                    screen.show(Arc::new(frame));
+                    let frame = Arc::new(frame);
+                    last = Some(Arc::clone(&frame));
+                    screen.show(frame);
                     left -= 1;
                 }
                 Err(failure) => {
@@ -134,6 +146,9 @@ async fn on_screen(args: &Live, mut frames: LiveFrames, end: EndSignals) -> Resu
     }
     // Print messages only after the terminal is back to normal.
     let ended = screen.end().await;
+    if let Some(frame) = last {
+        Problems::default().print(&frame.host);
+    }
     result.and(ended)
 }
 

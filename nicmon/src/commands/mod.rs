@@ -10,6 +10,7 @@ mod manual;
 mod new_file;
 mod output;
 mod player;
+mod problems;
 mod record;
 mod replay;
 mod report;
@@ -17,6 +18,7 @@ mod runtime;
 mod schema;
 mod screen;
 mod signals;
+mod start;
 mod table;
 mod topology;
 

@@ -17,13 +17,16 @@ use super::{
     failure::shown,
     new_file::{NewFile, Placed, Readers},
     output::{print_message, print_stderr},
+    problems::Problems,
     report::{self, Sum},
     runtime,
     signals::EndSignals,
+    start::{self, Started},
 };
 use crate::{
     cli::Record,
     collect::{Clock, Collector, Options},
+    host::limits::Limits,
     present::text::{plural, seconds},
     stream::{Span, Writer},
 };
@@ -40,7 +43,11 @@ async fn record(args: Record) -> Result<ExitCode, Failure> {
     let mut end = EndSignals::listen()?;
     // Wait for the symbols: a short command may end before they are read, and its driver functions would
     // have no names.
-    let collector = Collector::start(Options { wait_for_symbols: true, ..args.measure.options()? })?;
+    let options = || Ok(Options { wait_for_symbols: true, ..args.measure.options()? });
+    let collector = match start::start(&args.measure, &mut end, options).await? {
+        Started::Collecting(collector) => *collector,
+        Started::Signalled(signal) => return Ok(killed_by(signal.as_raw())),
+    };
     let file = NewFile::create(&args.output, args.force, Readers::Caller)
         .map_err(|source| Failure::CreateRecording { path: args.output.clone(), source })?;
     // The terminal could not have sent these signals to the command, which did not exist yet.
@@ -84,8 +91,22 @@ fn put_in_place(file: NewFile, path: &Path, command: Option<&Child>) -> Result<P
 fn start_command(words: &[OsString]) -> Result<Option<Child>, Failure> {
     let Some((program, arguments)) = words.split_first() else { return Ok(None) };
     let name = shown(Path::new(program));
-    let child = Command::new(program).args(arguments).spawn();
+    let mut command = Command::new(program);
+    command.args(arguments);
+    restore_limits(&mut command);
+    let child = command.spawn();
     child.map(Some).map_err(|source| Failure::Command { name, source })
+}
+
+/// Has the command start with the limits that it would have without nicmon, which raises its own.
+#[expect(unsafe_code, reason = "nothing else runs in a child between fork and exec")]
+fn restore_limits(command: &mut Command) {
+    let Some(limits) = Limits::at_start() else { return };
+    // SAFETY: between fork and exec the child may only do what is safe in a signal handler. This makes two
+    // system calls on memory that the parent allocated, and takes no lock.
+    unsafe {
+        command.pre_exec(move || limits.set());
+    }
 }
 
 /// Waits for the command to end; without a command, forever.
@@ -152,6 +173,7 @@ struct Recording {
     writer: Writer<File>,
     report: ReportFrom,
     path: PathBuf,
+    problems: Problems,
     recorded_ns: u64,
     /// Whether standard error is a terminal, which gets a line of progress.
     shows_progress: bool,
@@ -175,7 +197,8 @@ impl Recording {
         };
         let writer = Writer::new(file).map_err(failure)?;
         let shows_progress = io::stderr().is_terminal();
-        Ok(Self { collector, writer, report, path, recorded_ns: 0, shows_progress, has_command })
+        let problems = Problems::default();
+        Ok(Self { collector, writer, report, path, problems, recorded_ns: 0, shows_progress, has_command })
     }
 
     /// Records until the command ends, or without one until a signal.
@@ -211,6 +234,7 @@ impl Recording {
     /// Adds a frame: what happened since the last one.
     fn add(&mut self) -> Result<(), Failure> {
         let frame = self.collector.frame()?;
+        self.problems.print(&frame.host);
         let written = self.writer.write(&frame);
         self.check(written)?;
         if let ReportFrom::Sum(sum) = &mut self.report {

@@ -18,6 +18,9 @@ pub struct Reading {
     pub mono_ns: u64,
     /// Indexed by CPU number, with an entry for each possible CPU.
     pub cpus: Vec<CpuActivity>,
+    /// CPUs of which nothing is known in this interval, because their counters appeared or went back.
+    #[serde(default)]
+    pub unknown_cpus: Vec<u32>,
     /// NAPIs that were polled.
     pub napis: Option<Vec<NapiActivity>>,
     /// Irq actions that fired.
@@ -141,8 +144,8 @@ pub struct IrqActivity {
     pub action: String,
     /// Whether most of its work runs in a thread.
     pub threaded: Option<bool>,
-    /// By CPU; only CPUs on which it fired.
-    pub cpus: Vec<(u32, Runs)>,
+    /// By CPU; only CPUs on which it fired, and those where that is unknown.
+    pub cpus: Vec<(u32, Option<Runs>)>,
 }
 
 /// Packets dropped for one reason at one place.

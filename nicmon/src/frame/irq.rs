@@ -32,9 +32,10 @@ pub struct IrqCpu {
     /// The kernel's number of the CPU.
     #[schemars(title = "CPU number")]
     pub cpu: u32,
-    /// Number of handler calls.
+    /// Number of handler calls; `null` if the kernel's own files are the source, and the CPU came online in
+    /// the interval or the line was set up again.
     #[schemars(title = "Handler calls")]
-    pub count: u64,
+    pub count: Option<u64>,
     /// Total time of these calls.
     #[schemars(title = "Time of these calls")]
     pub ns: Option<u64>,

@@ -134,6 +134,11 @@ pub struct Host {
     #[schemars(title = "How the CPUs were sampled")]
     #[serde(default)]
     pub sampling: Option<Sampling>,
+    /// What could not be read or cannot be believed, why, and what to do: one sentence each. Figures that
+    /// depend on it are `null`.
+    #[schemars(title = "What could not be read, and why")]
+    #[serde(default)]
+    pub problems: Vec<String>,
     /// Packets that the kernel dropped, by reason, most first; `null` if the kernel gives no reasons (before
     /// 5.17).
     #[schemars(title = "Packets the kernel dropped, by reason")]

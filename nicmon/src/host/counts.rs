@@ -9,9 +9,9 @@ use super::{Error, Reread};
 const VECTORS: [&str; 10] =
     ["HI", "TIMER", "NET_TX", "NET_RX", "BLOCK", "IRQ_POLL", "TASKLET", "SCHED", "HRTIMER", "RCU"];
 
-/// Softirqs of one CPU by vector. They have 32 bits in the kernel and wrap, so take differences with
-/// `wrapping_sub`.
-pub type Softirqs = (u32, [u32; VECTORS.len()]);
+/// Softirqs of one CPU by vector; `None` for a vector that has no row. They have 32 bits in the kernel and
+/// wrap.
+pub type Softirqs = (u32, [Option<u32>; VECTORS.len()]);
 
 /// A reader of `/proc/softirqs`.
 #[derive(Debug)]
@@ -33,12 +33,12 @@ impl SoftirqCounts {
     pub fn read(&mut self) -> Result<Vec<Softirqs>, Error> {
         let text = String::from_utf8_lossy(self.0.read()?);
         let (cpus, rows) = table(&text);
-        let mut softirqs: Vec<Softirqs> = cpus.iter().map(|cpu| (*cpu, [0; VECTORS.len()])).collect();
+        let mut softirqs: Vec<Softirqs> = cpus.iter().map(|cpu| (*cpu, [None; VECTORS.len()])).collect();
         for (name, rest) in rows {
             // A newer kernel may have more vectors: they are skipped.
             let Some(vector) = VECTORS.iter().position(|vector| *vector == name) else { continue };
             for ((_, counts), count) in softirqs.iter_mut().zip(rest.split_ascii_whitespace()) {
-                counts[vector] = count.parse().unwrap_or(0);
+                counts[vector] = count.parse().ok();
             }
         }
         Ok(softirqs)
@@ -134,11 +134,13 @@ mod tests {
         let text = "                    CPU0       CPU3\n          HI:          0          1\n      \
                     NET_RX:       4000 4294967295\n     FUTURE: 1 2\n         RCU:          5          6\n";
         std::fs::write(proc.path().join("softirqs"), text).unwrap();
+        let of = |[hi, net_rx, rcu]: [u32; 3]| {
+            let mut counts = [None; VECTORS.len()];
+            (counts[0], counts[3], counts[9]) = (Some(hi), Some(net_rx), Some(rcu));
+            counts
+        };
         let rows = SoftirqCounts::open(proc.path()).unwrap().read().unwrap();
-        assert_eq!(
-            rows,
-            [(0, [0, 0, 0, 4000, 0, 0, 0, 0, 0, 5]), (3, [1, 0, 0, u32::MAX, 0, 0, 0, 0, 0, 6])]
-        );
+        assert_eq!(rows, [(0, of([0, 4000, 5])), (3, of([1, u32::MAX, 6]))]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Counters of IP, UDP and TCP in a network namespace.
 
-use std::{fs, path::Path};
+use std::{fs, io, path::Path};
 
 use serde::{Deserialize, Serialize};
 
@@ -20,10 +20,16 @@ pub struct IpCounters {
 }
 
 /// Reads `net/snmp` and `net/netstat` of the calling thread's namespace. No file stays open: it would keep
-/// the namespace alive.
-pub fn ip_counters(proc: &Path) -> IpCounters {
-    let read = |file: &str| fs::read_to_string(proc.join("thread-self/net").join(file)).unwrap_or_default();
-    parse(&read("snmp"), &read("netstat"))
+/// the namespace alive. A file that does not exist, as in a kernel without IP, leaves its counters unknown.
+///
+/// # Errors
+/// A file exists and cannot be read.
+pub fn ip_counters(proc: &Path) -> io::Result<IpCounters> {
+    let read = |file: &str| match fs::read_to_string(proc.join("thread-self/net").join(file)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        read => read,
+    };
+    Ok(parse(&read("snmp")?, &read("netstat")?))
 }
 
 /// Pairs of lines, names and values (`net/ipv4/proc.c`). `ip_rcv_core` (`net/ipv4/ip_input.c`) adds 1 to
@@ -77,7 +83,7 @@ mod tests {
 
     #[test]
     fn here() {
-        let counters = ip_counters(Path::new("/proc"));
+        let counters = ip_counters(Path::new("/proc")).unwrap();
         assert!(counters.in_receives.is_some() && counters.in_segments.is_some());
     }
 }

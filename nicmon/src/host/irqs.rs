@@ -7,9 +7,14 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, queues::Direction, read_line};
+use super::{
+    Error,
+    nic_files::{NicFiles, NicId},
+    queues::Direction,
+    read_line,
+};
 
-/// The interrupts of the NICs in the network namespace of the sysfs mount.
+/// The interrupts of the NICs in one network namespace, as far as sysfs shows that namespace.
 ///
 /// Sysfs says which device has which MSI vectors (`msi_irqs`, `drivers/pci/msi`). The name that a driver gave
 /// an interrupt decides the rest. It may be outdated: many drivers do not change it when an interface is
@@ -34,7 +39,14 @@ enum Irqs {
     /// MSI vectors, which no other device has.
     Msi(Vec<u32>),
     /// A legacy line, and whether another device shares it.
-    Line { irq: u32, shared: bool },
+    Line {
+        irq: u32,
+        shared: bool,
+        /// Whether the names of the line's actions say which are this NIC's. Observations of nicmon 0.1.0 do
+        /// not have it.
+        #[serde(default = "yes")]
+        told: bool,
+    },
     /// Sysfs does not say.
     Unknown,
 }
@@ -44,7 +56,7 @@ impl Irqs {
         match self {
             Self::None => false,
             Self::Msi(vectors) => vectors.contains(&wanted),
-            Self::Line { irq, .. } => *irq == wanted,
+            Self::Line { irq, told, .. } => *irq == wanted && *told,
             Self::Unknown => true,
         }
     }
@@ -57,19 +69,19 @@ impl IrqOwner {
 }
 
 impl NicIrqs {
-    /// Reads the interrupts of all NICs. A NIC that disappears meanwhile is skipped.
+    /// Reads the interrupts of these NICs. One that sysfs does not show, because it has disappeared or because
+    /// sysfs shows another namespace, is left out: its interrupts are unknown.
     ///
     /// # Errors
     /// `/sys/class/net` cannot be read.
-    pub fn read(sys: &Path) -> Result<Self, Error> {
+    pub fn read<'a>(sys: &Path, own: impl IntoIterator<Item = NicId<'a>>) -> Result<Self, Error> {
         let class = sys.join("class/net");
+        fs::read_dir(&class).map_err(Error::read(&class))?;
         let mut nics = Vec::new();
-        for entry in fs::read_dir(&class).map_err(Error::read(&class))?.filter_map(Result::ok) {
-            let ifindex = read_line(&entry.path().join("ifindex")).ok().and_then(|line| number(&line));
-            // `bonding_masters` is not an interface.
-            let Some(ifindex) = ifindex else { continue };
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let device = entry.path().join("device");
+        for id in own {
+            let Some(files) = NicFiles::find(sys, id) else { continue };
+            let (name, ifindex) = (id.name.to_string_lossy().into_owned(), id.ifindex);
+            let device = files.path().join("device");
             let Ok(target) = fs::read_link(&device) else {
                 nics.push(IrqOwner { name, ifindex, virtio: None, irqs: Irqs::None });
                 continue;
@@ -79,7 +91,8 @@ impl NicIrqs {
             // other device is a bridge, with interrupts of its own.
             let virtio = is_numbered(&target, "virtio").then(|| target.into_owned());
             let owner = if virtio.is_some() { device.join("..") } else { device };
-            nics.push(IrqOwner { name, ifindex, virtio, irqs: read_irqs(sys, &owner) });
+            let irqs = read_irqs(sys, &owner, &[Some(&name), virtio.as_ref()]);
+            nics.push(IrqOwner { name, ifindex, virtio, irqs });
         }
         Ok(Self(nics))
     }
@@ -90,7 +103,8 @@ impl NicIrqs {
     pub fn tells_all_of(&self, ifindex: u32) -> bool {
         let Some(own) = self.0.iter().find(|nic| nic.ifindex == ifindex) else { return false };
         match &own.irqs {
-            Irqs::None | Irqs::Line { .. } => true,
+            Irqs::None => true,
+            Irqs::Line { told, .. } => *told,
             // Interrupts of virtio have the name of the device, whatever its transport is.
             Irqs::Unknown => own.virtio.is_some(),
             Irqs::Msi(vectors) => {
@@ -109,7 +123,8 @@ impl NicIrqs {
     /// that NIC contradict it. Otherwise it is the NIC with this legacy line, if the line is not shared.
     pub fn nic_of(&self, irq: u32, action: &str) -> Option<&str> {
         let msi = self.0.iter().filter(|nic| nic.has_vector(irq));
-        let lone = |nic: &&IrqOwner| nic.irqs == Irqs::Line { irq, shared: false };
+        let lone =
+            |nic: &&IrqOwner| matches!(nic.irqs, Irqs::Line { irq: line, shared: false, .. } if line == irq);
         only(msi)
             .or_else(|| self.named(irq, action))
             .or_else(|| only(self.0.iter().filter(lone)))
@@ -187,8 +202,11 @@ fn number(digits: &str) -> Option<u32> {
 
 /// What is before and after a name in an action, if it is a word of its own there.
 fn around<'a>(action: &'a str, name: &str) -> Option<(&'a str, &'a str)> {
+    // The name of the driver may come before it, as in `i40e-eth0-TxRx-3`. After a colon comes something
+    // else: the bus of a USB host controller has names like `uhci_hcd:usb1` (`usb_add_hcd`,
+    // `drivers/usb/core/hcd.c`), and a NIC may be called usb1, too.
+    let begins = |before: &str| before.is_empty() || before.ends_with('-');
     // An underscore may follow, as in `eth0_g0_tx`.
-    let begins = |before: &str| !before.ends_with(|c: char| c.is_alphanumeric() || c == '_');
     let ends = |after: &str| !after.starts_with(char::is_alphanumeric);
     let mut places = action.match_indices(name).map(|(at, _)| (&action[..at], &action[at + name.len()..]));
     places.find(|(before, after)| !name.is_empty() && begins(before) && ends(after))
@@ -204,7 +222,12 @@ fn is_numbered(text: &str, prefix: &str) -> bool {
     text.strip_prefix(prefix).is_some_and(|digits| !digits.is_empty() && number(digits).is_some())
 }
 
-fn read_irqs(sys: &Path, device: &Path) -> Irqs {
+fn yes() -> bool {
+    true
+}
+
+/// The interrupts of a device. `names` are those that its actions may have.
+fn read_irqs(sys: &Path, device: &Path, names: &[Option<&String>]) -> Irqs {
     let mut vectors = read_numbers(&device.join("msi_irqs")).unwrap_or_default();
     if !vectors.is_empty() {
         vectors.sort_unstable();
@@ -216,10 +239,26 @@ fn read_irqs(sys: &Path, device: &Path) -> Irqs {
             // The names of all handlers of the line, separated by commas (`actions_show` in
             // `kernel/irq/irqdesc.c`).
             let actions: PathBuf = sys.join("kernel/irq").join(irq.to_string()).join("actions");
-            Irqs::Line { irq, shared: read_line(&actions).is_ok_and(|actions| actions.contains(',')) }
+            // If they cannot be read, other devices may use the line.
+            let actions = read_line(&actions).ok();
+            let actions: Option<Vec<&str>> = actions.as_ref().map(|text| text.split(',').collect());
+            let shared = actions.as_ref().is_none_or(|actions| actions.len() > 1);
+            let told = !shared || actions.is_some_and(|actions| tell(&actions, names));
+            Irqs::Line { irq, shared, told }
         }
         None => Irqs::Unknown,
     }
+}
+
+/// Whether the actions of a shared line say which belong to the device with these names. Two actions of one
+/// name do not: one may be that of a NIC that was renamed, whose interrupt keeps the old name.
+fn tell(actions: &[&str], names: &[Option<&String>]) -> bool {
+    let own = || {
+        let is_own = |action: &&&str| names.iter().flatten().any(|name| around(action, name).is_some());
+        actions.iter().filter(is_own)
+    };
+    let is_double = |action: &&str| actions.iter().filter(|other| *other == action).count() > 1;
+    own().next().is_some() && !own().any(is_double)
 }
 
 fn read_numbers(directory: &Path) -> io::Result<Vec<u32>> {
@@ -257,6 +296,80 @@ mod tests {
         fs::create_dir_all(class.join(name)).unwrap();
         let index = fs::read_dir(&class).unwrap().count();
         fs::write(class.join(name).join("ifindex"), format!("{index}\n")).unwrap();
+        fs::write(class.join(name).join("address"), "02:00:00:00:00:01\n").unwrap();
+    }
+
+    const ADDRESS: [u8; 6] = [2, 0, 0, 0, 0, 1];
+
+    /// Reads the interfaces that this sysfs shows, with an address.
+    fn read_as(sys: &Path, address: &[u8]) -> NicIrqs {
+        let entries = fs::read_dir(sys.join("class/net")).unwrap().map(|entry| entry.unwrap());
+        let entries = entries.filter(|entry| entry.path().join("ifindex").exists());
+        let nics: Vec<(std::ffi::OsString, u32)> = entries
+            .map(|entry| {
+                let ifindex = fs::read_to_string(entry.path().join("ifindex")).unwrap();
+                (entry.file_name(), ifindex.trim().parse().unwrap())
+            })
+            .collect();
+        let id = |(name, ifindex): &'_ (std::ffi::OsString, u32)| (name.clone(), *ifindex);
+        let nics: Vec<_> = nics.iter().map(id).collect();
+        let nics = nics.iter().map(|(name, ifindex)| NicId { name, ifindex: *ifindex, address });
+        NicIrqs::read(sys, nics).unwrap()
+    }
+
+    fn read(sys: &Path) -> NicIrqs {
+        read_as(sys, &ADDRESS)
+    }
+
+    #[test]
+    fn sysfs_of_another_namespace_is_not_believed() {
+        let sys = tempfile::tempdir().unwrap();
+        nic(sys.path(), "eth0", "0000:01:00.0", None, &[50], 16);
+        assert_eq!(read(sys.path()).nic_of(50, "eth0-TxRx-0"), Some("eth0"));
+        // Both namespaces have an eth0, and both have index 1.
+        let other = read_as(sys.path(), &[2, 0, 0, 0, 0, 2]);
+        assert_eq!(other.nic_of(50, "eth0-TxRx-0"), None);
+        assert!(!other.tells_all_of(1));
+        let id = NicId { name: "eth0".as_ref(), ifindex: 7, address: &ADDRESS };
+        assert_eq!(NicIrqs::read(sys.path(), [id]).unwrap().nic_of(50, "eth0-TxRx-0"), None);
+    }
+
+    #[test]
+    fn a_nic_named_like_a_usb_bus_takes_no_interrupt_of_it() {
+        let sys = tempfile::tempdir().unwrap();
+        let sys = sys.path();
+        nic(sys, "usb1", "0000:05:00.0", None, &[], 0);
+        fs::remove_file(sys.join("devices/pci0000:00/0000:05:00.0/irq")).unwrap();
+        nic(sys, "usb2", "0000:06:00.0", None, &[], 20);
+        line(sys, 20, "uhci_hcd:usb2,usb2\n");
+        let irqs = read(sys);
+        for (irq, action, expected) in [
+            (16, "uhci_hcd:usb1", None),
+            (17, "xhci-hcd:usb1", None),
+            (20, "uhci_hcd:usb2", None),
+            (20, "usb2", Some("usb2")),
+            (18, "usb1", Some("usb1")),
+            (18, "usb1-rx-0", Some("usb1")),
+        ] {
+            assert_eq!(irqs.nic_of(irq, action), expected, "{irq} {action}");
+        }
+        assert_eq!(queue_of("xhci-hcd:usb1", Some("usb1")), None);
+    }
+
+    #[test]
+    fn a_shared_line_whose_names_do_not_tell_is_unknown() {
+        let sys = tempfile::tempdir().unwrap();
+        let sys = sys.path();
+        for (number, name) in ["eth0", "eth1", "eth2", "eth3"].into_iter().enumerate() {
+            nic(sys, name, &format!("0000:0{number}:00.0"), None, &[], 10);
+        }
+        line(sys, 10, "eth0,eth1,eth1,8139cp\n");
+        let irqs = read(sys);
+        // eth1 may be the old name of eth3.
+        let told: Vec<bool> = (1..=4).map(|ifindex| irqs.tells_all_of(ifindex)).collect();
+        assert_eq!(told, [true, false, false, false]);
+        assert_eq!(irqs.nic_of(10, "eth0"), Some("eth0"));
+        assert_eq!((irqs.nic_of(10, "eth1"), irqs.nic_of(10, "8139cp")), (None, None));
     }
 
     fn line(sys: &Path, irq: u32, actions: &str) {
@@ -271,7 +384,7 @@ mod tests {
         nic(sys.path(), "eth0", "0000:00:03.0", Some("virtio2"), &[37, 38, 39], 0);
         interface(sys.path(), "lo");
         fs::write(sys.path().join("class/net/bonding_masters"), "bond0\n").unwrap();
-        let irqs = NicIrqs::read(sys.path()).unwrap();
+        let irqs = read(sys.path());
         assert_eq!(irqs.0.len(), 2);
         assert!(irqs.tells_all_of(1) && irqs.tells_all_of(2) && !irqs.tells_all_of(3));
 
@@ -288,7 +401,7 @@ mod tests {
             (39, "virtio2-output.0", "eth0", Some(0)),
         ];
         assert_eq!(named.collect::<Vec<_>>(), expected);
-        assert!(NicIrqs::read(&sys.path().join("nothing")).is_err());
+        assert!(NicIrqs::read(&sys.path().join("nothing"), []).is_err());
     }
 
     #[test]
@@ -304,7 +417,7 @@ mod tests {
         nic(sys, "usb0", "0000:05:00.0", None, &[], 0);
         // For a USB device sysfs shows none.
         fs::remove_file(sys.join("devices/pci0000:00/0000:05:00.0/irq")).unwrap();
-        let irqs = NicIrqs::read(sys).unwrap();
+        let irqs = read(sys);
         let told: Vec<bool> = (1..=6).map(|ifindex| irqs.tells_all_of(ifindex)).collect();
         assert_eq!(told, [true, true, true, false, false, false]);
         for (irq, action, expected) in [
@@ -333,7 +446,7 @@ mod tests {
         nic(sys, "ens40", "0000:04:00.0", Some("virtio10"), &[], 0);
         line(sys, 10, "uhci_hcd:usb1,eth0\n");
         line(sys, 11, "8139cp\n");
-        let irqs = NicIrqs::read(sys).unwrap();
+        let irqs = read(sys);
         for (irq, action, expected) in [
             (10, "eth0", Some("eth0")),
             (10, "uhci_hcd:usb1", None),

@@ -7,12 +7,14 @@ use std::{
 };
 
 use super::{
-    links::{IFF_UP, IFINFOMSG_BYTES, IFLA_IFNAME, IFLA_LINKINFO, IFLA_MASTER, RTM_GETLINK, parse_kind},
+    links::{
+        IFF_UP, IFINFOMSG_BYTES, IFLA_ADDRESS, IFLA_IFNAME, IFLA_LINKINFO, IFLA_MASTER, IFLA_PROP_LIST,
+        RTM_GETLINK, parse_alt_names, parse_kind,
+    },
     netlink::{Ask, Attributes, Socket, push, read_u32, text},
 };
 use crate::frame::topology::{Xdp, XdpMode};
 
-const IFLA_ADDRESS: u16 = 1;
 const IFLA_MTU: u16 = 4;
 const IFLA_TXQLEN: u16 = 13;
 const IFLA_EXT_MASK: u16 = 29;
@@ -26,6 +28,8 @@ pub struct LinkDetails {
     pub ifindex: u32,
     /// Its name in the kernel.
     pub name: OsString,
+    /// Alternative names.
+    pub alt_names: Vec<String>,
     /// Hardware address; its length depends on the kind of link.
     pub address: Vec<u8>,
     /// Whether the interface is administratively up.
@@ -69,6 +73,7 @@ fn parse(message: &[u8]) -> Option<LinkDetails> {
         match attribute {
             IFLA_ADDRESS => value.clone_into(&mut link.address),
             IFLA_IFNAME => OsStr::from_bytes(text(value)).clone_into(&mut link.name),
+            IFLA_PROP_LIST => link.alt_names = parse_alt_names(value),
             IFLA_MTU => link.mtu_bytes = read_u32(value),
             IFLA_MASTER => link.master = read_u32(value),
             IFLA_TXQLEN => link.tx_queue_len = read_u32(value),

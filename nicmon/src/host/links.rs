@@ -12,12 +12,16 @@ use super::netlink::{Ask, Attributes, Socket, read_u32, text};
 
 pub(super) const RTM_GETLINK: u16 = 18;
 const RTM_GETSTATS: u16 = 94;
+pub(super) const IFLA_ADDRESS: u16 = 1;
 pub(super) const IFLA_IFNAME: u16 = 3;
 pub(super) const IFLA_MASTER: u16 = 10;
 pub(super) const IFLA_LINKINFO: u16 = 18;
 const IFLA_LINK: u16 = 5;
 const IFLA_STATS64: u16 = 23;
 const IFLA_LINK_NETNSID: u16 = 37;
+/// Since 5.5.
+pub(super) const IFLA_PROP_LIST: u16 = 52;
+const IFLA_ALT_IFNAME: u16 = 53;
 const IFLA_INFO_KIND: u16 = 1;
 pub(super) const IFF_UP: u32 = 1;
 /// Size of `struct ifinfomsg`: family, padding, type, index, flags, change.
@@ -36,6 +40,12 @@ pub struct Link {
     /// Its name in the kernel: any bytes but `/`, `:` and white space (`dev_valid_name` in `net/core/dev.c`).
     #[serde(with = "super::os_text")]
     pub name: OsString,
+    /// Alternative names (`ip link property`, since Linux 5.5).
+    #[serde(default)]
+    pub alt_names: Vec<String>,
+    /// Hardware address; its length depends on the kind of link. Empty in observations of nicmon 0.1.0.
+    #[serde(default)]
+    pub address: Vec<u8>,
     /// Whether the interface is administratively up. Its NAPIs exist only then.
     pub up: bool,
     /// Kind of a virtual interface (`veth`, `bridge`, `tun` ...); `None` for hardware and loopback.
@@ -56,6 +66,14 @@ pub struct Peer {
     pub ifindex: u32,
     /// Whether it is in the same namespace.
     pub is_here: bool,
+}
+
+impl Link {
+    /// Its name as text, then its alternative names.
+    pub fn names(&self) -> Vec<String> {
+        let name = self.name.to_string_lossy().into_owned();
+        std::iter::once(name).chain(self.alt_names.iter().cloned()).collect()
+    }
 }
 
 /// Counters of `struct rtnl_link_stats64` (`include/uapi/linux/if_link.h`, where each is explained).
@@ -127,6 +145,8 @@ fn parse(message: &[u8]) -> Option<Link> {
     let mut link = Link {
         ifindex: read_u32(&header[4..])?,
         name: OsString::new(),
+        alt_names: Vec::new(),
+        address: Vec::new(),
         up: read_u32(&header[8..])? & IFF_UP != 0,
         kind: None,
         master: None,
@@ -137,9 +157,11 @@ fn parse(message: &[u8]) -> Option<Link> {
     let mut is_here = true;
     for (attribute, value) in Attributes(attributes) {
         match attribute {
+            IFLA_ADDRESS => value.clone_into(&mut link.address),
             IFLA_IFNAME => OsStr::from_bytes(text(value)).clone_into(&mut link.name),
             IFLA_LINK => other_end = read_u32(value),
             IFLA_LINK_NETNSID => is_here = false,
+            IFLA_PROP_LIST => link.alt_names = parse_alt_names(value),
             IFLA_MASTER => link.master = read_u32(value),
             IFLA_STATS64 => link.stats = Some(parse_stats(value)),
             IFLA_LINKINFO => link.kind = parse_kind(value),
@@ -151,6 +173,12 @@ fn parse(message: &[u8]) -> Option<Link> {
         link.peer = Some(Peer { ifindex: other_end.unwrap_or(link.ifindex), is_here });
     }
     Some(link)
+}
+
+/// The alternative names in `IFLA_PROP_LIST` (`rtnl_fill_prop_list`).
+pub(super) fn parse_alt_names(value: &[u8]) -> Vec<String> {
+    let names = Attributes(value).filter(|(property, _)| *property == IFLA_ALT_IFNAME);
+    names.map(|(_, name)| String::from_utf8_lossy(text(name)).into_owned()).collect()
 }
 
 /// The kind of a virtual interface, in `IFLA_LINKINFO`.
@@ -193,10 +221,15 @@ mod tests {
             let mut message = vec![0; IFINFOMSG_BYTES];
             message[4] = 7;
             message[8] = 0x41;
+            push(&mut message, IFLA_ADDRESS, &[2, 0, 0, 0, 0, 1]);
             push(&mut message, IFLA_IFNAME, b"na\xffme\0");
             let mut info = Vec::new();
             push(&mut info, IFLA_INFO_KIND, b"veth\0");
             push(&mut message, IFLA_LINKINFO | 0x8000, &info);
+            let mut names = Vec::new();
+            push(&mut names, IFLA_ALT_IFNAME, b"uplink\0");
+            push(&mut names, IFLA_ALT_IFNAME, b"a name of more than 15 bytes\0");
+            push(&mut message, IFLA_PROP_LIST | 0x8000, &names);
             push(&mut message, IFLA_MASTER, &3_u32.to_ne_bytes());
             push(&mut message, IFLA_LINK, &9_u32.to_ne_bytes());
             push(&mut message, IFLA_LINK_NETNSID, &0_u32.to_ne_bytes());
@@ -218,6 +251,8 @@ mod tests {
         let link = Link {
             ifindex: 7,
             name: OsStr::from_bytes(b"na\xffme").to_owned(),
+            alt_names: vec!["uplink".to_owned(), "a name of more than 15 bytes".to_owned()],
+            address: vec![2, 0, 0, 0, 0, 1],
             up: true,
             kind: Some("veth".to_owned()),
             master: Some(3),

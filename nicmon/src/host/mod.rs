@@ -22,6 +22,7 @@ mod generic;
 pub mod ip_counters;
 pub mod irq_lines;
 pub mod irqs;
+pub mod limits;
 pub mod link_details;
 pub mod links;
 pub mod machine;
@@ -34,6 +35,7 @@ mod os_text;
 pub mod own;
 pub mod packet_types;
 pub mod queues;
+pub mod refusals;
 pub mod rss;
 pub mod softnet;
 pub mod stat;
@@ -81,6 +83,12 @@ pub enum Error {
     Interfaces {
         /// The system's error.
         source: io::Error,
+    },
+    /// Too few files may be open.
+    #[error("the limit of open files is {limit}, which is too low here; raise it: ulimit -n 65536")]
+    OpenFiles {
+        /// The limit.
+        limit: u64,
     },
     /// A thread could not be started.
     #[error("cannot start a thread: {source}; check the limit with `ulimit -u`")]

@@ -19,7 +19,7 @@ use std::{
 use super::{Error, threads::pids};
 pub use super::{
     netns_enter::{Stopped, visit},
-    netns_thread::{LinkFacts, NamespaceFacts, NetnsThread},
+    netns_thread::{LinkFacts, NamespaceFacts, Namespaces, NetnsThread},
 };
 
 /// Inode number of the calling thread's network namespace, which eBPF programs read as `ns.inum`.

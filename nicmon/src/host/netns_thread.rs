@@ -12,12 +12,13 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Error,
+    Error, Roots,
     drivers::Drivers,
     ip_counters::{IpCounters, ip_counters},
     links::{Link, links, stats},
     netns::{Identity, find, identities, own_inum, own_path},
     netns_enter::{Stopped, enter, leads_to, open},
+    nic_files::{NicFiles, NicId},
     queues::{QueueNapi, queues},
 };
 
@@ -76,7 +77,18 @@ pub struct NetnsThread {
 struct Request {
     wanted: Vec<u32>,
     refresh_queues: bool,
-    reply: mpsc::Sender<BTreeMap<u32, NamespaceFacts>>,
+    reply: mpsc::Sender<Namespaces>,
+}
+
+/// What was read of several namespaces.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Namespaces {
+    /// By inode; a namespace that cannot be found or entered is absent.
+    pub facts: BTreeMap<u32, NamespaceFacts>,
+    /// What could not be read although it exists, and why.
+    pub problems: BTreeSet<String>,
+    /// By inode: why a namespace that exists cannot be entered. It takes `CAP_SYS_ADMIN`.
+    pub refused: BTreeMap<u32, String>,
 }
 
 impl NetnsThread {
@@ -84,10 +96,10 @@ impl NetnsThread {
     ///
     /// # Errors
     /// That namespace cannot be read, or the thread cannot be started.
-    pub fn start(proc: PathBuf) -> Result<Self, Error> {
+    pub fn start(Roots { proc, sys }: Roots) -> Result<Self, Error> {
         let own = own_inum(&proc)?;
         let (requests, receiver) = mpsc::channel::<Request>();
-        let mut worker = Worker { proc, own, namespaces: HashMap::new(), identified: None };
+        let mut worker = Worker { proc, sys, own, namespaces: HashMap::new(), identified: None };
         let serve = move || {
             for request in receiver {
                 match worker.round(&request.wanted, request.refresh_queues, Instant::now()) {
@@ -108,8 +120,7 @@ impl NetnsThread {
         self.own
     }
 
-    /// Reads the interfaces of the wanted namespaces, and blocks until it is done. A namespace that cannot be
-    /// found or entered (which takes `CAP_SYS_ADMIN`) is not in the reply.
+    /// Reads the interfaces of the wanted namespaces, and blocks until it is done.
     ///
     /// It looks for a namespace when that is first asked for or its path has disappeared, and then at most
     /// every 10 s. It reads queues when the interfaces have changed, or with `refresh_queues` (for an unknown
@@ -118,11 +129,7 @@ impl NetnsThread {
     ///
     /// # Errors
     /// The thread has ended: every later call fails as well.
-    pub fn read(
-        &self,
-        wanted: &[u32],
-        refresh_queues: bool,
-    ) -> Result<BTreeMap<u32, NamespaceFacts>, Stopped> {
+    pub fn read(&self, wanted: &[u32], refresh_queues: bool) -> Result<Namespaces, Stopped> {
         let (reply, answer) = mpsc::channel();
         let request = Request { wanted: wanted.to_vec(), refresh_queues, reply };
         self.requests.send(request).map_err(|_| Stopped)?;
@@ -133,6 +140,7 @@ impl NetnsThread {
 /// What the thread does and remembers.
 struct Worker {
     proc: PathBuf,
+    sys: PathBuf,
     own: u32,
     namespaces: HashMap<u32, Namespace>,
     identified: Option<Instant>,
@@ -145,22 +153,23 @@ struct Namespace {
     place: Option<PathBuf>,
     /// When it was last not found, or could not be entered.
     failed: Option<Instant>,
+    /// Why it could not be entered although it exists.
+    refused: Option<io::Error>,
     wanted: Option<Instant>,
     links: Vec<LinkFacts>,
     links_read: Option<Instant>,
     queues: Option<Arc<[QueueNapi]>>,
     queues_read: Option<Instant>,
     queues_due: bool,
+    /// Why the queues could not be read.
+    queues_problem: Option<io::Error>,
+    /// Why the counters of IP could not be read.
+    ip_problem: Option<io::Error>,
     identity: Option<Identity>,
 }
 
 impl Worker {
-    fn round(
-        &mut self,
-        wanted: &[u32],
-        refresh_queues: bool,
-        now: Instant,
-    ) -> Result<BTreeMap<u32, NamespaceFacts>, Stopped> {
+    fn round(&mut self, wanted: &[u32], refresh_queues: bool, now: Instant) -> Result<Namespaces, Stopped> {
         let wanted: BTreeSet<u32> = wanted.iter().copied().collect();
         for &inum in &wanted {
             self.namespaces.entry(inum).or_default().wanted = Some(now);
@@ -169,31 +178,44 @@ impl Worker {
         self.search(&wanted, now);
         self.identify(&wanted, now);
 
-        let mut facts = BTreeMap::new();
+        let mut all = Namespaces::default();
         let mut home = None;
         for inum in wanted {
             let Some(namespace) = self.namespaces.get_mut(&inum) else { continue };
             if inum == self.own {
-                facts.extend(
-                    namespace.read_here(&self.proc, refresh_queues, now).ok().map(|read| (inum, read)),
-                );
+                let read = namespace.read_here(&self.proc, &self.sys, refresh_queues, now);
+                all.add(inum, read, "the network interfaces");
                 continue;
             }
             let Some(place) = &namespace.place else { continue };
             if home.is_none() {
-                home = open(&own_path(&self.proc), self.own).ok();
+                home = open(&own_path(&self.proc), self.own)
+                    .inspect_err(|error| all.note("the way back from other network namespaces", error))
+                    .ok();
             }
             // Without a way back the thread does not leave.
             let Some(home) = &home else { continue };
-            if open(place, inum).and_then(|file| enter(&file)).is_err() {
+            if let Err(error) = open(place, inum).and_then(|file| enter(&file)) {
+                namespace.refused = (error.kind() != io::ErrorKind::NotFound).then_some(error);
                 (namespace.place, namespace.failed) = (None, Some(now));
                 continue;
             }
-            let read = namespace.read_here(&self.proc, refresh_queues, now);
+            namespace.refused = None;
+            let read = namespace.read_here(&self.proc, &self.sys, refresh_queues, now);
             enter(home).map_err(|_| Stopped)?;
-            facts.extend(read.ok().map(|read| (inum, read)));
+            all.add(inum, read, "interfaces in other network namespaces");
         }
-        Ok(facts)
+        let refused = |(inum, known): (&u32, &Namespace)| {
+            Some((*inum, format!("cannot enter other network namespaces: {}", known.refused.as_ref()?)))
+        };
+        all.refused = self.namespaces.iter().filter_map(refused).collect();
+        for error in self.namespaces.values().filter_map(|namespace| namespace.queues_problem.as_ref()) {
+            all.note("which NAPI serves which queue", error);
+        }
+        for error in self.namespaces.values().filter_map(|namespace| namespace.ip_problem.as_ref()) {
+            all.note("the counters of IP, UDP and TCP", error);
+        }
+        Ok(all)
     }
 
     /// Reads names and control groups of the wanted namespaces: once a minute, and for new ones 10 s after
@@ -241,6 +263,19 @@ impl Worker {
     }
 }
 
+impl Namespaces {
+    fn add(&mut self, inum: u32, read: io::Result<NamespaceFacts>, what: &str) {
+        match read {
+            Ok(facts) => drop(self.facts.insert(inum, facts)),
+            Err(error) => self.note(what, &error),
+        }
+    }
+
+    fn note(&mut self, what: &str, error: &io::Error) {
+        self.problems.insert(format!("cannot read {what}: {error}"));
+    }
+}
+
 impl LinkFacts {
     /// Whether this is the same link. The kind is compared, too, because indices and names are reused.
     fn is(&self, link: &Link) -> bool {
@@ -250,25 +285,35 @@ impl LinkFacts {
 
 impl Namespace {
     /// Reads this namespace, which the thread is in.
-    fn read_here(&mut self, proc: &Path, refresh_queues: bool, now: Instant) -> io::Result<NamespaceFacts> {
+    fn read_here(
+        &mut self,
+        proc: &Path,
+        sys: &Path,
+        refresh_queues: bool,
+        now: Instant,
+    ) -> io::Result<NamespaceFacts> {
         let recent = self.links_read.is_some_and(|read| now - read < LINKS_AGAIN);
         if !(recent && self.update_stats()) {
-            self.read_links()?;
+            self.read_links(sys)?;
             self.links_read = Some(now);
         }
         self.queues_due |= refresh_queues;
         if self.queues_due && self.queues_read.is_none_or(|read| now - read >= QUEUES_AGAIN) {
             self.queues_due = false;
             self.queues_read = Some(now);
-            if let Ok(queues) = queues() {
-                self.queues = queues.map(Arc::from);
+            match queues() {
+                Ok(queues) => (self.queues, self.queues_problem) = (queues.map(Arc::from), None),
+                Err(error) => (self.queues, self.queues_problem) = (None, Some(error)),
             }
         }
+        let (ip, ip_problem) =
+            ip_counters(proc).map_or_else(|error| (IpCounters::default(), Some(error)), |ip| (ip, None));
+        self.ip_problem = ip_problem;
         let identity = self.identity.clone().unwrap_or_default();
         Ok(NamespaceFacts {
             links: self.links.clone(),
             queues: self.queues.clone(),
-            ip: ip_counters(proc),
+            ip,
             name: identity.name,
             cgroup: identity.cgroup,
         })
@@ -287,8 +332,9 @@ impl Namespace {
         true
     }
 
-    /// Reads the links, and the drivers of new ones.
-    fn read_links(&mut self) -> io::Result<()> {
+    /// Reads the links, and the drivers of new ones. The driver of a device that sleeps is not asked, because
+    /// that would wake it; sysfs knows its name, too.
+    fn read_links(&mut self, sys: &Path) -> io::Result<()> {
         let links = links()?;
         let same = self.links.len() == links.len()
             && self.links.iter().zip(&links).all(|(known, link)| known.is(link) && known.link.up == link.up);
@@ -298,7 +344,16 @@ impl Namespace {
             let at = self.links.binary_search_by_key(&link.ifindex, |known| known.link.ifindex).ok()?;
             self.links[at].is(link).then(|| self.links[at].driver.clone())
         };
-        let driver = |link: &Link| known(link).unwrap_or_else(|| drivers.driver(&link.name).map(Arc::from));
+        let ask = |link: &Link| {
+            let id = NicId { name: &link.name, ifindex: link.ifindex, address: &link.address };
+            // Virtual interfaces have no device that could sleep.
+            let files = link.kind.is_none().then(|| NicFiles::find(sys, id)).flatten();
+            match files.filter(NicFiles::sleeps) {
+                Some(asleep) => asleep.device_driver(),
+                None => drivers.driver(&link.name),
+            }
+        };
+        let driver = |link: &Link| known(link).unwrap_or_else(|| ask(link).map(Arc::from));
         self.links = links.into_iter().map(|link| LinkFacts { driver: driver(&link), link }).collect();
         Ok(())
     }

@@ -9,6 +9,17 @@ use std::{
 use super::{cpus::parse_mask, read_line};
 use crate::frame::topology::{Queue, QueueKind};
 
+/// What identifies an interface in files: sysfs may show another namespace than the one that it is in.
+#[derive(Debug, Clone, Copy)]
+pub struct NicId<'a> {
+    /// Its name in the kernel.
+    pub name: &'a OsStr,
+    /// Its index in its namespace.
+    pub ifindex: u32,
+    /// Its hardware address.
+    pub address: &'a [u8],
+}
+
 /// The directory of one interface.
 #[derive(Debug)]
 pub struct NicFiles(PathBuf);
@@ -17,11 +28,31 @@ impl NicFiles {
     /// The directory of the interface with this name, index and hardware address. All three are compared,
     /// because sysfs may show another namespace, with another interface of the same name (`nsenter` without a
     /// mount). Loopback looks the same everywhere.
-    pub fn find(sys: &Path, name: &OsStr, ifindex: u32, address: &[u8]) -> Option<Self> {
+    pub fn find(sys: &Path, NicId { name, ifindex, address }: NicId<'_>) -> Option<Self> {
         let files = Self(sys.join("class/net").join(name));
         let is_it =
             files.number::<u32>("ifindex") == Some(ifindex) && files.line("address")? == hexadecimal(address);
         is_it.then_some(files)
+    }
+
+    /// Its directory.
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Whether its device sleeps (runtime power management). Asking its driver would wake it: ethtool resumes
+    /// the device first (`__dev_ethtool` in `net/ethtool/ioctl.c`, `ethnl_ops_begin` in
+    /// `net/ethtool/netlink.c`, since Linux 5.14). Reading this file does not.
+    pub fn sleeps(&self) -> bool {
+        // `rtpm_status_str` in `drivers/base/power/sysfs.c`.
+        self.line("device/power/runtime_status")
+            .is_some_and(|status| matches!(status.as_str(), "suspended" | "suspending"))
+    }
+
+    /// Name of its device's driver.
+    pub fn device_driver(&self) -> Option<String> {
+        let link = fs::read_link(self.0.join("device/driver")).ok()?;
+        Some(link.file_name()?.to_string_lossy().into_owned())
     }
 
     /// Whether it belongs to a device, and so has interrupts.
@@ -125,7 +156,11 @@ mod tests {
     const ETH0: &[u8] = &[0x02, 0xfc, 0, 0, 0, 1];
 
     fn eth0() -> NicFiles {
-        NicFiles::find(&this_machine().join("sys"), OsStr::new("eth0"), 4, ETH0).unwrap()
+        NicFiles::find(
+            &this_machine().join("sys"),
+            NicId { name: "eth0".as_ref(), ifindex: 4, address: ETH0 },
+        )
+        .unwrap()
     }
 
     #[test]
@@ -150,9 +185,31 @@ mod tests {
     }
 
     #[test]
+    fn a_device_that_sleeps() {
+        let sys = tempfile::tempdir().unwrap();
+        let nic = sys.path().join("class/net/eth0");
+        fs::create_dir_all(nic.join("device/power")).unwrap();
+        fs::create_dir_all(sys.path().join("bus/pci/drivers/igb")).unwrap();
+        std::os::unix::fs::symlink("../../../../bus/pci/drivers/igb", nic.join("device/driver")).unwrap();
+        fs::write(nic.join("ifindex"), "4\n").unwrap();
+        fs::write(nic.join("address"), "02:fc:00:00:00:01\n").unwrap();
+        let files = NicFiles::find(sys.path(), NicId { name: "eth0".as_ref(), ifindex: 4, address: ETH0 });
+        let files = files.unwrap();
+        assert!(!files.sleeps(), "a kernel without runtime power management");
+        assert_eq!(files.device_driver().as_deref(), Some("igb"));
+        for (status, sleeps) in
+            [("active", false), ("suspended", true), ("suspending", true), ("unsupported", false)]
+        {
+            fs::write(nic.join("device/power/runtime_status"), format!("{status}\n")).unwrap();
+            assert_eq!(files.sleeps(), sleeps, "{status}");
+        }
+    }
+
+    #[test]
     fn of_another_namespace() {
         let sys = this_machine().join("sys");
-        let find = |name, ifindex, address| NicFiles::find(&sys, OsStr::new(name), ifindex, address);
+        let find =
+            |name, ifindex, address| NicFiles::find(&sys, NicId { name: OsStr::new(name), ifindex, address });
         assert!(find("eth0", 5, ETH0).is_none());
         assert!(find("eth0", 4, &[2, 0xfc, 0, 0, 0, 2]).is_none());
         assert!(find("eth1", 4, ETH0).is_none());

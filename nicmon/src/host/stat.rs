@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::{Error, Reread};
+use crate::frame::cpu_list;
 
 /// Time of one CPU since boot by use, in ticks of [`ticks_per_second`].
 ///
@@ -23,6 +24,21 @@ pub struct CpuTicks {
     pub irq: u64,
     pub softirq: u64,
     pub steal: u64,
+}
+
+/// Why the CPUs of `/proc/stat` cannot be this machine's; `None` if they are those that are online.
+///
+/// A container may have a `/proc/stat` of its own (lxcfs), which lists the container's CPUs, numbered from 0.
+pub fn contradiction(stat: impl Iterator<Item = u32>, online: &[u32]) -> Option<String> {
+    let listed: Vec<u32> = stat.collect();
+    (listed != online).then(|| {
+        format!(
+            "/proc/stat lists CPUs {} while {} are online, as in a container with lxcfs: CPU times in \
+             cpus[].stat are unknown; run nicmon outside the container",
+            cpu_list(&listed),
+            cpu_list(online)
+        )
+    })
 }
 
 /// Ticks per second: `USER_HZ`, 100 on every architecture but alpha.
@@ -121,6 +137,19 @@ mod tests {
 
         fs::write(&path, "intr 5 4\n").unwrap();
         assert!(Stat::open(proc.path()).unwrap().read(&mut cpus).is_err());
+    }
+
+    #[test]
+    fn a_stat_of_other_cpus_is_a_contradiction() {
+        let text = |stat: &[u32], online: &[u32]| contradiction(stat.iter().copied(), online);
+        assert_eq!(text(&[0, 1], &[0, 1]), None);
+        for (stat, online, start) in [
+            (&[0][..], &[0, 1][..], "/proc/stat lists CPUs 0 while 0-1 are online"),
+            (&[0, 1, 2, 3], &[0, 1], "/proc/stat lists CPUs 0-3 while 0-1 are online"),
+            (&[0, 1], &[4, 6], "/proc/stat lists CPUs 0-1 while 4,6 are online"),
+        ] {
+            assert!(text(stat, online).unwrap().starts_with(start), "{:?}", text(stat, online));
+        }
     }
 
     #[test]

@@ -151,3 +151,44 @@ fn cold_parts(kallsyms: &Kallsyms, prefixes: &Prefixes<'_>, runs: &[(usize, usiz
     let is_sure = |whole: &str| prefixes.has(whole) || !outside.contains(whole);
     parts.into_iter().filter(|(_, whole)| is_sure(whole)).map(|(at, _)| (at, at)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two drivers, `foo` between others of a name of its own, with what `line` adds to each function.
+    fn text_of_foo(line: impl Fn(u64, &str) -> String) -> Vec<(u64, u64)> {
+        let names = [
+            "bar_open",
+            "bar_poll",
+            "foo_open",
+            "start_xmit",
+            "one",
+            "two",
+            "three",
+            "four",
+            "receive_buf",
+            "foo_poll",
+            "foo_close",
+            "baz_open",
+            "baz_poll",
+        ];
+        let address = |at: usize| 0xffff_ffff_8100_0000 + at as u64 * 0x100;
+        let lines: String = names.iter().enumerate().map(|(at, name)| line(address(at), name)).collect();
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("kallsyms"), lines).unwrap();
+        let kallsyms = Kallsyms::read(folder.path()).unwrap();
+        runs(&kallsyms, "foo", &[address(9)], &[address(2)]).unwrap()
+    }
+
+    /// With the symbols of kCFI, 6 functions in a row without the prefix would be 12: too many.
+    #[test]
+    fn symbols_before_functions_do_not_change_a_run() {
+        let plain = text_of_foo(|at, name| format!("{at:x} t {name}\n"));
+        assert_eq!(plain, [(0xffff_ffff_8100_0200, 0xffff_ffff_8100_0b00)]);
+        let kcfi =
+            |prefix| move |at: u64, name: &str| format!("{:x} t {prefix}{name}\n{at:x} t {name}\n", at - 16);
+        assert_eq!(text_of_foo(kcfi("__cfi_")), plain);
+        assert_eq!(text_of_foo(kcfi("__pfx_")), plain);
+    }
+}

@@ -1,7 +1,7 @@
 //! The functions in `/proc/kallsyms`, by address.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashMap, HashSet},
     fs::File,
     io::{BufRead, BufReader},
     path::Path,
@@ -26,6 +26,18 @@ pub enum KallsymsError {
 /// No function is longer: an address further from a function's start is in no function. This bounds the
 /// last function of a module, whose neighbour in the list may belong to another module, pages away.
 const LONGEST_FUNCTION: u64 = 1 << 16;
+
+/// No entry of a jump table is longer (`emitJumpTableEntry` in LLVM's `LowerTypeTests.cpp`).
+const LONGEST_JUMP: u64 = 16;
+/// Ends the name of such an entry.
+const JUMP: &str = ".cfi_jt";
+/// Starts the name of what Clang puts before each function (kCFI, since 6.1 on x86): the hash of its type,
+/// and padding. No function.
+const PREAMBLE: &str = "__cfi_";
+/// The usual length of a preamble (`FUNCTION_PADDING_CFI` and the hash, arch/x86/Makefile), and the longest:
+/// functions may be aligned to 64 bytes.
+const PREAMBLE_BYTES: u64 = 16;
+const LONGEST_PREAMBLE: u64 = 64;
 
 /// In `modules`, the index of what is linked into the kernel.
 const BUILT_IN: u16 = 0;
@@ -54,6 +66,9 @@ pub struct Kallsyms {
     module_of: Vec<u16>,
     /// The first entry stands for the kernel itself.
     modules: Vec<String>,
+    /// Entries of the jump tables of Clang's CFI (5.13 to 6.0): address, and the position of the function
+    /// that it jumps to. A pointer to a function is the address of such an entry.
+    jumps: Vec<(u64, u32)>,
 }
 
 /// A line of the file, with the fields of `Kallsyms`, still in the file's order.
@@ -96,26 +111,71 @@ impl Kallsyms {
         }
         // The sort is stable: if an address has several names, the first in the file stays first.
         entries.sort_by_key(|entry| entry.address);
+        let name_of = |entry: &Entry| {
+            &names[entry.name_at as usize..entry.name_at as usize + usize::from(entry.name_len)]
+        };
+        let is_preamble = preambles(&entries, name_of);
+        let mut jumps = Vec::new();
         let mut index = Self {
             starts: Vec::with_capacity(entries.len()),
             offsets: Vec::with_capacity(entries.len() + 1),
             names: String::with_capacity(names.len()),
             module_of: Vec::with_capacity(entries.len()),
             modules,
+            jumps: Vec::new(),
         };
-        for Entry { address, name_at, name_len, module } in entries {
-            let name = &names[name_at as usize..name_at as usize + usize::from(name_len)];
-            index.push(address, name, module);
+        for (entry, is_preamble) in entries.iter().zip(is_preamble) {
+            let name = name_of(entry);
+            match name.strip_suffix(JUMP) {
+                Some(target) => jumps.push((entry.address, target, entry.module)),
+                None if is_preamble => {}
+                None => index.push(entry.address, name, entry.module),
+            }
         }
         index.offsets.push(u32::try_from(index.names.len()).unwrap_or(u32::MAX));
+        index.add_jumps(&jumps);
         Ok(index)
+    }
+
+    /// Notes where the entries of jump tables lead. `jumps` are by address.
+    fn add_jumps(&mut self, jumps: &[(u64, &str, u16)]) {
+        let wanted: HashSet<(&str, u16)> =
+            jumps.iter().map(|(_, target, module)| (*target, *module)).collect();
+        let mut positions = HashMap::new();
+        for at in 0..if wanted.is_empty() { 0 } else { self.len() } {
+            let (name, module) = (self.function(at).name, self.module_of[at]);
+            if let Some(target) = wanted.get(&(name, module)) {
+                positions.entry(*target).or_insert(at);
+            }
+        }
+        let jump = |(address, target, module): &(u64, &str, u16)| {
+            Some((*address, u32::try_from(*positions.get(&(*target, *module))?).ok()?))
+        };
+        self.jumps = jumps.iter().filter_map(jump).collect();
+    }
+
+    /// The position of the function that the entry of a jump table at this address leads to.
+    fn jump_at(&self, address: u64) -> Option<usize> {
+        let last = self.jumps.partition_point(|(start, _)| *start <= address).checked_sub(1)?;
+        let (start, at) = self.jumps[last];
+        (address - start < LONGEST_JUMP).then_some(at as usize)
+    }
+
+    /// Where the function starts that a pointer leads to, if the pointer is to the entry of a jump table;
+    /// else the pointer.
+    pub(super) fn target_of(&self, pointer: u64) -> u64 {
+        self.jump_at(pointer).map_or(pointer, |at| self.starts[at])
     }
 
     /// Keeps only the functions that contain these addresses, and where each of them ends.
     #[must_use]
     pub fn only(&self, addresses: impl Iterator<Item = u64>) -> Self {
         let mut kept = BTreeSet::new();
-        for at in addresses.filter_map(|address| self.position(address)) {
+        let mut jumps = BTreeSet::new();
+        for address in addresses {
+            let Some(at) = self.position(address) else { continue };
+            let jump = self.jumps.partition_point(|(start, _)| *start <= address).checked_sub(1);
+            jumps.extend(jump.filter(|_| self.jump_at(address).is_some()));
             let start = self.starts[at];
             // A function ends where the next one starts.
             let next = self.starts[at..].iter().position(|other| *other > start).map(|ahead| at + ahead);
@@ -127,10 +187,17 @@ impl Kallsyms {
             names: String::new(),
             module_of: Vec::new(),
             modules: self.modules.clone(),
+            jumps: Vec::new(),
         };
-        for at in kept {
+        let kept: Vec<usize> = kept.into_iter().collect();
+        for &at in &kept {
             this.push(self.starts[at], self.function(at).name, self.module_of[at]);
         }
+        let jump = |jump: usize| {
+            let (address, target) = self.jumps[jump];
+            Some((address, u32::try_from(kept.binary_search(&(target as usize)).ok()?).ok()?))
+        };
+        this.jumps = jumps.into_iter().filter_map(jump).collect();
         this.offsets.push(u32::try_from(this.names.len()).unwrap_or(u32::MAX));
         this
     }
@@ -170,11 +237,15 @@ impl Kallsyms {
             + self.offsets.capacity() * size_of::<u32>()
             + self.names.capacity()
             + self.module_of.capacity() * size_of::<u16>()
+            + self.jumps.capacity() * size_of::<(u64, u32)>()
             + modules
     }
 
     /// The position in the list of the function that contains an address.
     pub(super) fn position(&self, address: u64) -> Option<usize> {
+        if let Some(target) = self.jump_at(address) {
+            return Some(target);
+        }
         let last = self.starts.partition_point(|start| *start <= address).checked_sub(1)?;
         let start = self.starts[last];
         let first =
@@ -205,10 +276,17 @@ impl Kallsyms {
 /// Written as lines of the kernel's own file.
 impl Serialize for Kallsyms {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.functions().map(|Function { name, module, start, .. }| {
+        let line = |start: u64, name: &str, suffix: &str, module: Option<&str>| {
             let module = module.map(|module| format!("\t[{module}]")).unwrap_or_default();
-            format!("{start:016x} t {name}{module}")
-        }))
+            format!("{start:016x} t {name}{suffix}{module}")
+        };
+        let functions =
+            self.functions().map(|function| line(function.start, function.name, "", function.module));
+        let jumps = self.jumps.iter().map(|(address, target)| {
+            let target = self.function(*target as usize);
+            line(*address, target.name, JUMP, target.module)
+        });
+        serializer.collect_seq(functions.chain(jumps))
     }
 }
 
@@ -217,6 +295,28 @@ impl<'de> Deserialize<'de> for Kallsyms {
         let lines = Vec::<String>::deserialize(deserializer)?;
         Self::parse(lines.join("\n").as_bytes()).map_err(serde::de::Error::custom)
     }
+}
+
+/// Which of these entries, sorted by address, are the preambles of the functions after them. Older kernels
+/// have functions whose names start like that (`__cfi_slowpath`, `__cfi_check`), but no function follows them
+/// so closely.
+fn preambles<'a>(entries: &[Entry], name_of: impl Fn(&Entry) -> &'a str) -> Vec<bool> {
+    let mut found = vec![false; entries.len()];
+    // The entries at the next address.
+    let mut next = entries.len()..entries.len();
+    for at in (0..entries.len()).rev() {
+        let here = entries[at].address;
+        if entries.get(at + 1).is_some_and(|after| after.address > here) {
+            let last = entries[at + 1..].partition_point(|after| after.address == entries[at + 1].address);
+            next = at + 1..at + 1 + last;
+        }
+        let Some(name) = name_of(&entries[at]).strip_prefix(PREAMBLE) else { continue };
+        let Some(first) = entries.get(next.start) else { continue };
+        let distance = first.address - here;
+        let is_named = || entries[next.clone()].iter().any(|after| name_of(after) == name);
+        found[at] = distance <= PREAMBLE_BYTES || distance <= LONGEST_PREAMBLE && is_named();
+    }
+    found
 }
 
 /// The position of a module's name among those seen; `None` beyond 65,535 modules.
@@ -285,6 +385,59 @@ mod tests {
         assert_eq!(name_at(&index, 0xffff_ffff_9000_0000), None, "far beyond any function");
         assert_eq!(name_at(&index, 1), None);
         assert_eq!(name_at(&index, u64::MAX), None);
+    }
+
+    /// As Clang builds kernels for x86 with kCFI: a symbol before each function, also in modules and for
+    /// aliases.
+    const KCFI: &str = "ffffffff81000000 t __cfi_veth_open\nffffffff81000010 t veth_open\n\
+        ffffffff81000090 T __cfi_veth_poll\nffffffff810000a0 t veth_poll\n\
+        ffffffff81000100 t __cfi_aligned\nffffffff81000140 t aligned\n\
+        ffffffff81000200 T __cfi_slowpath\nffffffff81000280 T strange\n\
+        ffffffffc0000000 t __cfi_init_module\t[foo]\nffffffffc0000000 t __cfi_foo_init\t[foo]\n\
+        ffffffffc0000010 t init_module\t[foo]\nffffffffc0000010 t foo_init\t[foo]\n\
+        ffffffffc0000100 t __cfi_foo_poll\t[foo]\nffffffffc0000110 t foo_poll\t[foo]\n";
+
+    #[test]
+    fn the_preamble_of_a_function_is_no_function() {
+        let index = read(KCFI).unwrap();
+        let names: Vec<&str> = index.functions().map(|function| function.name).collect();
+        let expected = [
+            "veth_open",
+            "veth_poll",
+            "aligned",
+            "__cfi_slowpath",
+            "strange",
+            "init_module",
+            "foo_init",
+            "foo_poll",
+        ];
+        assert_eq!(names, expected);
+        let open = index.function_at(0xffff_ffff_8100_0010).unwrap();
+        assert_eq!(open.end, 0xffff_ffff_8100_00a0, "it ends where the next one starts");
+        assert_eq!(name_at(&index, 0xffff_ffff_8100_0210), Some("__cfi_slowpath"), "of an older kernel");
+        assert_eq!(index.address_of("__cfi_veth_poll"), None);
+    }
+
+    #[test]
+    fn the_entry_of_a_jump_table_leads_to_its_function() {
+        let index = read(
+            "ffffffff81000000 t veth_poll.cfi_jt\nffffffff81000008 t veth_open.cfi_jt\n\
+             ffffffff81000100 t veth_open\nffffffff81000200 t veth_poll\n\
+             ffffffffc0000000 t foo_poll.cfi_jt\t[foo]\nffffffffc0000100 t foo_poll\t[foo]\n",
+        )
+        .unwrap();
+        let check = |index: &Kallsyms| {
+            assert_eq!(name_at(index, 0xffff_ffff_8100_0000), Some("veth_poll"));
+            assert_eq!(index.target_of(0xffff_ffff_8100_0000), 0xffff_ffff_8100_0200);
+            assert_eq!(index.target_of(0xffff_ffff_c000_0000), 0xffff_ffff_c000_0100);
+            assert_eq!(index.target_of(0xffff_ffff_8100_0210), 0xffff_ffff_8100_0210);
+        };
+        check(&index);
+        assert_eq!(index.len(), 3);
+        let saved =
+            serde_json::to_string(&index.only([0xffff_ffff_8100_0000, 0xffff_ffff_c000_0000].into_iter()))
+                .unwrap();
+        check(&serde_json::from_str(&saved).unwrap());
     }
 
     #[test]

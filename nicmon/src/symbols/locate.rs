@@ -31,6 +31,10 @@ pub(super) fn find(
     builtin: Option<&BuiltinRanges>,
     Seed { driver, polls, ops }: &Seed,
 ) -> Result<Found, Unknown> {
+    let functions = |pointers: &[u64]| -> Vec<u64> {
+        pointers.iter().map(|pointer| kallsyms.target_of(*pointer)).collect()
+    };
+    let (polls, ops) = (&functions(polls), &functions(ops));
     // The poll function is the best evidence of a device's driver. Without one (a bridge, or a NIC that
     // was not polled yet), the module with the driver's name is taken.
     let seed = polls.first().copied();

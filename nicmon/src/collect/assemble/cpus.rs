@@ -3,24 +3,19 @@
 use super::{super::observation::HostFacts, Filter, Observation};
 use crate::{
     counters::{CpuActivity, Runs},
-    frame::{Cpu, CpuStat, Latency, NetRx, Softirqs, Softnet, Vector},
+    frame::{Cpu, CpuStat, Latency, NetRx, Softirqs, Softnet, Vector, gained},
     host::{softnet::SoftnetRow, stat::CpuTicks},
 };
 
 /// All online CPUs that the filter shows.
 pub(super) fn cpus(seen: &Observation, filter: &Filter) -> Vec<Cpu> {
     let Observation { facts, reading, asked, .. } = seen;
-    facts
-        .now
-        .stat
-        .iter()
-        .filter(|ticks| filter.shows_cpu(ticks.cpu))
-        .map(|ticks| {
-            let cpu = ticks.cpu;
-            let activity = reading.cpus.get(cpu as usize);
+    shown(seen, filter)
+        .map(|cpu| {
+            let activity = reading.cpus.get(cpu as usize).filter(|_| !reading.unknown_cpus.contains(&cpu));
             Cpu {
                 cpu,
-                stat: stat(seen, ticks),
+                stat: stat(seen, cpu).unwrap_or_default(),
                 stat_gap_ns: None,
                 hardirq_ns: activity.and_then(|activity| activity.hardirq_ns),
                 softirq: activity.map(|activity| softirqs(activity, asked.latency)),
@@ -31,8 +26,12 @@ pub(super) fn cpus(seen: &Observation, filter: &Filter) -> Vec<Cpu> {
         .collect()
 }
 
-/// How long each shown CPU was busy, in ns. Leaves out CPUs that have only just come online. Stolen time
-/// is not work of the CPU.
+fn shown(seen: &Observation, filter: &Filter) -> impl Iterator<Item = u32> {
+    seen.facts.now.cpus().into_iter().filter(|cpu| filter.shows_cpu(*cpu))
+}
+
+/// How long each shown CPU was busy, in ns. Leaves out CPUs of which that is unknown, such as those that
+/// have only just come online. Stolen time is not work of the CPU.
 pub(in crate::collect) fn busy_ns(seen: &Observation, filter: &Filter) -> Vec<(u32, u64)> {
     let busy_ns = |stat: &CpuStat| {
         let pct = (100.0 - stat.idle_pct - stat.iowait_pct - stat.steal_pct).clamp(0.0, 100.0);
@@ -40,32 +39,84 @@ pub(in crate::collect) fn busy_ns(seen: &Observation, filter: &Filter) -> Vec<(u
         let ns = (seen.interval_ns as f64 * pct / 100.0) as u64;
         ns
     };
-    let shown = seen.facts.now.stat.iter().filter(|ticks| filter.shows_cpu(ticks.cpu));
-    shown.filter_map(|ticks| Some((ticks.cpu, busy_ns(&stat(seen, ticks)?)))).collect()
+    shown(seen, filter).filter_map(|cpu| Some((cpu, busy_ns(&stat(seen, cpu).ok()??)))).collect()
 }
 
-/// Shares of the interval, not of the counted ticks. A tick may fall just outside it, hence the limit.
-fn stat(seen: &Observation, now: &CpuTicks) -> Option<CpuStat> {
-    let before = &seen.facts.before.stat;
-    let before = &before[before.binary_search_by_key(&now.cpu, |ticks| ticks.cpu).ok()?];
-    let interval_ticks = seen.interval_ns as f64 * seen.facts.ticks_per_second as f64 / 1e9;
-    // idle and iowait may go back a little (fs/proc/stat.c: get_idle_time).
-    let pct = |now: u64, before: u64| {
-        if interval_ticks > 0.0 {
-            (now.saturating_sub(before) as f64 * 100.0 / interval_ticks).min(100.0)
-        } else {
-            0.0
-        }
+/// Why the kernel's accounting is unknown on some CPU that was there before.
+pub(super) fn stat_problem(seen: &Observation) -> Option<String> {
+    let implausible = || {
+        let cpus = seen.facts.now.cpus();
+        let is_implausible = cpus.iter().any(|cpu| stat(seen, *cpu).is_err());
+        is_implausible.then(|| {
+            "the CPU times in /proc/stat go back, or do not add up to the interval, as in a container with \
+             lxcfs: they are unknown; run nicmon outside the container"
+                .to_owned()
+        })
     };
-    Some(CpuStat {
-        user_pct: pct(now.user + now.nice, before.user + before.nice),
-        system_pct: pct(now.system, before.system),
-        softirq_pct: pct(now.softirq, before.softirq),
-        irq_pct: pct(now.irq, before.irq),
-        iowait_pct: pct(now.iowait, before.iowait),
-        idle_pct: pct(now.idle, before.idle),
-        steal_pct: pct(now.steal, before.steal),
+    seen.facts.now.stat_contradiction().or_else(implausible)
+}
+
+/// The kernel's accounting cannot be believed.
+struct Implausible;
+
+/// Shares of the interval, not of the counted ticks. A tick may fall just outside it, hence the limit.
+/// `None` if the CPU was not accounted at both ends of the interval.
+fn stat(seen: &Observation, cpu: u32) -> Result<Option<CpuStat>, Implausible> {
+    let Some((now, before)) = seen.facts.now.ticks(cpu).zip(seen.facts.before.ticks(cpu)) else {
+        return Ok(None);
+    };
+    let interval_ticks = seen.interval_ns as f64 * seen.facts.ticks_per_second as f64 / 1e9;
+    let ticks = ticks_between(now, before).ok_or(Implausible)?;
+    check_sum(&ticks, interval_ticks)?;
+    let pct = |ticks: u64| {
+        if interval_ticks > 0.0 { (ticks as f64 * 100.0 / interval_ticks).min(100.0) } else { 0.0 }
+    };
+    Ok(Some(CpuStat {
+        user_pct: pct(ticks.user + ticks.nice),
+        system_pct: pct(ticks.system),
+        softirq_pct: pct(ticks.softirq),
+        irq_pct: pct(ticks.irq),
+        iowait_pct: pct(ticks.iowait),
+        idle_pct: pct(ticks.idle),
+        steal_pct: pct(ticks.steal),
+    }))
+}
+
+/// By how many ticks idle and iowait may go back (`get_idle_time`, `fs/proc/stat.c`).
+const BACK_TICKS: u64 = 20;
+/// By how many ticks the times of a CPU may miss the interval: the kernel adds whole ticks, late on a CPU
+/// that has stopped its tick.
+const SLACK_TICKS: f64 = 20.0;
+
+/// The ticks of each kind; `None` if one went back.
+fn ticks_between(now: &CpuTicks, before: &CpuTicks) -> Option<CpuTicks> {
+    let CpuTicks { cpu, user, nice, system, idle, iowait, irq, softirq, steal } = *now;
+    let idle_since = |now: u64, before: u64| {
+        (now.saturating_add(BACK_TICKS) >= before).then(|| now.saturating_sub(before))
+    };
+    Some(CpuTicks {
+        cpu,
+        user: user.checked_sub(before.user)?,
+        nice: nice.checked_sub(before.nice)?,
+        system: system.checked_sub(before.system)?,
+        idle: idle_since(idle, before.idle)?,
+        iowait: idle_since(iowait, before.iowait)?,
+        irq: irq.checked_sub(before.irq)?,
+        softirq: softirq.checked_sub(before.softirq)?,
+        steal: steal.checked_sub(before.steal)?,
     })
+}
+
+/// A CPU cannot spend more time than has passed, nor none at all. Less than the interval is no
+/// contradiction: a virtual machine that waits for its host misses ticks.
+fn check_sum(ticks: &CpuTicks, interval_ticks: f64) -> Result<(), Implausible> {
+    let CpuTicks { cpu: _, user, nice, system, idle, iowait, irq, softirq, steal } = ticks;
+    let kinds = [user, nice, system, idle, iowait, irq, softirq, steal];
+    let sum = kinds.into_iter().fold(0_u64, |sum, ticks| sum.saturating_add(*ticks));
+    let is_too_much = sum as f64 > 1.5 * interval_ticks + SLACK_TICKS;
+    // Without its tick, a CPU is accounted at least once per second (sched_tick_remote, kernel/sched/core.c).
+    let is_still = sum == 0 && interval_ticks > 150.0;
+    if is_too_much || is_still { Err(Implausible) } else { Ok(()) }
 }
 
 fn softirqs(activity: &CpuActivity, latency: bool) -> Softirqs {
@@ -100,13 +151,100 @@ fn softnet(facts: &HostFacts, cpu: u32) -> Option<Softnet> {
     let of = |rows: &[SoftnetRow]| rows.iter().find(|row| row.cpu == Some(cpu)).copied();
     let now = of(&facts.now.softnet)?;
     let before = of(&facts.before.softnet)?;
-    // The counters have 32 bits and wrap.
-    let gained = |field: fn(&SoftnetRow) -> u32| u64::from(field(&now).wrapping_sub(field(&before)));
+    let gained = |field: fn(&SoftnetRow) -> u32| gained(u64::from(field(&now)), u64::from(field(&before)));
     Some(Softnet {
-        processed: gained(|row| row.processed),
-        dropped: gained(|row| row.dropped),
-        time_squeeze: gained(|row| row.time_squeeze),
-        received_rps: gained(|row| row.received_rps),
+        processed: gained(|row| row.processed)?,
+        dropped: gained(|row| row.dropped)?,
+        time_squeeze: gained(|row| row.time_squeeze)?,
+        received_rps: gained(|row| row.received_rps)?,
         backlog_len: now.backlog_len,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    /// What was observed in one second of a machine with two CPUs.
+    fn observed() -> Observation {
+        let lines = include_str!("../../../tests/scenarios/counts-only.ndjson");
+        Observation::load(lines.lines().next().unwrap()).unwrap()
+    }
+
+    /// The shares of the CPUs, and the problem, if the counters at the end were changed like this.
+    fn stat_of(change: impl Fn(&mut Vec<CpuTicks>)) -> (Vec<Option<CpuStat>>, Option<String>) {
+        let mut seen = observed();
+        change(&mut Arc::make_mut(&mut seen.facts.now).stat);
+        let stat = cpus(&seen, &Filter::default()).iter().map(|cpu| cpu.stat).collect();
+        (stat, stat_problem(&seen))
+    }
+
+    #[test]
+    fn a_stat_that_does_not_add_up_is_unknown() {
+        let (stat, problem) = stat_of(|_| ());
+        assert!(stat.iter().all(Option::is_some) && problem.is_none(), "{problem:?}");
+
+        // User time alone and idle time alone each fill the interval, as in a container.
+        let (stat, problem) = stat_of(|cpus| cpus[0].user += 100);
+        assert!(stat[0].is_none() && stat[1].is_some());
+        assert!(problem.unwrap().starts_with("the CPU times in /proc/stat go back, or do not add up"));
+
+        let before = observed().facts.before.stat.clone();
+        let (stat, problem) = stat_of(|cpus| cpus[1].system = before[1].system - 1);
+        assert!(stat[1].is_none() && problem.is_some(), "it goes back");
+        let (stat, problem) = stat_of(|cpus| cpus[0].iowait = before[0].iowait.saturating_sub(2));
+        assert!(stat[0].is_some() && problem.is_none(), "iowait may");
+    }
+
+    #[test]
+    fn a_stat_that_stands_still_is_unknown() {
+        let mut seen = observed();
+        seen.interval_ns *= 2;
+        assert_eq!(stat_problem(&seen), None, "half of the ticks are missing");
+        let before = seen.facts.before.stat[1];
+        Arc::make_mut(&mut seen.facts.now).stat[1] = before;
+        assert!(cpus(&seen, &Filter::default())[1].stat.is_none() && stat_problem(&seen).is_some());
+    }
+
+    #[test]
+    fn a_cpu_that_came_online_is_unknown_and_no_problem() {
+        let mut seen = observed();
+        Arc::make_mut(&mut seen.facts.before).stat.pop();
+        let frame = cpus(&seen, &Filter::default());
+        assert!(frame[0].stat.is_some() && frame[1].stat.is_none());
+        assert_eq!(stat_problem(&seen), None);
+    }
+
+    #[test]
+    fn a_stat_of_other_cpus_is_unknown() {
+        let mut seen = observed();
+        for moment in [&mut seen.facts.now, &mut seen.facts.before] {
+            let moment = Arc::make_mut(moment);
+            moment.online = moment.cpus();
+            moment.stat.pop();
+        }
+        let frame = cpus(&seen, &Filter::default());
+        assert_eq!(frame.iter().map(|cpu| (cpu.cpu, cpu.stat)).collect::<Vec<_>>(), [(0, None), (1, None)]);
+        assert!(stat_problem(&seen).unwrap().contains("lists CPUs 0 while 0-1 are online"));
+        assert!(busy_ns(&seen, &Filter::default()).is_empty());
+    }
+
+    #[test]
+    fn a_backlog_counter_that_goes_back_is_unknown() {
+        let mut seen = observed();
+        assert!(softnet(&seen.facts, 0).is_some());
+        Arc::make_mut(&mut seen.facts.before).softnet[0].processed = u32::MAX / 3;
+        let now = seen.facts.now.softnet[0].processed;
+        assert!(now < u32::MAX / 3 && softnet(&seen.facts, 0).is_none());
+    }
+
+    #[test]
+    fn softirqs_of_a_cpu_without_a_before_are_unknown() {
+        let mut seen = observed();
+        seen.reading.unknown_cpus = vec![1];
+        let frame = cpus(&seen, &Filter::default());
+        assert!(frame[0].softirq.is_some() && frame[1].softirq.is_none());
+    }
 }

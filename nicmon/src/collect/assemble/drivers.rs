@@ -45,7 +45,7 @@ pub(super) fn drivers(
 ) -> Vec<Driver> {
     // Packets count on all CPUs, so they can be related to a cost only if all CPUs are sampled.
     let samples = seen.reading.samples.as_ref();
-    let is_whole = samples.is_some_and(|samples| samples.cpus as usize == seen.facts.now.stat.len());
+    let is_whole = samples.is_some_and(|samples| samples.cpus as usize == seen.facts.now.cpus().len());
     let driver = |own: &ByDriver<'_>| {
         let nics: Vec<&Nic> = own.nics.iter().map(|at| &nics[*at]).collect();
         let mut driver = driver(attribution, own, &nics, seen.interval_ns);

@@ -1,6 +1,6 @@
 //! `host`: the machine, and how it was measured.
 
-use super::{Observation, drops};
+use super::{Observation, cpus, drops};
 use crate::{
     counters::{SampleEvent, SampleKind, Samples},
     frame::{Host, Sampling},
@@ -13,7 +13,7 @@ pub(super) fn host(seen: &Observation) -> Host {
     Host {
         hostname: machine.hostname.clone(),
         kernel: machine.kernel.clone(),
-        cpus_online: u32::try_from(seen.facts.now.stat.len()).unwrap_or(u32::MAX),
+        cpus_online: u32::try_from(seen.facts.now.cpus().len()).unwrap_or(u32::MAX),
         source: seen.source,
         source_reason: seen.source_reason.clone(),
         sample_event: samples.map(|samples| samples.event),
@@ -22,8 +22,14 @@ pub(super) fn host(seen: &Observation) -> Host {
         sampling: samples.map(|samples| sampling(samples, seen.interval_ns)),
         accounting: seen.accounting,
         preempt_rt: machine.preempt_rt,
+        problems: problems(seen),
         drops: seen.reading.drops.as_ref().map(|dropped| drops::drops(dropped, &seen.code.symbols)),
     }
+}
+
+/// What could not be read, or cannot be believed.
+fn problems(seen: &Observation) -> Vec<String> {
+    cpus::stat_problem(seen).into_iter().chain(seen.facts.now.problems.iter().cloned()).collect()
 }
 
 /// Why the cost of drivers is unknown; `None` if it is known or the user did not ask for it.

@@ -27,19 +27,75 @@ pub(super) fn irqs(seen: &Observation, filter: &Filter) -> Vec<Irq> {
                     .filter(|(cpu, _)| filter.shows_cpu(*cpu))
                     .map(|(cpu, runs)| IrqCpu {
                         cpu: *cpu,
-                        count: runs.count,
-                        ns: runs.ns,
-                        max_ns: runs.max_ns,
+                        count: runs.map(|runs| runs.count),
+                        ns: runs.and_then(|runs| runs.ns),
+                        max_ns: runs.and_then(|runs| runs.max_ns),
                     })
                     .collect(),
             }
         })
         .filter(|irq| !irq.cpus.is_empty())
         .collect();
+    join_namesakes(&mut irqs);
     irqs.sort_by_cached_key(|irq| {
         let ns: u64 = irq.cpus.iter().filter_map(|cpu| cpu.ns).sum();
-        let count: u64 = irq.cpus.iter().map(|cpu| cpu.count).sum();
+        let count: u64 = irq.cpus.iter().filter_map(|cpu| cpu.count).sum();
         (std::cmp::Reverse((ns, count)), irq.irq, irq.action.clone())
     });
     irqs
+}
+
+/// Adds up the actions of one line that have one name: to a reader they are one.
+fn join_namesakes(irqs: &mut Vec<Irq>) {
+    irqs.sort_by(|one, other| (one.irq, &one.action).cmp(&(other.irq, &other.action)));
+    irqs.dedup_by(|more, first| {
+        let are_namesakes = (more.irq, &more.action) == (first.irq, &first.action);
+        if are_namesakes {
+            first.threaded = first.threaded.filter(|_| first.threaded == more.threaded);
+            more.cpus.iter().for_each(|row| add(&mut first.cpus, row));
+        }
+        are_namesakes
+    });
+}
+
+fn add(rows: &mut Vec<IrqCpu>, more: &IrqCpu) {
+    match rows.binary_search_by_key(&more.cpu, |row| row.cpu) {
+        Ok(at) => {
+            let row = &mut rows[at];
+            row.count = row.count.zip(more.count).map(|(one, other)| one + other);
+            row.ns = row.ns.zip(more.ns).map(|(one, other)| one + other);
+            row.max_ns = row.max_ns.zip(more.max_ns).map(|(one, other)| one.max(other));
+        }
+        Err(at) => rows.insert(at, *more),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_actions_of_one_name_on_one_line_are_one_row() {
+        let irq = |irq, action: &str, cpus: &[(u32, u64)]| Irq {
+            irq,
+            action: action.to_owned(),
+            nic: None,
+            queue: None,
+            threaded: Some(false),
+            cpus: cpus
+                .iter()
+                .map(|(cpu, ns)| IrqCpu { cpu: *cpu, count: Some(1), ns: Some(*ns), max_ns: Some(*ns) })
+                .collect(),
+        };
+        let mut irqs = vec![
+            irq(10, "8139cp", &[(2, 50)]),
+            irq(11, "8139cp", &[(0, 7)]),
+            irq(10, "eth0", &[(0, 9)]),
+            irq(10, "8139cp", &[(0, 30), (2, 20)]),
+        ];
+        join_namesakes(&mut irqs);
+        let mut joined = irq(10, "8139cp", &[(0, 30), (2, 70)]);
+        (joined.cpus[1].count, joined.cpus[1].max_ns) = (Some(2), Some(50));
+        assert_eq!(irqs, [joined, irq(10, "eth0", &[(0, 9)]), irq(11, "8139cp", &[(0, 7)])]);
+    }
 }

@@ -38,7 +38,11 @@ pub fn assemble(seen: &Observation, filter: &Filter) -> Frame {
             estimate.write_to(nic);
         }
     }
-    nics.retain(|nic| filter.shows_interface(&nic.name));
+    nics.retain(|nic| {
+        let link = nic.netns.and_then(|netns| seen.facts.link((netns, nic.ifindex)));
+        let alt_names = link.into_iter().flat_map(|link| &link.link.alt_names);
+        filter.shows_interface(std::iter::once(&nic.name).chain(alt_names).map(String::as_str))
+    });
     if let Some(drivers) = &mut drivers {
         drivers.retain(|driver| nics.iter().any(|nic| nic.driver.as_ref() == Some(&driver.driver)));
     }

@@ -151,8 +151,7 @@ impl Assembly<'_> {
 
     /// All online CPUs that are shown, for when polls are not counted.
     fn unknown_cpus(&self) -> Vec<NicCpu> {
-        let shown =
-            self.seen.facts.now.stat.iter().map(|ticks| ticks.cpu).filter(|cpu| self.filter.shows_cpu(*cpu));
+        let shown = self.seen.facts.now.cpus().into_iter().filter(|cpu| self.filter.shows_cpu(*cpu));
         let unknown = |cpu| NicCpu {
             cpu,
             poll_ns: None,

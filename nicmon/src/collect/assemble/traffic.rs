@@ -81,6 +81,8 @@ mod tests {
             ..LinkStats::default()
         };
         let link = Link {
+            address: Vec::new(),
+            alt_names: Vec::new(),
             ifindex,
             name: format!("v{ifindex}").into(),
             up: true,

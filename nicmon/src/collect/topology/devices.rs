@@ -1,17 +1,17 @@
 //! What the kernel and the drivers report about NICs, and what files add to it.
 
-use std::{collections::HashMap, io};
+use std::{collections::HashMap, io, path::Path};
 
 use crate::{
     frame::topology::{Irq, Nic, Queue, QueueKind},
     host::{
         Roots,
-        drivers::Drivers,
+        drivers::{DriverFacts, Drivers},
         ethtool::Ethtool,
         irq_lines::{IrqLine, affinity, effective_affinity, irq_lines},
         irqs::{NicIrqs, direction_of, queue_of},
         link_details::{LinkDetails, link_details},
-        nic_files::NicFiles,
+        nic_files::{NicFiles, NicId},
         queues::{Direction, QueueNapi, napi_irqs, queues},
         rss::RssReader,
     },
@@ -27,8 +27,9 @@ pub(super) struct Devices {
 
 impl Devices {
     /// Asks in the namespace of the calling thread, whose inode is `netns`. Each request takes the
-    /// kernel's RTNL lock.
-    pub(super) fn ask(netns: u32) -> io::Result<Self> {
+    /// kernel's RTNL lock. The drivers of devices that sleep are not asked, as far as `sys` shows the
+    /// namespace.
+    pub(super) fn ask(netns: u32, sys: &Path) -> io::Result<Self> {
         let links = link_details()?;
         let (drivers, rss) = (Drivers::open()?, RssReader::open()?);
         // If the kernel lacks the family, what it would report is unknown.
@@ -36,9 +37,18 @@ impl Devices {
         let name = |link: &LinkDetails| link.name.to_string_lossy().into_owned();
         let names: HashMap<u32, String> = links.iter().map(|link| (link.ifindex, name(link))).collect();
         let nic = |link: &LinkDetails| {
-            let driver = drivers.facts(&link.name);
+            let files = NicFiles::find(sys, id(link));
+            let sleeps = files.as_ref().map(NicFiles::sleeps);
+            let is_awake = sleeps != Some(true);
+            let driver = if is_awake {
+                drivers.facts(&link.name)
+            } else {
+                let driver = files.as_ref().and_then(NicFiles::device_driver);
+                DriverFacts { driver, ..DriverFacts::default() }
+            };
             let mut nic = Nic {
                 name: name(link),
+                alt_names: link.alt_names.clone(),
                 ifindex: link.ifindex,
                 netns,
                 kind: link.kind.clone(),
@@ -50,11 +60,12 @@ impl Devices {
                 mtu_bytes: link.mtu_bytes,
                 up: link.up,
                 xdp: link.xdp.clone(),
-                rss: rss.rss(&link.name),
+                sleeps,
+                rss: is_awake.then(|| rss.rss(&link.name)).flatten(),
                 tx_queue_len: link.tx_queue_len,
                 ..Nic::default()
             };
-            if let Some(ethtool) = &mut ethtool {
+            if let Some(ethtool) = ethtool.as_mut().filter(|_| is_awake) {
                 nic.speed_mbps = ethtool.speed_mbps(link.ifindex);
                 nic.channels = ethtool.channels(link.ifindex);
                 nic.rings = ethtool.rings(link.ifindex);
@@ -121,6 +132,10 @@ impl Devices {
     }
 }
 
+fn id(link: &LinkDetails) -> NicId<'_> {
+    NicId { name: &link.name, ifindex: link.ifindex, address: &link.address }
+}
+
 fn kind_of(direction: Direction) -> QueueKind {
     match direction {
         Direction::Rx => QueueKind::Rx,
@@ -137,13 +152,15 @@ pub(super) struct Files<'a> {
 }
 
 impl<'a> Files<'a> {
-    pub(super) fn read(roots: &'a Roots) -> Self {
-        let nic_irqs = NicIrqs::read(&roots.sys).unwrap_or_default();
+    /// Reads the files about these NICs. If they cannot be read, interrupts are unknown.
+    pub(super) fn read(roots: &'a Roots, devices: &Devices) -> Self {
+        let ids = devices.nics.iter().map(|(link, _)| id(link));
+        let nic_irqs = NicIrqs::read(&roots.sys, ids).unwrap_or_default();
         Self { roots, nic_irqs, lines: irq_lines(&roots.sys).ok() }
     }
 
     fn of(&self, link: &LinkDetails) -> Option<NicFiles> {
-        NicFiles::find(&self.roots.sys, &link.name, link.ifindex, &link.address)
+        NicFiles::find(&self.roots.sys, id(link))
     }
 
     /// The interrupts of a NIC; unknown if its device seems to have none. A device without interrupts (it
@@ -185,6 +202,30 @@ mod tests {
             queues: vec![queue(Direction::Rx, 8193), QueueNapi { ifindex: 5, ..queue(Direction::Tx, 7) }],
             napi_irqs: HashMap::from([(7, 77)]),
         }
+    }
+
+    /// Loopback of this namespace, as if it were a NIC whose device sleeps.
+    #[test]
+    fn the_driver_of_a_device_that_sleeps_is_not_asked() {
+        let sys = tempfile::tempdir().unwrap();
+        let lo = sys.path().join("class/net/lo");
+        std::fs::create_dir_all(lo.join("device/power")).unwrap();
+        std::fs::write(lo.join("ifindex"), "1\n").unwrap();
+        std::fs::write(lo.join("address"), "00:00:00:00:00:00\n").unwrap();
+        std::os::unix::fs::symlink("../bus/igb", lo.join("device/driver")).unwrap();
+        let ask = |status: &str| {
+            std::fs::write(lo.join("device/power/runtime_status"), status).unwrap();
+            let nics = Devices::ask(7, sys.path()).unwrap().nics;
+            nics.into_iter().map(|(_, nic)| nic).find(|nic| nic.name == "lo").unwrap()
+        };
+        let awake = ask("active\n");
+        assert!(awake.sleeps == Some(false) && awake.offloads.is_some());
+        let asleep = ask("suspended\n");
+        assert_eq!((asleep.sleeps, asleep.driver.as_deref()), (Some(true), Some("igb")));
+        assert!(asleep.offloads.is_none() && asleep.rss.is_none() && asleep.mtu_bytes == awake.mtu_bytes);
+        let elsewhere = tempfile::tempdir().unwrap();
+        let unknown = Devices::ask(7, elsewhere.path()).unwrap().nics;
+        assert!(unknown.iter().all(|(_, nic)| nic.sleeps.is_none()));
     }
 
     #[test]
@@ -236,12 +277,14 @@ mod tests {
         }
         std::fs::create_dir_all(pci.join("virtio2")).unwrap();
         std::fs::create_dir_all(sys.path().join("class/net/eth0")).unwrap();
-        std::fs::write(sys.path().join("class/net/eth0/ifindex"), "2\n").unwrap();
+        std::fs::write(sys.path().join("class/net/eth0/ifindex"), "4\n").unwrap();
+        std::fs::write(sys.path().join("class/net/eth0/address"), "02:fc:00:00:00:01\n").unwrap();
         std::os::unix::fs::symlink(pci.join("virtio2"), sys.path().join("class/net/eth0/device")).unwrap();
-        let mut files = Files::read(&roots);
-        files.nic_irqs = NicIrqs::read(sys.path()).unwrap();
+        let devices = devices();
+        let mut files = Files::read(&roots, &devices);
+        files.nic_irqs = NicIrqs::read(sys.path(), [id(&devices.nics[0].0)]).unwrap();
 
-        let nics = devices().nics(Some(&files));
+        let nics = devices.nics(Some(&files));
         let irq = |irq, action: &str, queue, effective| Irq {
             irq,
             action: action.to_owned(),

@@ -8,7 +8,7 @@ pub(super) use self::feed::Feed;
 use self::thread::{Depth, Thread};
 use super::{CollectError, Filter};
 use crate::{
-    frame::topology::Topology,
+    frame::topology::{Nic, Topology},
     host::{Roots, netns},
 };
 
@@ -21,12 +21,15 @@ pub fn read_topology(roots: &Roots, filter: &Filter) -> Result<Topology, Collect
     let thread = Thread::start(roots.clone())?;
     thread.ask(Depth::Devices, netns::existing(&roots.proc));
     let mut topology = thread.wait()?;
-    filter.check_interfaces(topology.nics.iter().map(|nic| nic.name.clone()).collect())?;
+    let names = |nic: &Nic| std::iter::once(&nic.name).chain(&nic.alt_names).cloned().collect();
+    filter.check_interfaces(&topology.nics.iter().map(names).collect::<Vec<_>>())?;
     show(&mut topology, filter);
     Ok(topology)
 }
 
 /// Keeps only the NICs to show.
 fn show(topology: &mut Topology, filter: &Filter) {
-    topology.nics.retain(|nic| filter.shows_interface(&nic.name));
+    topology.nics.retain(|nic| {
+        filter.shows_interface(std::iter::once(&nic.name).chain(&nic.alt_names).map(String::as_str))
+    });
 }

@@ -94,11 +94,13 @@ impl Reader {
         namespaces: &BTreeSet<u32>,
     ) -> Result<Result<Topology, host::Error>, Stopped> {
         if depth == Depth::Devices || self.devices.is_none() {
-            match Devices::ask(self.own) {
+            match Devices::ask(self.own, &self.roots.sys) {
                 Ok(devices) => self.devices = Some(devices),
                 Err(source) => return Ok(Err(host::Error::Interfaces { source })),
             }
-            let nics = |inum| Devices::ask(inum).map(|devices| devices.nics(None)).unwrap_or_default();
+            let nics = |inum| {
+                Devices::ask(inum, &self.roots.sys).map(|devices| devices.nics(None)).unwrap_or_default()
+            };
             let elsewhere = netns::visit(&self.roots.proc, self.own, namespaces, nics)?;
             self.elsewhere = elsewhere.into_iter().flatten().collect();
         }
@@ -106,8 +108,7 @@ impl Reader {
     }
 
     fn topology(&self) -> Result<Topology, host::Error> {
-        let files = Files::read(&self.roots);
-        let own = self.devices.as_ref().map(|devices| devices.nics(Some(&files)));
+        let own = self.devices.as_ref().map(|devices| devices.nics(Some(&Files::read(&self.roots, devices))));
         Ok(Topology {
             nics: own.into_iter().flatten().chain(self.elsewhere.iter().cloned()).collect(),
             cpus: cpu_topology(&self.roots.sys)?,

@@ -6,11 +6,20 @@ use rustix::thread::{CapabilitySet, capabilities as held_capabilities};
 
 use super::Check;
 use crate::{
-    host::{Roots, btf::KernelBtf, machine, queues, threads},
+    collect::check_host,
+    host::{
+        Roots,
+        btf::KernelBtf,
+        cpus, limits, machine, queues, refusals,
+        stat::{Stat, contradiction},
+        threads,
+    },
     symbols::Kallsyms,
 };
 
 pub(super) const ADMIN: &str = "CAP_SYS_ADMIN";
+pub(super) const START: &str = "start";
+pub(super) const OPEN_FILES: &str = "open files";
 pub(super) const SAMPLES: &str = "samples";
 pub(super) const DROPS: &str = "drop reasons";
 pub(super) const SYMBOLS: &str = "kernel symbols";
@@ -28,17 +37,45 @@ pub(super) fn kernel(roots: &Roots) -> (Check, bool) {
     }
 }
 
-/// The mode of lockdown: the file lists all modes, the active one in brackets (`lockdown_read` in
-/// `security/lockdown/lockdown.c`).
+/// Whether nicmon can start: what it cannot do without is readable.
+pub(super) fn start(roots: &Roots) -> Check {
+    const REDUCED: &str = "/proc is mounted with subset=pid, which hides files that nicmon reads. Mount all of \
+                           it (mount -t proc proc /proc), or start the service without ProcSubset=pid";
+    match check_host(roots) {
+        Ok(()) => Check::ok(START, "nicmon can start"),
+        Err(error) if refusals::is_proc_reduced(&roots.proc) => {
+            Check::fail(START, format!("nicmon cannot start: {error}")).remedy(REDUCED)
+        }
+        Err(error) => Check::fail(START, format!("nicmon cannot start: {error}")),
+    }
+}
+
+/// Whether enough files may be open: one for each map and program, and one for each sampled CPU.
+pub(super) fn open_files(roots: &Roots) -> Check {
+    const PROGRAMS: usize = 40;
+    const SERVICE: &str = "in a service: LimitNOFILE=65536";
+    let cpus = cpus::online(&roots.sys).map_or(0, |online| online.len());
+    let check = |wanted| limits::check_open_files(&roots.proc, wanted);
+    match (check(PROGRAMS), check(PROGRAMS + cpus)) {
+        (Ok(()), Ok(())) => Check::ok(OPEN_FILES, format!("nicmon may open enough for {cpus} CPUs")),
+        (Ok(()), Err(error)) => {
+            Check::warn(OPEN_FILES, format!("what drivers cost is unknown: {error}")).remedy(SERVICE)
+        }
+        (Err(error), _) => {
+            Check::fail(OPEN_FILES, format!("eBPF programs are not loaded: {error}")).remedy(SERVICE)
+        }
+    }
+}
+
+/// The mode of lockdown.
 pub(super) fn lockdown(sys: &Path) -> Check {
     const NAME: &str = "lockdown";
-    let text = fs::read_to_string(sys.join("kernel/security/lockdown")).unwrap_or_default();
-    match text.split_once('[').and_then(|(_, rest)| rest.split_once(']')) {
-        Some(("confidentiality", _)) => {
+    match refusals::lockdown(sys).as_deref() {
+        Some("confidentiality") => {
             Check::fail(NAME, "confidentiality: eBPF programs may not read kernel memory")
                 .remedy("boot without lockdown=confidentiality")
         }
-        Some((mode, _)) => Check::ok(NAME, format!("{mode}, which does not limit nicmon")),
+        Some(mode) => Check::ok(NAME, format!("{mode}, which does not limit nicmon")),
         None => Check::ok(
             NAME,
             "unknown, because /sys/kernel/security is not mounted; the checks below show whether it matters",
@@ -73,7 +110,7 @@ pub(super) fn capabilities() -> Vec<Check> {
         Check::fail("CAP_BPF", "missing: eBPF programs cannot be loaded").remedy(LOAD)
     };
     let perfmon = if has(CapabilitySet::PERFMON) {
-        Check::ok("CAP_PERFMON", "held: eBPF programs can read kernel memory, and CPUs can be sampled")
+        Check::ok("CAP_PERFMON", "held: eBPF programs can read kernel memory")
     } else {
         Check::fail("CAP_PERFMON", "missing: eBPF programs cannot read kernel memory").remedy(LOAD)
     };
@@ -112,6 +149,21 @@ pub(super) fn kernel_features(btf: &KernelBtf) -> Vec<Check> {
     vec![drops, Check::ok("threaded NAPI", threaded)]
 }
 
+/// Whether the kernel's accounting is about the CPUs of this machine.
+pub(super) fn cpu_times(roots: &Roots) -> Check {
+    const NAME: &str = "CPU times";
+    let mut listed = Vec::new();
+    let read = cpus::online(&roots.sys).and_then(|online| {
+        Stat::open(&roots.proc)?.read(&mut listed)?;
+        Ok(online)
+    });
+    match read.map(|online| contradiction(listed.iter().map(|ticks| ticks.cpu), &online)) {
+        Ok(None) => Check::ok(NAME, "/proc/stat is about the CPUs of this machine"),
+        Ok(Some(why)) => Check::warn(NAME, why),
+        Err(error) => Check::warn(NAME, format!("unknown: {error}")),
+    }
+}
+
 /// What the kernel reports through files and netlink.
 pub(super) fn files(roots: &Roots) -> Vec<Check> {
     let symbols = match Kallsyms::read(&roots.proc) {
@@ -130,7 +182,7 @@ pub(super) fn files(roots: &Roots) -> Vec<Check> {
         }
         Err(error) => Check::warn(QUEUES, format!("unknown: {error}")),
     };
-    vec![symbols, threads, queues]
+    vec![symbols, threads, cpu_times(roots), queues]
 }
 
 #[cfg(test)]
@@ -151,6 +203,21 @@ mod tests {
             fs::write(&file, text).expect("written");
             assert_eq!(lockdown(sys.path()).state, state, "{text}");
         }
+    }
+
+    #[test]
+    fn a_container_with_a_stat_of_its_own() {
+        let root = tempfile::tempdir().expect("a directory");
+        let roots = Roots { proc: root.path().into(), sys: root.path().into() };
+        let state = |online: &str| {
+            fs::write(root.path().join("devices/system/cpu/online"), online).expect("written");
+            cpu_times(&roots).state
+        };
+        fs::create_dir_all(root.path().join("devices/system/cpu")).expect("a directory");
+        assert_eq!(state("0"), State::Warn, "there is no stat");
+        fs::write(root.path().join("stat"), "cpu  1 1\ncpu0 1 2 3 4 5 6 7 8 0 0\nintr 1\n").expect("written");
+        assert_eq!(state("0"), State::Ok);
+        assert_eq!(state("0-1"), State::Warn);
     }
 
     #[test]

@@ -5,7 +5,7 @@ mod checks;
 mod programs;
 mod summary;
 
-use std::{fmt::Write as _, path::Path};
+use std::{borrow::Cow, fmt::Write as _, path::Path};
 
 use super::{Failure, output::print};
 use crate::{
@@ -13,6 +13,7 @@ use crate::{
     host::{
         Roots,
         btf::{KERNEL_BTF, KernelBtf},
+        limits,
     },
     present::text::printable_lines,
 };
@@ -37,7 +38,7 @@ struct Check {
     /// What was found, and what follows from it.
     found: String,
     /// How to get what is missing.
-    remedy: Option<&'static str>,
+    remedy: Option<Cow<'static, str>>,
 }
 
 impl Check {
@@ -53,12 +54,13 @@ impl Check {
         Self { state: State::Fail, ..Self::ok(name, found) }
     }
 
-    fn remedy(self, remedy: &'static str) -> Self {
-        Self { remedy: Some(remedy), ..self }
+    fn remedy(self, remedy: impl Into<Cow<'static, str>>) -> Self {
+        Self { remedy: Some(remedy.into()), ..self }
     }
 }
 
 pub(super) fn run() -> Result<(), Failure> {
+    limits::raise();
     let checks = examine(&Roots::default());
     let text = render(&checks) + "\n" + &summary::render(&checks);
     print(text.as_bytes())?;
@@ -72,7 +74,13 @@ fn has_times(checks: &[Check]) -> bool {
 
 fn examine(roots: &Roots) -> Vec<Check> {
     let (kernel, preempt_rt) = checks::kernel(roots);
-    let mut all = vec![kernel, checks::lockdown(&roots.sys), checks::jit(&roots.proc)];
+    let mut all = vec![
+        kernel,
+        checks::start(roots),
+        checks::open_files(roots),
+        checks::lockdown(&roots.sys),
+        checks::jit(&roots.proc),
+    ];
     all.extend(checks::capabilities());
     match KernelBtf::read(Path::new(KERNEL_BTF)) {
         Ok(btf) => {

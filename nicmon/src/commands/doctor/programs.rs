@@ -6,7 +6,7 @@ use super::{Check, checks::SAMPLES};
 use crate::{
     counters::bpf::{AttachKind, Options, Probe, ProbeError},
     counters::{HowToSample, SampleEvent},
-    host::{Roots, btf::KernelBtf, cpus},
+    host::{Roots, btf::KernelBtf, cpus, refusals::Refusers},
 };
 
 /// Attaches the programs in both ways, for a moment each: if one works, times can be measured.
@@ -36,9 +36,10 @@ pub(super) fn checks(roots: &Roots, preempt_rt: bool, btf: &KernelBtf) -> Vec<Ch
             Check::ok(BTF, format!("refused, and replaced by raw tracepoints: {}", first_line(&error))),
             Check::ok(RAW, format!("{raw}; in use")),
         ],
-        (Err(by_btf), Err(by_raw)) => {
-            [Check::fail(BTF, first_line(&by_btf)), Check::fail(RAW, first_line(&by_raw))]
-        }
+        (Err(by_btf), Err(by_raw)) => [
+            with_remedy(Check::fail(BTF, first_line(&by_btf)), &by_btf, roots),
+            with_remedy(Check::fail(RAW, first_line(&by_raw)), &by_raw, roots),
+        ],
     };
     checks.into_iter().chain(sampled).collect()
 }
@@ -58,13 +59,17 @@ fn options(roots: &Roots, preempt_rt: bool) -> Options {
 
 /// Samples the CPUs for a moment.
 fn samples(roots: &Roots, probe: &mut Probe) -> Check {
-    let online = cpus::online(&roots.sys).unwrap_or_default();
+    let online = match cpus::online(&roots.sys) {
+        Ok(online) => online,
+        Err(error) => return Check::warn(SAMPLES, format!("none: {error}")),
+    };
     let samples = probe.sample_cpus(&online, &[]).and_then(|()| probe.read()).map(|reading| reading.samples);
     match samples {
         Ok(Some(samples)) => sampled_by(samples.event, samples.cpus, online.len()),
         Ok(None) => Check::warn(SAMPLES, "none: what drivers cost is unknown"),
         Err(error) => {
-            Check::warn(SAMPLES, format!("none: what drivers cost is unknown: {}", first_line(&error)))
+            let found = format!("none: what drivers cost is unknown: {}", first_line(&error));
+            with_remedy(Check::warn(SAMPLES, found), &error, roots)
         }
     }
 }
@@ -82,6 +87,14 @@ fn sampled_by(event: SampleEvent, cpus: u32, online: usize) -> Check {
         ),
     };
     Check::ok(SAMPLES, found)
+}
+
+/// Adds what to do, if the kernel refused something.
+fn with_remedy(check: Check, error: &ProbeError, roots: &Roots) -> Check {
+    match error.refusal() {
+        Some((what, errno)) => check.remedy(Refusers::read(roots).remedy(what, errno)),
+        None => check,
+    }
 }
 
 /// What failed and why. The check of capabilities says what to do.

@@ -24,7 +24,10 @@ const fn timed(what: &'static str, needs: &'static [&'static str]) -> Figure {
 const FIGURES: [Figure; 9] = [
     counted("packets, drops, softirqs and interrupts, as the kernel counts them", &[]),
     timed("exact times of softirqs, NAPI polls and interrupt handlers", &[]),
-    timed("what drivers cost, estimated from samples", &[checks::SAMPLES, checks::SYMBOLS]),
+    timed(
+        "what drivers cost, estimated from samples",
+        &[checks::OPEN_FILES, checks::SAMPLES, checks::SYMBOLS],
+    ),
     timed("names of poll functions", &[checks::SYMBOLS]),
     timed("drops by reason and function", &[checks::DROPS, checks::SYMBOLS]),
     timed("what the eBPF programs themselves cost", &[checks::ADMIN]),
@@ -36,9 +39,10 @@ const FIGURES: [Figure; 9] = [
 pub(super) fn render(checks: &[Check]) -> String {
     let is_ok = |name: &&str| checks.iter().any(|check| check.name == *name && check.state == State::Ok);
     let has_times = has_times(checks);
+    let starts = checks.iter().all(|check| check.name != checks::START || check.state != State::Fail);
     let mut text = "On this machine nicmon shows:\n".to_owned();
     for Figure { what, is_timed, needs } in FIGURES {
-        let is_shown = (has_times || !is_timed) && needs.iter().all(is_ok);
+        let is_shown = starts && (has_times || !is_timed) && needs.iter().all(is_ok);
         // Writing to a String cannot fail.
         let _ = writeln!(text, "  {:<4} {what}", if is_shown { "yes" } else { "no" });
     }
@@ -58,6 +62,12 @@ mod tests {
             text.contains("  yes  drivers and counters") && text.contains("  no   which queue"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn without_a_start_there_is_nothing() {
+        let text = render(&[Check::ok(checks::SYMBOLS, ""), Check::fail(checks::START, "")]);
+        assert!(!text.contains("  yes"), "{text}");
     }
 
     #[test]

@@ -59,6 +59,9 @@ fn driver(nic: &Nic) -> Vec<String> {
     let name = nic.driver.as_deref().or(nic.kind.as_deref()).unwrap_or("no driver");
     let version = nic.driver_version.as_deref().map(|version| format!(" {version}")).unwrap_or_default();
     let mut items = vec![format!("{name}{version}")];
+    if nic.sleeps == Some(true) {
+        items.push("asleep; not woken, so its settings are unknown".to_owned());
+    }
     items.extend(nic.firmware.as_deref().map(|firmware| format!("firmware {firmware}")));
     items.extend(nic.bus.as_deref().map(|bus| format!("bus {bus}")));
     items.extend(nic.numa_node.map(|node| format!("NUMA node {node}")));
@@ -71,6 +74,7 @@ fn link(nic: &Nic) -> Vec<String> {
     items.extend(nic.mtu_bytes.map(|mtu| format!("MTU {mtu}")));
     items.extend(nic.tx_queue_len.map(|length| format!("tx queue length {length}")));
     items.push(format!("index {} in netns {}", nic.ifindex, nic.netns));
+    items.extend(nic.alt_names.iter().map(|name| format!("also called {name}")));
     items.extend(nic.master.as_deref().map(|master| format!("master {master}")));
     items.extend(nic.upper.iter().flatten().map(|upper| format!("below {upper}")));
     items.extend(nic.lower.iter().flatten().map(|lower| format!("above {lower}")));

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::host::btf::BtfError;
+use crate::host::{btf::BtfError, refusals::Refused};
 
 /// A failure to load, attach or read the eBPF programs.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +47,12 @@ pub enum ProbeError {
         /// aya's error, with the verifier's output.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// No CPU can be sampled.
+    #[error(
+        "cannot sample the CPUs: {}\n`nicmon doctor` shows what this kernel allows.",
+        with_causes(&**.0)
+    )]
+    Samples(Box<dyn std::error::Error + Send + Sync>),
     /// A map could not be created, filled or read.
     #[error(
         "cannot use the BPF map {name}: {}\n`nicmon doctor` shows what this kernel allows.",
@@ -76,6 +82,23 @@ pub enum ProbeError {
 }
 
 impl ProbeError {
+    /// What the kernel refused, with the error number; `None` if the kernel is not the cause.
+    pub fn refusal(&self) -> Option<(Refused, i32)> {
+        let errno = |error: &(dyn std::error::Error + 'static)| io_error(error)?.raw_os_error();
+        match self {
+            Self::Permission { source, .. } => Some((Refused::Programs, source.raw_os_error()?)),
+            Self::Samples(source) => Some((Refused::Samples, errno(&**source)?)),
+            // EACCES is the verifier's.
+            Self::Program { action, source, .. } => {
+                let is_verifier = |errno: &i32| *action == "load" && *errno == libc::EACCES;
+                Some((Refused::Programs, errno(&**source).filter(|errno| !is_verifier(errno))?))
+            }
+            Self::Map { source, .. } => Some((Refused::Programs, errno(&**source)?)),
+            Self::Load(source) => Some((Refused::Programs, errno(source)?)),
+            Self::NoBtf(_) | Self::Member(_) | Self::Object { .. } => None,
+        }
+    }
+
     pub(super) fn map(name: &'static str, source: impl std::error::Error + Send + Sync + 'static) -> Self {
         Self::Map { name, source: Box::new(source) }
     }
@@ -119,14 +142,44 @@ fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
 /// Finds EPERM in an error's chain of sources. EACCES comes from the verifier and is not about
 /// permission.
 fn permission_denied(error: &(dyn std::error::Error + 'static)) -> Option<io::Error> {
+    let errno = io_error(error)?.raw_os_error().filter(|errno| *errno == libc::EPERM)?;
+    Some(io::Error::from_raw_os_error(errno))
+}
+
+/// The system's error in an error's chain of sources.
+fn io_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a io::Error> {
     let mut next = Some(error);
     while let Some(error) = next {
-        if let Some(io) = error.downcast_ref::<io::Error>()
-            && io.raw_os_error() == Some(libc::EPERM)
-        {
-            return Some(io::Error::from_raw_os_error(libc::EPERM));
+        if let Some(io) = error.downcast_ref::<io::Error>().filter(|io| io.raw_os_error().is_some()) {
+            return Some(io);
         }
         next = error.source();
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use aya::{programs::ProgramError, sys::SyscallError};
+
+    use super::*;
+
+    fn refused(errno: i32) -> ProgramError {
+        let io_error = io::Error::from_raw_os_error(errno);
+        ProgramError::SyscallError(SyscallError { call: "perf_event_open", io_error })
+    }
+
+    #[test]
+    fn a_refusal_has_its_error_number() {
+        let samples = ProbeError::Samples(Box::new(refused(libc::EACCES)));
+        assert_eq!(samples.refusal(), Some((Refused::Samples, libc::EACCES)));
+        let text = samples.to_string();
+        assert!(text.starts_with("cannot sample the CPUs: ") && text.contains("(os error 13)"), "{text}");
+        let program = |action, errno| ProbeError::program(action, "napi_poll", refused(errno)).refusal();
+        assert_eq!(program("attach", libc::EPERM), Some((Refused::Programs, libc::EPERM)));
+        assert_eq!(program("attach", libc::EACCES), Some((Refused::Programs, libc::EACCES)));
+        assert_eq!(program("load", libc::ENOSYS), Some((Refused::Programs, libc::ENOSYS)));
+        assert_eq!(program("load", libc::EACCES), None, "the verifier refused it");
+        assert_eq!(ProbeError::Member("napi_struct.thread").refusal(), None);
+    }
 }

@@ -157,7 +157,7 @@ fn handlers_that_call_handlers_are_each_charged_for_their_own_time() {
         read(&mut probe)
     });
     assert_eq!(reading.lost, Some(0));
-    let runs: Vec<_> = reading.irqs.iter().map(|irq| irq.cpus[0].1).collect();
+    let runs: Vec<_> = reading.irqs.iter().filter_map(|irq| irq.cpus[0].1).collect();
     assert_eq!(runs.iter().map(|runs| runs.count).collect::<Vec<_>>(), [1, 1, 1, 1]);
     let sum: u64 = runs.iter().filter_map(|runs| runs.ns).sum();
     assert_eq!(Some(sum), reading.cpus[CPU as usize].hardirq_ns, "nothing counts twice");
@@ -175,7 +175,7 @@ fn handlers_that_are_too_deep_are_lost_and_the_others_are_right() {
         read(&mut probe)
     });
     assert_eq!(reading.lost, Some(2));
-    let sum: u64 = reading.irqs.iter().filter_map(|irq| irq.cpus[0].1.ns).sum();
+    let sum: u64 = reading.irqs.iter().filter_map(|irq| irq.cpus[0].1?.ns).sum();
     assert_eq!(reading.irqs.len(), 5);
     assert_eq!(Some(sum), reading.cpus[CPU as usize].hardirq_ns);
 }
@@ -199,7 +199,7 @@ fn missed_exits_and_entries_of_handlers_are_lost() {
     });
     assert_eq!(reading.lost, Some(2));
     assert_eq!(reading.irqs.len(), 2, "1 and 4");
-    let sum: u64 = reading.irqs.iter().filter_map(|irq| irq.cpus[0].1.ns).sum();
+    let sum: u64 = reading.irqs.iter().filter_map(|irq| irq.cpus[0].1?.ns).sum();
     assert_eq!(Some(sum), reading.cpus[CPU as usize].hardirq_ns);
 }
 

@@ -40,7 +40,10 @@ use self::{
 };
 use crate::{
     counters::{DriverFunctions, HowToSample},
-    host::btf::{KERNEL_BTF, KernelBtf},
+    host::{
+        btf::{KERNEL_BTF, KernelBtf},
+        limits,
+    },
 };
 
 /// How to load the programs.
@@ -116,7 +119,7 @@ impl Probe {
 
     /// Loads the programs and makes everything ready for them to count.
     fn load(kind: AttachKind, options: Options, kernel: &KernelBtf) -> Result<Self, ProbeError> {
-        allow_locked_memory();
+        limits::allow_locked_memory();
         let btf = Btf::parse_file(Path::new(KERNEL_BTF), aya::Endianness::default())
             .map_err(|error| ProbeError::map("BTF", error))?;
         let sample_slots =
@@ -309,11 +312,4 @@ fn mapped<T: Copy>(ebpf: &mut Ebpf, name: &'static str, length: usize) -> Result
         Map::Array(data) => MappedArray::new(data, name, length),
         _ => Err(ProbeError::Object { what: name }),
     }
-}
-
-/// Before 5.11 maps count against `RLIMIT_MEMLOCK`, and its default is too small for any map. Errors are
-/// ignored: if the limit matters, loading the programs reports it.
-fn allow_locked_memory() {
-    let limit = rustix::process::Rlimit { current: None, maximum: None };
-    let _ = rustix::process::setrlimit(rustix::process::Resource::Memlock, limit);
 }

@@ -95,6 +95,7 @@ impl Probe {
         Ok(Reading {
             mono_ns,
             cpus,
+            unknown_cpus: Vec::new(),
             napis: Some(napis),
             irqs,
             drops,
@@ -191,7 +192,7 @@ impl Probe {
                     threaded: Some(owner.threaded != 0),
                     cpus: Vec::new(),
                 });
-                entry.cpus.push((number(cpu), runs));
+                entry.cpus.push((number(cpu), Some(runs)));
             }
         }
         irqs.into_values().collect()

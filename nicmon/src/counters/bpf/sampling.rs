@@ -253,7 +253,7 @@ impl Probe {
             failed = attach_each(program, sampler, wanted);
         }
         match failed {
-            Some(source) if sampler.links.is_empty() => Err(ProbeError::program("attach", PROGRAM, source)),
+            Some(source) if sampler.links.is_empty() => Err(ProbeError::Samples(Box::new(source))),
             _ => Ok(()),
         }
     }

@@ -8,6 +8,9 @@ use std::{
 use super::sum::{keep, sum};
 use crate::frame::{DropLocation, DroppedPackets, Host, SampleEvent, Sampling};
 
+/// How many different problems a sum keeps: enough to see what is wrong.
+const MOST_PROBLEMS: usize = 16;
+
 /// The host's facts and sums.
 #[derive(Debug, Default)]
 pub(super) struct HostSum {
@@ -16,6 +19,7 @@ pub(super) struct HostSum {
     drivers_reason: Option<String>,
     sample_event: Option<SampleEvent>,
     sampling: Option<Sampling>,
+    problems: Vec<String>,
     drops: Drops,
 }
 
@@ -40,6 +44,7 @@ impl HostSum {
             drivers_reason,
             drivers_gap: _,
             sampling,
+            problems,
             drops,
         } = host;
         keep(&mut self.sample_event, sample_event.as_ref());
@@ -48,6 +53,11 @@ impl HostSum {
             (Some(one), Some(other)) => Some(samples(one, other)),
             (one, other) => one.or(other),
         };
+        for problem in problems {
+            if self.problems.len() < MOST_PROBLEMS && !self.problems.contains(problem) {
+                self.problems.push(problem.clone());
+            }
+        }
         self.drops.add(drops.as_deref());
         self.facts = Some(Host {
             hostname: hostname.clone(),
@@ -61,6 +71,7 @@ impl HostSum {
             drivers_reason: None,
             drivers_gap: None,
             sampling: None,
+            problems: Vec::new(),
             drops: None,
         });
     }
@@ -71,6 +82,7 @@ impl HostSum {
             sample_event: self.sample_event,
             drivers_reason: self.drivers_reason.clone(),
             sampling: self.sampling,
+            problems: self.problems.clone(),
             drops: self.drops.drops(),
             ..self.facts.clone()?
         })

@@ -30,7 +30,7 @@ impl Irqs {
         let mut irqs = self.sums.clone();
         irqs.sort_by_cached_key(|irq| {
             let ns: u64 = irq.cpus.iter().filter_map(|cpu| cpu.ns).sum();
-            let count: u64 = irq.cpus.iter().map(|cpu| cpu.count).sum();
+            let count: u64 = irq.cpus.iter().filter_map(|cpu| cpu.count).sum();
             (Reverse((ns, count)), irq.irq, irq.action.clone())
         });
         irqs
@@ -46,7 +46,7 @@ fn add(to: &mut Irq, more: &Irq) {
 }
 
 fn add_row(to: &mut IrqCpu, more: &IrqCpu) {
-    to.count = to.count.saturating_add(more.count);
+    to.count = sum(to.count, more.count);
     to.ns = sum(to.ns, more.ns);
     to.max_ns = longest(to.max_ns, more.max_ns);
 }

@@ -140,7 +140,7 @@ fn random_irq(numbers: &mut Numbers, irq: u32, action: &str) -> Irq {
         nic: numbers.once_in(2).then(|| "eth0".to_owned()),
         queue: None,
         threaded: Some(false),
-        cpus: vec![IrqCpu { cpu: 1, count: 2, ns: numbers.value(), max_ns: numbers.value() }],
+        cpus: vec![IrqCpu { cpu: 1, count: numbers.value(), ns: numbers.value(), max_ns: numbers.value() }],
     }
 }
 

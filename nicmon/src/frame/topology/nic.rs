@@ -16,6 +16,10 @@ pub struct Nic {
     /// Name of the interface (lossy UTF-8).
     #[schemars(title = "NIC")]
     pub name: String,
+    /// Alternative names (`ip link property add`); absent if it has none.
+    #[schemars(title = "Alternative names")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alt_names: Vec<String>,
     /// Interface index.
     #[schemars(title = "Interface index")]
     pub ifindex: u32,
@@ -28,6 +32,12 @@ pub struct Nic {
     /// Name of the driver, as `ethtool -i` shows it.
     #[schemars(title = "Driver")]
     pub driver: Option<String>,
+    /// True if its device sleeps (runtime power management). nicmon does not wake it, so what only its driver
+    /// knows is `null`: version, firmware, speed, channels, rings, RSS, coalescing and offloads. `null` if
+    /// sysfs does not show the NIC.
+    #[schemars(title = "Its device sleeps, and is not woken")]
+    #[serde(default)]
+    pub sleeps: Option<bool>,
     /// Version of the driver; usually that of the kernel.
     #[schemars(title = "Driver version")]
     pub driver_version: Option<String>,

@@ -12,12 +12,12 @@ use super::{
 
 #[test]
 fn own_namespace_only() {
-    let namespaces = NetnsThread::start("/proc".into()).unwrap();
+    let namespaces = NetnsThread::start(Roots::default()).unwrap();
     assert_eq!(namespaces.own(), own_inum(Path::new("/proc")).unwrap());
-    let facts = namespaces.read(&[namespaces.own(), 1], false).unwrap();
+    let facts = namespaces.read(&[namespaces.own(), 1], false).unwrap().facts;
     assert_eq!(facts.keys().collect::<Vec<_>>(), [&namespaces.own()]);
     assert!(facts[&namespaces.own()].links.iter().any(|facts| facts.link.name == "lo"));
-    assert!(NetnsThread::start("/nonexistent".into()).is_err());
+    assert!(NetnsThread::start(Roots { proc: "/nonexistent".into(), ..Roots::default() }).is_err());
 }
 
 /// A namespace that lives as long as a process in it.
@@ -63,10 +63,10 @@ fn another_namespace_and_its_end() {
         if !ip("link add nm_a type veth peer name nm_b") || !ip(&move_peer) {
             return;
         }
-        let namespaces = NetnsThread::start("/proc".into()).unwrap();
+        let namespaces = NetnsThread::start(Roots::default()).unwrap();
         let (own, inum) = (namespaces.own(), other.1);
         for _ in 0..3 {
-            let facts = namespaces.read(&[inum, own, inum], true).unwrap();
+            let facts = namespaces.read(&[inum, own, inum], true).unwrap().facts;
             assert_eq!(names(&facts[&own]), [("nm_a", Some("veth"))]);
             assert_eq!(names(&facts[&inum]), [("nm_b", Some("veth"))]);
         }
@@ -79,7 +79,7 @@ fn another_namespace_and_its_end() {
         // somebody holds it.
         drop(other);
         until("the namespace is still there", || links().unwrap().iter().all(|link| link.name != "nm_a"));
-        let facts = namespaces.read(&[inum, own], false).unwrap();
+        let facts = namespaces.read(&[inum, own], false).unwrap().facts;
         assert_eq!(facts.keys().collect::<Vec<_>>(), [&own]);
         assert_eq!(names(&facts[&own]), []);
     });
@@ -96,7 +96,8 @@ impl Started {
     fn new() -> Self {
         let proc = PathBuf::from("/proc");
         let own = own_inum(&proc).unwrap();
-        let worker = Worker { proc, own, namespaces: HashMap::new(), identified: None };
+        let worker =
+            Worker { proc, sys: PathBuf::from("/sys"), own, namespaces: HashMap::new(), identified: None };
         Self { worker, own, start: Instant::now() }
     }
 
@@ -106,7 +107,7 @@ impl Started {
 
     /// Reads the namespaces as if so many seconds had passed.
     fn read(&mut self, wanted: &[u32], seconds: u64) -> BTreeMap<u32, NamespaceFacts> {
-        self.worker.round(wanted, false, self.after(seconds)).unwrap()
+        self.worker.round(wanted, false, self.after(seconds)).unwrap().facts
     }
 
     /// Reads its own namespace. Returns when queues were last read, in seconds.
@@ -208,4 +209,23 @@ fn the_worker_always_returns_to_its_own_namespace() {
         assert_eq!(started.read(&[started.own, other.1], 0).len(), 2);
         assert_eq!(own_inum(Path::new("/proc")).unwrap(), started.own);
     });
+}
+
+/// Loopback of this namespace, as if it were a NIC whose device sleeps: it has no driver to ask, but sysfs says
+/// one.
+#[test]
+fn the_driver_of_a_device_that_sleeps_comes_from_sysfs() {
+    let sys = tempfile::tempdir().unwrap();
+    let lo = sys.path().join("class/net/lo");
+    fs::create_dir_all(lo.join("device/power")).unwrap();
+    fs::write(lo.join("ifindex"), "1\n").unwrap();
+    fs::write(lo.join("address"), "00:00:00:00:00:00\n").unwrap();
+    std::os::unix::fs::symlink("../bus/igb", lo.join("device/driver")).unwrap();
+    for (status, expected) in [("active\n", None), ("suspended\n", Some("igb"))] {
+        fs::write(lo.join("device/power/runtime_status"), status).unwrap();
+        let mut namespace = Namespace::default();
+        namespace.read_links(sys.path()).unwrap();
+        let found = namespace.links.iter().find(|facts| facts.link.name == "lo").unwrap();
+        assert_eq!(found.driver.as_deref(), expected, "{status}");
+    }
 }

@@ -1,0 +1,61 @@
+//! What frames say could not be read, told once.
+
+use std::collections::HashSet;
+
+use super::output::print_message;
+use crate::frame::Host;
+
+/// The problems that were told already.
+#[derive(Debug, Default)]
+pub(super) struct Problems(HashSet<String>);
+
+impl Problems {
+    /// Prints what is new on standard error.
+    pub(super) fn print(&mut self, host: &Host) {
+        for problem in self.new(host) {
+            print_message(&problem);
+        }
+    }
+
+    /// The problems of a frame that no earlier frame had.
+    fn new(&mut self, host: &Host) -> Vec<String> {
+        // With samples, the reason is about names: the figures are there.
+        let unsampled = host.drivers_reason.as_ref().filter(|_| host.sampling.is_none());
+        let unsampled = unsampled.map(|reason| format!("what drivers cost is unknown: {reason}"));
+        let all = unsampled.into_iter().chain(host.problems.iter().cloned());
+        all.filter(|problem| self.0.insert(problem.clone())).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{frame::Sampling, stream::Reader};
+
+    #[test]
+    fn each_problem_is_told_once() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/frames/demo-cpu1.ndjson");
+        let mut frames = Reader::open(path.as_ref()).unwrap();
+        let mut host = frames.next().unwrap().unwrap().host;
+        host.drivers_reason = Some("kernel symbols are hidden".to_owned());
+        host.sampling = Some(Sampling {
+            frequency_per_s: Some(99),
+            cpus: 2,
+            samples: 0,
+            idle: 0,
+            user: 0,
+            busy: 0,
+            expected: None,
+            lost: 0,
+        });
+        let mut problems = Problems::default();
+        assert!(problems.new(&host).is_empty());
+        host.problems = vec!["cannot read a".to_owned()];
+        assert_eq!(problems.new(&host), ["cannot read a"]);
+        host.problems.push("cannot read b".to_owned());
+        host.sampling = None;
+        let told = problems.new(&host);
+        assert_eq!(told, ["what drivers cost is unknown: kernel symbols are hidden", "cannot read b"]);
+        assert!(problems.new(&host).is_empty());
+    }
+}
