@@ -56,24 +56,33 @@ pub(super) fn cost(frame: &Frame, driver: &Driver) -> Cost {
 fn bounds_ns(frame: &Frame, driver: &Driver) -> Option<[f64; 2]> {
     let exact = driver.hardirq_ns? as f64;
     let (hits, est_ns) = (driver.samples?, driver.sampled_est_ns?);
-    let frequency = frame.host.sampling?.frequency_per_s?.max(1);
-    let ns_per_sample = if hits > 0 { est_ns as f64 / hits as f64 } else { 1e9 / f64::from(frequency) };
+    let ns_per_sample = if hits > 0 { est_ns as f64 / hits as f64 } else { any_sample_ns(frame)? };
     let trials = trials(frame, driver, ns_per_sample)?.max(hits);
     let share = Share::of(hits, trials)?;
     Some(share.ci_pct.map(|pct| exact + pct / 100.0 * trials as f64 * ns_per_sample))
 }
 
+/// What a sample stands for on average.
+fn any_sample_ns(frame: &Frame) -> Option<f64> {
+    let sampling = frame.host.sampling?;
+    let missing = match sampling.busy_expected {
+        Some(expected) if sampling.busy > 0 => expected as f64 / sampling.busy as f64,
+        _ => 1.0,
+    };
+    Some(missing * 1e9 / f64::from(sampling.frequency_per_s?.max(1)))
+}
+
 /// How many samples might have hit the driver. A timer ticks in time, so each tick might have, also those of
-/// an idle CPU: how much of the time was busy is as uncertain as whose it was. Cycles are counted only by busy
-/// CPUs, and for how long they were busy is known from the kernel's accounting.
+/// an idle CPU: how much of the time was busy is as uncertain as whose it was. Cycles are counted only by
+/// busy CPUs, and for how long they were busy is known from the kernel's accounting.
 fn trials(frame: &Frame, driver: &Driver, ns_per_sample: f64) -> Option<u64> {
     let known = known_time(frame, driver);
     let sampling = frame.host.sampling?;
     let (Some(SampleEvent::CpuClock), Some(expected)) = (frame.host.sample_event, sampling.expected) else {
         return Some(known.busy);
     };
-    // What was expected of a timer is the CPU time that was sampled, in periods. If ticks are missing, each of
-    // those that came stands for more than one.
+    // What was expected of a timer is the CPU time that was sampled, in periods. If ticks are missing, each
+    // of those that came stands for more than one.
     let sampled_ns = expected as f64 * 1e9 / f64::from(sampling.frequency_per_s?.max(1));
     let part = known.ns as f64 / frame.interval_ns.max(1) as f64;
     #[expect(
@@ -109,6 +118,7 @@ mod tests {
             idle: ticks - busy,
             user: 0,
             busy,
+            busy_expected: Some(busy),
             expected: (event == SampleEvent::CpuClock).then_some(2000),
             lost: 0,
         });
@@ -121,8 +131,8 @@ mod tests {
     }
 
     /// However busy the machine is, the 95 % interval of a driver's CPU time holds the true time in 95 of 100
-    /// cases. The seed is fixed. Wilson's coverage varies around 95 % with the share; three standard errors of
-    /// 2,000 runs are 1.5 %.
+    /// cases. The seed is fixed. Wilson's coverage varies around 95 % with the share; three standard errors
+    /// of 2,000 runs are 1.5 %.
     #[test]
     fn the_true_time_is_inside_in_95_of_100() {
         let mut rng = fastrand::Rng::with_seed(1);

@@ -88,8 +88,8 @@ impl Figure {
         }
     }
 
-    /// The variance of the dividend that comes from counting samples: each stands for the same time, and their
-    /// number varies by its square root (S. D. Poisson, 1837).
+    /// The variance of the dividend that comes from counting samples: each stands for the same time, and
+    /// their number varies by its square root (S. D. Poisson, 1837).
     pub(super) fn chance(self, cell: &Cell) -> f64 {
         let sampled = match self {
             Self::BusyShare => self.of(cell).map(|(above, _)| above),

@@ -1,13 +1,13 @@
 //! How certain a ratio of two figures is.
 //!
-//! A figure is a ratio of sums, such as CPU time divided by bytes. On a logarithmic scale, on which a ratio and
-//! its inverse are symmetric, each frame deviates from the figure by its part of the dividend less its part of
-//! the divisor. How uncertain the sum of these deviations is follows from how much frames differ and how
-//! similar consecutive frames are ([`long_run`]). The interval is Student's.
+//! A figure is a ratio of sums, such as CPU time divided by bytes. On a logarithmic scale, on which a ratio
+//! and its inverse are symmetric, each frame deviates from the figure by its part of the dividend less its
+//! part of the divisor. How uncertain the sum of these deviations is follows from how much frames differ and
+//! how similar consecutive frames are ([`long_run`]). The interval is Student's.
 //!
-//! Two drivers of one recording are compared frame by frame: the deviations of one are taken from those of the
-//! other, and the result is one series. Swapping the drivers changes its sign and nothing else, so the interval
-//! of a/b is the inverse of that of b/a.
+//! Two drivers of one recording are compared frame by frame: the deviations of one are taken from those of
+//! the other, and the result is one series. Swapping the drivers changes its sign and nothing else, so the
+//! interval of a/b is the inverse of that of b/a.
 
 use statrs::distribution::{ContinuousCDF as _, Normal, StudentsT};
 

@@ -1,7 +1,7 @@
 //! How uncertain a sum over frames is when consecutive frames are similar.
 //!
-//! The variance of such a sum is its spectrum at frequency 0. It is estimated from the lowest cosines over the
-//! recording, all with the same weight, and their number gives the degrees of freedom of Student's
+//! The variance of such a sum is its spectrum at frequency 0. It is estimated from the lowest cosines over
+//! the recording, all with the same weight, and their number gives the degrees of freedom of Student's
 //! distribution (E. Lazarus, D. Lewis, J. Stock, M. Watson, "HAR Inference", 2018). A short recording of
 //! similar frames has little power at frequency 0 but no cosine that is low enough to show it, so each cosine
 //! is corrected by the spectrum of an AR(1) series (prewhitening; D. Andrews, J. Monahan, 1992) plus noise

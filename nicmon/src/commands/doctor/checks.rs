@@ -6,12 +6,15 @@ use rustix::thread::{CapabilitySet, capabilities as held_capabilities};
 
 use super::Check;
 use crate::{
-    host::{Roots, btf::KernelBtf, machine, queues, threads},
+    host::{Roots, btf::KernelBtf, machine, queues, sysctls, threads},
     symbols::Kallsyms,
 };
 
 pub(super) const ADMIN: &str = "CAP_SYS_ADMIN";
 pub(super) const SAMPLES: &str = "samples";
+const SAMPLE_RATE: &str = "sample rate";
+/// The highest `-F` that the guides recommend.
+const USUAL_RATE: u32 = 999;
 pub(super) const DROPS: &str = "drop reasons";
 pub(super) const SYMBOLS: &str = "kernel symbols";
 pub(super) const THREADS: &str = "thread times";
@@ -96,6 +99,24 @@ pub(super) fn capabilities() -> Vec<Check> {
     vec![bpf, perfmon, admin, syslog]
 }
 
+/// How many samples the kernel takes before it throttles a timer or counter.
+pub(super) fn sample_rate(proc: &Path) -> Check {
+    match sysctls::sample_limit_per_s(proc) {
+        None => Check::ok(SAMPLE_RATE, "the kernel's limit is unknown"),
+        Some(limit) if limit >= USUAL_RATE => {
+            Check::ok(SAMPLE_RATE, format!("the kernel takes up to {limit} samples per CPU per second"))
+        }
+        Some(limit) => Check::warn(
+            SAMPLE_RATE,
+            format!(
+                "the kernel takes only {limit} samples per CPU per second (it lowers this limit by itself \
+                 when samples take long): with a higher -F, figures rest on fewer samples than asked for"
+            ),
+        )
+        .remedy("sudo sysctl kernel.perf_event_max_sample_rate=100000"),
+    }
+}
+
 /// What eBPF programs can find out on this kernel.
 pub(super) fn kernel_features(btf: &KernelBtf) -> Vec<Check> {
     let drops = if btf.enum_values("skb_drop_reason").is_some() {
@@ -150,6 +171,19 @@ mod tests {
         ] {
             fs::write(&file, text).expect("written");
             assert_eq!(lockdown(sys.path()).state, state, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_low_limit_of_samples_is_told() {
+        let proc = tempfile::tempdir().expect("a directory");
+        let file = proc.path().join("sys/kernel/perf_event_max_sample_rate");
+        assert!(sample_rate(proc.path()).found.ends_with("unknown"));
+        fs::create_dir_all(file.parent().expect("a parent")).expect("a directory");
+        for (limit, state) in [("100000\n", State::Ok), ("999\n", State::Ok), ("100\n", State::Warn)] {
+            fs::write(&file, limit).expect("written");
+            let check = sample_rate(proc.path());
+            assert!(check.state == state && check.found.contains(limit.trim()), "{check:?}");
         }
     }
 

@@ -73,6 +73,7 @@ fn examine(roots: &Roots) -> Vec<Check> {
     let (kernel, preempt_rt) = checks::kernel(roots);
     let mut all = vec![kernel, checks::lockdown(&roots.sys), checks::jit(&roots.proc)];
     all.extend(checks::capabilities());
+    all.push(checks::sample_rate(&roots.proc));
     match KernelBtf::read(Path::new(KERNEL_BTF)) {
         Ok(btf) => {
             all.push(Check::ok("kernel BTF", KERNEL_BTF));

@@ -61,8 +61,8 @@ impl Load {
     }
 }
 
-/// At most 5 of 100 pairs of the same load are told apart, also where frames are alike by 0.8 or 0.9. The seed
-/// is fixed, so this cannot fail by chance.
+/// At most 5 of 100 pairs of the same load are told apart, also where frames are alike by 0.8 or 0.9. The
+/// seed is fixed, so this cannot fail by chance.
 #[test]
 fn recordings_of_the_same_load_are_not_told_apart() {
     for (frames, alike, noise, samples) in [
