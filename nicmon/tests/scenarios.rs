@@ -228,3 +228,39 @@ fn a_wrong_value_is_noticed() -> Result<()> {
     assert!(Expected::Between(0.0, 1.0).check(found("nics[name=eth0].drops")?).is_err());
     Ok(())
 }
+
+/// A kernel that takes a tenth of the samples changes how certain times are, and not the times. The real
+/// samples are a tenth of what was asked for in one observation; in the other, each is there ten times.
+#[test]
+fn a_tenth_of_the_samples_gives_the_same_times() -> Result<()> {
+    let path = folder().join("frozen/busy.ndjson");
+    let line = fs::read_to_string(path)?.lines().nth(1).context("an observation")?.to_owned();
+    let frame = |times: usize| -> Result<Value> {
+        let mut seen: Value = serde_json::from_str(&line)?;
+        seen["sample_limit_per_s"] = 100.into();
+        let samples = &mut seen["reading"]["samples"];
+        samples["frequency"] = (samples["frequency"].as_u64().context("a frequency")? * 10).into();
+        let taken = samples["taken"].as_array_mut().context("samples")?;
+        *taken = taken.iter().flat_map(|sample| std::iter::repeat_n(sample.clone(), times)).collect();
+        let seen = Observation::load(&seen.to_string())?;
+        Ok(serde_json::to_value(assemble(&seen, &Filter::default()))?)
+    };
+    let (whole, tenth) = (frame(10)?, frame(1)?);
+    let number = |frame: &Value, at: &str| {
+        find(frame, at)?.and_then(Value::as_f64).with_context(|| format!("{at} is no number"))
+    };
+    for at in [
+        "drivers[driver=veth].sampled_est_ns",
+        "drivers[driver=veth].cost_cpu_pct",
+        "drivers[driver=veth].ns_per_packet",
+        "drivers[driver=veth].busy_share_pct",
+        "host.sampling.busy_expected",
+    ] {
+        let (whole, tenth) = (number(&whole, at)?, number(&tenth, at)?);
+        ensure!(whole > 0.0 && (tenth / whole - 1.0).abs() < 0.03, "{at}: {tenth}, but {whole}");
+    }
+    ensure!(find(&whole, "host.sampling_reason")? == Some(&Value::Null), "nothing is missing");
+    let reason = find(&tenth, "host.sampling_reason")?.and_then(Value::as_str).unwrap_or_default();
+    ensure!(reason.contains("the kernel allows only 100 samples per second"), "{reason}");
+    Ok(())
+}

@@ -51,6 +51,11 @@ impl Collector {
             source: self.source.kind(),
             source_reason: self.source_reason.clone(),
             sampling_problem: self.sampling_problem.clone(),
+            sample_limit_per_s: if self.asked.sampling {
+                host::sysctls::sample_limit_per_s(&self.facts.roots.proc)
+            } else {
+                None
+            },
             accounting: self.accounting,
             reading,
             facts,

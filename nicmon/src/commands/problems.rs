@@ -39,6 +39,7 @@ mod tests {
         let mut host = frames.next().unwrap().unwrap().host;
         host.drivers_reason = Some("kernel symbols are hidden".to_owned());
         host.sampling = Some(Sampling {
+            busy_expected: None,
             frequency_per_s: Some(99),
             cpus: 2,
             samples: 0,

@@ -175,12 +175,14 @@ pub struct Samples {
     pub event: SampleEvent,
     /// Samples per CPU per second, as requested.
     pub frequency: u32,
-    /// Number of CPUs that are sampled.
-    pub cpus: u32,
+    /// CPUs that are sampled, in ascending order.
+    pub cpus: Vec<u32>,
     /// The samples.
     pub taken: Vec<TakenSample>,
     /// Samples that were overwritten before they were read.
     pub lost: u64,
+    /// Why a timer triggers the samples: which CPUs refused cycles, and with which error. `None` with cycles.
+    pub timer_reason: Option<String>,
 }
 
 /// What a CPU was doing at one moment.

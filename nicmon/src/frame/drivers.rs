@@ -26,6 +26,12 @@ pub struct Sampling {
     /// Samples that are not `idle`. Shares are shares of these.
     #[schemars(title = "Busy samples: all that are not idle")]
     pub busy: u64,
+    /// Samples that the busy CPUs should have given: `busy`, and those that are missing although the kernel
+    /// says that the CPU was busy. Each sample of such a CPU stands for more than the timer's period; `null`
+    /// with `cycles`.
+    #[schemars(title = "Samples that busy CPUs should have given")]
+    #[serde(default)]
+    pub busy_expected: Option<u64>,
     /// Samples that the timer should have taken in the interval; `null` with `cycles`, which an idle CPU does
     /// not count.
     #[schemars(title = "Samples that the timer should have taken")]
@@ -94,8 +100,8 @@ pub struct Driver {
     #[schemars(title = "Time of its interrupt handlers, exact")]
     pub hardirq_ns: Option<u64>,
     /// Time of its code outside hard irqs, estimated from `samples`. Each sample stands for the timer's
-    /// period or, with `cycles`, for an equal part of the time in which the CPUs were busy by the kernel's
-    /// accounting.
+    /// period. With `cycles`, and where a busy CPU gave fewer samples than it should have, it stands for an
+    /// equal part of the time in which its CPU was busy by the kernel's accounting.
     #[schemars(title = "Time of its other code, estimated")]
     pub sampled_est_ns: Option<u64>,
     /// `hardirq_ns` and `sampled_est_ns` in percent of one CPU. An estimate, because the latter is one.

@@ -121,6 +121,11 @@ pub struct Host {
     #[schemars(title = "What triggers a sample")]
     #[serde(default)]
     pub sample_event: Option<SampleEvent>,
+    /// Why a timer triggers the samples: which CPUs do not count cycles, and the error of the kernel. `null`
+    /// with `cycles`.
+    #[schemars(title = "Why samples come from a timer")]
+    #[serde(default)]
+    pub sample_event_reason: Option<String>,
     /// Why `drivers` is `null` although the CPUs should be sampled.
     #[schemars(title = "Why driver costs are unknown")]
     #[serde(default)]
@@ -139,6 +144,11 @@ pub struct Host {
     #[schemars(title = "What could not be read, and why")]
     #[serde(default)]
     pub problems: Vec<String>,
+    /// Why less than half of the samples that a busy CPU should have given were taken, and on which CPUs;
+    /// `null` if every CPU gave more. The times of drivers are right on average, but less certain.
+    #[schemars(title = "Why samples of busy CPUs are missing")]
+    #[serde(default)]
+    pub sampling_reason: Option<String>,
     /// Packets that the kernel dropped, by reason, most first; `null` if the kernel gives no reasons (before
     /// 5.17).
     #[schemars(title = "Packets the kernel dropped, by reason")]

@@ -1,4 +1,4 @@
-//! Machine-wide settings of the receive path.
+//! Machine-wide settings of the receive path and of sampling.
 
 use std::path::Path;
 
@@ -24,6 +24,13 @@ pub fn sysctls(proc: &Path) -> Sysctls {
     }
 }
 
+/// The most samples per second that the kernel takes on a CPU before it throttles an event
+/// (`kernel.perf_event_max_sample_rate`). It lowers this by itself when samples take long
+/// (`perf_sample_event_took` in `kernel/events/core.c`). `None` if it cannot be read.
+pub fn sample_limit_per_s(proc: &Path) -> Option<u32> {
+    read_line(&proc.join("sys/kernel/perf_event_max_sample_rate")).ok()?.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::{super::testing::this_machine, *};
@@ -35,5 +42,15 @@ mod tests {
         assert_eq!((sysctls.netdev_budget_usecs, sysctls.netdev_max_backlog), (Some(8000), Some(1000)));
         assert_eq!((sysctls.rps_sock_flow_entries, sysctls.gro_normal_batch), (Some(0), Some(8)));
         assert_eq!(super::sysctls(Path::new("/nonexistent")), Sysctls::default());
+    }
+
+    #[test]
+    fn a_limit_that_cannot_be_read_is_unknown() {
+        let proc = tempfile::tempdir().expect("a directory");
+        assert_eq!(sample_limit_per_s(proc.path()), None);
+        let kernel = proc.path().join("sys/kernel");
+        std::fs::create_dir_all(&kernel).expect("a directory");
+        std::fs::write(kernel.join("perf_event_max_sample_rate"), "100\n").expect("written");
+        assert_eq!(sample_limit_per_s(proc.path()), Some(100));
     }
 }

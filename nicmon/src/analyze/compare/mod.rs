@@ -11,6 +11,7 @@ mod claim;
 mod differences;
 mod figures;
 mod interval;
+mod long_run;
 mod model;
 mod pair;
 mod pairs;

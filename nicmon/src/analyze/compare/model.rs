@@ -143,7 +143,7 @@ pub struct Compared {
     /// The same interval without an allowance for how much recordings of the same work differ.
     #[schemars(title = "Interval of the ratio, by frames alone")]
     pub frames_ci: Option<[f64; 2]>,
-    /// True if whole recordings were resampled, three or more on each side. The interval then contains how
+    /// True if whole recordings were compared, three or more on each side. The interval then contains how
     /// much they differ, and `ratio_ci` equals `frames_ci`.
     #[schemars(title = "Interval comes from whole recordings")]
     pub is_of_recordings: bool,

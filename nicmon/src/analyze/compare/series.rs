@@ -52,7 +52,7 @@ impl Series {
 /// What one frame adds to a figure; `None` if the frame does not know it.
 fn part(cell: &Cell, figure: Figure) -> Option<Part> {
     let (above, below) = figure.of(cell)?;
-    Some(Part { above: above as f64, below: below as f64, run: cell.run })
+    Some(Part { above: above as f64, below: below as f64, chance: figure.chance(cell), run: cell.run })
 }
 
 /// What each frame of one recording adds to a figure of two drivers. An absent driver adds nothing. If a

@@ -36,6 +36,7 @@ fn frame(seq: u64, works: &[Work]) -> Frame {
         idle: 0,
         user: 0,
         busy: 99,
+        busy_expected: Some(99),
         expected: Some(99),
         lost: 0,
     });

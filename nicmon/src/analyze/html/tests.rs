@@ -21,6 +21,7 @@ fn sampled() -> Vec<Frame> {
             idle: 100,
             user: 10,
             busy: 98,
+            busy_expected: Some(98),
             expected: Some(198),
             lost: 2,
         });

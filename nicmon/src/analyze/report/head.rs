@@ -38,6 +38,9 @@ pub(super) fn section(report: &Report<'_>) -> String {
         own(frame),
     ];
     let mut text: String = lines.iter().map(|line| wrapped(line)).collect();
+    if let Some(reason) = &host.sampling_reason {
+        text.push_str(&wrapped(&format!("Samples are missing, at least for a time: {}", printable(reason))));
+    }
     if let [_, _, ..] = report.machines {
         let machines = report.machines.iter().map(|machine| {
             let boot = name(machine.boot_id.as_deref().unwrap_or("unknown"));

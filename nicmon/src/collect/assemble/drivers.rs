@@ -3,7 +3,7 @@
 
 use super::{
     Observation,
-    attribution::{Attribution, InDriver},
+    attribution::{Attribution, InDriver, Tally},
     traffic::{self, Traffic},
 };
 use crate::{
@@ -45,7 +45,8 @@ pub(super) fn drivers(
 ) -> Vec<Driver> {
     // Packets count on all CPUs, so they can be related to a cost only if all CPUs are sampled.
     let samples = seen.reading.samples.as_ref();
-    let is_whole = samples.is_some_and(|samples| samples.cpus as usize == seen.facts.now.cpus().len());
+    let is_sampled = |cpu: u32| samples.is_some_and(|samples| samples.cpus.contains(&cpu));
+    let is_whole = seen.facts.now.cpus().into_iter().all(is_sampled);
     let driver = |own: &ByDriver<'_>| {
         let nics: Vec<&Nic> = own.nics.iter().map(|at| &nics[*at]).collect();
         let mut driver = driver(attribution, own, &nics, seen.interval_ns);
@@ -62,10 +63,11 @@ pub(super) fn drivers(
 fn driver(attribution: &Attribution<'_>, own: &ByDriver<'_>, nics: &[&Nic], interval_ns: u64) -> Driver {
     let ByDriver { driver, is_polled, .. } = *own;
     let text = attribution.text_of(driver);
-    let samples = text.as_ref().ok().map(|text| attribution.of_driver(text));
+    let tally = text.as_ref().ok().map(|text| attribution.of_driver(text));
+    let samples = tally.map(|tally| tally.samples);
     let share = samples.and_then(|samples| Share::of(samples, attribution.busy));
     let hardirq_ns: Option<u64> = nics.iter().map(|nic| nic.hardirq_ns).sum();
-    let sampled_est_ns = samples.map(|samples| attribution.estimate_ns(samples));
+    let sampled_est_ns = tally.map(Tally::estimate_ns);
     let mut driver = Driver {
         driver: driver.to_owned(),
         origin: attribution.code.text.origin(driver).ok(),

@@ -1,13 +1,13 @@
 //! `host`: the machine, and how it was measured.
 
-use super::{Observation, cpus, drops};
+use super::{Observation, cpus, drops, weights::Weights};
 use crate::{
     counters::{SampleEvent, SampleKind, Samples},
     frame::{Host, Sampling},
 };
 
 /// Facts about the whole machine.
-pub(super) fn host(seen: &Observation) -> Host {
+pub(super) fn host(seen: &Observation, weights: Option<&Weights>) -> Host {
     let machine = &seen.facts.machine;
     let samples = seen.reading.samples.as_ref();
     Host {
@@ -17,9 +17,13 @@ pub(super) fn host(seen: &Observation) -> Host {
         source: seen.source,
         source_reason: seen.source_reason.clone(),
         sample_event: samples.map(|samples| samples.event),
+        sample_event_reason: samples.and_then(|samples| samples.timer_reason.clone()),
         drivers_reason: drivers_reason(seen),
         drivers_gap: None,
-        sampling: samples.map(|samples| sampling(samples, seen.interval_ns)),
+        sampling: samples.map(|samples| sampling(samples, weights, seen.interval_ns)),
+        sampling_reason: samples
+            .zip(weights)
+            .and_then(|(samples, weights)| weights.reason(samples.frequency, seen.sample_limit_per_s)),
         accounting: seen.accounting,
         preempt_rt: machine.preempt_rt,
         problems: problems(seen),
@@ -45,18 +49,20 @@ fn drivers_reason(seen: &Observation) -> Option<String> {
     seen.sampling_problem.clone().or_else(none).or_else(|| seen.code.symbols.problem.clone())
 }
 
-fn sampling(samples: &Samples, interval_ns: u64) -> Sampling {
+fn sampling(samples: &Samples, weights: Option<&Weights>, interval_ns: u64) -> Sampling {
     let count = |kind| samples.taken.iter().filter(|sample| sample.kind == kind).count() as u64;
     let (taken, idle) = (samples.taken.len() as u64, count(SampleKind::Idle));
-    let in_interval = u128::from(samples.frequency) * u128::from(samples.cpus) * u128::from(interval_ns);
+    let cpus = samples.cpus.len();
+    let in_interval = u128::from(samples.frequency) * cpus as u128 * u128::from(interval_ns);
     let is_timer = samples.event == SampleEvent::CpuClock;
     Sampling {
         frequency_per_s: Some(samples.frequency),
-        cpus: samples.cpus,
+        cpus: u32::try_from(cpus).unwrap_or(u32::MAX),
         samples: taken,
         idle,
         user: count(SampleKind::User),
         busy: taken - idle,
+        busy_expected: weights.and_then(|weights| weights.busy_expected),
         expected: is_timer.then(|| u64::try_from(in_interval / 1_000_000_000).unwrap_or(u64::MAX)),
         lost: samples.lost,
     }

@@ -14,8 +14,9 @@ mod outside;
 mod sampled;
 mod stacks;
 mod traffic;
+mod weights;
 
-use self::attribution::Attribution;
+use self::{attribution::Attribution, weights::Weights};
 pub(super) use self::{cpus::busy_ns, nics::BACKLOG};
 use super::{Filter, observation::Observation};
 use crate::frame::{Frame, OwnCost, SCHEMA, pct_of};
@@ -27,7 +28,11 @@ pub fn assemble(seen: &Observation, filter: &Filter) -> Frame {
     let mut nics = nics::nics(seen, filter, &irqs);
 
     // A driver's cost covers all its NICs, so the NICs are filtered afterwards.
-    let attribution = Attribution::of(seen, filter);
+    let weights = seen.reading.samples.as_ref().map(|samples| {
+        let busy_ns = cpus::busy_ns(seen, filter);
+        Weights::of(samples, &busy_ns, seen.interval_ns, seen.facts.ticks_per_second)
+    });
+    let attribution = weights.as_ref().and_then(|weights| Attribution::of(seen, filter, weights));
     let mut drivers = None;
     if let Some(attribution) = &attribution {
         nics.extend(outside::nics(attribution));
@@ -54,7 +59,7 @@ pub fn assemble(seen: &Observation, filter: &Filter) -> Frame {
         mono_ns: seen.reading.mono_ns,
         boot_id: seen.facts.machine.boot_id.clone(),
         interval_ns: seen.interval_ns,
-        host: host::host(seen),
+        host: host::host(seen, weights.as_ref()),
         cpus,
         nics,
         drivers,

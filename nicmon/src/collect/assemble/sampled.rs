@@ -3,7 +3,7 @@
 use std::{cmp::Reverse, collections::BTreeMap};
 
 use super::{
-    attribution::{Attribution, Place, PollOf},
+    attribution::{Attribution, Place, PollOf, Tally},
     drivers::ByDriver,
     nics::BACKLOG,
     outside,
@@ -61,20 +61,23 @@ fn of_polls(attribution: &Attribution<'_>, nic: &Nic) -> NicEstimates {
             None => return NicEstimates::default(),
         },
     };
-    let mut stages: BTreeMap<Stage, u64> = BTreeMap::new();
-    for (place, count) in attribution.polls.get(&poll).into_iter().flatten() {
+    let mut stages: BTreeMap<Stage, Tally> = BTreeMap::new();
+    for (place, tally) in attribution.polls.get(&poll).into_iter().flatten() {
         let stage = match place {
             Place::Driver(driver) if Some(*driver) == own => Stage::Driver,
             Place::Driver(_) => Stage::Other,
             Place::Stage(stage) => *stage,
         };
-        *stages.entry(stage).or_default() += count;
+        let all = stages.entry(stage).or_default();
+        *all = all.plus(*tally);
     }
-    let all: u64 = stages.values().sum();
-    let driver = stages.get(&Stage::Driver).copied().unwrap_or(0);
+    let all: u64 = stages.values().map(|tally| tally.samples).sum();
+    let of_stack = stages.iter().filter(|(stage, _)| **stage != Stage::Driver);
+    let of_stack = of_stack.fold(Tally::default(), |sum, (_, tally)| sum.plus(*tally));
+    let driver = stages.get(&Stage::Driver).copied().unwrap_or_default();
     let mut shares: Vec<StageShare> = stages
         .into_iter()
-        .filter_map(|(stage, samples)| {
+        .filter_map(|(stage, Tally { samples, .. })| {
             let Share { pct, ci_pct } = Share::of(samples, all)?;
             let is_other = stage == Stage::Other;
             let functions = if is_other { other_functions(attribution, poll, own) } else { Vec::new() };
@@ -83,9 +86,9 @@ fn of_polls(attribution: &Attribution<'_>, nic: &Nic) -> NicEstimates {
         .collect();
     shares.sort_by_key(|share| Reverse(share.samples));
     NicEstimates {
-        driver_ns: own.map(|_| attribution.estimate_ns(driver)),
+        driver_ns: own.map(|_| driver.estimate_ns()),
         is_split: false,
-        stack_ns: Some(attribution.estimate_ns(all - driver)),
+        stack_ns: Some(of_stack.estimate_ns()),
         stages: Some(shares),
     }
 }
@@ -112,7 +115,7 @@ fn share_out(
     estimates: &mut [NicEstimates],
 ) {
     let Ok(text) = attribution.text_of(driver) else { return };
-    let all = attribution.estimate_ns(attribution.of_driver(text));
+    let all = attribution.of_driver(text).estimate_ns();
     let in_polls: u64 = own.iter().filter_map(|at| estimates[*at].driver_ns).sum();
     let rest = all.saturating_sub(in_polls);
     let packets = |at: usize| nics[at].counters.packets();

@@ -12,7 +12,7 @@ use crate::{
         btf::KernelBtf,
         cpus, limits, machine, queues, refusals,
         stat::{Stat, contradiction},
-        threads,
+        sysctls, threads,
     },
     symbols::Kallsyms,
 };
@@ -21,6 +21,9 @@ pub(super) const ADMIN: &str = "CAP_SYS_ADMIN";
 pub(super) const START: &str = "start";
 pub(super) const OPEN_FILES: &str = "open files";
 pub(super) const SAMPLES: &str = "samples";
+const SAMPLE_RATE: &str = "sample rate";
+/// The highest `-F` that the guides recommend.
+const USUAL_RATE: u32 = 999;
 pub(super) const DROPS: &str = "drop reasons";
 pub(super) const SYMBOLS: &str = "kernel symbols";
 pub(super) const THREADS: &str = "thread times";
@@ -133,6 +136,24 @@ pub(super) fn capabilities() -> Vec<Check> {
     vec![bpf, perfmon, admin, syslog]
 }
 
+/// How many samples the kernel takes before it throttles a timer or counter.
+pub(super) fn sample_rate(proc: &Path) -> Check {
+    match sysctls::sample_limit_per_s(proc) {
+        None => Check::ok(SAMPLE_RATE, "the kernel's limit is unknown"),
+        Some(limit) if limit >= USUAL_RATE => {
+            Check::ok(SAMPLE_RATE, format!("the kernel takes up to {limit} samples per CPU per second"))
+        }
+        Some(limit) => Check::warn(
+            SAMPLE_RATE,
+            format!(
+                "the kernel takes only {limit} samples per CPU per second (it lowers this limit by itself \
+                 when samples take long): with a higher -F, figures rest on fewer samples than asked for"
+            ),
+        )
+        .remedy("sudo sysctl kernel.perf_event_max_sample_rate=100000"),
+    }
+}
+
 /// What eBPF programs can find out on this kernel.
 pub(super) fn kernel_features(btf: &KernelBtf) -> Vec<Check> {
     let drops = if btf.enum_values("skb_drop_reason").is_some() {
@@ -218,6 +239,19 @@ mod tests {
         fs::write(root.path().join("stat"), "cpu  1 1\ncpu0 1 2 3 4 5 6 7 8 0 0\nintr 1\n").expect("written");
         assert_eq!(state("0"), State::Ok);
         assert_eq!(state("0-1"), State::Warn);
+    }
+
+    #[test]
+    fn a_low_limit_of_samples_is_told() {
+        let proc = tempfile::tempdir().expect("a directory");
+        let file = proc.path().join("sys/kernel/perf_event_max_sample_rate");
+        assert!(sample_rate(proc.path()).found.ends_with("unknown"));
+        fs::create_dir_all(file.parent().expect("a parent")).expect("a directory");
+        for (limit, state) in [("100000\n", State::Ok), ("999\n", State::Ok), ("100\n", State::Warn)] {
+            fs::write(&file, limit).expect("written");
+            let check = sample_rate(proc.path());
+            assert!(check.state == state && check.found.contains(limit.trim()), "{check:?}");
+        }
     }
 
     #[test]

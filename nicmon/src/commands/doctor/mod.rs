@@ -82,6 +82,7 @@ fn examine(roots: &Roots) -> Vec<Check> {
         checks::jit(&roots.proc),
     ];
     all.extend(checks::capabilities());
+    all.push(checks::sample_rate(&roots.proc));
     match KernelBtf::read(Path::new(KERNEL_BTF)) {
         Ok(btf) => {
             all.push(Check::ok("kernel BTF", KERNEL_BTF));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Check, checks::SAMPLES};
 use crate::{
     counters::bpf::{AttachKind, Options, Probe, ProbeError},
-    counters::{HowToSample, SampleEvent},
+    counters::{HowToSample, SampleEvent, Samples},
     host::{Roots, btf::KernelBtf, cpus, refusals::Refusers},
 };
 
@@ -65,7 +65,7 @@ fn samples(roots: &Roots, probe: &mut Probe) -> Check {
     };
     let samples = probe.sample_cpus(&online, &[]).and_then(|()| probe.read()).map(|reading| reading.samples);
     match samples {
-        Ok(Some(samples)) => sampled_by(samples.event, samples.cpus, online.len()),
+        Ok(Some(samples)) => sampled_by(&samples, online.len()),
         Ok(None) => Check::warn(SAMPLES, "none: what drivers cost is unknown"),
         Err(error) => {
             let found = format!("none: what drivers cost is unknown: {}", first_line(&error));
@@ -74,16 +74,17 @@ fn samples(roots: &Roots, probe: &mut Probe) -> Check {
     }
 }
 
-fn sampled_by(event: SampleEvent, cpus: u32, online: usize) -> Check {
-    let found = match event {
+fn sampled_by(samples: &Samples, online: usize) -> Check {
+    let cpus = samples.cpus.len();
+    let found = match samples.event {
         SampleEvent::Cycles => format!(
             "from hardware cycles, on {cpus} of {online} CPUs. Not yet tried by nicmon's authors, who had no \
              such machine: compare with perf before you rely on what drivers cost"
         ),
         SampleEvent::CpuClock => format!(
-            "from a timer (cpu-clock), on {cpus} of {online} CPUs, because no hardware counter for cycles \
-             works here. Code that runs with interrupts off gets no samples; interrupt handlers are still \
-             timed exactly"
+            "from a timer (cpu-clock), on {cpus} of {online} CPUs: {}. Code that runs with interrupts off \
+             gets no samples; interrupt handlers are still timed exactly",
+            samples.timer_reason.as_deref().unwrap_or("cycles were not tried")
         ),
     };
     Check::ok(SAMPLES, found)
@@ -108,9 +109,20 @@ mod tests {
 
     #[test]
     fn it_says_where_samples_come_from() {
-        let [timer, cycles] =
-            [SampleEvent::CpuClock, SampleEvent::Cycles].map(|event| sampled_by(event, 2, 4).found);
-        assert!(timer.starts_with("from a timer (cpu-clock), on 2 of 4 CPUs"), "{timer}");
+        let by = |event, reason: Option<&str>| {
+            let timer_reason = reason.map(str::to_owned);
+            let samples =
+                Samples { event, frequency: 99, cpus: vec![0, 1], taken: Vec::new(), lost: 0, timer_reason };
+            sampled_by(&samples, 4).found
+        };
+        let timer = by(SampleEvent::CpuClock, Some("CPU 3 does not count cycles (an error)"));
+        let cycles = by(SampleEvent::Cycles, None);
+        assert!(
+            timer.starts_with(
+                "from a timer (cpu-clock), on 2 of 4 CPUs: CPU 3 does not count cycles (an error)."
+            ),
+            "{timer}"
+        );
         assert!(cycles.starts_with("from hardware cycles, on 2 of 4 CPUs. Not yet tried"), "{cycles}");
     }
 }

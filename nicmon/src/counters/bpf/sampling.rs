@@ -14,9 +14,12 @@ use nicmon_common::{
 };
 
 use super::{Probe, ProbeError, ProgramId, mapped::MappedArray, reading::text};
-use crate::counters::{
-    CpuActivity, HowToSample, NapiActivity, PollActivity, SampleEvent, SampleKind, SamplePoll, Samples,
-    TakenSample,
+use crate::{
+    counters::{
+        CpuActivity, HowToSample, NapiActivity, PollActivity, SampleEvent, SampleKind, SamplePoll, Samples,
+        TakenSample,
+    },
+    frame::cpu_list,
 };
 
 /// Name of the program.
@@ -67,6 +70,8 @@ pub(super) struct Sampler {
     frequency: u32,
     periods: Periods,
     event: SampleEvent,
+    /// Why the event is not cycles.
+    timer_reason: Option<String>,
     ring: MappedArray<Sample>,
     /// Call stacks, with the same index; `None` if they are not kept.
     stacks: Option<MappedArray<SampleStack>>,
@@ -88,7 +93,9 @@ impl Sampler {
         cpus: usize,
     ) -> Self {
         let (links, read, silent_ns) = (HashMap::new(), vec![0; cpus], vec![0; cpus]);
-        Self { frequency, periods, event: SampleEvent::Cycles, ring, stacks, slots, links, read, silent_ns }
+        let event = SampleEvent::Cycles;
+        let timer_reason = None;
+        Self { frequency, periods, event, timer_reason, ring, stacks, slots, links, read, silent_ns }
     }
 
     /// What was sampled since the last call; `None` if no CPU is sampled.
@@ -103,10 +110,12 @@ impl Sampler {
         let mut samples = Samples {
             event: self.event,
             frequency: self.frequency,
-            cpus: u32::try_from(self.links.len()).unwrap_or(u32::MAX),
+            cpus: self.links.keys().copied().collect(),
             taken: Vec::new(),
             lost: 0,
+            timer_reason: self.timer_reason.clone(),
         };
+        samples.cpus.sort_unstable();
         for (cpu, read) in self.read.iter_mut().enumerate() {
             let taken = || cpus.get(cpu).map_or(0, |state| state.sampler.samples);
             let now = taken();
@@ -240,28 +249,29 @@ impl Probe {
         }
         let is_first = sampler.links.is_empty();
         if is_first {
-            sampler.event = SampleEvent::Cycles;
+            (sampler.event, sampler.timer_reason) = (SampleEvent::Cycles, None);
         }
         let mut failed = attach_each(program, sampler, wanted);
-        if is_first && failed.is_some() {
+        if is_first && !failed.is_empty() {
             // There is no PMU (ENOENT, ENXIO, ENODEV or EOPNOTSUPP, depending on the machine), or not on
             // every CPU. All CPUs must be sampled by the same event.
+            sampler.timer_reason = timer_reason(&failed, sampler.links.is_empty());
             for (_, link) in sampler.links.drain() {
                 let _ = program.detach(link);
             }
             sampler.event = SampleEvent::CpuClock;
             failed = attach_each(program, sampler, wanted);
         }
-        match failed {
-            Some(source) if sampler.links.is_empty() => Err(ProbeError::Samples(Box::new(source))),
+        match failed.pop() {
+            Some((_, source)) if sampler.links.is_empty() => Err(ProbeError::Samples(Box::new(source))),
             _ => Ok(()),
         }
     }
 }
 
-/// Attaches to the CPUs that are not sampled yet. Returns the last failure.
-fn attach_each(program: &mut PerfEvent, sampler: &mut Sampler, wanted: &[u32]) -> Option<ProgramError> {
-    let mut failed = None;
+/// Attaches to the CPUs that are not sampled yet. Returns the CPUs that failed.
+fn attach_each(program: &mut PerfEvent, sampler: &mut Sampler, wanted: &[u32]) -> Vec<(u32, ProgramError)> {
+    let mut failed = Vec::new();
     for cpu in wanted {
         if sampler.links.contains_key(cpu) {
             continue;
@@ -270,10 +280,30 @@ fn attach_each(program: &mut PerfEvent, sampler: &mut Sampler, wanted: &[u32]) -
             Ok(link) => {
                 sampler.links.insert(*cpu, link);
             }
-            Err(source) => failed = Some(source),
+            Err(source) => failed.push((*cpu, source)),
         }
     }
     failed
+}
+
+/// Why cycles cannot trigger the samples: the CPUs that refused them, and the error of the first.
+fn timer_reason<E: std::error::Error + 'static>(failed: &[(u32, E)], is_all: bool) -> Option<String> {
+    let (_, error) = failed.first()?;
+    // The innermost error is the kernel's.
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    if is_all {
+        return Some(format!("no CPU counts cycles here: {cause}"));
+    }
+    let mut cpus: Vec<u32> = failed.iter().map(|(cpu, _)| *cpu).collect();
+    cpus.sort_unstable();
+    let (which, verb) = if cpus.len() == 1 { ("CPU", "does") } else { ("CPUs", "do") };
+    Some(format!(
+        "{which} {} {verb} not count cycles ({cause}), and all CPUs must be sampled by the same event",
+        cpu_list(&cpus)
+    ))
 }
 
 fn attach(
@@ -333,7 +363,7 @@ mod tests {
         let mut samples = Samples {
             event: SampleEvent::CpuClock,
             frequency: 99,
-            cpus: 1,
+            cpus: vec![0],
             // A NAPI's thread, a softirq in that thread, a thread that is no longer a NAPI's, a backlog's
             // thread, and another.
             taken: [(7, SampleKind::Task), (7, SampleKind::Softirq(3)), (8, SampleKind::Task)]
@@ -342,6 +372,7 @@ mod tests {
                 .map(|(pid, kind)| sample(pid, kind))
                 .collect(),
             lost: 0,
+            timer_reason: None,
         };
         let cpu = CpuActivity { backlog: polls(9, 1), ..CpuActivity::default() };
         let napis = [napi(1, polls(7, 3)), napi(2, polls(8, 0))];
@@ -349,6 +380,27 @@ mod tests {
         let filed: Vec<_> = samples.taken.iter().map(|sample| sample.poll).collect();
         let own = Some(SamplePoll::Napi(napis[0].key));
         assert_eq!(filed, [own, None, None, Some(SamplePoll::Backlog), None]);
+    }
+
+    #[test]
+    fn the_cpu_that_refuses_cycles_is_named() {
+        let refused = |cpus: &[u32]| -> Vec<(u32, std::io::Error)> {
+            cpus.iter().map(|cpu| (*cpu, std::io::Error::from_raw_os_error(2))).collect()
+        };
+        const ERROR: &str = "No such file or directory (os error 2)";
+        assert_eq!(timer_reason(&refused(&[]), true), None);
+        assert_eq!(
+            timer_reason(&refused(&[0, 1]), true),
+            Some(format!("no CPU counts cycles here: {ERROR}"))
+        );
+        assert_eq!(
+            timer_reason(&refused(&[4]), false),
+            Some(format!(
+                "CPU 4 does not count cycles ({ERROR}), and all CPUs must be sampled by the same event"
+            ))
+        );
+        let several = timer_reason(&refused(&[5, 4, 9]), false).expect("a reason");
+        assert!(several.starts_with("CPUs 4-5,9 do not count cycles"), "{several}");
     }
 
     #[test]

@@ -18,8 +18,10 @@ pub(super) struct HostSum {
     facts: Option<Host>,
     drivers_reason: Option<String>,
     sample_event: Option<SampleEvent>,
+    sample_event_reason: Option<String>,
     sampling: Option<Sampling>,
     problems: Vec<String>,
+    sampling_reason: Option<String>,
     drops: Drops,
 }
 
@@ -41,13 +43,17 @@ impl HostSum {
             accounting,
             preempt_rt,
             sample_event,
+            sample_event_reason,
             drivers_reason,
             drivers_gap: _,
             sampling,
             problems,
+            sampling_reason,
             drops,
         } = host;
         keep(&mut self.sample_event, sample_event.as_ref());
+        keep(&mut self.sample_event_reason, sample_event_reason.as_ref());
+        keep(&mut self.sampling_reason, sampling_reason.as_ref());
         keep(&mut self.drivers_reason, drivers_reason.as_ref());
         self.sampling = match (self.sampling, *sampling) {
             (Some(one), Some(other)) => Some(samples(one, other)),
@@ -68,10 +74,12 @@ impl HostSum {
             accounting: *accounting,
             preempt_rt: *preempt_rt,
             sample_event: None,
+            sample_event_reason: None,
             drivers_reason: None,
             drivers_gap: None,
             sampling: None,
             problems: Vec::new(),
+            sampling_reason: None,
             drops: None,
         });
     }
@@ -80,9 +88,11 @@ impl HostSum {
     pub(super) fn host(&self) -> Option<Host> {
         Some(Host {
             sample_event: self.sample_event,
+            sample_event_reason: self.sample_event_reason.clone(),
             drivers_reason: self.drivers_reason.clone(),
             sampling: self.sampling,
             problems: self.problems.clone(),
+            sampling_reason: self.sampling_reason.clone(),
             drops: self.drops.drops(),
             ..self.facts.clone()?
         })
@@ -102,6 +112,7 @@ fn samples(one: Sampling, other: Sampling) -> Sampling {
         idle: one.idle.saturating_add(other.idle),
         user: one.user.saturating_add(other.user),
         busy: one.busy.saturating_add(other.busy),
+        busy_expected: sum(one.busy_expected, other.busy_expected),
         expected: sum(one.expected, other.expected),
         lost: one.lost.saturating_add(other.lost),
     }

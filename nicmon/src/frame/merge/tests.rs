@@ -101,6 +101,7 @@ fn random(numbers: &mut Numbers, seq: u64) -> Frame {
         idle: 40,
         user: 5,
         busy,
+        busy_expected: numbers.value(),
         expected: numbers.value(),
         lost: 1,
     });

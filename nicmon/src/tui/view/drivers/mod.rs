@@ -99,12 +99,19 @@ fn note(state: &State, newest: &Excerpt, recent: &[&Excerpt], area: Rect, buffer
     );
     left(buffer, (area.x, area.y), area.width, &text, Style::new());
     let lost = sum(|excerpt| excerpt.sampling.lost);
-    if lost > 0 {
-        let x = text_width(&text).saturating_add(2);
-        let room = area.width.saturating_sub(x);
-        let at = (area.x.saturating_add(x), area.y);
-        left(buffer, at, room, &format!("lost {lost}"), state.theme.loud());
-    }
+    // Unknown with cycles, whose rate depends on the speed of a CPU.
+    let missing = sum(|excerpt| {
+        excerpt.sampling.busy_expected.map_or(0, |expected| expected.saturating_sub(excerpt.sampling.busy))
+    });
+    let warning = match (lost, missing) {
+        (0, 0) => return,
+        (0, missing) => format!("{missing} busy missing"),
+        (lost, 0) => format!("lost {lost}"),
+        (lost, missing) => format!("lost {lost}, {missing} busy missing"),
+    };
+    let x = text_width(&text).saturating_add(2);
+    let room = area.width.saturating_sub(x);
+    left(buffer, (area.x.saturating_add(x), area.y), room, &warning, state.theme.loud());
 }
 
 /// Says if a driver's figures are unknown or do not cover all these frames.
