@@ -4,6 +4,7 @@
 mod assemble;
 mod clock;
 mod driver_code;
+mod dummy_drivers;
 mod facts;
 mod filter;
 mod known;
@@ -33,6 +34,7 @@ pub use self::{
 };
 use self::{
     driver_code::DriverCodeFinder,
+    dummy_drivers::DummyDrivers,
     facts::Facts,
     maintain::give_back_memory,
     observation::Asked,
@@ -124,6 +126,7 @@ pub struct Collector {
     /// Why CPUs could not be sampled at the last attempt.
     sampling_problem: Option<String>,
     driver_code: DriverCodeFinder,
+    dummy_drivers: DummyDrivers,
     facts: Facts,
     threads: ThreadTimes,
     topology: topology::Feed,
@@ -180,6 +183,7 @@ impl Collector {
             asked: Asked { latency, sampling: sampling.is_some() && !is_proc, stacks },
             sampling_problem: sampled.err().map(|error| source::reason(&error, &facts.roots)),
             driver_code: DriverCodeFinder::new(&facts.machine().kernel),
+            dummy_drivers: DummyDrivers::default(),
             facts,
             threads,
             topology,

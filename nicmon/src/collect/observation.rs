@@ -13,8 +13,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::known::KnownNics;
 pub(super) use super::known::NicKey;
+use super::{dummy_drivers::DriverModules, known::KnownNics};
 use crate::{
     counters::Reading,
     frame::{self, Accounting, gained, topology::Topology},
@@ -54,6 +54,9 @@ pub struct Observation {
     pub(super) thread_ns: HashMap<u32, u64>,
     /// NAPIs that the eBPF programs know, polled or not.
     pub(super) known_napis: Arc<KnownNics>,
+    /// The modules of NICs' drivers; only if there are NAPIs on dummy devices.
+    #[serde(default)]
+    pub(super) driver_modules: Arc<DriverModules>,
     pub(super) code: Code,
     /// Only in frames that carry it.
     pub(super) topology: Option<Topology>,

@@ -34,6 +34,14 @@ impl Collector {
         let thread_ns = self.threads.read(&self.facts.roots.proc, &reading);
         let facts = self.facts.host_facts();
 
+        let driver_modules = self.dummy_drivers.find(
+            &self.facts.roots,
+            &known_napis,
+            &facts.now,
+            facts.own_netns,
+            self.facts.links_changed(),
+        );
+
         let symbols = self.symbols.snapshot();
         let mut drivers = None;
         if let (Some(samples), Some(kallsyms)) = (&mut reading.samples, symbols.current()) {
@@ -61,6 +69,7 @@ impl Collector {
             facts,
             thread_ns,
             known_napis,
+            driver_modules,
             code: Code { symbols, drivers },
             topology: self.topology.next(
                 self.facts.links_changed(),

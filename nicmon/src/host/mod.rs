@@ -15,6 +15,7 @@ pub mod btf;
 pub mod counts;
 pub mod cpu_topology;
 pub mod cpus;
+pub mod driver_modules;
 pub mod drivers;
 pub mod ethtool;
 mod ethtool_ioctl;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::{
     super::observation::{DriverCode, NicKey},
     Filter, Observation,
+    dummies::{Dummies, Home},
     outside::{Outside, outside},
     weights::Weights,
 };
@@ -30,6 +31,7 @@ pub(super) struct Attribution<'a> {
     /// The softirqs in which network code ran outside polls, with the CPUs.
     pub(super) outside: BTreeMap<Outside, BTreeSet<u32>>,
     weights: &'a Weights,
+    pub(super) dummies: &'a Dummies,
     kallsyms: &'a Kallsyms,
 }
 
@@ -72,6 +74,8 @@ pub(super) struct InDriver<'a> {
 pub(super) enum PollOf {
     Nic(NicKey),
     Backlog,
+    /// A row of [`Dummies`].
+    Dummies(usize),
     /// No poll: network code in a softirq other than `NET_RX`.
     Softirq(Outside),
 }
@@ -86,7 +90,12 @@ pub(super) enum Place<'a> {
 impl<'a> Attribution<'a> {
     /// Counts the samples of the CPUs that are shown. `None` if nothing is sampled or there are no
     /// symbols.
-    pub(super) fn of(seen: &'a Observation, filter: &Filter, weights: &'a Weights) -> Option<Self> {
+    pub(super) fn of(
+        seen: &'a Observation,
+        filter: &Filter,
+        weights: &'a Weights,
+        dummies: &'a Dummies,
+    ) -> Option<Self> {
         let samples = seen.reading.samples.as_ref()?;
         let kallsyms = seen.code.symbols.current()?;
         let mut this = Self {
@@ -99,6 +108,7 @@ impl<'a> Attribution<'a> {
             others: HashMap::new(),
             outside: BTreeMap::new(),
             weights,
+            dummies,
             kallsyms,
         };
         for sample in samples.taken.iter().filter(|sample| filter.shows_cpu(sample.cpu)) {
@@ -137,7 +147,11 @@ impl<'a> Attribution<'a> {
                 None => return,
             },
             Some(SamplePoll::Backlog) => PollOf::Backlog,
-            Some(SamplePoll::Napi(key)) => PollOf::Nic((key.netns, key.ifindex)),
+            Some(SamplePoll::Napi(key)) => match self.dummies.home(&key) {
+                Some(Home::Nic(nic)) => PollOf::Nic(nic),
+                Some(Home::Row(row)) => PollOf::Dummies(row),
+                None => return,
+            },
         };
         let stage = || function.as_ref().map_or(Stage::Other, stage_of);
         let place = driver.map_or_else(|| Place::Stage(stage()), Place::Driver);

@@ -5,6 +5,7 @@ mod attribution;
 mod cpus;
 mod drivers;
 mod drops;
+mod dummies;
 mod host;
 mod irqs;
 mod napis;
@@ -16,7 +17,7 @@ mod stacks;
 mod traffic;
 mod weights;
 
-use self::{attribution::Attribution, weights::Weights};
+use self::{attribution::Attribution, dummies::Dummies, weights::Weights};
 pub(super) use self::{cpus::busy_ns, nics::BACKLOG};
 use super::{Filter, observation::Observation};
 use crate::frame::{Frame, OwnCost, SCHEMA, pct_of};
@@ -25,14 +26,15 @@ use crate::frame::{Frame, OwnCost, SCHEMA, pct_of};
 pub fn assemble(seen: &Observation, filter: &Filter) -> Frame {
     let cpus = cpus::cpus(seen, filter);
     let irqs = irqs::irqs(seen, filter);
-    let mut nics = nics::nics(seen, filter, &irqs);
+    let dummies = Dummies::of(seen);
+    let mut nics = nics::nics(seen, filter, &irqs, &dummies);
 
     // A driver's cost covers all its NICs, so the NICs are filtered afterwards.
     let weights = seen.reading.samples.as_ref().map(|samples| {
         let busy_ns = cpus::busy_ns(seen, filter);
         Weights::of(samples, &busy_ns, seen.interval_ns, seen.facts.ticks_per_second)
     });
-    let attribution = weights.as_ref().and_then(|weights| Attribution::of(seen, filter, weights));
+    let attribution = weights.as_ref().and_then(|weights| Attribution::of(seen, filter, weights, &dummies));
     let mut drivers = None;
     if let Some(attribution) = &attribution {
         nics.extend(outside::nics(attribution));

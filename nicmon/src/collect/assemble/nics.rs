@@ -8,6 +8,7 @@ use std::{
 use super::{
     super::observation::NicKey,
     Filter, Observation,
+    dummies::{Dummies, Home},
     napis::{self, NapiFacts, ThreadTimes},
 };
 use crate::{
@@ -24,27 +25,30 @@ const BACKLOG_KEY: NicKey = (0, 0);
 
 /// All interfaces in nicmon's own namespace, those in others that have a NAPI, and the backlog if it was
 /// polled. The highest load comes first. Estimates from samples are not included yet.
-pub(super) fn nics(seen: &Observation, filter: &Filter, irqs: &[Irq]) -> Vec<Nic> {
-    Assembly { seen, filter, irqs }.nics()
+pub(super) fn nics(seen: &Observation, filter: &Filter, irqs: &[Irq], dummies: &Dummies) -> Vec<Nic> {
+    Assembly { seen, filter, irqs, dummies }.nics()
 }
 
 struct Assembly<'a> {
     seen: &'a Observation,
     filter: &'a Filter,
     irqs: &'a [Irq],
+    dummies: &'a Dummies,
 }
 
 impl Assembly<'_> {
     fn nics(&self) -> Vec<Nic> {
         let Observation { facts, reading, .. } = self.seen;
-        let mut napis: HashMap<NicKey, Vec<&NapiActivity>> = HashMap::new();
+        let mut napis: HashMap<Home, Vec<&NapiActivity>> = HashMap::new();
         for napi in reading.napis.iter().flatten() {
-            napis.entry((napi.key.netns, napi.key.ifindex)).or_default().push(napi);
+            if let Some(home) = self.dummies.home(&napi.key) {
+                napis.entry(home).or_default().push(napi);
+            }
         }
         let mut nics: Vec<Nic> = (self.seen.nic_keys().into_iter())
             .filter_map(|key| {
                 let link = facts.link(key);
-                let polled = napis.get(&key).map(Vec::as_slice).unwrap_or_default();
+                let polled = napis.get(&Home::Nic(key)).map(Vec::as_slice).unwrap_or_default();
                 // A device that no longer exists is shown once more if it was polled until then.
                 if link.is_none() && polled.is_empty() {
                     return None;
@@ -59,6 +63,12 @@ impl Assembly<'_> {
             })
             .collect();
         nics.extend(self.backlog());
+        nics.extend(self.dummies.rows().iter().enumerate().map(|(number, name)| {
+            let polled = napis.get(&Home::Row(number)).map(Vec::as_slice).unwrap_or_default();
+            let napis = Some(polled.iter().flat_map(|napi| self.napi(napi)).collect());
+            let unknown_nic = (0, u32::MAX);
+            Nic { netns: None, ifindex: 0, ..self.nic(unknown_nic, name.clone(), napis, &[]) }
+        }));
         nics.sort_by_cached_key(|nic| {
             let ns = nic.poll_ns.unwrap_or(0) + nic.hardirq_ns.unwrap_or(0);
             (Reverse(ns), nic.netns != Some(facts.own_netns), nic.name.clone(), nic.ifindex)
@@ -66,11 +76,11 @@ impl Assembly<'_> {
         nics
     }
 
-    /// True if some polls of the NIC found no slot, or may have been among those that found none. What was
-    /// counted is then too little, so all of it is unknown.
+    /// True if some polls of the NIC found no slot, or may have been among those that found none, or if it
+    /// shares NAPIs with other NICs. What was counted is then too little, so all of it is unknown.
     fn misses_polls(&self, key: NicKey) -> bool {
         let unfiled = &self.seen.reading.unfiled;
-        unfiled.other_nics || unfiled.nics.contains(&key)
+        unfiled.other_nics || unfiled.nics.contains(&key) || self.dummies.is_shared(key)
     }
 
     /// The name of a device when one of its NAPIs was first polled; used if the interface cannot be looked

@@ -56,10 +56,13 @@ fn of_polls(attribution: &Attribution<'_>, nic: &Nic) -> NicEstimates {
     let poll = match nic.netns {
         Some(netns) => PollOf::Nic((netns, nic.ifindex)),
         None if nic.name == BACKLOG => PollOf::Backlog,
-        None => match outside::poll_of(&nic.name) {
-            Some(poll) => poll,
-            None => return NicEstimates::default(),
-        },
+        None => {
+            let dummies = || attribution.dummies.row_of(&nic.name).map(PollOf::Dummies);
+            match outside::poll_of(&nic.name).or_else(dummies) {
+                Some(poll) => poll,
+                None => return NicEstimates::default(),
+            }
+        }
     };
     let mut stages: BTreeMap<Stage, Tally> = BTreeMap::new();
     for (place, tally) in attribution.polls.get(&poll).into_iter().flatten() {
