@@ -160,8 +160,8 @@ impl Recording {
         // Packets cover all CPUs, so samples must too.
         let online = frame.host.cpus_online as usize;
         let are_sampled = frame.host.sampling.is_some_and(|sampling| sampling.cpus as usize == online);
-        // What the driver did is on all its NICs, also on those that no frame lists. Without samples, only the
-        // listed ones are known; only these are polled.
+        // What the driver did is on all its NICs, also on those that no frame lists. Without samples, only
+        // the listed ones are known; only these are polled.
         let all = |of_driver: fn(&Driver) -> Option<u64>, listed: &dyn Fn(&Nic) -> Option<u64>| {
             let cost = cost.filter(|cost| are_sampled && cost.cost_ns().is_some());
             cost.map_or_else(|| sum(listed), of_driver).filter(|_| frame.has_all_cpus())

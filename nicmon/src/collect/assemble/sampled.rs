@@ -56,8 +56,8 @@ fn of_polls(attribution: &Attribution<'_>, nic: &Nic) -> NicEstimates {
     let poll = match nic.netns {
         Some(netns) => PollOf::Nic((netns, nic.ifindex)),
         None if nic.name == BACKLOG => PollOf::Backlog,
-        None => match outside::poll_of(&nic.name) {
-            Some(poll) => poll,
+        None => match outside::of_name(&nic.name) {
+            Some(outside) => PollOf::Softirq(outside),
             None => return NicEstimates::default(),
         },
     };
