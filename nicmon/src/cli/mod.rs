@@ -430,8 +430,8 @@ fn with_tip(mut error: clap::Error) -> clap::Error {
     let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else { return error };
     let tip = match argument.as_str() {
         "-n" | "--count" => {
-            "record runs until its command ends, or until Ctrl-C. For 3 frames of a second each: nicmon record \
-             -- sleep 3"
+            "record runs until its command ends, or until Ctrl-C. For 3 frames of a second each: nicmon \
+             record -- sleep 3"
         }
         "--json" | "--plain" => {
             "record writes a file. nicmon --json prints frames, and nicmon replay --json those of a recording"
