@@ -47,7 +47,8 @@ pub(super) fn of_name(name: &str) -> Option<Outside> {
     NAMES.into_iter().flatten().find(|known| *known == name).map(Outside)
 }
 
-/// A row for each softirq in which network code ran, with its CPUs, in the order of names. Estimates are not included yet.
+/// A row for each softirq in which network code ran, with its CPUs, in the order of names. Estimates are not
+/// included yet.
 pub(super) fn nics(outside: &BTreeMap<Outside, BTreeSet<u32>>) -> Vec<Nic> {
     let on = |cpu: &u32| NicCpu {
         cpu: *cpu,
