@@ -36,14 +36,14 @@ const NUMBERS: [&str; 12] = [
 ///
 /// # Panics
 /// The reader panicked, took very long, or memory grew without bound. The message has the input.
-pub fn inputs(name: &str, real: &[&[u8]], mut read: impl FnMut(&[u8])) {
+pub fn inputs(name: &str, real: &[&[u8]], mut reader: impl FnMut(&[u8])) {
     let count = std::env::var("NICMON_FUZZ").ok().and_then(|count| count.parse().ok()).unwrap_or(INPUTS);
     let before = peak_bytes();
     let start = Instant::now();
     for seed in 0..count {
         let input = input(name, seed, real);
         let begun = Instant::now();
-        if let Err(cause) = catch_unwind(AssertUnwindSafe(|| read(&input))) {
+        if let Err(cause) = catch_unwind(AssertUnwindSafe(|| reader(&input))) {
             eprintln!("{name}: input {seed} panics: {}", input.escape_ascii());
             resume_unwind(cause);
         }

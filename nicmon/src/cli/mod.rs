@@ -13,7 +13,10 @@ use std::{
     time::Duration,
 };
 
-use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{
+    ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand,
+    error::{ContextKind, ContextValue},
+};
 use clap_complete::Shell;
 
 use self::values::{
@@ -425,7 +428,28 @@ pub fn parse() -> Cli {
     // The two differ only in how help looks.
     let mut command = if is_summary { compact(command()) } else { command() };
     let parsed = command.try_get_matches_from_mut(env::args_os());
-    parsed.and_then(|matches| Cli::from_arg_matches(&matches)).unwrap_or_else(|error| exit(&error))
+    parsed.and_then(|matches| Cli::from_arg_matches(&matches)).unwrap_or_else(|error| {
+        let is_of_record = env::args_os().nth(1).is_some_and(|command| command == "record");
+        exit(&if is_of_record { with_tip(error) } else { error })
+    })
+}
+
+/// Adds what to do instead if `record` is given an option of the live view.
+fn with_tip(mut error: clap::Error) -> clap::Error {
+    let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else { return error };
+    let tip = match argument.as_str() {
+        "-n" | "--count" => {
+            "record runs until its command ends, or until Ctrl-C. For 3 frames of a second each: nicmon \
+             record -- sleep 3"
+        }
+        "--json" | "--plain" => {
+            "record writes a file. nicmon --json prints frames, and nicmon replay --json those of a recording"
+        }
+        _ => return error,
+    };
+    error.remove(ContextKind::SuggestedArg);
+    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    error
 }
 
 /// Prints help or an error, and exits. An error quotes the command line, which may hold names of files that

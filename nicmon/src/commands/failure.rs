@@ -55,6 +55,14 @@ pub enum Failure {
         /// When the recording's frames are.
         there: String,
     },
+    /// `--from` is not before `--to`.
+    #[error("--from {from} is not before --to {to}, so there is nothing between them; swap them")]
+    SwappedRange {
+        /// Start of the range.
+        from: String,
+        /// End of the range.
+        to: String,
+    },
     /// There is nothing to compare.
     #[error(transparent)]
     Compare(#[from] PairError),
@@ -146,6 +154,7 @@ impl Failure {
             Self::Collect(CollectError::Filter(_) | CollectError::Capture { .. })
             | Self::Read(_)
             | Self::EmptyRange { .. }
+            | Self::SwappedRange { .. }
             | Self::Compare(_)
             | Self::StandardInputTwice
             | Self::Page { .. }

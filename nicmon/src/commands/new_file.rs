@@ -201,7 +201,7 @@ fn open_existing(path: &Path, is_kernels: bool) -> io::Result<File> {
         let why = "it is a socket; to write to one, use nicmon --json in a pipe";
         return Err(io::Error::new(io::ErrorKind::Unsupported, why));
     }
-    let start = Instant::now();
+    let begun = Instant::now();
     let lacks_reader =
         |error: &io::Error| kind == FileType::Fifo && error.raw_os_error() == Some(libc::ENXIO);
     let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
@@ -212,7 +212,7 @@ fn open_existing(path: &Path, is_kernels: bool) -> io::Result<File> {
                 return Ok(file);
             }
             // A FIFO without a reader (`fifo_open` in fs/pipe.c, Linux 6.18). It may just be starting.
-            Err(error) if lacks_reader(&error) && start.elapsed() < PATIENCE => {
+            Err(error) if lacks_reader(&error) && begun.elapsed() < PATIENCE => {
                 thread::sleep(Duration::from_millis(20));
             }
             Err(error) if lacks_reader(&error) => {

@@ -33,8 +33,15 @@ pub(super) fn run(args: &cli::Report) -> Result<(), Failure> {
     }
     let name = if args.file == Path::new("-") { "standard input".to_owned() } else { shown(&args.file) };
     let mut range = Range { from: args.from, to: args.to, all: None };
+    // Times of the two kinds can be compared only when the recording's start is known.
+    if let (Some(Moment::After(_)), Some(Moment::After(_))) | (Some(Moment::At(_)), Some(Moment::At(_))) =
+        (args.from, args.to)
+    {
+        range.check()?;
+    }
     let mut page = args.html.as_ref().map(|_| Page::default());
     let sum = Sum::read(Parts::open(&args.file)?, &mut range, page.as_mut())?;
+    range.check()?;
     let Some(frame) = sum.merged.frame() else { return Err(range.holds_none(&name)) };
     if let (Some(path), Some(page)) = (&args.html, page) {
         let page = page.render();
@@ -177,11 +184,20 @@ impl Range {
         }
     }
 
-    fn holds_none(&self, name: &str) -> Failure {
-        let time = |ns: u64| {
-            let time = UNIX_EPOCH + Duration::from_nanos(ns);
-            humantime::format_rfc3339_seconds(time).to_string()
+    /// Checks that the range can hold anything.
+    fn check(&self) -> Result<(), Failure> {
+        let Some((from, to)) = self.from.zip(self.to) else { return Ok(()) };
+        if self.at(from) < self.at(to) {
+            return Ok(());
+        }
+        let text = |moment| match moment {
+            Moment::After(after) => humantime::format_duration(after).to_string(),
+            Moment::At(ns) => time(ns),
         };
+        Err(Failure::SwappedRange { from: text(from), to: text(to) })
+    }
+
+    fn holds_none(&self, name: &str) -> Failure {
         let moment = |moment: Option<Moment>, otherwise: &str| {
             moment.map_or_else(|| otherwise.to_owned(), |moment| time(self.at(moment)))
         };
@@ -195,4 +211,9 @@ impl Range {
             ),
         }
     }
+}
+
+/// A time in nanoseconds since 1970, in RFC 3339.
+fn time(ns: u64) -> String {
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_nanos(ns)).to_string()
 }

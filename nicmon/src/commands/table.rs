@@ -60,7 +60,7 @@ fn head(frame: &Frame) -> String {
     let own = frame
         .own
         .overhead_pct
-        .map_or_else(|| "unknown".to_owned(), |own| format!("{}% of a CPU", pct(own, PCT)));
+        .map_or_else(|| "unknown".to_owned(), |own| format!("{} % of a CPU", pct(own, PCT)));
     format!(
         "{}  {}  {:.2} s  nicmon itself: {own}\n",
         shortened(&printable(&frame.host.hostname), HOSTNAME),

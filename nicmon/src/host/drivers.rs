@@ -99,4 +99,11 @@ mod tests {
             }
         });
     }
+
+    #[test]
+    fn anything_is_read_without_a_panic() {
+        let mut answer = vec![0; 196];
+        answer[4..14].copy_from_slice(b"virtio_net");
+        testkit::fuzz::inputs("drivers", &[&answer], |answer| drop(parse(answer)));
+    }
 }

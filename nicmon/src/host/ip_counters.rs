@@ -86,4 +86,14 @@ mod tests {
         let counters = ip_counters(Path::new("/proc")).unwrap();
         assert!(counters.in_receives.is_some() && counters.in_segments.is_some());
     }
+
+    #[test]
+    fn anything_is_read_without_a_panic() {
+        let net = this_machine().join("proc/net");
+        let real = ["snmp", "netstat"].map(|file| fs::read(net.join(file)).unwrap());
+        testkit::fuzz::inputs("snmp", &[&real[0], &real[1]], |text| {
+            let text = String::from_utf8_lossy(text);
+            std::hint::black_box(parse(&text, &text));
+        });
+    }
 }

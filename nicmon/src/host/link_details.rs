@@ -153,4 +153,15 @@ mod tests {
             assert_eq!(link.xdp, Some(Vec::new()));
         });
     }
+
+    #[test]
+    fn anything_is_read_without_a_panic() {
+        let (mut program, mut message) = (Vec::new(), vec![0; IFINFOMSG_BYTES]);
+        (1..6).for_each(|attribute| push(&mut program, attribute, &1_u32.to_ne_bytes()));
+        for attribute in [IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER, IFLA_TXQLEN, IFLA_LINKINFO] {
+            push(&mut message, attribute, b"eth0\0abc");
+        }
+        push(&mut message, IFLA_XDP | 0x8000, &program);
+        testkit::fuzz::inputs("link details", &[&message], |message| drop(parse(message)));
+    }
 }

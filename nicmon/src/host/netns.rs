@@ -215,4 +215,11 @@ mod tests {
         assert_eq!(parse_mount(b"1 2 3"), None);
         assert_eq!(parse_mount(b""), None);
     }
+
+    #[test]
+    fn anything_is_read_without_a_panic() {
+        testkit::fuzz::inputs("mountinfo", &[MOUNTS], |text| {
+            text.split(|byte| *byte == b'\n').for_each(|line| drop(parse_mount(line)));
+        });
+    }
 }

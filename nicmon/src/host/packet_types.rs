@@ -69,4 +69,12 @@ mod tests {
             assert_eq!(parse(nonsense), None, "{nonsense:?}");
         }
     }
+
+    #[test]
+    fn anything_is_read_without_a_panic() {
+        let real = fs::read(this_machine().join("proc/net/ptype")).unwrap();
+        testkit::fuzz::inputs("ptype", &[&real], |text| {
+            String::from_utf8_lossy(text).lines().for_each(|line| drop(parse(line)));
+        });
+    }
 }

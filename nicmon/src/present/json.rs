@@ -20,7 +20,7 @@ pub(crate) fn line(value: &impl Serialize) -> serde_json::Result<String> {
 }
 
 /// Compact JSON in which control characters (C1 and DEL, too), marks that change the direction of writing and
-/// invisible characters are written as `\u` and four digits. serde_json itself escapes C0 only.
+/// invisible characters are written as `\u` and four digits. `serde_json` itself escapes C0 only.
 struct Escaping;
 
 impl Formatter for Escaping {

@@ -1,8 +1,8 @@
 //! Cells as bytes for a terminal.
 //!
-//! crossterm writes every colour as `38;5;N`, which is for terminals with 256 colours; others skip it, or take
-//! the 5 for blinking. The screen only has the 16 colours that have short codes, in ECMA-48 and its usual
-//! extension.
+//! crossterm writes every colour as `38;5;N`, which is for terminals with 256 colours; others skip it, or
+//! take the 5 for blinking. The screen only has the 16 colours that have short codes, in ECMA-48 and its
+//! usual extension.
 
 use std::{
     fmt::Write as _,

@@ -8,7 +8,7 @@ use crate::privileges::is_root;
 const NOT_A_RECORDING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
 
 /// Wrong for everyone, on every machine.
-const WRONG: [&[&str]; 30] = [
+const WRONG: [&[&str]; 36] = [
     &["--jsn"],
     &["rekord"],
     &["--json", "--plain"],
@@ -28,6 +28,10 @@ const WRONG: [&[&str]; 30] = [
     &["record", "true"],
     &["record", "-d", "1ms", "--", "true"],
     &["record", "-o", "-", "--", "true"],
+    &["record", "-n", "3"],
+    &["record", "--count=3", "--", "true"],
+    &["record", "--json"],
+    &["record", "a\u{1b}[31m\u{202e}b"],
     &["replay"],
     &["replay", "/nonexistent/frames"],
     &["replay", "/"],
@@ -35,6 +39,8 @@ const WRONG: [&[&str]; 30] = [
     &["report", "--json", "--csv", "-"],
     &["report", "--from", "soon", "-"],
     &["report", "--from", "-5", "-"],
+    &["report", "--from", "5m", "--to", "1m", "-"],
+    &["report", "--from", "2026-11-23T06:33:07Z", "--to", "2026-11-23T06:33:07Z", "-"],
     &["report", "--top", "0", "-"],
     &["schema", "table"],
     &["completions", "csh"],
@@ -46,7 +52,7 @@ fn wrong_command_lines() {
     let mut all = String::new();
     for arguments in WRONG.into_iter().chain([&["report", NOT_A_RECORDING] as &[&str]]) {
         let output = output(&mut nicmon(arguments));
-        let line = arguments.join(" ");
+        let line = arguments.join(" ").escape_debug().to_string();
         assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "nicmon {line}");
         let said = String::from_utf8(output.stderr).expect("nicmon writes UTF-8");
         writeln!(all, "$ nicmon {line}\n{said}").expect("a String");

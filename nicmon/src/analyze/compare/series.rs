@@ -8,7 +8,7 @@ use super::{
     interval::Part,
     model::{About, Setting},
 };
-use crate::frame::{Frame, Nic};
+use crate::frame::{Driver, Frame, Nic};
 
 /// Most settings listed for a recording.
 const SETTINGS: usize = 8;
@@ -160,6 +160,12 @@ impl Recording {
         // Packets cover all CPUs, so samples must too.
         let online = frame.host.cpus_online as usize;
         let are_sampled = frame.host.sampling.is_some_and(|sampling| sampling.cpus as usize == online);
+        // What the driver did is on all its NICs, also on those that no frame lists. Without samples, only
+        // the listed ones are known; only these are polled.
+        let all = |of_driver: fn(&Driver) -> Option<u64>, listed: &dyn Fn(&Nic) -> Option<u64>| {
+            let cost = cost.filter(|cost| are_sampled && cost.cost_ns().is_some());
+            cost.map_or_else(|| sum(listed), of_driver).filter(|_| frame.has_all_cpus())
+        };
         Cell {
             frame: self.about.frames,
             run: self.about.runs,
@@ -171,8 +177,8 @@ impl Recording {
             sampled_ns: cost.and_then(|cost| cost.sampled_est_ns).filter(|_| are_sampled),
             poll_ns: sum(&|nic| nic.poll_ns.filter(|_| nic.is_timed())),
             is_threaded: nics.iter().any(|nic| nic.threaded_est_ns != Some(0)),
-            packets: sum(&|nic| nic.counters.packets()).filter(|_| frame.has_all_cpus()),
-            bytes: sum(&|nic| nic.counters.bytes()).filter(|_| frame.has_all_cpus()),
+            packets: all(|driver| driver.packets, &|nic| nic.counters.packets()),
+            bytes: all(|driver| driver.bytes, &|nic| nic.counters.bytes()),
         }
     }
 }

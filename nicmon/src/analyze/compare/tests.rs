@@ -1,5 +1,5 @@
 use super::*;
-use crate::frame::{Driver, Frame, SampleEvent, Sampling};
+use crate::frame::{Driver, Frame, Nic, SampleEvent, Sampling};
 
 /// A real frame, from which others are made.
 fn capture() -> Frame {
@@ -89,6 +89,31 @@ fn of(name: &str, frames: u64, works: &[Work]) -> Recording {
 
 fn figure(pair: &Pair, figure: Figure) -> &Compared {
     pair.figures.iter().find(|compared| compared.figure == figure).expect("every figure is there")
+}
+
+/// The driver's packets are those of all its NICs, as its samples are.
+#[test]
+fn figures_do_not_depend_on_which_nics_are_listed() {
+    let whole = |seq, listed: usize| {
+        let mut frame = frame(seq, &[OLD]);
+        let nic = frame.nics[0].clone();
+        let driver = &mut frame.drivers.as_mut().expect("drivers")[0];
+        (driver.hardirq_ns, driver.packets) = (nic.hardirq_ns, nic.counters.packets().map(|one| one * 2));
+        driver.bytes = nic.counters.bytes().map(|one| one * 2);
+        let silent = Nic { poll_ns: Some(0), hardirq_ns: Some(0), ifindex: 99, ..nic };
+        frame.nics.extend(vec![silent; listed - 1]);
+        frame
+    };
+    let a = recording("a.rec", (0..40).map(|seq| whole(seq, 1)));
+    let b = recording("b.rec", (0..40).map(|seq| whole(seq, 2)));
+    let comparison = compare(&a, Some(&b), &[], 0.0).expect("comparable");
+    let with_packets = comparison.drivers[0].figures.iter().filter(|figure| figure.a.is_some());
+    let mut count = 0;
+    for figure in with_packets {
+        assert_eq!(figure.a, figure.b, "{:?}", figure.figure);
+        count += 1;
+    }
+    assert!(count >= 4, "{count}");
 }
 
 #[test]

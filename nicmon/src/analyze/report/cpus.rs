@@ -78,10 +78,10 @@ fn other_softirqs(frame: &Frame) -> String {
         ns.filter(|ns| *ns > 0).map(|ns| format!("{name} {} %", pct(pct_of(ns, frame.interval_ns))))
     };
     let texts: Vec<String> = sums.into_iter().filter_map(text).collect();
-    match texts.is_empty() {
-        true => String::new(),
-        false => wrapped(&format!("Other softirqs, in percent of one CPU: {}.", texts.join(", "))),
+    if texts.is_empty() {
+        return String::new();
     }
+    wrapped(&format!("Other softirqs, in percent of one CPU: {}.", texts.join(", ")))
 }
 
 /// Network code in softirqs that are not polls, estimated; empty if there was none.
@@ -91,13 +91,14 @@ fn outside_polls(frame: &Frame) -> String {
         Some(format!("{} ~{} %", name(&nic.name), pct(pct_of(ns, frame.interval_ns))))
     };
     let texts: Vec<String> = frame.nics.iter().filter_map(estimate).collect();
-    match texts.is_empty() {
-        true => String::new(),
-        false => wrapped(&format!(
-            "Network code ran outside polls, too, for at least (estimated from samples, in percent of one CPU): {}.",
-            texts.join(", ")
-        )),
+    if texts.is_empty() {
+        return String::new();
     }
+    wrapped(&format!(
+        "Network code ran outside polls, too, for at least (estimated from samples, in percent of one CPU): \
+         {}.",
+        texts.join(", ")
+    ))
 }
 
 fn row(cpu: &Cpu, interval_ns: u64) -> [String; 13] {

@@ -37,7 +37,7 @@ pub fn assemble(seen: &Observation, filter: &Filter) -> Frame {
     let attribution = weights.as_ref().and_then(|weights| Attribution::of(seen, filter, weights, &dummies));
     let mut drivers = None;
     if let Some(attribution) = &attribution {
-        nics.extend(outside::nics(attribution));
+        nics.extend(outside::nics(&attribution.outside));
         let by_driver = drivers::by_driver(attribution, &nics);
         let estimates = sampled::estimates(attribution, &nics, &by_driver);
         drivers = Some(drivers::drivers(attribution, &nics, &by_driver, seen));

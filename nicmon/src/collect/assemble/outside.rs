@@ -1,12 +1,11 @@
 //! Network code in softirqs other than `NET_RX`: an ifb forwards in a tasklet, paced TCP sends from a timer.
 //!
-//! Nothing times such work by NIC, so only samples show it. They are listed as if the softirq were a NIC whose
-//! polls have no known time.
+//! Nothing times such work by NIC, so only samples show it. They are listed as if the softirq were a NIC
+//! whose polls have no known time.
 
-use super::{
-    attribution::{Attribution, PollOf},
-    nics::nameless,
-};
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::nics::nameless;
 use crate::{
     counters::SampleKind,
     frame::{Nic, NicCpu},
@@ -35,8 +34,8 @@ const NAMES: [Option<&str>; 10] = [
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Outside(&'static str);
 
-/// The softirq that a sample outside polls was in, if it was in network code. Its own function decides: a copy
-/// or a lock may serve anything.
+/// The softirq that a sample outside polls was in, if it was in network code. Its own function decides: a
+/// copy or a lock may serve anything.
 pub(super) fn outside(kind: SampleKind, function: &Function<'_>, driver: Option<&str>) -> Option<Outside> {
     let SampleKind::Softirq(vector) = kind else { return None };
     let name = (*NAMES.get(usize::try_from(vector).ok()?)?)?;
@@ -48,8 +47,9 @@ pub(super) fn of_name(name: &str) -> Option<Outside> {
     NAMES.into_iter().flatten().find(|known| *known == name).map(Outside)
 }
 
-/// A row for each softirq with network code, in the order of names. Estimates are not included yet.
-pub(super) fn nics(attribution: &Attribution<'_>) -> Vec<Nic> {
+/// A row for each softirq in which network code ran, with its CPUs, in the order of names. Estimates are not
+/// included yet.
+pub(super) fn nics(outside: &BTreeMap<Outside, BTreeSet<u32>>) -> Vec<Nic> {
     let on = |cpu: &u32| NicCpu {
         cpu: *cpu,
         poll_ns: None,
@@ -59,16 +59,11 @@ pub(super) fn nics(attribution: &Attribution<'_>) -> Vec<Nic> {
         repolls: None,
         load_pct: None,
     };
-    let nic = |(Outside(name), cpus): (&Outside, &_)| {
-        let cpus: &std::collections::BTreeSet<u32> = cpus;
-        Nic { cpus: cpus.iter().map(on).collect(), ..nameless((*name).to_owned()) }
+    let nic = |(Outside(name), cpus): (&Outside, &BTreeSet<u32>)| Nic {
+        cpus: cpus.iter().map(on).collect(),
+        ..nameless((*name).to_owned())
     };
-    attribution.outside.iter().map(nic).collect()
-}
-
-/// What samples are counted under for a row.
-pub(super) fn poll_of(name: &str) -> Option<PollOf> {
-    of_name(name).map(PollOf::Softirq)
+    outside.iter().map(nic).collect()
 }
 
 #[cfg(test)]

@@ -57,8 +57,9 @@ fn of_polls(attribution: &Attribution<'_>, nic: &Nic) -> NicEstimates {
         Some(netns) => PollOf::Nic((netns, nic.ifindex)),
         None if nic.name == BACKLOG => PollOf::Backlog,
         None => {
+            let softirq = outside::of_name(&nic.name).map(PollOf::Softirq);
             let dummies = || attribution.dummies.row_of(&nic.name).map(PollOf::Dummies);
-            match outside::poll_of(&nic.name).or_else(dummies) {
+            match softirq.or_else(dummies) {
                 Some(poll) => poll,
                 None => return NicEstimates::default(),
             }

@@ -316,8 +316,8 @@ pub(super) const NETWORK_MODULES: &[&str] = &[
     "sch_*", "act_*", "cls_*", "em_*", "ifb", "bonding", "team*", "8021q", "macvlan", "vxlan", "veth", "tun",
 ];
 
-/// Functions of the network core (net/core, net/sched, net/ethernet) that belong to no stage. Names with `skb`
-/// in them are of it, too.
+/// Functions of the network core (net/core, net/sched, net/ethernet) that belong to no stage. Names with
+/// `skb` in them are of it, too.
 pub(super) const NETWORK_NAMES: &[&str] = &[
     "__netif_*",
     "netif_*",

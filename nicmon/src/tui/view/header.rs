@@ -46,7 +46,7 @@ fn of_frame(state: &State, frame: &Frame) -> Vec<Part> {
     // In RFC 3339, the time follows the date and a T. A recording may contain anything.
     let time = frame.time.get(11..19).map_or_else(|| printable(&frame.time), |time| format!("{time}Z"));
     let own =
-        frame.own.overhead_pct.map_or_else(|| "?".to_owned(), |own| format!("{}% of a CPU", short_pct(own)));
+        frame.own.overhead_pct.map_or_else(|| "?".to_owned(), |own| format!("{} % of a CPU", short_pct(own)));
     let mut parts = vec![
         part(4, short(&host.hostname), Theme::name()),
         part(6, short(&host.kernel), plain),

@@ -141,7 +141,7 @@ pub(super) fn render(state: &State, first: usize, area: Rect, buffer: &mut Buffe
             let levels = [("some", 1.0), ("busy", BUSY_PCT), ("hot", HOT_PCT)];
             let mut x = key_width;
             for (name, from) in levels {
-                let text = if from < BUSY_PCT { name.to_owned() } else { format!("{name} from {from}%") };
+                let text = if from < BUSY_PCT { name.to_owned() } else { format!("{name} from {from} %") };
                 let width = area.width.saturating_sub(x);
                 left(buffer, at(x), width, &text, theme.load(from));
                 x = x.saturating_add(super::paint::text_width(&text) + 1);
