@@ -6,6 +6,7 @@ mod delta;
 mod drivers;
 mod fields;
 mod irq;
+mod layers;
 mod merge;
 mod model;
 mod netns;
@@ -23,6 +24,7 @@ pub use self::{
     drivers::*,
     fields::*,
     irq::*,
+    layers::{Layers, can_be_polled},
     merge::{Machine, Merged},
     model::*,
     netns::Netns,

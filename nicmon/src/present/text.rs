@@ -65,8 +65,8 @@ pub(crate) fn plain(value: Option<impl Display>) -> String {
 /// A percentage in at most `width` characters, with at most two decimals. `0` is zero; `0.00` is too small to
 /// show.
 pub(crate) fn pct(value: f64, width: usize) -> String {
-    if value <= 0.0 {
-        return "0".to_owned();
+    if let Some(text) = not_above_zero(value, width, pct) {
+        return text;
     }
     let texts = [2, 1, 0].map(|decimals| format!("{value:.decimals$}"));
     texts.into_iter().find(|text| text.len() <= width).unwrap_or_else(|| scaled(value, width))
@@ -80,8 +80,8 @@ pub(crate) fn share(ns: Option<u64>, of_ns: u64, width: usize) -> String {
 /// A count or a rate in at most `width` characters: as many significant digits as leave room for a decimal
 /// point and a prefix (k, M, G, ...). A narrower column shows fewer digits, never a part of the number.
 pub(crate) fn scaled(value: f64, width: usize) -> String {
-    if value <= 0.0 {
-        return "0".to_owned();
+    if let Some(text) = not_above_zero(value, width, scaled) {
+        return text;
     }
     if value < 1.0 {
         return below_one(value, width);
@@ -119,7 +119,20 @@ fn below_one(value: f64, width: usize) -> String {
     }
 }
 
-fn no_room(width: usize) -> String {
+/// A figure that is not a positive number: no counter has one, but a recording may. `None` for all others.
+fn not_above_zero(value: f64, width: usize, form: impl FnOnce(f64, usize) -> String) -> Option<String> {
+    let text = match value {
+        _ if !value.is_finite() => "?".to_owned(),
+        0.0 => "0".to_owned(),
+        _ if value < 0.0 => format!("-{}", form(-value, width.saturating_sub(1))),
+        _ => return None,
+    };
+    let is_cut = text.len() > width || text == "-" || text.contains(NO_ROOM);
+    Some(if is_cut { no_room(width) } else { text })
+}
+
+/// What stands for a figure that does not fit.
+pub(crate) fn no_room(width: usize) -> String {
     NO_ROOM.to_string().repeat(width)
 }
 
@@ -143,7 +156,10 @@ fn significant(value: f64, digits: usize, prefix: &str) -> String {
 /// A number in at most `width` characters, without a prefix if it fits: in times in ns, a prefix would put a
 /// unit within a unit.
 pub(crate) fn whole(value: f64, width: usize) -> String {
-    let text = format!("{:.0}", value.max(0.0));
+    if let Some(text) = not_above_zero(value, width, whole) {
+        return text;
+    }
+    let text = format!("{value:.0}");
     if text.len() <= width { text } else { scaled(value, width) }
 }
 
@@ -151,6 +167,8 @@ pub(crate) fn whole(value: f64, width: usize) -> String {
 pub(crate) fn digits(number: f64) -> String {
     let decimals = match number.abs() {
         0.0 => 0,
+        odd if !odd.is_finite() => return "?".to_owned(),
+        large if large >= 1e15 => return format!("{number:.1e}"),
         small if small < 0.01 => return format!("{number:.1e}"),
         small if small < 0.1 => 4,
         small if small < 1.0 => 3,

@@ -2,6 +2,8 @@
 
 use ratatui::{buffer::Buffer, layout::Rect, style::Style, text::Span};
 
+use crate::present::text::no_room;
+
 /// Draws text at the left of a field of this width, and cuts what does not fit.
 pub(super) fn left(buffer: &mut Buffer, at: (u16, u16), width: u16, text: &str, style: Style) {
     let field = Rect::new(at.0, at.1, width, 1).intersection(buffer.area);
@@ -10,13 +12,45 @@ pub(super) fn left(buffer: &mut Buffer, at: (u16, u16), width: u16, text: &str, 
     }
 }
 
-/// Draws text at the right of a field of this width.
+/// Draws a figure at the right of a field of this width. One that does not fit, or that the edge of the screen
+/// would cut, is replaced: a part of a number is a wrong number.
 pub(super) fn right(buffer: &mut Buffer, at: (u16, u16), width: u16, text: &str, style: Style) {
-    let free = width.saturating_sub(text_width(text));
-    left(buffer, (at.0.saturating_add(free), at.1), width - free, text, style);
+    let room = width.min(buffer.area.right().saturating_sub(at.0));
+    let taken = text_width(text);
+    let free = width.saturating_sub(taken);
+    if free.saturating_add(taken) > room {
+        left(buffer, at, room, &no_room(room.into()), style);
+    } else {
+        left(buffer, (at.0.saturating_add(free), at.1), taken, text, style);
+    }
 }
 
 /// Number of terminal columns that a text takes.
 pub(super) fn text_width(text: &str) -> u16 {
     u16::try_from(Span::raw(text).width()).unwrap_or(u16::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whatever the width of the field and the screen: all of a figure, or none of it.
+    #[test]
+    fn a_figure_is_never_cut() {
+        for text in ["0", "?", "50.0k", "8191: 99.9", "4294967295", "[0, 100]", "-1.5k", "漢7"] {
+            for width in 0..=12 {
+                for screen in 0..=14 {
+                    let mut buffer = Buffer::empty(Rect::new(0, 0, screen, 1));
+                    right(&mut buffer, (1, 0), width, text, Style::new());
+                    let row: String = buffer.content.iter().map(ratatui::buffer::Cell::symbol).collect();
+                    let row = row.trim().replace(' ', "");
+                    let is_whole = row == text.replace(' ', "");
+                    let is_replaced = row.chars().all(|c| c == '#');
+                    assert!(is_whole || is_replaced, "{text:?} in {width} of {screen}: {row:?}");
+                    let fits = text_width(text) <= width && width < screen;
+                    assert!(!fits || is_whole, "{text:?} fits in {width} of {screen}: {row:?}");
+                }
+            }
+        }
+    }
 }

@@ -19,4 +19,6 @@ pub(super) struct Cell {
     pub is_threaded: bool,
     pub packets: Option<u64>,
     pub bytes: Option<u64>,
+    /// The part of `bytes` that no NIC below its own counted, too.
+    pub own_bytes: Option<u64>,
 }

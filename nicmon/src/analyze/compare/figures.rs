@@ -91,12 +91,12 @@ impl Figure {
     /// The variance of the dividend that comes from counting samples: each stands for the same time, and
     /// their number varies by its square root (S. D. Poisson, 1837).
     pub(super) fn chance(self, cell: &Cell) -> f64 {
-        let sampled = match self {
+        let estimated_ns = match self {
             Self::BusyShare => self.of(cell).map(|(above, _)| above),
             Self::CostPerGb | Self::CostPerPacket | Self::Cost => cell.sampled_ns,
             Self::PollNsPerPacket | Self::IrqNsPerPacket => None,
         };
-        match sampled.zip(cell.samples) {
+        match estimated_ns.zip(cell.samples) {
             Some((ns, samples)) if samples > 0 => ns as f64 * ns as f64 / samples as f64,
             _ => 0.0,
         }

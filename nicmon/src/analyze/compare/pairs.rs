@@ -135,14 +135,14 @@ fn names(recording: &Recording) -> String {
 }
 
 fn all_bytes(recording: &Recording) -> f64 {
-    recording.drivers.values().map(|series| series.bytes() as f64).sum()
+    recording.drivers.values().map(|series| series.own_bytes() as f64).sum()
 }
 
 /// Drivers with a noticeable part of the traffic, by name.
 fn with_traffic(recording: &Recording) -> Vec<&str> {
     let all = all_bytes(recording);
     let has_some = |bytes: f64| bytes > 0.0 && bytes >= all * LEAST_PART;
-    let drivers = recording.drivers.iter().filter(|(_, series)| has_some(series.bytes() as f64));
+    let drivers = recording.drivers.iter().filter(|(_, series)| has_some(series.own_bytes() as f64));
     drivers.map(|(driver, _)| driver.as_str()).collect()
 }
 
@@ -150,5 +150,9 @@ fn with_traffic(recording: &Recording) -> Vec<&str> {
 fn main(recording: &Recording) -> Option<&str> {
     let all = all_bytes(recording);
     let is_main = |bytes: f64| bytes > 0.0 && bytes >= all * MAIN_PART;
-    recording.drivers.iter().find(|(_, series)| is_main(series.bytes() as f64)).map(|(name, _)| name.as_str())
+    recording
+        .drivers
+        .iter()
+        .find(|(_, series)| is_main(series.own_bytes() as f64))
+        .map(|(name, _)| name.as_str())
 }

@@ -8,7 +8,7 @@ use super::{
     interval::Part,
     model::{About, Setting},
 };
-use crate::frame::{Driver, Frame, Nic};
+use crate::frame::{Driver, Frame, Layers, Nic};
 
 /// Most settings listed for a recording.
 const SETTINGS: usize = 8;
@@ -26,9 +26,9 @@ pub(super) struct Series {
 }
 
 impl Series {
-    /// Bytes in all frames that know them.
-    pub(super) fn bytes(&self) -> u64 {
-        self.cells.iter().filter_map(|cell| cell.bytes).fold(0, u64::saturating_add)
+    /// Bytes in all frames that know them, without those that NICs below its own counted, too.
+    pub(super) fn own_bytes(&self) -> u64 {
+        self.cells.iter().filter_map(|cell| cell.own_bytes).fold(0, u64::saturating_add)
     }
 
     /// Whether a figure rests on estimates, which are samples and times of NAPI threads.
@@ -82,6 +82,8 @@ pub struct Recording {
     pub about: About,
     pub(super) drivers: BTreeMap<String, Series>,
     last: Option<(u64, Option<String>)>,
+    /// From the last topology.
+    layers: Layers,
 }
 
 impl Recording {
@@ -97,7 +99,7 @@ impl Recording {
             lost_samples: 0,
             settings: Vec::new(),
         };
-        Self { about, drivers: BTreeMap::new(), last: None }
+        Self { about, drivers: BTreeMap::new(), last: None, layers: Layers::default() }
     }
 
     /// Adds the next frame.
@@ -109,14 +111,20 @@ impl Recording {
         self.last = Some((frame.seq, frame.boot_id.clone()));
         self.tell(frame);
 
-        let mut by_driver: BTreeMap<&str, Vec<&Nic>> = BTreeMap::new();
-        for nic in &frame.nics {
+        if let Some(topology) = &frame.topology {
+            self.layers = Layers::of(topology);
+        }
+        let mut by_driver: BTreeMap<&str, Vec<(&Nic, Option<u64>)>> = BTreeMap::new();
+        for (nic, own_bytes) in frame.nics.iter().zip(self.layers.own_bytes(&frame.nics)) {
             if let Some(driver) = &nic.driver {
-                by_driver.entry(driver).or_default().push(nic);
+                by_driver.entry(driver).or_default().push((nic, own_bytes));
             }
         }
         for (driver, nics) in by_driver {
-            let cell = self.cell(frame, driver, &nics);
+            let (nics, own_bytes): (Vec<&Nic>, Vec<Option<u64>>) = nics.into_iter().unzip();
+            let own_bytes = own_bytes.into_iter().try_fold(0_u64, |sum, own| sum.checked_add(own?));
+            let mut cell = self.cell(frame, driver, &nics);
+            cell.own_bytes = own_bytes.filter(|_| cell.bytes.is_some());
             if !self.drivers.contains_key(driver) {
                 self.drivers.insert(driver.to_owned(), Series::default());
             }
@@ -179,6 +187,7 @@ impl Recording {
             is_threaded: nics.iter().any(|nic| nic.threaded_est_ns != Some(0)),
             packets: all(|driver| driver.packets, &|nic| nic.counters.packets()),
             bytes: all(|driver| driver.bytes, &|nic| nic.counters.bytes()),
+            own_bytes: None,
         }
     }
 }

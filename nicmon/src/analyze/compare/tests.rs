@@ -45,6 +45,7 @@ fn frame(seq: u64, works: &[Work]) -> Frame {
     let mut drivers = Vec::new();
     for work in works {
         let mut nic = nic.clone();
+        nic.ifindex += u32::try_from(drivers.len()).expect("a few drivers");
         let packets = work.packets * (20 + wave(seq)) / 20;
         nic.driver = Some(work.driver.to_owned());
         nic.poll_ns = Some(packets * 2_000);
@@ -283,6 +284,22 @@ fn what_is_compared() {
             .contains("idle: no driver has traffic\nmany: 8139cp, veth, virtio_net")
     );
     assert!(compare(&new, None, &[], 0.15).is_err(), "one driver is not two");
+}
+
+/// A bridge over the NIC counts the same bytes. The NIC is what the recording is about.
+#[test]
+fn a_bridge_is_not_compared_instead_of_its_nic() {
+    let bridged = |name, work| {
+        let bridge = Work { driver: "bridge", samples: 0, hardirq_ns: 0, ..work };
+        of(name, 9, &[work, bridge])
+    };
+    let (a, b) = (bridged("a", OLD), bridged("b", NEW));
+    let comparison = compare(&a, Some(&b), &[], 0.15).expect("a comparison");
+    let pairs: Vec<_> = comparison.drivers.iter().map(|pair| (pair.a.as_str(), pair.b.as_str())).collect();
+    assert_eq!((pairs, comparison.left_out), (vec![("8139cp", "virtio_net")], Vec::new()));
+    // Whoever asks for the bridge gets it.
+    let wanted = ["bridge".parse().expect("a pair")];
+    assert_eq!(compare(&a, Some(&b), &wanted, 0.15).expect("a comparison").drivers[0].a, "bridge");
 }
 
 /// Numbers that no counter has must not end in a panic.

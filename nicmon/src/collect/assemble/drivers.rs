@@ -7,7 +7,7 @@ use super::{
     traffic::{self, Traffic},
 };
 use crate::{
-    frame::{Companion, Driver, Nic, SampledFunction, Share, ns_per, pct_of},
+    frame::{Companion, Driver, Nic, SampledFunction, Share, can_be_polled, ns_per, pct_of},
     symbols::{self, Seed, Unknown},
 };
 
@@ -49,7 +49,7 @@ pub(super) fn drivers(
     let is_whole = seen.facts.now.cpus().into_iter().all(is_sampled);
     let driver = |own: &ByDriver<'_>| {
         let nics: Vec<&Nic> = own.nics.iter().map(|at| &nics[*at]).collect();
-        let mut driver = driver(attribution, own, &nics, seen.interval_ns);
+        let mut driver = driver(attribution, own, &nics, seen);
         if is_whole {
             count_traffic(&mut driver, traffic::of_driver(seen, own.driver));
         }
@@ -60,7 +60,7 @@ pub(super) fn drivers(
     drivers
 }
 
-fn driver(attribution: &Attribution<'_>, own: &ByDriver<'_>, nics: &[&Nic], interval_ns: u64) -> Driver {
+fn driver(attribution: &Attribution<'_>, own: &ByDriver<'_>, nics: &[&Nic], seen: &Observation) -> Driver {
     let ByDriver { driver, is_polled, .. } = *own;
     let text = attribution.text_of(driver);
     let tally = text.as_ref().ok().map(|text| attribution.of_driver(text));
@@ -72,7 +72,12 @@ fn driver(attribution: &Attribution<'_>, own: &ByDriver<'_>, nics: &[&Nic], inte
         driver: driver.to_owned(),
         origin: attribution.code.text.origin(driver).ok(),
         unknown: text.as_ref().err().map(|unknown| match unknown {
-            Unknown::NoSymbol if !is_polled => "none of its NICs was polled yet".to_owned(),
+            Unknown::NoSymbol if !is_polled && nics.iter().any(|nic| has_napi(nic, seen)) => {
+                "none of its NICs was polled yet".to_owned()
+            }
+            Unknown::NoSymbol if !is_polled => {
+                "its NICs are never polled: other NICs carry their packets".to_owned()
+            }
             unknown => unknown.to_string(),
         }),
         samples,
@@ -90,8 +95,14 @@ fn driver(attribution: &Attribution<'_>, own: &ByDriver<'_>, nics: &[&Nic], inte
         functions: text.map_or_else(|_| Vec::new(), |text| functions(attribution, text)),
         gap: None,
     };
-    driver.cost_cpu_pct = driver.cost_ns().map(|ns| pct_of(ns, interval_ns));
+    driver.cost_cpu_pct = driver.cost_ns().map(|ns| pct_of(ns, seen.interval_ns));
     driver
+}
+
+/// Whether a NIC can be polled at all.
+fn has_napi(nic: &Nic, seen: &Observation) -> bool {
+    let facts = nic.netns.and_then(|netns| seen.facts.link((netns, nic.ifindex)));
+    can_be_polled(facts.and_then(|facts| facts.link.kind.as_deref()))
 }
 
 fn companions(attribution: &Attribution<'_>, driver: &str) -> Vec<Companion> {

@@ -9,8 +9,8 @@
 //! by accounting that may be wrong itself. Ticks of idle CPUs often do not come, and are no loss.
 //!
 //! **A sample by cycles** stands for a time that depends on the speed of the CPU, so the busy samples of each
-//! CPU share the busy time of that CPU. CPUs with few samples are taken together. CPUs that are not sampled do
-//! not count: nobody knows what they did.
+//! CPU share the busy time of that CPU. CPUs with few samples are taken together. CPUs that are not sampled
+//! do not count: nobody knows what they did.
 
 use std::collections::BTreeMap;
 
@@ -69,13 +69,13 @@ impl Weights {
         let mut cpus: BTreeMap<u32, Sampled> =
             samples.cpus.iter().map(|cpu| (*cpu, Sampled::default())).collect();
         for sample in &samples.taken {
-            let sampled = cpus.entry(sample.cpu).or_default();
-            sampled.taken += 1;
-            sampled.busy += u64::from(sample.kind != SampleKind::Idle);
+            let seen = cpus.entry(sample.cpu).or_default();
+            seen.taken += 1;
+            seen.busy += u64::from(sample.kind != SampleKind::Idle);
         }
         for (cpu, ns) in busy_ns {
-            if let Some(sampled) = cpus.get_mut(cpu) {
-                sampled.busy_ns = Some(*ns);
+            if let Some(seen) = cpus.get_mut(cpu) {
+                seen.busy_ns = Some(*ns);
             }
         }
         let period_ns = 1e9 / f64::from(samples.frequency.max(1));
@@ -127,15 +127,15 @@ fn of_timer(
     let mut weights =
         Weights { by_cpu: BTreeMap::new(), otherwise: period_ns, busy_expected: None, thin: Vec::new() };
     let mut all_expected = 0.0;
-    for (cpu, sampled) in cpus {
-        let busy = sampled.busy as f64;
-        let expected = busy + sampled.missing(period_ns, interval_ns, ticks_per_second);
+    for (cpu, seen) in cpus {
+        let busy = seen.busy as f64;
+        let expected = busy + seen.missing(period_ns, interval_ns, ticks_per_second);
         all_expected += expected;
         if busy > 0.0 && expected > busy {
             weights.by_cpu.insert(*cpu, period_ns * expected / busy);
         }
         if busy < THIN * expected {
-            weights.thin.push(Thin { cpu: *cpu, taken: sampled.busy, expected });
+            weights.thin.push(Thin { cpu: *cpu, taken: seen.busy, expected });
         }
     }
     weights.busy_expected = Some(whole(all_expected));
@@ -162,16 +162,16 @@ impl Sampled {
 fn of_cycles(cpus: &BTreeMap<u32, Sampled>, nominal_ns: f64) -> Weights {
     let share = |busy_ns: f64, busy: u64| (busy > 0 && busy_ns > 0.0).then(|| busy_ns / busy as f64);
     let pool = |of: &dyn Fn(&Sampled) -> bool| {
-        let known = || cpus.values().filter(|sampled| sampled.busy_ns.is_some() && of(sampled));
-        let busy: u64 = known().map(|sampled| sampled.busy).sum();
-        (busy, share(known().filter_map(|sampled| sampled.busy_ns).sum::<u64>() as f64, busy))
+        let known = || cpus.values().filter(|seen| seen.busy_ns.is_some() && of(seen));
+        let busy: u64 = known().map(|seen| seen.busy).sum();
+        (busy, share(known().filter_map(|seen| seen.busy_ns).sum::<u64>() as f64, busy))
     };
-    let is_few = |sampled: &Sampled| sampled.busy < FEW;
+    let is_few = |seen: &Sampled| seen.busy < FEW;
     let (few, of_few) = pool(&is_few);
     let (_, of_all) = pool(&|_| true);
     let otherwise = if few >= FEW { of_few } else { of_all }.unwrap_or(nominal_ns);
-    let own = cpus.iter().filter(|(_, sampled)| !is_few(sampled));
-    let by_cpu = own.filter_map(|(cpu, sampled)| Some((*cpu, share(sampled.busy_ns? as f64, sampled.busy)?)));
+    let own = cpus.iter().filter(|(_, seen)| !is_few(seen));
+    let by_cpu = own.filter_map(|(cpu, seen)| Some((*cpu, share(seen.busy_ns? as f64, seen.busy)?)));
     Weights { by_cpu: by_cpu.collect(), otherwise, busy_expected: None, thin: Vec::new() }
 }
 

@@ -71,13 +71,20 @@ fn table(text: &mut String, pair: &Pair) {
         ]);
     }
     text.push_str(&table.text());
-    for (at, why) in reasons(&pair.figures) {
+    let reasons = reasons(&pair.figures);
+    for (at, why) in &reasons {
         line(text, &format!("?  {at}: {why}"));
     }
     let fewest =
         pair.figures.iter().filter(|compared| compared.ratio_ci.is_some()).filter_map(|one| one.frames).min();
     if let Some(frames) = fewest.filter(|frames| *frames < FEW_FRAMES) {
         line(text, &format!("Only {frames} frames with traffic: the intervals themselves are uncertain."));
+    }
+    // The reason is above, beside the figures that it applies to.
+    let is_told = reasons.iter().any(|(_, why)| pair.summary.ends_with(why));
+    if pair.verdicts.is_empty() && is_told {
+        line(text, "=> no verdict");
+        return;
     }
     for sentence in pair.summary.split("; ") {
         line(text, &format!("=> {sentence}"));

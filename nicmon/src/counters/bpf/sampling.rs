@@ -384,10 +384,10 @@ mod tests {
 
     #[test]
     fn the_cpu_that_refuses_cycles_is_named() {
+        const ERROR: &str = "No such file or directory (os error 2)";
         let refused = |cpus: &[u32]| -> Vec<(u32, std::io::Error)> {
             cpus.iter().map(|cpu| (*cpu, std::io::Error::from_raw_os_error(2))).collect()
         };
-        const ERROR: &str = "No such file or directory (os error 2)";
         assert_eq!(timer_reason(&refused(&[]), true), None);
         assert_eq!(
             timer_reason(&refused(&[0, 1]), true),

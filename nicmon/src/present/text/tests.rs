@@ -103,6 +103,27 @@ fn a_figure_of_any_width_has_the_right_magnitude() {
     }
 }
 
+/// No counter is negative or not a number, but a recording may hold anything.
+#[test]
+fn odd_numbers_fit_and_keep_their_sign() {
+    let all = [1e-9, 0.4, 3.0, 50.0, 999.6, 50_000.0, u64::MAX as f64, 1e25, f64::MAX, f64::MIN_POSITIVE];
+    for width in 1..=12 {
+        for form in [pct, scaled, whole] {
+            for odd in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+                assert_eq!(form(odd, width), "?");
+            }
+            assert_eq!((form(0.0, width), form(-0.0, width)), ("0".to_owned(), "0".to_owned()));
+            for value in all {
+                let (above, below) = (form(value, width - 1), form(-value, width));
+                assert!(below.len() <= width && form(value, width).len() <= width, "{value} in {width}");
+                let is_signed = below == format!("-{above}") && !above.is_empty();
+                assert!(is_signed || below.chars().all(|c| c == NO_ROOM), "-{value} in {width}: {below}");
+            }
+        }
+    }
+    assert_eq!([f64::NAN, f64::INFINITY, 1e300, -1e15].map(digits), ["?", "?", "1.0e300", "-1.0e15"]);
+}
+
 #[test]
 fn unknown_is_no_number() {
     assert_eq!((plain(None::<u32>), plain(Some(7))), ("?".to_owned(), "7".to_owned()));

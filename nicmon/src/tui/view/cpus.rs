@@ -17,7 +17,7 @@ use crate::{
 
 /// Possible widths of a CPU's column, including a space. The widest that lets all CPUs fit is used.
 const WIDTHS: [u16; 3] = [7, 6, 5];
-/// The narrowest column, for as many CPUs as possible.
+/// The narrowest column, for as many CPUs as possible. On machines with CPU numbers of four digits it is wider.
 const NARROWEST: u16 = 4;
 /// Characters of a percentage and of a count, at most.
 const LONGEST: (usize, usize) = (4, 5);
@@ -146,22 +146,21 @@ struct Columns<'a> {
 impl<'a> Columns<'a> {
     fn of(state: &State, frame: &'a Frame, room: u16) -> Self {
         let mut cpus: Vec<&Cpu> = frame.cpus.iter().collect();
-        let fits = |width: &u16| cpus.len() <= usize::from(room / width);
-        if let Some(width) = WIDTHS.into_iter().find(fits) {
+        let longest = cpus.iter().map(|cpu| cpu.cpu).max().map_or(1, |cpu| cpu.to_string().len());
+        let narrowest = u16::try_from(longest + 1).unwrap_or(u16::MAX).max(NARROWEST);
+        let fits = |width: &u16| *width >= narrowest && cpus.len() <= usize::from(room / width);
+        if let Some(width) = WIDTHS.into_iter().chain([narrowest]).find(fits) {
             return Self { cpus, width, first: None };
-        }
-        if fits(&NARROWEST) {
-            return Self { cpus, width: NARROWEST, first: None };
         }
         let mut ranked: Vec<_> = cpus.iter().map(|cpu| (figures::network_pct(frame, cpu), *cpu)).collect();
         ranked.sort_by(|a, b| match b.0.total_cmp(&a.0) {
             Ordering::Equal => a.1.cpu.cmp(&b.1.cpu),
             unequal => unequal,
         });
-        let shown = usize::from(room / NARROWEST);
+        let shown = usize::from(room / narrowest);
         let first = first_row(state.column, cpus.len(), shown);
         cpus = ranked.into_iter().map(|(_, cpu)| cpu).skip(first).take(shown).collect();
-        Self { cpus, width: NARROWEST, first: Some(first) }
+        Self { cpus, width: narrowest, first: Some(first) }
     }
 
     fn note(&self, all: usize) -> Option<String> {
