@@ -17,7 +17,15 @@ pub struct Machine {
     pub boot_id: Option<String>,
     /// Whether the kernel is `PREEMPT_RT`.
     pub preempt_rt: bool,
+    /// Whether softirqs of several tasks may take turns on a CPU; see [`softirqs_take_turns`].
+    #[serde(default)]
+    pub softirqs_take_turns: bool,
 }
+
+/// What that means for the figures.
+pub const SOFTIRQS_TAKE_TURNS: &str = "times in softirqs are not exact: on this PREEMPT_RT kernel, softirqs of several tasks may take turns on a \
+     CPU, and each counts the others' time as its own. A kernel with CONFIG_PREEMPT_RT_NEEDS_BH_LOCK does not \
+     do that";
 
 /// Reads these facts.
 ///
@@ -29,13 +37,28 @@ pub struct Machine {
 pub fn read(proc: &Path, sys: &Path) -> Result<Machine, Error> {
     let kernel = proc.join("sys/kernel");
     let version = read_line(&kernel.join("version"))?;
+    let release = read_line(&kernel.join("osrelease"))?;
+    let preempt_rt = version.split_ascii_whitespace().any(|word| word == "PREEMPT_RT")
+        || read_line(&sys.join("kernel/realtime")).is_ok_and(|flag| flag == "1");
     Ok(Machine {
         hostname: read_line(&kernel.join("hostname"))?,
-        kernel: read_line(&kernel.join("osrelease"))?,
         boot_id: read_line(&kernel.join("random/boot_id")).ok(),
-        preempt_rt: version.split_ascii_whitespace().any(|word| word == "PREEMPT_RT")
-            || read_line(&sys.join("kernel/realtime")).is_ok_and(|flag| flag == "1"),
+        preempt_rt,
+        softirqs_take_turns: preempt_rt && softirqs_take_turns(Path::new("/boot"), &release),
+        kernel: release,
     })
+}
+
+/// Whether a task that runs softirqs can be preempted by another that does, on the same CPU of a `PREEMPT_RT`
+/// kernel. Before Linux 6.18 a lock per CPU prevented that; since then it is there only with
+/// `CONFIG_PREEMPT_RT_NEEDS_BH_LOCK` (`__local_bh_disable_ip` in `kernel/softirq.c`). If the kernel's
+/// configuration cannot be read, the answer is yes.
+fn softirqs_take_turns(boot: &Path, release: &str) -> bool {
+    let mut numbers =
+        release.split(|c: char| !c.is_ascii_digit()).map_while(|number| number.parse::<u32>().ok());
+    let version = (numbers.next().unwrap_or(u32::MAX), numbers.next().unwrap_or(u32::MAX));
+    let config = || std::fs::read_to_string(boot.join(format!("config-{release}"))).unwrap_or_default();
+    version >= (6, 18) && !config().lines().any(|line| line == "CONFIG_PREEMPT_RT_NEEDS_BH_LOCK=y")
 }
 
 #[cfg(test)]
@@ -52,6 +75,21 @@ mod tests {
         assert!(machine.kernel.starts_with("6.18."));
         assert_eq!(machine.boot_id.unwrap().len(), 36);
         assert!(!machine.preempt_rt);
+    }
+
+    #[test]
+    fn softirqs_of_realtime_kernels() {
+        let boot = tempfile::tempdir().unwrap();
+        let config = |release: &str, text: &str| {
+            fs::write(boot.path().join(format!("config-{release}")), text).unwrap();
+        };
+        config("6.18.2-rt1", "CONFIG_PREEMPT_RT=y\n# CONFIG_PREEMPT_RT_NEEDS_BH_LOCK is not set\n");
+        config("6.19.0", "CONFIG_PREEMPT_RT=y\nCONFIG_PREEMPT_RT_NEEDS_BH_LOCK=y\n");
+        let take_turns = |release| softirqs_take_turns(boot.path(), release);
+        assert!(!take_turns("6.1.0-47-rt-amd64") && !take_turns("6.17.9") && !take_turns("5.10.0"));
+        assert!(take_turns("6.18.2-rt1"));
+        assert!(!take_turns("6.19.0"), "it has the lock");
+        assert!(take_turns("7.3.0"), "nobody knows");
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use super::{Observation, cpus, drops, weights::Weights};
 use crate::{
     counters::{SampleEvent, SampleKind, Samples},
-    frame::{Host, Sampling},
+    frame::{Host, Sampling, Source},
+    host::machine::SOFTIRQS_TAKE_TURNS,
 };
 
 /// Facts about the whole machine.
@@ -33,7 +34,9 @@ pub(super) fn host(seen: &Observation, weights: Option<&Weights>) -> Host {
 
 /// What could not be read, or cannot be believed.
 fn problems(seen: &Observation) -> Vec<String> {
-    cpus::stat_problem(seen).into_iter().chain(seen.facts.now.problems.iter().cloned()).collect()
+    let take_turns = seen.facts.machine.softirqs_take_turns && seen.source == Source::Bpf;
+    let read = cpus::stat_problem(seen).into_iter().chain(seen.facts.now.problems.iter().cloned());
+    read.chain(take_turns.then(|| SOFTIRQS_TAKE_TURNS.to_owned())).collect()
 }
 
 /// Why the cost of drivers is unknown; `None` if it is known or the user did not ask for it.

@@ -34,7 +34,13 @@ pub(super) fn kernel(roots: &Roots) -> (Check, bool) {
     match machine::read(&roots.proc, &roots.sys) {
         Ok(machine) => {
             let rt = if machine.preempt_rt { ", PREEMPT_RT: softirq times include preemption" } else { "" };
-            (Check::ok("kernel", format!("{}{rt}", machine.kernel)), machine.preempt_rt)
+            let found = format!("{}{rt}", machine.kernel);
+            let check = if machine.softirqs_take_turns {
+                Check::warn("kernel", format!("{found}, and {}", machine::SOFTIRQS_TAKE_TURNS))
+            } else {
+                Check::ok("kernel", found)
+            };
+            (check, machine.preempt_rt)
         }
         Err(error) => (Check::warn("kernel", error.to_string()), false),
     }
