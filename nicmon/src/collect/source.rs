@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use nicmon_common::NapiKey;
 
-use super::{
-    CollectError, Options, SourceChoice, facts::Facts, maintain::first_line, observation::KnownNapi,
-};
+#[cfg(feature = "bpf")]
+use super::reason::reason;
+use super::{CollectError, Options, SourceChoice, facts::Facts, observation::KnownNapi};
 #[cfg(feature = "bpf")]
 use crate::{
     counters::bpf::{self, Probe, ProbeError},
-    host::{cpus, limits, refusals::Refusers},
+    host::{cpus, limits},
 };
 use crate::{
     counters::{Reading, procfs::Counts},
@@ -132,21 +132,6 @@ pub(super) fn choose(
 
 fn proc(facts: &Facts, reason: Option<String>) -> Result<Chosen, CollectError> {
     Ok(Chosen { source: Source::Proc(Box::new(Counts::open(&facts.roots)?)), reason })
-}
-
-/// What to do about an error, what failed, and why, in one line.
-pub(super) fn reason(error: &CollectError, roots: &Roots) -> String {
-    let why = first_line(error);
-    match error {
-        #[cfg(feature = "bpf")]
-        CollectError::Probe(refused) => match refused.refusal() {
-            Some((what, errno)) => {
-                format!("{}. The cause: {why}", Refusers::read(roots).remedy(what, errno))
-            }
-            None => format!("see `nicmon doctor`. The cause: {why}"),
-        },
-        _ => why,
-    }
 }
 
 impl Source {

@@ -45,6 +45,8 @@ impl HostSum {
             drivers_gap: _,
             sampling,
             problems,
+            nics_left_out: _,
+            netns_left_out: _,
             drops,
         } = host;
         keep(&mut self.sample_event, sample_event.as_ref());
@@ -72,11 +74,13 @@ impl HostSum {
             drivers_gap: None,
             sampling: None,
             problems: Vec::new(),
+            nics_left_out: None,
+            netns_left_out: None,
             drops: None,
         });
     }
 
-    /// The host without `drivers_gap`.
+    /// The host without `drivers_gap` and what is left out.
     pub(super) fn host(&self) -> Option<Host> {
         Some(Host {
             sample_event: self.sample_event,
