@@ -262,9 +262,10 @@ pub struct Live {
 /// What to measure, and how often.
 #[derive(Debug, Args)]
 pub struct Measure {
-    /// Show only interfaces like 'eth*', or with '!eth*' all others; repeatable
+    /// Show interfaces like 'eth*', not '!veth*'; repeatable
     ///
-    /// Alternative names count, too. What follows an @ is ignored, so names can be copied from `ip link`.
+    /// A pattern that starts with ! excludes. Alternative names count, too. What follows an @ is ignored, so
+    /// names can be copied from `ip link`.
     #[arg(short, long = "interface", value_name = "GLOB", help_heading = SHOW)]
     pub interfaces: Vec<String>,
     /// Wait for the interfaces that -i names
@@ -350,9 +351,10 @@ pub struct Record {
 /// Options of `topology`.
 #[derive(Debug, Args)]
 pub struct Topology {
-    /// Show only interfaces like 'eth*', or with '!eth*' all others; repeatable
+    /// Show interfaces like 'eth*', not '!veth*'; repeatable
     ///
-    /// Alternative names count, too. What follows an @ is ignored, so names can be copied from `ip link`.
+    /// A pattern that starts with ! excludes. Alternative names count, too. What follows an @ is ignored, so
+    /// names can be copied from `ip link`.
     #[arg(short, long = "interface", value_name = "GLOB", help_heading = SHOW)]
     pub interfaces: Vec<String>,
     /// Print JSON, as in frames

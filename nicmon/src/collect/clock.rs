@@ -2,7 +2,21 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
+
+/// What is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Due {
+    /// A frame.
+    Frame,
+    /// What must not wait for a frame that is far away: [`Collector::between_frames`].
+    ///
+    /// [`Collector::between_frames`]: super::Collector::between_frames
+    Chores,
+}
+
+/// The longest time without a frame or chores.
+const CHORES_AGAIN: Duration = Duration::from_secs(10);
 
 /// Deadlines at start + k x delay. They do not drift. A missed deadline is skipped, so a late frame
 /// covers a longer interval and the next one is on time again.
@@ -10,13 +24,15 @@ pub struct Clock {
     interval: tokio::time::Interval,
     /// The last deadline that passed.
     last: Instant,
+    /// When something was last due.
+    busy: Instant,
 }
 
 impl Clock {
     /// The first deadline is one delay from now.
     pub fn start(delay: Duration) -> Self {
         let now = Instant::now();
-        Self { interval: deadlines(now + delay, delay), last: now }
+        Self { interval: deadlines(now + delay, delay), last: now, busy: now }
     }
 
     /// Uses another delay from now on, counted from the last deadline. If that time has passed, the next
@@ -31,9 +47,19 @@ impl Clock {
         self.interval.reset();
     }
 
-    /// Waits for the next deadline.
-    pub async fn tick(&mut self) {
-        self.last = self.interval.tick().await;
+    /// Waits for the next deadline, or for chores if that is far away.
+    pub async fn next(&mut self) -> Due {
+        tokio::select! {
+            biased;
+            deadline = self.interval.tick() => {
+                (self.last, self.busy) = (deadline, Instant::now());
+                Due::Frame
+            }
+            () = sleep_until(self.busy + CHORES_AGAIN) => {
+                self.busy = Instant::now();
+                Due::Chores
+            }
+        }
     }
 }
 
@@ -51,12 +77,26 @@ mod tests {
     async fn a_late_tick_is_skipped_and_the_next_is_on_time() {
         let start = Instant::now();
         let mut clock = Clock::start(Duration::from_secs(1));
-        clock.tick().await;
+        assert_eq!(clock.next().await, Due::Frame);
         tokio::time::advance(Duration::from_millis(2300)).await;
-        clock.tick().await;
+        assert_eq!(clock.next().await, Due::Frame);
         assert_eq!(start.elapsed(), Duration::from_millis(3300), "the late tick comes at once");
-        clock.tick().await;
+        assert_eq!(clock.next().await, Due::Frame);
         assert_eq!(start.elapsed(), Duration::from_secs(4), "the next is on the grid");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn chores_are_due_every_ten_seconds_whatever_the_delay_is() {
+        let start = Instant::now();
+        let mut clock = Clock::start(Duration::from_secs(25));
+        for (seconds, expected) in [(10, Due::Chores), (20, Due::Chores), (25, Due::Frame), (35, Due::Chores)]
+        {
+            assert_eq!((clock.next().await, start.elapsed().as_secs()), (expected, seconds));
+        }
+        let mut clock = Clock::start(Duration::from_secs(2));
+        for _ in 0..30 {
+            assert_eq!(clock.next().await, Due::Frame);
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -65,14 +105,14 @@ mod tests {
         let mut clock = Clock::start(Duration::from_mins(1));
         tokio::time::advance(Duration::from_millis(700)).await;
         clock.change(Duration::from_secs(1));
-        clock.tick().await;
+        assert_eq!(clock.next().await, Due::Frame);
         assert_eq!(start.elapsed(), Duration::from_secs(1), "it does not wait for the long delay");
         tokio::time::advance(Duration::from_millis(300)).await;
         clock.change(Duration::from_millis(100));
-        clock.tick().await;
+        assert_eq!(clock.next().await, Due::Frame);
         assert_eq!(start.elapsed(), Duration::from_millis(1300), "a tick that is due comes at once");
         clock.change(Duration::from_secs(2));
-        clock.tick().await;
+        assert_eq!(clock.next().await, Due::Frame);
         assert_eq!(start.elapsed(), Duration::from_millis(3300));
     }
 }

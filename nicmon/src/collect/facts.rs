@@ -24,7 +24,7 @@ use crate::{
         nic_files::NicId,
         softnet::Softnet,
         stat::{Stat, ticks_per_second},
-        threads,
+        threads::KsoftirqdTimes,
     },
 };
 
@@ -35,8 +35,8 @@ const IRQS_AGAIN: Duration = Duration::from_secs(2);
 const PEERS_AGAIN: Duration = Duration::from_secs(10);
 /// How many namespaces without a known NAPI are still read for a while, in case one is polled soon.
 const MOST_SILENT: usize = 64;
-/// For how many readings a namespace is watched although none of its NAPIs is known.
-const SILENT_READINGS: u64 = 5;
+/// How long a namespace is watched although none of its NAPIs is known, whatever the interval is.
+const SILENT: Duration = Duration::from_secs(10);
 
 /// The readers, and what they read last.
 pub(super) struct Facts {
@@ -48,14 +48,14 @@ pub(super) struct Facts {
     quiet_cpus: Vec<u32>,
     stat: Stat,
     softnet: Option<Softnet>,
-    /// Pid of each CPU's ksoftirqd.
-    ksoftirqd: HashMap<u32, u32>,
+    ksoftirqd: KsoftirqdTimes,
     namespaces: NetnsThread,
     now: Arc<Moment>,
     before: Arc<Moment>,
-    /// Namespaces to read, with the number of the last reading in which one of their NAPIs was known.
-    watched: HashMap<u32, u64>,
-    readings: u64,
+    /// Namespaces to read, and when one of their NAPIs was last known.
+    watched: HashMap<u32, Instant>,
+    /// When everything was last read.
+    read: Instant,
     peers_looked_for: Instant,
     nic_irqs: Arc<NicIrqs>,
     nic_irqs_read: Instant,
@@ -76,7 +76,7 @@ impl Facts {
     /// changes.
     pub(super) fn open(roots: Roots) -> Result<Self, host::Error> {
         let namespaces = NetnsThread::start(roots.clone())?;
-        let watched = netns::existing(&roots.proc).into_iter().map(|inum| (inum, 0)).collect();
+        let watched = netns::existing(&roots.proc).into_iter().map(|inum| (inum, Instant::now())).collect();
         let (softnet, softnet_problem) = known(Softnet::open(&roots.proc).map(Some));
         let mut facts = Self {
             machine: Arc::new(machine::read(&roots.proc, &roots.sys)?),
@@ -85,12 +85,12 @@ impl Facts {
             quiet_cpus: cpus::quiet(&roots.sys),
             stat: Stat::open(&roots.proc)?,
             softnet,
-            ksoftirqd: threads::ksoftirqd(&roots.proc)?.into_iter().collect(),
+            ksoftirqd: KsoftirqdTimes::find(&roots.proc)?,
             namespaces,
             now: Arc::default(),
             before: Arc::default(),
             watched,
-            readings: 0,
+            read: Instant::now(),
             peers_looked_for: Instant::now(),
             nic_irqs: Arc::default(),
             nic_irqs_read: Instant::now(),
@@ -131,7 +131,22 @@ impl Facts {
 
     /// CPUs to sample: those that are online, but quiet ones only if the user asked for them.
     pub(super) fn cpus_to_sample(&self, filter: &super::Filter) -> Vec<u32> {
+        self.worth_sampling(self.now.cpus(), filter)
+    }
+
+    /// The same, with the CPUs that came online since the last reading.
+    ///
+    /// # Errors
+    /// Which they are cannot be read.
+    pub(super) fn cpus_to_sample_now(&self, filter: &super::Filter) -> Result<Vec<u32>, host::Error> {
         let mut cpus = self.now.cpus();
+        cpus.extend(cpus::online(&self.roots.sys)?);
+        cpus.sort_unstable();
+        cpus.dedup();
+        Ok(self.worth_sampling(cpus, filter))
+    }
+
+    fn worth_sampling(&self, mut cpus: Vec<u32>, filter: &super::Filter) -> Vec<u32> {
         let is_asked_for = |cpu| filter.names_cpu(cpu) || !self.quiet_cpus.contains(&cpu);
         cpus.retain(|cpu| filter.shows_cpu(*cpu) && is_asked_for(*cpu));
         cpus
@@ -174,14 +189,15 @@ impl Facts {
     /// Reads everything that a frame needs. Interfaces come first, because the kernel may make us wait
     /// for them.
     pub(super) fn read(&mut self, known_napis: &Arc<KnownNics>) -> Result<(), host::Error> {
-        self.readings += 1;
+        let now = Instant::now();
         for ((netns, _), _) in known_napis.iter() {
-            self.watched.insert(*netns, self.readings);
+            self.watched.insert(*netns, now);
         }
-        let oldest = self.readings.saturating_sub(SILENT_READINGS);
-        // The other end of a pair may have traffic without ever being polled.
-        let (now, before) = (&self.now, &self.before);
-        self.watched.retain(|inum, seen| *seen >= oldest || moves_packets(now, before, *inum));
+        // Those of the previous reading stay even if that was longer ago, and so does the other end of a pair,
+        // which may have traffic without ever being polled.
+        let before = std::mem::replace(&mut self.read, now);
+        let moves = |inum| moves_packets(&self.now, &self.before, inum);
+        self.watched.retain(|inum, seen| *seen >= before || now - *seen < SILENT || moves(*inum));
         self.find_peers();
         // NAPIs that came or went may serve queues that did not exist before.
         let changed = !Arc::ptr_eq(known_napis, &self.napis);
@@ -196,9 +212,7 @@ impl Facts {
             cpus = read_cpus(&self.roots.sys, &mut self.stat, self.softnet.as_mut())?;
         }
         self.find_new_ksoftirqd(&cpus.online)?;
-        let run_ns =
-            |(cpu, pid): (&u32, &u32)| Some((*cpu, threads::run_ns(&self.roots.proc, *pid, "ksoftirqd/")?));
-        let ksoftirqd_ns = self.ksoftirqd.iter().filter_map(run_ns).collect();
+        let ksoftirqd_ns = self.ksoftirqd.read();
         problems.extend(cpus.problems);
         problems.extend(self.irqs_problem.iter().chain(&self.softnet_problem).cloned());
         let now = Arc::new(Moment { ksoftirqd_ns, links, problems, ..cpus });
@@ -220,7 +234,7 @@ impl Facts {
         self.peers_looked_for = Instant::now();
         let unread = netns::existing(&self.roots.proc).into_iter();
         let unread: Vec<u32> = unread.filter(|inum| !self.watched.contains_key(inum)).collect();
-        self.watched.extend(unread.into_iter().take(MOST_SILENT).map(|inum| (inum, self.readings)));
+        self.watched.extend(unread.into_iter().take(MOST_SILENT).map(|inum| (inum, self.read)));
     }
 
     fn read_links(&mut self, refresh_queues: bool) -> Namespaces {
@@ -275,7 +289,7 @@ impl Facts {
     fn find_new_ksoftirqd(&mut self, online: &[u32]) -> Result<(), host::Error> {
         let before = &self.now.online;
         if !before.is_empty() && online.iter().any(|cpu| !before.contains(cpu)) {
-            self.ksoftirqd = threads::ksoftirqd(&self.roots.proc)?.into_iter().collect();
+            self.ksoftirqd = KsoftirqdTimes::find(&self.roots.proc)?;
         }
         Ok(())
     }

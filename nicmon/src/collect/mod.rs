@@ -11,6 +11,7 @@ mod known;
 mod maintain;
 mod observation;
 mod observe;
+mod reason;
 #[cfg(all(test, feature = "bpf"))]
 mod scale;
 mod softirq_loop;
@@ -27,7 +28,7 @@ use std::{
 
 pub use self::{
     assemble::assemble,
-    clock::Clock,
+    clock::{Clock, Due},
     filter::{Filter, FilterError},
     observation::Observation,
     topology::read_topology,
@@ -136,6 +137,7 @@ pub struct Collector {
     accounting: Option<Accounting>,
     last_mono_ns: u64,
     last_own_cpu_ns: u64,
+    last_tidied_ns: u64,
     seq: u64,
     capture: Option<Capture>,
 }
@@ -181,7 +183,7 @@ impl Collector {
             source,
             source_reason: reason,
             asked: Asked { latency, sampling: sampling.is_some() && !is_proc, stacks },
-            sampling_problem: sampled.err().map(|error| source::reason(&error, &facts.roots)),
+            sampling_problem: sampled.err().map(|error| reason::reason(&error, &facts.roots)),
             driver_code: DriverCodeFinder::new(&facts.machine().kernel),
             dummy_drivers: DummyDrivers::default(),
             facts,
@@ -193,6 +195,7 @@ impl Collector {
             accounting,
             last_mono_ns: reading.mono_ns,
             last_own_cpu_ns,
+            last_tidied_ns: 0,
             seq: 0,
             capture: None,
         })
@@ -215,6 +218,16 @@ impl Collector {
     /// Why there are only counts, unless the user asked for that.
     pub fn source_reason(&self) -> Option<&str> {
         self.source_reason.as_deref()
+    }
+
+    /// What must not wait for the next frame if that is far away: samples CPUs that came online, and follows
+    /// kernel modules.
+    pub fn between_frames(&mut self) {
+        // If it cannot be read now, the next frame says so.
+        if let Ok(wanted) = self.facts.cpus_to_sample_now(&self.filter) {
+            self.sample(&wanted, &[]);
+        }
+        self.symbols.follow_modules();
     }
 
     /// What happened since the previous frame, or since the start.

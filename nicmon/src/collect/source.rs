@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use nicmon_common::NapiKey;
 
+use super::{CollectError, Options, SourceChoice, facts::Facts, known::KnownNics};
 #[cfg(feature = "bpf")]
-use super::known::KnownNapi;
-use super::{CollectError, Options, SourceChoice, facts::Facts, known::KnownNics, maintain::first_line};
+use super::{known::KnownNapi, reason::reason};
 #[cfg(feature = "bpf")]
 use crate::{
     counters::bpf::{self, Probe, ProbeError},
-    host::{cpus, limits, refusals::Refusers},
+    host::{cpus, limits},
 };
 use crate::{
     counters::{Reading, procfs::Counts},
@@ -133,21 +133,6 @@ pub(super) fn choose(
 
 fn proc(facts: &Facts, reason: Option<String>) -> Result<Chosen, CollectError> {
     Ok(Chosen { source: Source::Proc(Box::new(Counts::open(&facts.roots)?)), reason })
-}
-
-/// What to do about an error, what failed, and why, in one line.
-pub(super) fn reason(error: &CollectError, roots: &Roots) -> String {
-    let why = first_line(error);
-    match error {
-        #[cfg(feature = "bpf")]
-        CollectError::Probe(refused) => match refused.refusal() {
-            Some((what, errno)) => {
-                format!("{}. The cause: {why}", Refusers::read(roots).remedy(what, errno))
-            }
-            None => format!("see `nicmon doctor`. The cause: {why}"),
-        },
-        _ => why,
-    }
 }
 
 impl Source {

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     cli::Live,
-    collect::{Capture, Clock, CollectError, Collector, Options},
+    collect::{Capture, Clock, CollectError, Collector, Due, Options},
     frame::Frame,
     tui::{Source, Wish},
 };
@@ -75,6 +75,13 @@ impl LiveFrames {
         }))
     }
 
+    /// Waits until a frame is due.
+    async fn due(&mut self) {
+        while self.clock.next().await == Due::Chores {
+            self.collector.between_frames();
+        }
+    }
+
     fn collect(&mut self) -> Result<Frame, Failure> {
         let frame = self.collector.frame()?;
         #[cfg(feature = "bpf")]
@@ -98,7 +105,7 @@ async fn print(args: &Live, mut frames: LiveFrames, mut end: EndSignals) -> Resu
     let mut left = args.count.unwrap_or(u64::MAX);
     let mut is_signalled = false;
     while left > 0 {
-        is_signalled = end.comes_before(frames.clock.tick()).await;
+        is_signalled = end.comes_before(frames.due()).await;
         if is_signalled {
             break;
         }
@@ -130,7 +137,7 @@ async fn on_screen(args: &Live, mut frames: LiveFrames, end: EndSignals) -> Resu
                 ScreenEvent::Key(_) => {}
                 ScreenEvent::End => break,
             },
-            () = frames.clock.tick() => match frames.collect() {
+            () = frames.due() => match frames.collect() {
                 Ok(frame) => {
                     let frame = Arc::new(frame);
                     last = Some(Arc::clone(&frame));

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     cli::Record,
-    collect::{Clock, Collector, Options},
+    collect::{Clock, Collector, Due, Options},
     host::limits::Limits,
     present::text::{plural, seconds},
     stream::{Span, Writer},
@@ -218,7 +218,7 @@ impl Recording {
                 },
                 status = ended(command) => break Some(status.map_err(Failure::Wait)?),
                 // If recording fails, the command still runs to its end.
-                () = clock.tick(), if !has_failed => match self.add() {
+                due = clock.next(), if !has_failed => match self.handle(due) {
                     Ok(()) => {}
                     Err(failure) if command.is_none() => return Err(failure),
                     Err(failure) => {
@@ -229,6 +229,17 @@ impl Recording {
             }
         };
         Ok(if has_failed { Ended::Incomplete } else { Ended::Complete(status) })
+    }
+
+    /// Does what is due.
+    fn handle(&mut self, due: Due) -> Result<(), Failure> {
+        match due {
+            Due::Frame => self.add(),
+            Due::Chores => {
+                self.collector.between_frames();
+                Ok(())
+            }
+        }
     }
 
     /// Adds a frame: what happened since the last one.

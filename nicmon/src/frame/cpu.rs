@@ -9,8 +9,8 @@ pub struct Cpu {
     /// The kernel's number of the CPU.
     #[schemars(title = "CPU number")]
     pub cpu: u32,
-    /// The kernel's own accounting (`/proc/stat`); `null` in the first interval of a CPU, and if it contradicts
-    /// itself or the CPUs that are online (see `host.problems`).
+    /// The kernel's own accounting (`/proc/stat`); `null` in the first interval of a CPU, and if it
+    /// contradicts itself or the CPUs that are online (see `host.problems`).
     #[schemars(title = "CPU time as the kernel accounts it")]
     pub stat: Option<CpuStat>,
     /// The part of a report's interval in which `stat` was `null`. The shares in `stat` are shares of the

@@ -140,15 +140,24 @@ pub struct Host {
     #[serde(default)]
     pub sampling: Option<Sampling>,
     /// What could not be read or cannot be believed, why, and what to do: one sentence each. Figures that
-    /// depend on it are `null`.
+    /// depend on it are `null`. Absent if there was nothing.
     #[schemars(title = "What could not be read, and why")]
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<String>,
     /// Why less than half of the samples that a busy CPU should have given were taken, and on which CPUs;
     /// `null` if every CPU gave more. The times of drivers are right on average, but less certain.
     #[schemars(title = "Why samples of busy CPUs are missing")]
     #[serde(default)]
     pub sampling_reason: Option<String>,
+    /// How many NICs a report leaves out, because too many came and went: those with the least load. Absent if
+    /// there were none, and in every frame that is not a report.
+    #[schemars(title = "NICs that a report leaves out")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nics_left_out: Option<u64>,
+    /// How many network namespaces a report leaves out, likewise: those with the fewest packets.
+    #[schemars(title = "Network namespaces that a report leaves out")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub netns_left_out: Option<u64>,
     /// Packets that the kernel dropped, by reason, most first; `null` if the kernel gives no reasons (before
     /// 5.17).
     #[schemars(title = "Packets the kernel dropped, by reason")]

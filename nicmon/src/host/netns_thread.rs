@@ -19,7 +19,7 @@ use super::{
     netns::{Identity, find, identities, own_inum, own_path},
     netns_enter::{Stopped, enter, leads_to, open},
     nic_files::{NicFiles, NicId},
-    queues::{QueueNapi, queues},
+    queues::{QueueNapi, queues, sorted},
 };
 
 #[cfg(test)]
@@ -53,6 +53,7 @@ pub struct NamespaceFacts {
     pub links: Vec<LinkFacts>,
     /// Which NAPI serves which queue, as of the last change of the interfaces; `None` if the kernel cannot
     /// say.
+    #[serde(deserialize_with = "super::queues::load")]
     pub queues: Option<Arc<[QueueNapi]>>,
     /// Counters of IP, UDP and TCP.
     pub ip: IpCounters,
@@ -302,7 +303,7 @@ impl Namespace {
             self.queues_due = false;
             self.queues_read = Some(now);
             match queues() {
-                Ok(queues) => (self.queues, self.queues_problem) = (queues.map(Arc::from), None),
+                Ok(queues) => (self.queues, self.queues_problem) = (queues.map(sorted), None),
                 Err(error) => (self.queues, self.queues_problem) = (None, Some(error)),
             }
         }

@@ -1,8 +1,8 @@
 //! Which NAPI serves which queue.
 
-use std::io;
+use std::{io, sync::Arc};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
     generic::Family,
@@ -38,6 +38,25 @@ pub struct QueueNapi {
     pub direction: Direction,
     /// The kernel's id of the NAPI; never 0.
     pub napi_id: u32,
+}
+
+/// The queues of a namespace, in the order in which [`of_napi`] looks for them.
+pub fn sorted(mut queues: Vec<QueueNapi>) -> Arc<[QueueNapi]> {
+    queues.sort_unstable_by_key(|queue| (queue.ifindex, queue.napi_id));
+    queues.into()
+}
+
+/// Loads queues that may have been saved in another order.
+pub(super) fn load<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Arc<[QueueNapi]>>, D::Error> {
+    Ok(Option::<Vec<QueueNapi>>::deserialize(from)?.map(sorted))
+}
+
+/// The queues that a NAPI serves, of those that [`sorted`] returned.
+pub fn of_napi(sorted: &[QueueNapi], ifindex: u32, napi_id: u32) -> &[QueueNapi] {
+    let key = |queue: &QueueNapi| (queue.ifindex, queue.napi_id);
+    let first = sorted.partition_point(|queue| key(queue) < (ifindex, napi_id));
+    let count = sorted[first..].partition_point(|queue| key(queue) == (ifindex, napi_id));
+    &sorted[first..first + count]
 }
 
 /// The queues of all interfaces in the calling thread's network namespace that are up, and whose driver
@@ -153,6 +172,21 @@ mod tests {
                 assert!(queues.iter().all(|queue| known.iter().any(|link| link.ifindex == queue.ifindex)));
             }
         }
+    }
+
+    #[test]
+    fn queues_of_a_napi_are_found_in_any_order() {
+        let queue = |ifindex, napi_id, queue| QueueNapi { ifindex, queue, direction: Direction::Rx, napi_id };
+        let all = [queue(3, 9, 1), queue(2, 8, 0), queue(2, 7, 5), queue(2, 8, 4), queue(4, 1, 0)];
+        let saved = serde_json::to_value(Some(all)).unwrap();
+        let all = load(saved).unwrap().unwrap();
+        let numbers = |ifindex, napi_id| {
+            let mut numbers: Vec<u32> = of_napi(&all, ifindex, napi_id).iter().map(|own| own.queue).collect();
+            numbers.sort_unstable();
+            numbers
+        };
+        assert_eq!((numbers(2, 8), numbers(2, 7), numbers(3, 9)), (vec![0, 4], vec![5], vec![1]));
+        assert!(numbers(1, 1).is_empty() && numbers(2, 9).is_empty() && numbers(9, 9).is_empty());
     }
 
     #[test]

@@ -68,17 +68,16 @@ impl Refusers {
         let filter =
             format!("allow the system call {call} in the seccomp filter of this container or service");
         match errno {
-            libc::EPERM | libc::EACCES => self.permission(what).unwrap_or_else(|| match self.has_filter {
-                true => filter,
-                false => format!(
-                    "look in the audit log (`ausearch -m avc`): a security module forbids the system call {call}"
-                ),
-            }),
+            libc::EPERM | libc::EACCES => match self.permission(what) {
+                Some(permission) => permission,
+                None if self.has_filter => filter,
+                None => format!("look in the audit log: a security module forbids the system call {call}"),
+            },
             libc::ENOSYS if self.has_filter => filter,
             libc::ENOSYS => format!("use a kernel built with {config}=y"),
             libc::EMFILE => "allow nicmon more open files: ulimit -n 65536".to_owned(),
             libc::ENFILE => "allow the system more open files: sysctl fs.file-max".to_owned(),
-            libc::ENOMEM | libc::ENOBUFS => "free some memory, or raise the limit of the control group".to_owned(),
+            libc::ENOMEM | libc::ENOBUFS => "free some memory".to_owned(),
             _ => "see `nicmon doctor`".to_owned(),
         }
     }

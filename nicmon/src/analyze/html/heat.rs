@@ -1,14 +1,20 @@
 //! The heat map: the load of each NIC on each CPU over time.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 
 use super::text::escape;
-use crate::frame::{Frame, cpu_list, pct_of};
+use crate::frame::{Frame, Nic, cpu_list, pct_of};
 
 /// Most columns, an even number. A longer recording has more frames per column.
 const COLUMNS: usize = 200;
 /// Most rows drawn; those with the highest load.
 const ROWS: usize = 32;
+/// Most NICs kept that are gone; half as many after leaving some out. Containers' NICs come and go.
+const GONE: usize = 256;
 /// Percent of the CPU at which the next colour starts. The last two are where the screen turns yellow and
 /// red.
 const STEPS: [f64; 6] = [0.0, 1.0, 5.0, 15.0, 30.0, 70.0];
@@ -55,6 +61,8 @@ pub(super) struct Heat {
     columns: Vec<Column>,
     /// Loads by NIC and CPU, one per column. Missing ones at the end are zero.
     rows: BTreeMap<NicKey, BTreeMap<u32, Vec<Load>>>,
+    /// How many NICs were left out.
+    left_out: u64,
     /// Number of frames in each column, and in the last one so far.
     frames_each: u64,
     frames_last: u64,
@@ -87,6 +95,30 @@ impl Heat {
                 row.resize(at + 1, Load::default());
                 row[at] = row[at].plus(load);
             }
+        }
+        self.leave_out(frame);
+    }
+
+    /// If too many NICs are gone, leaves out those with the least load: they would not be drawn.
+    fn leave_out(&mut self, frame: &Frame) {
+        if self.rows.len() <= GONE {
+            return;
+        }
+        let key = |nic: &Nic| (nic.name.clone(), nic.ifindex, nic.netns);
+        let there: BTreeSet<NicKey> = frame.nics.iter().map(key).collect();
+        let gone = self.rows.iter().filter(|(nic, _)| !there.contains(*nic));
+        let load = |cpus: &BTreeMap<u32, Vec<Load>>| {
+            cpus.values().flatten().fold(0_u64, |sum, load| sum.saturating_add(load.ns))
+        };
+        let mut gone: Vec<(Reverse<u64>, NicKey)> =
+            gone.map(|(nic, cpus)| (Reverse(load(cpus)), nic.clone())).collect();
+        if gone.len() <= GONE {
+            return;
+        }
+        gone.sort_unstable();
+        for (_, nic) in gone.drain(GONE / 2..) {
+            self.rows.remove(&nic);
+            self.left_out += 1;
         }
     }
 
@@ -141,6 +173,13 @@ impl Heat {
                 html,
                 "<p class=\"note\">Not drawn, because their load is lower: {}.</p>",
                 rest.collect::<Vec<_>>().join("; ")
+            );
+        }
+        if self.left_out > 0 {
+            let _ = writeln!(
+                html,
+                "<p class=\"note\">Left out: {} NICs that came and went, with less load than those kept.</p>",
+                self.left_out
             );
         }
         if unknown > 0 {
@@ -273,5 +312,28 @@ mod tests {
                 assert_eq!(sum, times * (on.poll_ns.unwrap_or(0) + on.hardirq_ns.unwrap_or(0)));
             }
         }
+    }
+
+    #[test]
+    fn nics_that_come_and_go_do_not_fill_the_memory() {
+        const RECORDING: &str = include_str!("../../../tests/fixtures/frames/demo-cpu1.ndjson");
+        let line = RECORDING.lines().next().expect("the recording has frames");
+        let mut frame: Frame = serde_json::from_str(line).expect("the recording's lines are frames");
+        frame.nics.truncate(1);
+        let mut nic = frame.nics[0].clone();
+        let mut heat = Heat::default();
+        for number in 0..2000 {
+            nic.name = format!("veth{number}");
+            nic.cpus.truncate(1);
+            nic.cpus[0].poll_ns = Some(number);
+            frame.nics.truncate(1);
+            frame.nics.push(nic.clone());
+            heat.add(&frame);
+            assert!(heat.rows.len() <= GONE + 2, "{number}");
+        }
+        assert!(heat.rows.keys().any(|(name, ..)| *name == frame.nics[0].name), "it is still there");
+        assert_eq!(heat.rows.len() as u64 + heat.left_out, 2001);
+        let section = heat.section();
+        assert!(section.contains(&format!("Left out: {} NICs", heat.left_out)), "{section}");
     }
 }

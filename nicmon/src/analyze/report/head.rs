@@ -41,6 +41,14 @@ pub(super) fn section(report: &Report<'_>) -> String {
     if let Some(reason) = &host.sampling_reason {
         text.push_str(&wrapped(&format!("Samples are missing, at least for a time: {}", printable(reason))));
     }
+    for (count, what) in [(host.nics_left_out, "NIC"), (host.netns_left_out, "network namespace")] {
+        text += &count.map_or(String::new(), |count| {
+            wrapped(&format!("{} that came and went left out: too many to keep", plural(count, what)))
+        });
+    }
+    for problem in &host.problems {
+        text += &wrapped(&printable(problem));
+    }
     if let [_, _, ..] = report.machines {
         let machines = report.machines.iter().map(|machine| {
             let boot = name(machine.boot_id.as_deref().unwrap_or("unknown"));

@@ -28,6 +28,8 @@ pub(super) fn host(seen: &Observation, weights: Option<&Weights>) -> Host {
         accounting: seen.accounting,
         preempt_rt: machine.preempt_rt,
         problems: problems(seen),
+        nics_left_out: None,
+        netns_left_out: None,
         drops: seen.reading.drops.as_ref().map(|dropped| drops::drops(dropped, &seen.code.symbols)),
     }
 }

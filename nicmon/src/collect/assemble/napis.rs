@@ -8,7 +8,7 @@ use super::{Filter, Observation};
 use crate::{
     counters::PollActivity,
     frame::{Accounting, Napi, NapiCpu, NapiKind, NapiMode},
-    host::queues::{Direction, QueueNapi},
+    host::queues::{Direction, QueueNapi, of_napi},
 };
 
 /// What all modes of a NAPI have in common.
@@ -106,16 +106,16 @@ fn threaded_ns(cpus: &[(u32, PollActivity)], cpu: u32, threads: ThreadTimes<'_>)
     u64::try_from(part).ok()
 }
 
-/// Queue and kind of a NAPI: from what the kernel says about its queues, or else from the name of its
-/// poll function.
+/// Queue and kind of a NAPI: from what the kernel says about queues, which are sorted, or else from the
+/// name of its poll function.
 pub(super) fn queue_and_kind(
     napi_id: u32,
     ifindex: u32,
     queues: &[QueueNapi],
     poll_fn: Option<&str>,
 ) -> (Option<u32>, Option<NapiKind>) {
-    let own = || queues.iter().filter(|queue| queue.ifindex == ifindex && queue.napi_id == napi_id);
-    let first = |wanted| own().filter(|queue| queue.direction == wanted).map(|queue| queue.queue).min();
+    let own = of_napi(queues, ifindex, napi_id).iter();
+    let first = |wanted| own.clone().filter(|queue| queue.direction == wanted).map(|queue| queue.queue).min();
     match (napi_id != 0).then(|| (first(Direction::Rx), first(Direction::Tx))) {
         Some((Some(rx), Some(_))) => (Some(rx), Some(NapiKind::Combined)),
         Some((Some(rx), None)) => (Some(rx), Some(NapiKind::Rx)),

@@ -38,8 +38,8 @@ impl Devices {
         let names: HashMap<u32, String> = links.iter().map(|link| (link.ifindex, name(link))).collect();
         let nic = |link: &LinkDetails| {
             let files = NicFiles::find(sys, id(link));
-            let sleeps = files.as_ref().map(NicFiles::sleeps);
-            let is_awake = sleeps != Some(true);
+            let sleeps = files.as_ref().is_some_and(NicFiles::sleeps);
+            let is_awake = !sleeps;
             let driver = if is_awake {
                 drivers.facts(&link.name)
             } else {
@@ -219,13 +219,13 @@ mod tests {
             nics.into_iter().map(|(_, nic)| nic).find(|nic| nic.name == "lo").unwrap()
         };
         let awake = ask("active\n");
-        assert!(awake.sleeps == Some(false) && awake.offloads.is_some());
+        assert!(!awake.sleeps && awake.offloads.is_some());
         let asleep = ask("suspended\n");
-        assert_eq!((asleep.sleeps, asleep.driver.as_deref()), (Some(true), Some("igb")));
+        assert_eq!((asleep.sleeps, asleep.driver.as_deref()), (true, Some("igb")));
         assert!(asleep.offloads.is_none() && asleep.rss.is_none() && asleep.mtu_bytes == awake.mtu_bytes);
         let elsewhere = tempfile::tempdir().unwrap();
         let unknown = Devices::ask(7, elsewhere.path()).unwrap().nics;
-        assert!(unknown.iter().all(|(_, nic)| nic.sleeps.is_none()));
+        assert!(unknown.iter().all(|(_, nic)| !nic.sleeps));
     }
 
     #[test]

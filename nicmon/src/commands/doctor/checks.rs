@@ -48,8 +48,8 @@ pub(super) fn kernel(roots: &Roots) -> (Check, bool) {
 
 /// Whether nicmon can start: what it cannot do without is readable.
 pub(super) fn start(roots: &Roots) -> Check {
-    const REDUCED: &str = "/proc is mounted with subset=pid, which hides files that nicmon reads. Mount all of \
-                           it (mount -t proc proc /proc), or start the service without ProcSubset=pid";
+    const REDUCED: &str = "/proc is mounted with subset=pid, which hides files that nicmon reads. Mount all \
+                           of it (mount -t proc proc /proc), or start the service without ProcSubset=pid";
     match check_host(roots) {
         Ok(()) => Check::ok(START, "nicmon can start"),
         Err(error) if refusals::is_proc_reduced(&roots.proc) => {

@@ -59,7 +59,7 @@ fn driver(nic: &Nic) -> Vec<String> {
     let name = nic.driver.as_deref().or(nic.kind.as_deref()).unwrap_or("no driver");
     let version = nic.driver_version.as_deref().map(|version| format!(" {version}")).unwrap_or_default();
     let mut items = vec![format!("{name}{version}")];
-    if nic.sleeps == Some(true) {
+    if nic.sleeps {
         items.push("asleep; not woken, so its settings are unknown".to_owned());
     }
     items.extend(nic.firmware.as_deref().map(|firmware| format!("firmware {firmware}")));

@@ -49,6 +49,8 @@ impl HostSum {
             sampling,
             problems,
             sampling_reason,
+            nics_left_out: _,
+            netns_left_out: _,
             drops,
         } = host;
         keep(&mut self.sample_event, sample_event.as_ref());
@@ -80,11 +82,13 @@ impl HostSum {
             sampling: None,
             problems: Vec::new(),
             sampling_reason: None,
+            nics_left_out: None,
+            netns_left_out: None,
             drops: None,
         });
     }
 
-    /// The host without `drivers_gap`.
+    /// The host without `drivers_gap` and what is left out.
     pub(super) fn host(&self) -> Option<Host> {
         Some(Host {
             sample_event: self.sample_event,

@@ -28,6 +28,7 @@
 //!   intervals in which all of them were known.
 //! * Samples, call stacks and softirq delays that were not asked for count as none.
 
+mod bounded;
 mod cpus;
 mod drivers;
 mod host;
@@ -110,11 +111,11 @@ impl Merged {
         self.interval_ns = self.interval_ns.saturating_add(*interval_ns);
         self.host.add(host);
         self.cpus.add(cpus, *interval_ns);
-        self.nics.add(nics, *interval_ns);
+        self.nics.add(nics, host.nics_left_out, *interval_ns);
         self.drivers.add(drivers.as_deref(), host, *interval_ns);
         self.stacks.add(stacks.as_deref());
         self.irqs.add(irqs);
-        self.netns.add(netns, *interval_ns);
+        self.netns.add(netns, host.netns_left_out, *interval_ns);
         if let Some(topology) = topology {
             self.topology = Some(topology.clone());
         }
@@ -129,6 +130,7 @@ impl Merged {
         let are_alike = host.sampling.is_none_or(|sampling| sampling.frequency_per_s.is_some());
         let (drivers, gap) = self.drivers.drivers(self.interval_ns, self.host.busy(), are_alike);
         host.drivers_gap = gap;
+        (host.nics_left_out, host.netns_left_out) = (self.nics.left_out(), self.netns.left_out());
         Some(Frame {
             schema: SCHEMA.to_owned(),
             seq: last.seq,

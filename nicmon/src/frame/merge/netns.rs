@@ -1,13 +1,14 @@
 //! `netns[]`.
 
-use std::collections::BTreeMap;
-
-use super::sum::{gap_of, keep, reported_gap, sum};
+use super::{
+    bounded::Bounded,
+    sum::{gap_of, keep, reported_gap, sum},
+};
 use crate::frame::Netns;
 
 /// The namespaces by inode.
 #[derive(Debug, Default)]
-pub(super) struct Namespaces(BTreeMap<u32, Sum>);
+pub(super) struct Namespaces(Bounded<u32, Sum>);
 
 /// One namespace.
 #[derive(Debug, Default)]
@@ -29,11 +30,12 @@ struct Counters {
 }
 
 impl Namespaces {
-    pub(super) fn add(&mut self, namespaces: &[Netns], interval_ns: u64) {
+    pub(super) fn add(&mut self, namespaces: &[Netns], left_out: Option<u64>, interval_ns: u64) {
+        self.0.start_frame(left_out);
         for namespace in namespaces {
             let Netns { inum, name, cgroup, udp_rcvbuf_errors, listen_drops, gro_ratio, ip_packets, gap_ns } =
                 namespace;
-            let to = self.0.entry(*inum).or_default();
+            let to = self.0.of(*inum);
             keep(&mut to.name, name.as_ref());
             keep(&mut to.cgroup, cgroup.as_ref());
             let more =
@@ -54,6 +56,12 @@ impl Namespaces {
                 (one, other) => one.or(other),
             };
         }
+        self.0.end_frame(|sum| sum.counters.and_then(|counters| counters.ip_packets));
+    }
+
+    /// How many namespaces are left out.
+    pub(super) fn left_out(&self) -> Option<u64> {
+        self.0.left_out()
     }
 
     pub(super) fn netns(&self, interval_ns: u64) -> Vec<Netns> {
@@ -70,6 +78,8 @@ impl Namespaces {
             ip_packets: sum.counters.and_then(|counters| counters.ip_packets),
             gap_ns: reported_gap(sum.gap_ns, interval_ns, sum.counters.is_some()),
         });
-        namespaces.collect()
+        let mut namespaces: Vec<Netns> = namespaces.collect();
+        namespaces.sort_by_key(|namespace| namespace.inum);
+        namespaces
     }
 }

@@ -1,11 +1,9 @@
 //! `nics[]`.
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, HashMap},
-};
+use std::{cmp::Reverse, collections::BTreeMap};
 
 use super::{
+    bounded::Bounded,
     napis::{Napis, PollTime, PollTimes},
     sum::{add_rows, gap_of, keep, reported_gap, sum},
 };
@@ -16,12 +14,14 @@ type Key = (Option<u32>, u32, String);
 
 /// All NICs that appeared.
 #[derive(Debug, Default)]
-pub(super) struct Nics(HashMap<Key, NicSum>);
+pub(super) struct Nics(Bounded<Key, NicSum>);
 
 /// One NIC.
 #[derive(Debug)]
 struct NicSum {
     driver: Option<String>,
+    /// Time of polls and interrupts, as far as it is known: only to tell which NICs matter.
+    load_ns: u64,
     /// `None` until a frame knew all of them.
     counters: Option<NicCounters>,
     counters_gap_ns: u64,
@@ -52,11 +52,18 @@ struct StageSum {
 }
 
 impl Nics {
-    pub(super) fn add(&mut self, nics: &[Nic], interval_ns: u64) {
+    pub(super) fn add(&mut self, nics: &[Nic], left_out: Option<u64>, interval_ns: u64) {
+        self.0.start_frame(left_out);
         for nic in nics {
             let key = (nic.netns, nic.ifindex, nic.name.clone());
-            self.0.entry(key).or_default().add(nic, interval_ns);
+            self.0.of(key).add(nic, interval_ns);
         }
+        self.0.end_frame(|sum| (sum.load_ns, sum.counters.as_ref().and_then(NicCounters::packets)));
+    }
+
+    /// How many NICs are left out.
+    pub(super) fn left_out(&self) -> Option<u64> {
+        self.0.left_out()
     }
 
     /// Highest load first. There are stages only if all samples were taken at the same rate.
@@ -75,6 +82,7 @@ impl Default for NicSum {
     fn default() -> Self {
         Self {
             driver: None,
+            load_ns: 0,
             counters: None,
             counters_gap_ns: 0,
             hardirq_ns: Some(0),
@@ -96,7 +104,7 @@ impl NicSum {
             counters,
             counters_gap_ns,
             // These are recomputed from the NAPIs.
-            poll_ns: _,
+            poll_ns,
             threaded_est_ns: _,
             hardirq_ns,
             driver_est_ns,
@@ -107,6 +115,8 @@ impl NicSum {
             cpus,
             napis,
         } = nic;
+        let load_ns = poll_ns.unwrap_or(0).saturating_add(hardirq_ns.unwrap_or(0));
+        self.load_ns = self.load_ns.saturating_add(load_ns);
         keep(&mut self.driver, driver.as_ref());
         let counted = is_known(counters);
         if counted {

@@ -33,11 +33,11 @@ pub struct Nic {
     #[schemars(title = "Driver")]
     pub driver: Option<String>,
     /// True if its device sleeps (runtime power management). nicmon does not wake it, so what only its driver
-    /// knows is `null`: version, firmware, speed, channels, rings, RSS, coalescing and offloads. `null` if
-    /// sysfs does not show the NIC.
+    /// knows is `null`: version, firmware, speed, channels, rings, RSS, coalescing and offloads. Absent if it
+    /// is awake, or if sysfs does not show the NIC.
     #[schemars(title = "Its device sleeps, and is not woken")]
-    #[serde(default)]
-    pub sleeps: Option<bool>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sleeps: bool,
     /// Version of the driver; usually that of the kernel.
     #[schemars(title = "Driver version")]
     pub driver_version: Option<String>,

@@ -211,8 +211,8 @@ fn the_worker_always_returns_to_its_own_namespace() {
     });
 }
 
-/// Loopback of this namespace, as if it were a NIC whose device sleeps: it has no driver to ask, but sysfs says
-/// one.
+/// Loopback of this namespace, as if it were a NIC whose device sleeps: it has no driver to ask, but sysfs
+/// names one.
 #[test]
 fn the_driver_of_a_device_that_sleeps_comes_from_sysfs() {
     let sys = tempfile::tempdir().unwrap();
