@@ -8,7 +8,7 @@ use crate::frame::SCHEMA;
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// The file cannot be opened.
-    #[error("cannot open {name}: {source}; give a file that `nicmon record` made, or - for standard input")]
+    #[error("cannot open {name}: {source}; {}", remedy(source))]
     Open {
         /// The stream.
         name: String,
@@ -73,4 +73,14 @@ pub enum ReadError {
         /// Frames before that line.
         frames: u64,
     },
+}
+
+/// What to do about a file that cannot be opened.
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "only the user who made a recording may read it: use sudo, or give it away with sudo chown"
+        }
+        _ => "give a file that `nicmon record` made, or - for standard input",
+    }
 }

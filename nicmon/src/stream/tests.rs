@@ -286,6 +286,8 @@ fn files_that_cannot_be_read() {
         "cannot open /nosuch/a.rec: No such file or directory (os error 2); give a file that `nicmon record` \
          made, or - for standard input"
     );
+    let denied = ReadError::Open { name: "a.rec".to_owned(), source: io::ErrorKind::PermissionDenied.into() };
+    assert!(denied.to_string().ends_with("use sudo, or give it away with sudo chown"), "{denied}");
     let directory = drain(Reader::open(Path::new("/")).expect("it opens")).2;
     assert_eq!(
         directory.expect_err("no file").to_string(),

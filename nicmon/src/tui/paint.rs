@@ -12,8 +12,8 @@ pub(super) fn left(buffer: &mut Buffer, at: (u16, u16), width: u16, text: &str, 
     }
 }
 
-/// Draws a figure at the right of a field of this width. One that does not fit, or that the edge of the screen
-/// would cut, is replaced: a part of a number is a wrong number.
+/// Draws a figure at the right of a field of this width. One that does not fit, or that the edge of the
+/// screen would cut, is replaced: a part of a number is a wrong number.
 pub(super) fn right(buffer: &mut Buffer, at: (u16, u16), width: u16, text: &str, style: Style) {
     let room = width.min(buffer.area.right().saturating_sub(at.0));
     let taken = text_width(text);

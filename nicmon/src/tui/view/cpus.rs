@@ -17,7 +17,7 @@ use crate::{
 
 /// Possible widths of a CPU's column, including a space. The widest that lets all CPUs fit is used.
 const WIDTHS: [u16; 3] = [7, 6, 5];
-/// The narrowest column, for as many CPUs as possible. On machines with CPU numbers of four digits it is wider.
+/// The narrowest column, for as many CPUs as possible; wider if there are CPU numbers of four digits.
 const NARROWEST: u16 = 4;
 /// Characters of a percentage and of a count, at most.
 const LONGEST: (usize, usize) = (4, 5);
