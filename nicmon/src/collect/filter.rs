@@ -92,8 +92,9 @@ impl Filter {
     }
 
     /// True if the interface with these names is shown. Each of its names counts.
-    pub fn shows_interface<'a>(&self, names: impl Iterator<Item = &'a str> + Clone) -> bool {
-        let is_matched = |pattern: &Pattern| pattern.matches(names.clone());
+    pub fn shows_interface<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> bool {
+        let names: Vec<&str> = names.into_iter().collect();
+        let is_matched = |pattern: &Pattern| pattern.matches(names.iter().copied());
         (self.included.is_empty() || self.included.iter().any(is_matched))
             && !self.excluded.iter().any(is_matched)
     }

@@ -87,8 +87,8 @@ fn measure(cpus: u32) {
         bytes = bytes.max(memory());
         assert!(json.len() > 100_000);
     }
-    costs.sort_unstable();
-    println!("frame_ns={} memory_bytes={bytes} json_frames={}", costs[FRAMES / 2], costs.len());
+    // Other work on the machine makes a frame dearer, never cheaper.
+    println!("frame_ns={} memory_bytes={bytes} frames={}", costs.iter().min().unwrap(), costs.len());
 }
 
 /// Gives each queue a slot on one CPU, and a few more on idle ones.

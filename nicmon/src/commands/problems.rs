@@ -12,13 +12,13 @@ pub(super) struct Problems(HashSet<String>);
 impl Problems {
     /// Prints what is new on standard error.
     pub(super) fn print(&mut self, host: &Host) {
-        for problem in self.new(host) {
+        for problem in self.untold(host) {
             print_message(&problem);
         }
     }
 
     /// The problems of a frame that no earlier frame had.
-    fn new(&mut self, host: &Host) -> Vec<String> {
+    fn untold(&mut self, host: &Host) -> Vec<String> {
         // With samples, the reason is about names: the figures are there.
         let unsampled = host.drivers_reason.as_ref().filter(|_| host.sampling.is_none());
         let unsampled = unsampled.map(|reason| format!("what drivers cost is unknown: {reason}"));
@@ -50,13 +50,13 @@ mod tests {
             lost: 0,
         });
         let mut problems = Problems::default();
-        assert!(problems.new(&host).is_empty());
+        assert!(problems.untold(&host).is_empty());
         host.problems = vec!["cannot read a".to_owned()];
-        assert_eq!(problems.new(&host), ["cannot read a"]);
+        assert_eq!(problems.untold(&host), ["cannot read a"]);
         host.problems.push("cannot read b".to_owned());
         host.sampling = None;
-        let told = problems.new(&host);
+        let told = problems.untold(&host);
         assert_eq!(told, ["what drivers cost is unknown: kernel symbols are hidden", "cannot read b"]);
-        assert!(problems.new(&host).is_empty());
+        assert!(problems.untold(&host).is_empty());
     }
 }

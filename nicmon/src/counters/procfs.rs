@@ -184,8 +184,10 @@ mod tests {
         reading.unwrap()
     }
 
-    /// By line: the count of each CPU.
-    fn interrupts_after(files: &[&str]) -> Vec<(u32, Vec<(u32, Option<u64>)>)> {
+    /// A line, and the count of each CPU.
+    type LineCounts = (u32, Vec<(u32, Option<u64>)>);
+
+    fn interrupts_after(files: &[&str]) -> Vec<LineCounts> {
         let files: Vec<_> = files.iter().map(|text| (" CPU0\n", *text)).collect();
         let irqs = after(&files).irqs;
         let counts = |irq: &IrqActivity| {

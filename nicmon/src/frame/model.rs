@@ -149,8 +149,8 @@ pub struct Host {
     #[schemars(title = "Why samples of busy CPUs are missing")]
     #[serde(default)]
     pub sampling_reason: Option<String>,
-    /// How many NICs a report leaves out, because too many came and went: those with the least load. Absent if
-    /// there were none, and in every frame that is not a report.
+    /// How many NICs a report leaves out, because too many came and went: those with the least load. Absent
+    /// if there were none, and in every frame that is not a report.
     #[schemars(title = "NICs that a report leaves out")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nics_left_out: Option<u64>,

@@ -34,8 +34,8 @@ impl Limits {
     /// # Errors
     /// The kernel refuses.
     pub fn set(&self) -> io::Result<()> {
-        setrlimit(Resource::Nofile, self.open_files.clone())?;
-        Ok(setrlimit(Resource::Memlock, self.locked_memory.clone())?)
+        setrlimit(Resource::Nofile, self.open_files)?;
+        Ok(setrlimit(Resource::Memlock, self.locked_memory)?)
     }
 }
 

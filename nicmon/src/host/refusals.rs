@@ -86,7 +86,7 @@ impl Refusers {
     ///
     /// Debian and Ubuntu patch `perf_event_open`: above 2 in `kernel.perf_event_paranoid` (3 is Debian's
     /// default, 4 Ubuntu's) it refuses everything without `CAP_SYS_ADMIN`. Newer versions of the patch accept
-    /// `CAP_PERFMON`, too ("security,perf: Allow further restriction of perf_event_open").
+    /// `CAP_PERFMON`, too ("security,perf: Allow further restriction of `perf_event_open`").
     fn permission(&self, what: Refused) -> Option<String> {
         let Self { is_admin, has_bpf, has_perfmon, paranoid, is_confidential, has_filter: _, .. } = *self;
         if is_confidential {
@@ -122,9 +122,9 @@ pub fn lockdown(sys: &Path) -> Option<String> {
 /// Whether `/proc` shows only processes, because it is mounted with `subset=pid` (`proc(5)`).
 pub fn is_proc_reduced(proc: &Path) -> bool {
     let mounts = fs::read_to_string(proc.join("self/mountinfo")).unwrap_or_default();
-    let of_proc = mounts.lines().filter(|line| line.split(' ').nth(4) == proc.to_str());
+    let mut of_proc = mounts.lines().filter(|line| line.split(' ').nth(4) == proc.to_str());
     // The last mount covers the others.
-    of_proc.last().is_some_and(|line| line.split([' ', ',']).any(|option| option == "subset=pid"))
+    of_proc.next_back().is_some_and(|line| line.split([' ', ',']).any(|option| option == "subset=pid"))
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use nicmon::{
         cpu_topology::cpu_topology,
         irq_lines::{affinity, effective_affinity, irq_lines},
         irqs::{NicIrqs, queue_of},
-        nic_files::NicFiles,
+        nic_files::{NicFiles, NicId},
         packet_types::packet_types,
         sysctls::sysctls,
     },
@@ -143,7 +143,9 @@ fn todays_readers_read_the_captured_files() {
         ensure!(sysctls(&proc) == topology.sysctls, "the sysctls differ from {:?}", topology.sysctls);
         ensure!(packet_types(&proc).ok() == topology.packet_types, "the packet handlers differ");
         let lines = irq_lines(&sys)?;
-        let nic_irqs = NicIrqs::read(&sys)?;
+        let addresses = topology.nics.iter().map(|nic| address(nic, capture)).collect::<Result<Vec<_>>>()?;
+        let ids = topology.nics.iter().zip(&addresses).map(|(nic, address)| id(nic, address));
+        let nic_irqs = NicIrqs::read(&sys, ids)?;
         for nic in &topology.nics {
             let from_files = read(nic, capture)?;
             ensure!(from_files == without_netlink(nic), "from files {from_files:?}, in the guest {nic:?}");
@@ -172,11 +174,19 @@ fn todays_readers_read_the_captured_files() {
     });
 }
 
+fn address(nic: &Nic, capture: &Capture) -> Result<Vec<u8>> {
+    let text = capture.file(&format!("/sys/class/net/{}/address", nic.name)).context("no address")?;
+    text.split(':').map(|byte| u8::from_str_radix(byte, 16).context("no byte")).collect()
+}
+
+fn id<'a>(nic: &'a Nic, address: &'a [u8]) -> NicId<'a> {
+    NicId { name: OsStr::new(&nic.name), ifindex: nic.ifindex, address }
+}
+
 /// Reads what sysfs shows of a NIC, and keeps everything else.
 fn read(nic: &Nic, capture: &Capture) -> Result<Nic> {
-    let address = capture.file(&format!("/sys/class/net/{}/address", nic.name)).context("no address")?;
-    let bytes: Result<Vec<u8>, _> = address.split(':').map(|byte| u8::from_str_radix(byte, 16)).collect();
-    let files = NicFiles::find(&capture.root().join("sys"), OsStr::new(&nic.name), nic.ifindex, &bytes?);
+    let address = address(nic, capture)?;
+    let files = NicFiles::find(&capture.root().join("sys"), id(nic, &address));
     let files = files.context("its directory is not found")?;
     Ok(Nic {
         numa_node: files.numa_node(),

@@ -76,7 +76,8 @@ fn sane(frame: &Frame) -> Result<()> {
     }
     for irq in &frame.irqs {
         for cpu in &irq.cpus {
-            runs(&format!("irq {} cpu {}", irq.irq, cpu.cpu), cpu.count, cpu.ns, cpu.max_ns)?;
+            let count = cpu.count.expect("the programs count them");
+            runs(&format!("irq {} cpu {}", irq.irq, cpu.cpu), count, cpu.ns, cpu.max_ns)?;
         }
     }
     // A run that started in the previous interval counts here with its whole time.

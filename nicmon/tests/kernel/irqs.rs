@@ -141,7 +141,8 @@ fn compared(frames: &[Arrived], samples: &[Sample]) -> Result<bool> {
     let mut actions: BTreeMap<(u32, u32), BTreeMap<&str, u64>> = BTreeMap::new();
     for irq in frames.iter().flat_map(|arrived| &arrived.frame.irqs) {
         for cpu in &irq.cpus {
-            *actions.entry((irq.irq, cpu.cpu)).or_default().entry(&irq.action).or_default() += cpu.count;
+            let count = cpu.count.expect("the programs count them");
+            *actions.entry((irq.irq, cpu.cpu)).or_default().entry(&irq.action).or_default() += count;
         }
     }
     let (mut exact, mut ranges, mut busiest) = (0, 0, (0, 0, 0, String::new()));
@@ -241,7 +242,7 @@ pub(crate) fn hammer() -> Result<()> {
     let (mut fired, mut runs, mut longest, mut busy, mut interval) = (0, 0, 0, 0, 0);
     for Arrived { frame, .. } in &frames {
         let rows = frame.irqs.iter().filter(|row| row.irq == irq).flat_map(|row| &row.cpus);
-        fired += rows.filter(|row| row.cpu == cpu).map(|row| row.count).sum::<u64>();
+        fired += rows.filter(|row| row.cpu == cpu).filter_map(|row| row.count).sum::<u64>();
         for row in frame.cpus.iter().filter(|row| row.cpu == cpu) {
             let net_rx = row.softirq.context("no softirq times")?.net_rx.vector;
             runs += net_rx.count;
