@@ -208,7 +208,7 @@ pub struct CpuState {
 }
 
 /// The cell of an interface in [`CpuState::unslotted`].
-#[inline(always)]
+#[inline]
 pub const fn unslotted_cell(netns: u32, ifindex: u32) -> usize {
     (netns ^ ifindex) as usize % UNSLOTTED_CELLS
 }

@@ -73,21 +73,22 @@ pub const INDEX_REMOVED: u64 = u64::MAX;
 pub const INDEX_PROBES: u32 = 16;
 
 /// The entry of the index for an owner with this hash.
-#[inline(always)]
+#[inline]
 pub const fn index_entry(hash: u64, slot: u32) -> u64 {
     (hash & 0xffff_ffff_0000_0000) | (slot as u64 + 1)
 }
 
 /// The number of the entry, modulo their number, at which a search looks after `probe` others. The distance
 /// grows, so that neighbours do not queue up behind one another.
-#[inline(always)]
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "the low half chooses the first entry")]
 pub const fn index_probe(hash: u64, probe: u32) -> u32 {
     (hash as u32).wrapping_add(probe * (probe + 1) / 2)
 }
 
 /// Spreads the bits of an owner's numbers: the low half of the result chooses the first entry of the index,
 /// the high half is kept in the entry.
-#[inline(always)]
+#[inline]
 pub const fn hash(address: u64, numbers: u64, more: u64) -> u64 {
     // The constants of the splitmix64 generator.
     let mixed =
@@ -117,7 +118,7 @@ pub struct NapiKey {
 
 impl NapiKey {
     /// For the index.
-    #[inline(always)]
+    #[inline]
     pub const fn hash(&self) -> u64 {
         hash(self.napi, ((self.napi_id as u64) << 32) | self.ifindex as u64, self.netns as u64)
     }
@@ -151,7 +152,7 @@ pub struct IrqKey {
 
 impl IrqKey {
     /// For the index.
-    #[inline(always)]
+    #[inline]
     pub const fn hash(&self) -> u64 {
         hash(self.action, self.irq as u64, 0)
     }

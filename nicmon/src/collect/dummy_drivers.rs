@@ -1,11 +1,11 @@
-//! Which NICs may own NAPIs on dummy devices. Drivers of Wi-Fi and of other devices with shared queues poll on
-//! a device that is none of their NICs: it has no index, and no name that means anything
-//! (net/core/dev.c: `init_dummy_netdev`). Only their code tells whose they are.
+//! Which NICs may own NAPIs on dummy devices. Drivers of Wi-Fi and of other devices with shared queues poll
+//! on a device that is none of their NICs: it has no index, and no name that means anything
+//! (net/core/dev.c: `init_dummy_netdev`). Only their code shows whose they are.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use super::{
-    known::{KnownNics, NicKey},
+    known::{DriverModules, KnownNics},
     observation::Moment,
 };
 use crate::host::{
@@ -13,9 +13,6 @@ use crate::host::{
     driver_modules::{ModuleUsers, of_nic},
     nic_files::{NicFiles, NicId},
 };
-
-/// The modules of a NIC's driver: its own and those that it uses.
-pub(super) type DriverModules = Vec<(NicKey, BTreeSet<String>)>;
 
 /// Finds them again when NAPIs came or went, and only if there are NAPIs on dummy devices.
 #[derive(Default)]

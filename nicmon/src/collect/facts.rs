@@ -193,8 +193,8 @@ impl Facts {
         for ((netns, _), _) in known_napis.iter() {
             self.watched.insert(*netns, now);
         }
-        // Those of the previous reading stay even if that was longer ago, and so does the other end of a pair,
-        // which may have traffic without ever being polled.
+        // Those of the previous reading stay even if that was longer ago, and so does the other end of a
+        // pair, which may have traffic without ever being polled.
         let before = std::mem::replace(&mut self.read, now);
         let moves = |inum| moves_packets(&self.now, &self.before, inum);
         self.watched.retain(|inum, seen| *seen >= before || now - *seen < SILENT || moves(*inum));

@@ -1,7 +1,7 @@
 //! The NAPIs that the eBPF programs know, by NIC. A machine may have thousands, most of them idle, so this is
 //! made once when NAPIs come or go, and shared by all observations until then.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use nicmon_common::NapiKey;
 use serde::{Deserialize, Serialize};
@@ -10,6 +10,9 @@ use crate::counters::DriverFunctions;
 
 /// An interface: the inode of its namespace, and its index there.
 pub(super) type NicKey = (u32, u32);
+
+/// The modules of NICs' drivers: each driver's own and those that it uses.
+pub(super) type DriverModules = Vec<(NicKey, BTreeSet<String>)>;
 
 /// All NICs with a NAPI that was polled at some time.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -14,7 +14,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 pub(super) use super::known::NicKey;
-use super::{dummy_drivers::DriverModules, known::KnownNics};
+use super::known::{DriverModules, KnownNics};
 use crate::{
     counters::Reading,
     frame::{self, Accounting, gained, topology::Topology},

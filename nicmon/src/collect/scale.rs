@@ -1,4 +1,4 @@
-//! What a frame costs on a large machine: 256 CPUs and 32 NICs with 64 queues each, of which 2,048 are active.
+//! What a frame costs on a large machine: 256 CPUs and 32 NICs with 64 queues each, all active.
 //! The maps are those of the real programs, filled as these would fill them.
 
 use std::{
@@ -87,7 +87,7 @@ fn measure(cpus: u32) {
         bytes = bytes.max(memory());
         assert!(json.len() > 100_000);
     }
-    // Other work on the machine makes a frame dearer, never cheaper.
+    // Other work on the machine makes a frame more expensive, never less.
     println!("frame_ns={} memory_bytes={bytes} frames={}", costs.iter().min().unwrap(), costs.len());
 }
 
@@ -170,8 +170,8 @@ fn cpu_ns() -> u64 {
     u64::try_from(time.tv_sec * 1_000_000_000 + time.tv_nsec).unwrap()
 }
 
-/// Resident memory of this process and the kernel's memory for its maps, in bytes. A map that is mapped counts
-/// as resident, too: it counts once here.
+/// Resident memory of this process and the kernel's memory for its maps, in bytes. A map that is mapped
+/// counts as resident, too: it counts once here.
 fn memory() -> u64 {
     let kib = |line: &str| -> Option<u64> { line.split_whitespace().nth(1)?.parse().ok() };
     let status = fs::read_to_string("/proc/self/status").unwrap();

@@ -83,8 +83,8 @@ impl Dummies {
     }
 }
 
-/// Interfaces are numbered from 1 (net/core/dev.c: `dev_index_reserve`). A dummy's namespace is the first one,
-/// or unset in older kernels.
+/// Interfaces are numbered from 1 (net/core/dev.c: `dev_index_reserve`). A dummy's namespace is the first
+/// one, or unset in older kernels.
 fn is_dummy(key: &NapiKey) -> bool {
     key.ifindex == 0
 }

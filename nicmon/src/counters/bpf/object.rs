@@ -60,7 +60,7 @@ pub(super) fn load(setup: &Setup, kernel: &KernelBtf, btf: &Btf) -> Result<(Ebpf
 }
 
 /// Slots per CPU for NAPIs and for irq actions. A CPU of a large machine polls some of its queues only, and
-/// has at most some 200 interrupt vectors (arch/x86/include/asm/irq_vectors.h).
+/// has at most some 200 interrupt vectors (`arch/x86/include/asm/irq_vectors.h`).
 pub(super) fn slots_for(cpus: u32) -> (u32, u32) {
     (slots(cpus, NAPI_SLOTS, 256, 8192), slots(cpus, IRQ_SLOTS, 128, 1024))
 }

@@ -152,14 +152,14 @@ impl Probe {
     fn napi_activity(&mut self, slots: &[ReadSlot], mono_ns: u64) -> Vec<NapiActivity> {
         let mut napis: BTreeMap<_, NapiActivity> = BTreeMap::new();
         for ReadSlot { cpu, slot, stats } in slots {
-            let Some(owned) = self.napis.owned_mut(*cpu, *slot) else { continue };
-            let polls = polls_between(stats, &owned.before);
-            owned.before = *stats;
+            let Some(held) = self.napis.owned_mut(*cpu, *slot) else { continue };
+            let polls = polls_between(stats, &held.before);
+            held.before = *stats;
             if polls.is_nothing() {
                 continue;
             }
-            owned.active_ns = mono_ns;
-            let owner = &owned.owner;
+            held.active_ns = mono_ns;
+            let owner = &held.owner;
             let NapiKey { napi, napi_id, ifindex, netns, .. } = owner.key;
             let entry = napis.entry((netns, ifindex, napi_id, napi)).or_insert_with(|| NapiActivity {
                 key: owner.key,
@@ -178,14 +178,14 @@ impl Probe {
             self.irqs.next_epoch(&self.cpus, cpu);
             for slot in self.irqs.look(&self.cpus, cpu) {
                 let Some(now) = read_runs(&self.irqs, cpu, slot) else { continue };
-                let Some(owned) = self.irqs.owned_mut(cpu, slot) else { continue };
-                let runs = runs_between(&now, &owned.before.runs, interval_ns);
-                owned.before.runs = now;
+                let Some(held) = self.irqs.owned_mut(cpu, slot) else { continue };
+                let runs = runs_between(&now, &held.before.runs, interval_ns);
+                held.before.runs = now;
                 if runs.count == 0 {
                     continue;
                 }
-                owned.active_ns = mono_ns;
-                let owner = &owned.owner;
+                held.active_ns = mono_ns;
+                let owner = &held.owner;
                 let entry = irqs.entry((owner.key.irq, owner.key.action)).or_insert_with(|| IrqActivity {
                     irq: owner.key.irq,
                     action: text(&owner.name),

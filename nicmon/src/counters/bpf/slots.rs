@@ -126,7 +126,7 @@ pub(super) struct Slots<K: Kind> {
     rings: MappedArray<RingEntry>,
     index: MappedArray<u64>,
     /// Slots per CPU.
-    slots: u32,
+    per_cpu: u32,
     cpus: Vec<CpuSlots<K>>,
     /// How often owners have come or gone.
     changes: u64,
@@ -146,7 +146,7 @@ impl<K: Kind> Slots<K> {
             owners: mapped(ebpf, K::OWNERS, length)?,
             rings: mapped(ebpf, K::RINGS, length)?,
             index: mapped(ebpf, K::INDEX, length * 2)?,
-            slots,
+            per_cpu: slots,
             cpus: (0..cpus).map(|_| CpuSlots::new()).collect(),
             changes: 0,
         };
@@ -183,7 +183,8 @@ impl<K: Kind> Slots<K> {
         slots.recent = std::mem::take(&mut slots.active);
     }
 
-    /// Learns which slots were noted and which got an owner on a CPU. Returns the slots to look at, each once.
+    /// Learns which slots were noted and which got an owner on a CPU. Returns the slots to look at, each
+    /// once.
     pub(super) fn look(&mut self, states: &MappedArray<CpuState>, cpu: usize) -> Vec<u32> {
         let Some(slots) = self.cpus.get_mut(cpu) else { return Vec::new() };
         // A slot gets its owner before it is noted, so its owner is looked for afterwards.
@@ -191,12 +192,12 @@ impl<K: Kind> Slots<K> {
         let new = noted.wrapping_sub(slots.seen.noted);
         self.learn(states, cpu);
         let Some(slots) = self.cpus.get_mut(cpu) else { return Vec::new() };
-        if new > self.slots {
+        if new > self.per_cpu {
             // The ring went round.
             slots.active = (0..).take(slots.owned.len()).collect();
         } else {
             for number in 0..new {
-                let entry = self.rings.get(at(cpu, self.slots, slots.seen.noted.wrapping_add(number)));
+                let entry = self.rings.get(at(cpu, self.per_cpu, slots.seen.noted.wrapping_add(number)));
                 slots.active.extend(entry.map(|entry| entry.active));
             }
         }
@@ -212,10 +213,10 @@ impl<K: Kind> Slots<K> {
         let Some(slots) = self.cpus.get_mut(cpu) else { return };
         let taken = states.load(cpu, K::COUNTS + offset_of!(SlotRings, taken));
         while slots.seen.taken != taken {
-            let entry = self.rings.get(at(cpu, self.slots, slots.seen.taken));
+            let entry = self.rings.get(at(cpu, self.per_cpu, slots.seen.taken));
             slots.seen.taken = slots.seen.taken.wrapping_add(1);
-            let Some(slot) = entry.map(|entry| entry.free & (self.slots - 1)) else { continue };
-            let Some(owner) = self.owners.get(at(cpu, self.slots, slot)) else { continue };
+            let Some(slot) = entry.map(|entry| entry.free & (self.per_cpu - 1)) else { continue };
+            let Some(owner) = self.owners.get(at(cpu, self.per_cpu, slot)) else { continue };
             if slots.owned.len() <= slot as usize {
                 slots.owned.resize_with(slot as usize + 1, || None);
             }
@@ -226,12 +227,12 @@ impl<K: Kind> Slots<K> {
 
     /// What a slot contains now.
     pub(super) fn stats(&self, cpu: usize, slot: u32) -> Option<K::Stats> {
-        self.stats.get(at(cpu, self.slots, slot))
+        self.stats.get(at(cpu, self.per_cpu, slot))
     }
 
     /// Takes a field of a slot and leaves 0; see [`MappedArray::take`].
     pub(super) fn take(&self, cpu: usize, slot: u32, offset: usize) -> u64 {
-        self.stats.take(at(cpu, self.slots, slot), offset)
+        self.stats.take(at(cpu, self.per_cpu, slot), offset)
     }
 
     /// A slot that has an owner, to compare it with what it contained before.
@@ -256,7 +257,7 @@ impl<K: Kind> Slots<K> {
     fn remove_from_index(&self, cpu: usize, slot: u32, hash: u64) {
         let entry = index_entry(hash, slot);
         for probe in 0..INDEX_PROBES {
-            let at = at(cpu, self.slots * 2, index_probe(hash, probe));
+            let at = at(cpu, self.per_cpu * 2, index_probe(hash, probe));
             match self.index.get(at) {
                 Some(found) if found == entry => return self.index.store_word(at, INDEX_REMOVED),
                 Some(INDEX_EMPTY) | None => return,
@@ -283,7 +284,7 @@ impl<K: Kind> Slots<K> {
     /// Makes a slot available. The ring has room for all slots, so nothing is overwritten.
     fn give(&mut self, states: &MappedArray<CpuState>, cpu: usize, slot: u32) {
         let seen = &mut self.cpus[cpu].seen;
-        let entry = at(cpu, self.slots, seen.given);
+        let entry = at(cpu, self.per_cpu, seen.given);
         self.rings.store(entry, offset_of!(RingEntry, free), slot);
         seen.given = seen.given.wrapping_add(1);
         states.store(cpu, K::COUNTS + offset_of!(SlotRings, given), seen.given);
@@ -298,8 +299,8 @@ impl<K: Kind> Slots<K> {
         let counts = K::COUNTS + offset_of!(SlotRings, taken);
         let taken = states.load(cpu, counts);
         assert_ne!(taken, self.cpus[cpu].seen.given, "no slot left");
-        let slot = self.rings.get(at(cpu, self.slots, taken)).map_or(0, |entry| entry.free);
-        self.owners.put(at(cpu, self.slots, slot), owner);
+        let slot = self.rings.get(at(cpu, self.per_cpu, taken)).map_or(0, |entry| entry.free);
+        self.owners.put(at(cpu, self.per_cpu, slot), owner);
         states.store(cpu, counts, taken.wrapping_add(1));
         slot
     }
@@ -314,12 +315,12 @@ impl<K: Kind> Slots<K> {
     ) {
         let counts = K::COUNTS + offset_of!(SlotRings, noted);
         let noted = states.load(cpu, counts);
-        self.rings.store(at(cpu, self.slots, noted), offset_of!(RingEntry, active), slot);
+        self.rings.store(at(cpu, self.per_cpu, noted), offset_of!(RingEntry, active), slot);
         states.store(cpu, counts, noted.wrapping_add(1));
-        let at = at(cpu, self.slots, slot);
-        let mut stats = self.stats.get(at).unwrap_or_default();
-        change(&mut stats);
-        self.stats.put(at, stats);
+        let at = at(cpu, self.per_cpu, slot);
+        let mut counters = self.stats.get(at).unwrap_or_default();
+        change(&mut counters);
+        self.stats.put(at, counters);
     }
 }
 
