@@ -220,13 +220,14 @@ impl Collector {
         self.source_reason.as_deref()
     }
 
-    /// What must not wait for the next frame if that is far away: samples CPUs that came online, and follows
-    /// kernel modules.
+    /// What must not wait for the next frame if that is far away: samples CPUs that came online, takes back
+    /// the slots of what is silent, and follows kernel modules.
     pub fn between_frames(&mut self) {
         // If it cannot be read now, the next frame says so.
         if let Ok(wanted) = self.facts.cpus_to_sample_now(&self.filter) {
             self.sample(&wanted, &[]);
         }
+        self.source.tidy_between_readings();
         self.symbols.follow_modules();
     }
 

@@ -190,6 +190,15 @@ impl Source {
         }
     }
 
+    /// What must not wait for the next reading if that is far away: takes back slots of what is silent.
+    pub(super) fn tidy_between_readings(&mut self) {
+        match self {
+            #[cfg(feature = "bpf")]
+            Self::Bpf(source) => source.probe.forget_between_readings(),
+            Self::Proc(_) => {}
+        }
+    }
+
     /// What happens between two readings: forgets NAPIs that no longer exist, and measures the programs'
     /// cost where it is unknown.
     #[cfg_attr(not(feature = "bpf"), expect(unused_variables, reason = "files need nothing"))]

@@ -62,6 +62,17 @@ pub struct Runs {
     pub max_ns: Option<u64>,
 }
 
+impl Runs {
+    /// Together with runs of another part of the same interval.
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            count: self.count + other.count,
+            ns: self.ns.zip(other.ns).map(|(ns, more)| ns + more),
+            max_ns: self.max_ns.max(other.max_ns),
+        }
+    }
+}
+
 /// One CPU.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub struct CpuActivity {
@@ -104,6 +115,22 @@ impl PollActivity {
     /// Polls in all modes.
     pub fn polls(&self) -> u64 {
         self.softirq.polls + self.threaded.polls + self.busy.polls
+    }
+
+    /// Adds what happened in another part of the same interval.
+    pub fn add(&mut self, other: Self) {
+        let add = |sum: &mut PollStats, more: PollStats| {
+            sum.polls += more.polls;
+            sum.work += more.work;
+            sum.repolls += more.repolls;
+        };
+        add(&mut self.softirq, other.softirq);
+        add(&mut self.threaded, other.threaded);
+        add(&mut self.busy, other.busy);
+        self.softirq_ns += other.softirq_ns;
+        self.interrupted_ns += other.interrupted_ns;
+        self.interrupted_unknown |= other.interrupted_unknown;
+        self.thread_pid = other.thread_pid.or(self.thread_pid);
     }
 
     /// True if nothing happened.

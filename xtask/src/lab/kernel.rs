@@ -30,6 +30,9 @@ pub(crate) enum Series {
     /// Debian 13's backports
     #[value(name = "7.3")]
     V7_3,
+    /// Debian 13's backports with `PREEMPT_RT`
+    #[value(name = "7.3-rt")]
+    V7_3Rt,
 }
 
 impl Series {
@@ -40,11 +43,14 @@ impl Series {
             Self::V6_1Rt => ("kernel-6.1-rt", &["bookworm", "bookworm-security"], "bookworm-security"),
             Self::V6_12 => ("kernel-6.12", &["trixie", "trixie-security"], "trixie-security"),
             Self::V7_3 => ("kernel-7.3", &["trixie", "trixie-backports"], "trixie-backports"),
+            Self::V7_3Rt => ("kernel-7.3-rt", &["trixie", "trixie-backports"], "trixie-backports"),
         };
         // Newer packages keep image and modules apart.
         let only = &["linux-image-", "linux-binary-", "linux-modules-", "linux-base-"];
-        let packages: &[&str] =
-            if self == Self::V6_1Rt { &["linux-image-rt-amd64"] } else { &["linux-image-amd64"] };
+        let packages: &[&str] = match self {
+            Self::V6_1Rt | Self::V7_3Rt => &["linux-image-rt-amd64"],
+            _ => &["linux-image-amd64"],
+        };
         Bundle { name, suites, prefer, packages, only }
     }
 
@@ -59,7 +65,7 @@ impl Series {
             Self::V5_10 => "5.10.",
             Self::V6_1 | Self::V6_1Rt => "6.1.",
             Self::V6_12 => "6.12.",
-            Self::V7_3 => "7.3.",
+            Self::V7_3 | Self::V7_3Rt => "7.3.",
         }
     }
 }

@@ -317,3 +317,39 @@ fn polls_without_a_slot_are_told_and_slots_are_given_out_again() {
     });
     assert_eq!((polls(&again), again.lost), (slots as u64, Some(0)), "counters of a new owner start at 0");
 }
+
+#[test]
+fn nothing_is_lost_if_slots_are_taken_back_between_readings() {
+    let Some((mut probe, fed)) = load(false) else { return };
+    let Some(napis) = napis(40) else {
+        return testkit::not_run::say_of_this_thread("no kernel symbols");
+    };
+    let poll_all = || {
+        for napi in &napis {
+            fed.softirq_entry(NET_RX);
+            fed.poll(*napi);
+            fed.softirq_exit(NET_RX);
+        }
+        fed.irq_entry(1);
+        fed.irq_exit(1);
+    };
+    let reading = on_the_cpu(|| {
+        poll_all();
+        // All are silent for long, and then some more happens to them.
+        probe.forget_between_readings();
+        poll_all();
+        probe.forget_idle(monotonic_ns() + 2 * reading::IDLE_NS);
+        poll_all();
+        read(&mut probe)
+    });
+    let polled = reading.napis.iter().flatten().flat_map(|napi| &napi.cpus);
+    let (polls, ns) = polled.fold((0, 0), |(polls, ns), (_, of)| (polls + of.polls(), ns + of.softirq_ns));
+    let cpu = &reading.cpus[CPU as usize];
+    assert_eq!(polls + cpu.backlog.polls(), 3 * napis.len() as u64);
+    assert_eq!(cpu.vectors[NET_RX as usize].ns, Some(ns + cpu.backlog.softirq_ns + cpu.other_ns.unwrap()));
+    assert_eq!((reading.irqs.len(), reading.irqs[0].cpus[0].1.unwrap().count), (1, 3));
+    assert_eq!(reading.lost, Some(0));
+    // Nothing counts twice.
+    let again = read(&mut probe);
+    assert_eq!((again.napis.map(|napis| napis.len()), again.irqs.len()), (Some(0), 0));
+}

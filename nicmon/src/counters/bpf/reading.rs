@@ -6,18 +6,20 @@ use std::{
 };
 
 use nicmon_common::{
-    CpuState, DropKey, IrqStats, NapiKey, NapiStats, RunStats, SEVERAL_NICS, SOFTIRQ_VECTORS, THREAD_CELLS,
-    UNSLOTTED, UNSLOTTED_CELLS,
+    CpuState, DropKey, IrqOwner, IrqStats, NapiKey, NapiOwner, NapiStats, RunStats, SEVERAL_NICS,
+    SOFTIRQ_VECTORS, UNSLOTTED, UNSLOTTED_CELLS,
 };
 
 use super::{
     Probe, ProbeError, ProgramId,
     activity::{cpu_between, polls_between, runs_between},
     mapped::MappedArray,
-    slots::{Irqs, Slots},
+    slots::{self, Removed, Slots},
 };
 use crate::{
-    counters::{CpuActivity, DropActivity, IrqActivity, NapiActivity, Reading, Samples, Unfiled},
+    counters::{
+        CpuActivity, DropActivity, IrqActivity, NapiActivity, PollActivity, Reading, Runs, Samples, Unfiled,
+    },
     host::monotonic_ns,
 };
 
@@ -26,7 +28,7 @@ const TRIES: usize = 8;
 
 /// A NAPI or irq action that is silent for this long gives its slots back. If it still exists, it gets
 /// others later.
-const IDLE_NS: u64 = 60_000_000_000;
+pub(super) const IDLE_NS: u64 = 60_000_000_000;
 /// How often to look for silent ones.
 const LOOK_FOR_IDLE_NS: u64 = 10_000_000_000;
 
@@ -39,6 +41,9 @@ pub(super) struct Before {
     mono_ns: u64,
     /// When silent owners were last looked for.
     looked_ns: u64,
+    /// What was filed since then to slots that were taken back.
+    removed_napis: Napis,
+    removed_irqs: Irqs,
 }
 
 impl Before {
@@ -49,6 +54,47 @@ impl Before {
             recursion_misses: 0,
             mono_ns: 0,
             looked_ns: 0,
+            removed_napis: Napis::default(),
+            removed_irqs: Irqs::default(),
+        }
+    }
+}
+
+/// What NAPIs did, by what identifies them, in a stable order.
+#[derive(Default)]
+struct Napis(BTreeMap<(u32, u32, u32, u64), NapiActivity>);
+
+impl Napis {
+    fn add(&mut self, owner: &NapiOwner, cpu: usize, polls: PollActivity) {
+        let NapiKey { napi, napi_id, ifindex, netns, .. } = owner.key;
+        let entry = self.0.entry((netns, ifindex, napi_id, napi)).or_insert_with(|| NapiActivity {
+            key: owner.key,
+            name: text(&owner.name),
+            poll_fn: owner.poll_fn,
+            cpus: Vec::new(),
+        });
+        match entry.cpus.binary_search_by_key(&number(cpu), |(cpu, _)| *cpu) {
+            Ok(at) => entry.cpus[at].1.add(polls),
+            Err(at) => entry.cpus.insert(at, (number(cpu), polls)),
+        }
+    }
+}
+
+/// What irq actions did, likewise.
+#[derive(Default)]
+struct Irqs(BTreeMap<(u32, u64), IrqActivity>);
+
+impl Irqs {
+    fn add(&mut self, owner: &IrqOwner, cpu: usize, runs: Runs) {
+        let entry = self.0.entry((owner.key.irq, owner.key.action)).or_insert_with(|| IrqActivity {
+            irq: owner.key.irq,
+            action: text(&owner.name),
+            threaded: Some(owner.threaded != 0),
+            cpus: Vec::new(),
+        });
+        match entry.cpus.binary_search_by_key(&number(cpu), |(cpu, _)| *cpu) {
+            Ok(at) => entry.cpus[at].1 = entry.cpus[at].1.map(|sum| sum.plus(runs)),
+            Err(at) => entry.cpus.insert(at, (number(cpu), Some(runs))),
         }
     }
 }
@@ -124,7 +170,7 @@ impl Probe {
         let mut states = Vec::with_capacity(possible);
         let mut slots = Vec::new();
         for cpu in 0..possible {
-            self.napis.next_epoch(&self.cpus, cpu);
+            self.napis.begin_reading(&self.cpus, cpu);
             let mut maxima = Maxima::default();
             let mut state = CpuState::default();
             let first = slots.len();
@@ -150,52 +196,35 @@ impl Probe {
 
     /// What each NAPI did.
     fn napi_activity(&mut self, slots: &[ReadSlot], mono_ns: u64) -> Vec<NapiActivity> {
-        let mut napis: BTreeMap<_, NapiActivity> = BTreeMap::new();
+        let mut napis = std::mem::take(&mut self.before.removed_napis);
         for ReadSlot { cpu, slot, stats } in slots {
             let Some(held) = self.napis.owned_mut(*cpu, *slot) else { continue };
             let polls = polls_between(stats, &held.before);
             held.before = *stats;
-            if polls.is_nothing() {
-                continue;
+            if !polls.is_nothing() {
+                held.active_ns = mono_ns;
+                napis.add(&held.owner, *cpu, polls);
             }
-            held.active_ns = mono_ns;
-            let owner = &held.owner;
-            let NapiKey { napi, napi_id, ifindex, netns, .. } = owner.key;
-            let entry = napis.entry((netns, ifindex, napi_id, napi)).or_insert_with(|| NapiActivity {
-                key: owner.key,
-                name: text(&owner.name),
-                poll_fn: owner.poll_fn,
-                cpus: Vec::new(),
-            });
-            entry.cpus.push((number(*cpu), polls));
         }
-        napis.into_values().collect()
+        napis.0.into_values().collect()
     }
 
     fn read_irqs(&mut self, mono_ns: u64, interval_ns: u64) -> Vec<IrqActivity> {
-        let mut irqs: BTreeMap<_, IrqActivity> = BTreeMap::new();
+        let mut irqs = std::mem::take(&mut self.before.removed_irqs);
         for cpu in 0..self.before.cpus.len() {
-            self.irqs.next_epoch(&self.cpus, cpu);
+            self.irqs.begin_reading(&self.cpus, cpu);
             for slot in self.irqs.look(&self.cpus, cpu) {
                 let Some(now) = read_runs(&self.irqs, cpu, slot) else { continue };
                 let Some(held) = self.irqs.owned_mut(cpu, slot) else { continue };
                 let runs = runs_between(&now, &held.before.runs, interval_ns);
                 held.before.runs = now;
-                if runs.count == 0 {
-                    continue;
+                if runs.count > 0 {
+                    held.active_ns = mono_ns;
+                    irqs.add(&held.owner, cpu, runs);
                 }
-                held.active_ns = mono_ns;
-                let owner = &held.owner;
-                let entry = irqs.entry((owner.key.irq, owner.key.action)).or_insert_with(|| IrqActivity {
-                    irq: owner.key.irq,
-                    action: text(&owner.name),
-                    threaded: Some(owner.threaded != 0),
-                    cpus: Vec::new(),
-                });
-                entry.cpus.push((number(cpu), Some(runs)));
             }
         }
-        irqs.into_values().collect()
+        irqs.0.into_values().collect()
     }
 
     /// Whose events found no slot since the last reading.
@@ -284,7 +313,7 @@ impl Probe {
 
     /// Takes back the slots of owners that have been silent for long, and gives out slots that have
     /// rested.
-    fn forget_idle(&mut self, now_ns: u64) {
+    pub(super) fn forget_idle(&mut self, now_ns: u64) {
         let napis = self.napis.recycle(&self.cpus, now_ns);
         let irqs = self.irqs.recycle(&self.cpus, now_ns);
         if napis || irqs {
@@ -298,9 +327,35 @@ impl Probe {
         let idle = |since: u64| since != 0 && now_ns.saturating_sub(since) >= IDLE_NS;
         let napis = self.napis.remove(|owned| idle(owned.active_ns), now_ns);
         let irqs = self.irqs.remove(|owned| idle(owned.active_ns), now_ns);
-        self.forget_threads(&napis);
-        if !napis.is_empty() || !irqs.is_empty() {
+        let any = !napis.is_empty() || !irqs.is_empty();
+        self.keep_napis(napis);
+        for Removed { cpu, owned, now, .. } in irqs {
+            let runs = runs_between(&now.runs, &owned.before.runs, u64::MAX);
+            if runs.count > 0 {
+                self.before.removed_irqs.add(&owned.owner, cpu, runs);
+            }
+        }
+        if any {
             self.new_generation();
+        }
+    }
+
+    /// Takes back slots between readings that are far apart.
+    pub fn forget_between_readings(&mut self) {
+        let now_ns = monotonic_ns();
+        self.napis.look_between(&self.cpus, now_ns);
+        self.irqs.look_between(&self.cpus, now_ns);
+        self.forget_idle(now_ns);
+    }
+
+    /// Keeps what was filed to slots of NAPIs that are taken back, and forgets the threads that polled there.
+    fn keep_napis(&mut self, removed: Vec<Removed<slots::Napis>>) {
+        for Removed { cpu, slot, owned, now } in removed {
+            self.forget_threads(cpu, slot);
+            let polls = polls_between(&now, &owned.before);
+            if !polls.is_nothing() {
+                self.before.removed_napis.add(&owned.owner, cpu, polls);
+            }
         }
     }
 
@@ -311,19 +366,17 @@ impl Probe {
         }
         let gone: HashSet<&NapiKey> = gone.iter().collect();
         let removed = self.napis.remove(|owned| gone.contains(&owned.owner.key), now_ns);
-        self.forget_threads(&removed);
+        self.keep_napis(removed);
         self.new_generation();
     }
 
-    /// Empties the cells of threads that polled to slots that no longer have an owner.
-    fn forget_threads(&self, slots: &[(usize, u32)]) {
-        for (cpu, slot) in slots {
-            let Some(state) = self.cpus.get(*cpu) else { continue };
-            for (cell, entry) in state.threads.iter().enumerate().take(THREAD_CELLS) {
-                if *entry != 0 && entry & u64::from(u32::MAX) == u64::from(*slot) {
-                    let offset = offset_of!(CpuState, threads) + cell * size_of::<u64>();
-                    self.cpus.empty_if(*cpu, offset, *entry);
-                }
+    /// Empties the cells of threads that polled to a slot that no longer has an owner.
+    fn forget_threads(&self, cpu: usize, slot: u32) {
+        let Some(state) = self.cpus.get(cpu) else { return };
+        for (cell, entry) in state.threads.iter().enumerate() {
+            if *entry != 0 && entry & u64::from(u32::MAX) == u64::from(slot) {
+                let offset = offset_of!(CpuState, threads) + cell * size_of::<u64>();
+                self.cpus.empty_if(cpu, offset, *entry);
             }
         }
     }
@@ -377,7 +430,7 @@ fn moved_between(first: &CpuState, second: &CpuState) -> bool {
 }
 
 /// Takes a slot with its maximum, and reads it again while it changes.
-fn read_runs(irqs: &Slots<Irqs>, cpu: usize, slot: u32) -> Option<RunStats> {
+fn read_runs(irqs: &Slots<slots::Irqs>, cpu: usize, slot: u32) -> Option<RunStats> {
     let maximum = offset_of!(IrqStats, runs) + offset_of!(RunStats, max_ns);
     let mut max_ns = 0;
     let mut now = irqs.stats(cpu, slot)?;

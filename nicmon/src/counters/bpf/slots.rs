@@ -92,6 +92,15 @@ pub(super) struct Owned<K: Kind> {
     pub(super) active_ns: u64,
 }
 
+/// A slot that was taken back.
+pub(super) struct Removed<K: Kind> {
+    pub(super) cpu: usize,
+    pub(super) slot: u32,
+    pub(super) owned: Owned<K>,
+    /// What it contained at the end.
+    pub(super) now: K::Stats,
+}
+
 /// The slots of one CPU.
 struct CpuSlots<K: Kind> {
     /// By slot, as far as slots were ever used.
@@ -175,12 +184,36 @@ impl<K: Kind> Slots<K> {
         Some(&self.cpus.get(cpu)?.owned.get(slot as usize)?.as_ref()?.owner)
     }
 
-    /// Starts an epoch on a CPU: from now on each slot is noted again when something is filed to it.
-    pub(super) fn next_epoch(&mut self, states: &MappedArray<CpuState>, cpu: usize) {
+    /// Begins a reading of a CPU: from now on each slot is noted again when something is filed to it.
+    pub(super) fn begin_reading(&mut self, states: &MappedArray<CpuState>, cpu: usize) {
+        self.next_epoch(states, cpu);
+        if let Some(slots) = self.cpus.get_mut(cpu) {
+            slots.recent = std::mem::take(&mut slots.active);
+        }
+    }
+
+    fn next_epoch(&mut self, states: &MappedArray<CpuState>, cpu: usize) {
         let Some(slots) = self.cpus.get_mut(cpu) else { return };
         slots.seen.epoch = slots.seen.epoch.wrapping_add(1);
         states.store(cpu, K::COUNTS + offset_of!(SlotRings, epoch), slots.seen.epoch);
-        slots.recent = std::mem::take(&mut slots.active);
+    }
+
+    /// Between two readings: learns which slots something was filed to since the last look. The next reading
+    /// still looks at them.
+    pub(super) fn look_between(&mut self, states: &MappedArray<CpuState>, now_ns: u64) {
+        for cpu in 0..self.cpus.len() {
+            self.next_epoch(states, cpu);
+            let known = self.cpus[cpu].active.len();
+            self.look(states, cpu);
+            let CpuSlots { active, owned, .. } = &mut self.cpus[cpu];
+            for slot in active.iter().skip(known) {
+                if let Some(Some(owned)) = owned.get_mut(*slot as usize) {
+                    owned.active_ns = now_ns;
+                }
+            }
+            active.sort_unstable();
+            active.dedup();
+        }
     }
 
     /// Learns which slots were noted and which got an owner on a CPU. Returns the slots to look at, each
@@ -240,17 +273,21 @@ impl<K: Kind> Slots<K> {
         self.cpus.get_mut(cpu)?.owned.get_mut(slot as usize)?.as_mut()
     }
 
-    /// Takes slots back from their owners. The caller must then raise [`CpuState::generation`].
-    pub(super) fn remove(&mut self, which: impl Fn(&Owned<K>) -> bool, now_ns: u64) -> Vec<(usize, u32)> {
+    /// Takes slots back from their owners. The caller must then raise [`CpuState::generation`], and keep what
+    /// was filed since the last reading.
+    pub(super) fn remove(&mut self, which: impl Fn(&Owned<K>) -> bool, now_ns: u64) -> Vec<Removed<K>> {
         let found = self.owned().filter(|(_, _, owned)| which(owned));
         let found: Vec<(usize, u32)> = found.map(|(cpu, slot, _)| (cpu, slot)).collect();
-        for (cpu, slot) in &found {
-            let Some(owned) = self.cpus[*cpu].owned[*slot as usize].take() else { continue };
-            self.remove_from_index(*cpu, *slot, K::hash(&K::key(&owned.owner)));
-            self.cpus[*cpu].resting.push((*slot, now_ns));
+        let mut removed = Vec::new();
+        for (cpu, slot) in found {
+            let Some(owned) = self.cpus[cpu].owned[slot as usize].take() else { continue };
+            self.remove_from_index(cpu, slot, K::hash(&K::key(&owned.owner)));
+            self.cpus[cpu].resting.push((slot, now_ns));
             self.changes += 1;
+            let now = self.stats(cpu, slot).unwrap_or(owned.before);
+            removed.push(Removed { cpu, slot, owned, now });
         }
-        found
+        removed
     }
 
     /// The programs add entries only where there is none, so this one stays until it is removed here.
