@@ -2,9 +2,8 @@
 //!
 //! # Which programs run at the same time
 //!
-//! A program stays on its CPU while it runs, and it writes only that CPU's elements of the maps (except the
-//! maps of owners and free slots, whose helpers lock). So only programs on the same CPU matter, where one may
-//! interrupt another.
+//! A program stays on its CPU while it runs, and it writes only that CPU's elements of the maps. So only
+//! programs on the same CPU matter, where one may interrupt another.
 //!
 //! * **The softirq programs** (`softirq_entry`, `softirq_exit`, `napi_poll`) run with bottom halves disabled
 //!   (kernel/softirq.c: `handle_softirqs`; net/core/dev.c: `napi_threaded_poll_loop`, `__napi_busy_loop`).
@@ -19,16 +18,17 @@
 //! * **The sampler** is a perf event: an NMI (cycles) or a timer interrupt (cpu-clock). It does not interrupt
 //!   itself, and nothing else interrupts it.
 //!
-//! The user side reads every field through its own mapping, at any moment. It writes `flags`, `generation`
-//! and the maxima.
+//! The user side reads every field through its own mapping, at any moment. It writes `flags` before the
+//! programs are attached, `generation`, its half of the rings of slots (`given`, `epoch`, free slots),
+//! removes entries of the index, exchanges `unslotted` and the maxima for 0, and empties `threads`.
 //!
 //! # What makes each access sound
 //!
 //! * No program makes a reference to an element of a map. A `&mut` would promise that nobody else looks at
 //!   that memory, which an interrupt would break. All accesses go through raw pointers.
-//! * Each field has one writer among these five, named beside it in `nicmon_common`. The only exceptions are
-//!   `raised_at`, which `softirq_raise` sets and `softirq_entry` clears, and the maxima, which the user side
-//!   lowers.
+//! * Each field has one writer among these five, named beside it in `nicmon_common`. The exceptions are
+//!   `raised_at`, which `softirq_raise` sets and `softirq_entry` clears, and what the user side lowers or
+//!   empties: the maxima, `unslotted`, `threads` and entries of the index.
 //! * A field that one of them or the user side writes while another uses it is accessed with `read_volatile`
 //!   and `write_volatile`: each is one load or store of an aligned word, in the order written. On one CPU an
 //!   interrupt sees all stores before the instruction that it interrupts, and none after it.
@@ -36,7 +36,8 @@
 //!
 //! `PREEMPT_RT` kernels since 6.18 may let softirqs of two tasks take turns on a CPU (kernel/softirq.c:
 //! `CONFIG_PREEMPT_RT_NEEDS_BH_LOCK`), and some may preempt a program. A run may then be lost or its time be
-//! filed wrongly. Memory stays safe: there is no reference to break, and the verifier checks each address.
+//! filed wrongly, and a slot be noted as active late. Memory stays safe: there is no reference to break, and
+//! the verifier checks each address.
 
 use core::hint::cold_path;
 

@@ -16,9 +16,14 @@ pub unsafe fn begin(state: *mut CpuState) {
     // moment, hence volatile. The helper has no preconditions.
     unsafe {
         let task = bpf_get_current_task();
+        if let Some(place) = find(state, task) {
+            // The exit of that run was missed.
+            (*state).softirq_lost += 1;
+            (*place).task = 0;
+        }
         if (*state).softirq.start != 0 {
             if (*state).task == task {
-                // The exit of its last run was missed.
+                // Likewise.
                 (*state).softirq_lost += 1;
             } else {
                 park(state);
@@ -65,6 +70,24 @@ pub unsafe fn resume(state: *mut CpuState) -> bool {
     true
 }
 
+/// Takes a run that ended off those that it interrupted.
+///
+/// # Safety
+/// `softirq_exit` calls it; `state` is this CPU's element.
+#[inline(always)]
+pub unsafe fn take_off(state: *mut CpuState, run_ns: u64) {
+    for number in 0..PARKED_RUNS {
+        // SAFETY: within the array; only softirq programs write it.
+        unsafe {
+            let place = (&raw mut (*state).parked).cast::<ParkedRun>().add(number);
+            if (*place).task != 0 {
+                (*place).softirq.start += run_ns;
+                (*place).mark += run_ns;
+            }
+        }
+    }
+}
+
 /// An exit for which there is no run. True if the run was dropped for lack of room: it is lost.
 ///
 /// # Safety
@@ -86,7 +109,8 @@ pub unsafe fn end_of_dropped(state: *mut CpuState) -> bool {
 /// `state` is this CPU's element.
 #[inline(always)]
 pub unsafe fn vector_plus_one(state: *const CpuState) -> u8 {
-    // SAFETY: the helper has no preconditions; the run is read whole or not at all.
+    // SAFETY: the helper has no preconditions. If the sampler is an NMI, it may see a run that is half
+    // written: then one sample has the wrong softirq.
     unsafe {
         match find(state.cast_mut(), bpf_get_current_task()) {
             Some(place) => (&raw const (*place).softirq.vector_plus_one).read_volatile(),

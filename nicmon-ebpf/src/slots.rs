@@ -1,7 +1,8 @@
 //! The slots of this CPU: who owns which, and which are active. NAPIs have one table, irq actions another.
 //!
-//! Everything here belongs to this CPU and to one kind of programs, which do not interrupt one another. So
-//! there is no lock, and no map that CPUs share. The user side gives out free slots and takes slots back.
+//! Everything here belongs to this CPU and to one kind of programs, which do not interrupt one another (see
+//! [`crate::context`]). So there is no lock, and no map that CPUs share. The user side gives out free slots
+//! and takes slots back.
 
 use core::hint::cold_path;
 

@@ -40,13 +40,19 @@ pub unsafe fn note(this: &ThisCpu, pid: u32, slot: Slot, stats: *mut NapiStats) 
     // between, hence volatile. The user side writes the flags before the programs are attached, and this
     // program writes them afterwards.
     unsafe {
-        let cell = cell(this, pid);
-        let known = cell.read_volatile();
+        let cell_of_pid = cell(this, pid);
+        let known = cell_of_pid.read_volatile();
         if known == entry {
             return;
         }
         core::hint::cold_path();
-        cell.write_volatile(entry);
+        // The NAPI may have had another thread, whose number a new task will get some day.
+        let old = (*stats).thread_pid;
+        let cell_of_old = cell(this, old);
+        if cell_of_old.read_volatile() == (u64::from(old) << 32 | u64::from(slot.raw())) {
+            cell_of_old.write_volatile(0);
+        }
+        cell_of_pid.write_volatile(entry);
         if known != 0 {
             // What interrupts the other thread is not known while this one has the cell, and the other way.
             let others = Slot::from_raw(known as u32).quiet_stats(this);

@@ -135,9 +135,15 @@ pub fn softirq_exit(vector: u32) -> i32 {
             (&raw mut (*state).vectors).cast::<RunStats>().add(vector as usize)
         };
         count_run(stats, run_ns, unfiled_ns);
-        if (&raw const (*state).flags).read_volatile() & THREADS != 0 {
+        let flags = (&raw const (*state).flags).read_volatile();
+        if flags & (THREADS | PREEMPT_RT) != 0 {
             cold_path();
-            threads::interrupted_by_softirq(&this, bpf_get_current_pid_tgid() as u32, run_ns);
+            if flags & THREADS != 0 {
+                threads::interrupted_by_softirq(&this, bpf_get_current_pid_tgid() as u32, run_ns);
+            }
+            if flags & PREEMPT_RT != 0 {
+                parked::take_off(state, run_ns);
+            }
         }
     }
     0
@@ -345,8 +351,8 @@ fn poll_in_task<M: Memory>(this: &ThisCpu, poll: Poll, napi: *const u8) {
         if threaded {
             let pid = bpf_get_current_pid_tgid() as u32;
             count_poll(&raw mut (*stats).threaded, poll.work, poll.repoll);
-            (*stats).thread_pid = pid;
             threads::note(this, pid, poll.slot, stats);
+            (*stats).thread_pid = pid;
         } else if (*this.state).dropped_runs != 0 {
             // Perhaps a poll of a softirq run that is not kept any more, rather than a task's.
             cold_path();

@@ -11,6 +11,9 @@ use crate::{counters::Reading, host::threads};
 /// `backlog_napi/<cpu>`.
 const COMMS: [&str; 2] = ["napi/", "backlog_napi/"];
 
+/// With more threads than this, those that have ended are forgotten.
+const MOST_THREADS: usize = 4096;
+
 /// Their times so far, by pid.
 pub(super) struct ThreadTimes(HashMap<u32, u64>);
 
@@ -26,8 +29,12 @@ impl ThreadTimes {
     pub(super) fn read(&mut self, proc: &Path, reading: &Reading) -> HashMap<u32, u64> {
         let napis = reading.napis.iter().flatten().flat_map(|napi| &napi.cpus).map(|(_, polls)| polls);
         let polls = napis.chain(reading.cpus.iter().map(|cpu| &cpu.backlog));
-        let pids: BTreeSet<u32> =
-            polls.filter_map(|polls| polls.thread_pid).chain(self.0.keys().copied()).collect();
+        // A thread that did not poll did not run: its time so far is still right.
+        let ran = polls.filter(|polls| polls.threaded.polls > 0);
+        let pids: BTreeSet<u32> = ran.filter_map(|polls| polls.thread_pid).collect();
+        if self.0.len() > MOST_THREADS {
+            self.0.retain(|pid, _| run_ns(proc, *pid).is_some());
+        }
         let mut used = HashMap::new();
         for pid in pids {
             let Some(now) = run_ns(proc, pid) else {

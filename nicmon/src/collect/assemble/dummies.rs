@@ -46,10 +46,19 @@ impl Dummies {
                 [nic] => Home::Nic(nic),
                 _ => this.row(module.or(word).unwrap_or("dummy")),
             };
-            if owners.len() > 1 {
-                this.shared.extend(owners);
+            match owners.len() {
+                // Without symbols it may be any of them.
+                0 if function.is_none() => {
+                    this.shared.extend(seen.driver_modules.iter().map(|(nic, _)| *nic))
+                }
+                0 | 1 => {}
+                _ => this.shared.extend(owners),
             }
             this.homes.insert(napi.key, home);
+        }
+        // One of them found no slot, and nothing shows which.
+        if seen.reading.unfiled.nics.iter().any(|(_, ifindex)| *ifindex == 0) {
+            this.shared.extend(seen.driver_modules.iter().map(|(nic, _)| *nic));
         }
         this
     }

@@ -57,15 +57,15 @@ impl<T: Copy> MappedArray<T> {
         (index < self.length).then(|| unsafe { ptr::read_volatile(self.start.add(index)) })
     }
 
-    /// Sets the `u32` at `offset` in every element. The programs only read it.
+    /// Sets the `u32` at `offset` in every element. No program writes it at the same time.
     pub(super) fn set_all(&self, offset: usize, value: u32) {
         for index in 0..self.length {
             self.store(index, offset, value);
         }
     }
 
-    /// Sets the `u32` at `offset` in an element, after everything that was stored before. The programs only
-    /// read it.
+    /// Sets the `u32` at `offset` in an element, after everything that was stored before. No program writes it
+    /// at the same time.
     pub(super) fn store(&self, index: usize, offset: usize, value: u32) {
         // SAFETY: `field` returns an aligned address within the mapping; the programs read it with single
         // loads.

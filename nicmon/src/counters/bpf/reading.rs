@@ -6,8 +6,8 @@ use std::{
 };
 
 use nicmon_common::{
-    CpuState, DropKey, IrqOwner, IrqStats, NapiKey, NapiOwner, NapiStats, RunStats, SEVERAL_NICS,
-    SOFTIRQ_VECTORS, UNSLOTTED, UNSLOTTED_CELLS,
+    BACKLOG_SLOT, CpuState, DropKey, IrqOwner, IrqStats, NapiKey, NapiOwner, NapiStats, RunStats,
+    SEVERAL_NICS, SOFTIRQ_VECTORS, UNSLOTTED, UNSLOTTED_CELLS,
 };
 
 use super::{
@@ -314,6 +314,9 @@ impl Probe {
     /// Takes back the slots of owners that have been silent for long, and gives out slots that have
     /// rested.
     pub(super) fn forget_idle(&mut self, now_ns: u64) {
+        if self.napis.are_resting() {
+            self.forget_threads();
+        }
         let napis = self.napis.recycle(&self.cpus, now_ns);
         let irqs = self.irqs.recycle(&self.cpus, now_ns);
         if napis || irqs {
@@ -323,8 +326,7 @@ impl Probe {
             return;
         }
         self.before.looked_ns = now_ns;
-        // An owner that was never seen active was noted after this reading began.
-        let idle = |since: u64| since != 0 && now_ns.saturating_sub(since) >= IDLE_NS;
+        let idle = |since: u64| now_ns.saturating_sub(since) >= IDLE_NS;
         let napis = self.napis.remove(|owned| idle(owned.active_ns), now_ns);
         let irqs = self.irqs.remove(|owned| idle(owned.active_ns), now_ns);
         let any = !napis.is_empty() || !irqs.is_empty();
@@ -348,10 +350,9 @@ impl Probe {
         self.forget_idle(now_ns);
     }
 
-    /// Keeps what was filed to slots of NAPIs that are taken back, and forgets the threads that polled there.
+    /// Keeps what was filed to slots of NAPIs that are taken back.
     fn keep_napis(&mut self, removed: Vec<Removed<slots::Napis>>) {
-        for Removed { cpu, slot, owned, now } in removed {
-            self.forget_threads(cpu, slot);
+        for Removed { cpu, owned, now } in removed {
             let polls = polls_between(&now, &owned.before);
             if !polls.is_nothing() {
                 self.before.removed_napis.add(&owned.owner, cpu, polls);
@@ -370,13 +371,18 @@ impl Probe {
         self.new_generation();
     }
 
-    /// Empties the cells of threads that polled to a slot that no longer has an owner.
-    fn forget_threads(&self, cpu: usize, slot: u32) {
-        let Some(state) = self.cpus.get(cpu) else { return };
-        for (cell, entry) in state.threads.iter().enumerate() {
-            if *entry != 0 && entry & u64::from(u32::MAX) == u64::from(slot) {
-                let offset = offset_of!(CpuState, threads) + cell * size_of::<u64>();
-                self.cpus.empty_if(cpu, offset, *entry);
+    /// Empties the cells of threads that polled to a slot that no longer has an owner, before it gets another
+    /// one. By then no program uses the old owner's slot, so none fills the cell again.
+    fn forget_threads(&self) {
+        let states = (0..self.before.cpus.len()).filter_map(|cpu| Some((cpu, self.cpus.get(cpu)?)));
+        for (cpu, state) in states {
+            for (cell, entry) in state.threads.iter().enumerate().filter(|(_, entry)| **entry != 0) {
+                #[expect(clippy::cast_possible_truncation, reason = "the low half is the slot")]
+                let slot = *entry as u32;
+                if slot != BACKLOG_SLOT && self.napis.owner(cpu, slot).is_none() {
+                    let offset = offset_of!(CpuState, threads) + cell * size_of::<u64>();
+                    self.cpus.empty_if(cpu, offset, *entry);
+                }
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Samples: a perf event on each CPU runs the program `sample`, which writes to the CPU's ring.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, mem::offset_of};
 
 use aya::programs::{
     PerfEvent, Program, ProgramError,
@@ -10,7 +10,7 @@ use aya::programs::{
 };
 use nicmon_common::{
     BACKLOG_SLOT, CpuState, NO_SLOT, NapiKey, SAMPLE_HARDIRQ, SAMPLE_IDLE, SAMPLE_SOFTIRQ, SAMPLE_TASK,
-    SAMPLE_USER, STACK_DEPTH, Sample, SampleStack, UNFILED,
+    SAMPLE_USER, STACK_DEPTH, Sample, SampleStack, SamplerContext, UNFILED,
 };
 
 use super::{Probe, ProbeError, ProgramId, mapped::MappedArray, reading::text};
@@ -117,7 +117,8 @@ impl Sampler {
         };
         samples.cpus.sort_unstable();
         for (cpu, read) in self.read.iter_mut().enumerate() {
-            let taken = || cpus.get(cpu).map_or(0, |state| state.sampler.samples);
+            let count = offset_of!(CpuState, sampler) + offset_of!(SamplerContext, samples);
+            let taken = || cpus.load(cpu, count);
             let now = taken();
             let new = now.wrapping_sub(*read);
             let first = now.wrapping_sub(new.min(self.slots));

@@ -9,7 +9,11 @@
 //! Reading costs what is active: the programs note each slot once per epoch, and only noted slots are looked
 //! at.
 
-use std::mem::offset_of;
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    hash::Hash,
+    mem::offset_of,
+};
 
 use aya::Ebpf;
 use nicmon_common::{
@@ -18,6 +22,7 @@ use nicmon_common::{
 };
 
 use super::{ProbeError, mapped, mapped::MappedArray};
+use crate::host::monotonic_ns;
 
 /// How long a slot rests after its owner was removed. A softirq run that still uses it ends within
 /// milliseconds.
@@ -25,7 +30,7 @@ const REST_NS: u64 = 1_000_000_000;
 
 /// A kind of slots: the names of its maps, and what the programs keep in them.
 pub(super) trait Kind {
-    type Key: Copy + Eq;
+    type Key: Copy + Eq + Hash;
     type Owner: Copy;
     type Stats: Copy + Default;
     const STATS: &'static str;
@@ -95,7 +100,6 @@ pub(super) struct Owned<K: Kind> {
 /// A slot that was taken back.
 pub(super) struct Removed<K: Kind> {
     pub(super) cpu: usize,
-    pub(super) slot: u32,
     pub(super) owned: Owned<K>,
     /// What it contained at the end.
     pub(super) now: K::Stats,
@@ -137,7 +141,9 @@ pub(super) struct Slots<K: Kind> {
     /// Slots per CPU.
     per_cpu: u32,
     cpus: Vec<CpuSlots<K>>,
-    /// How often owners have come or gone.
+    /// On how many CPUs each owner has a slot.
+    slots_of: HashMap<K::Key, u32>,
+    /// How often an owner got its first slot or lost its last one.
     changes: u64,
 }
 
@@ -157,17 +163,20 @@ impl<K: Kind> Slots<K> {
             index: mapped(ebpf, K::INDEX, length * 2)?,
             per_cpu: slots,
             cpus: (0..cpus).map(|_| CpuSlots::new()).collect(),
+            slots_of: HashMap::new(),
             changes: 0,
         };
         for cpu in 0..cpus {
             for slot in 0..slots {
                 all.give(states, cpu, slot);
             }
+            // The slots' own epochs are 0: without this, nothing would be noted until the first reading.
+            all.next_epoch(states, cpu);
         }
         Ok(all)
     }
 
-    /// How often owners have come or gone so far.
+    /// How often owners have come or gone so far, on whatever CPU.
     pub(super) fn changes(&self) -> u64 {
         self.changes
     }
@@ -225,14 +234,14 @@ impl<K: Kind> Slots<K> {
         let new = noted.wrapping_sub(slots.seen.noted);
         self.learn(states, cpu);
         let Some(slots) = self.cpus.get_mut(cpu) else { return Vec::new() };
-        if new > self.per_cpu {
-            // The ring went round.
+        for number in 0..new.min(self.per_cpu) {
+            let entry = self.rings.get(at(cpu, self.per_cpu, slots.seen.noted.wrapping_add(number)));
+            slots.active.extend(entry.map(|entry| entry.active));
+        }
+        // Entries that were overwritten before or while they were read.
+        let noted_now = states.load(cpu, K::COUNTS + offset_of!(SlotRings, noted));
+        if noted_now.wrapping_sub(slots.seen.noted) > self.per_cpu {
             slots.active = (0..).take(slots.owned.len()).collect();
-        } else {
-            for number in 0..new {
-                let entry = self.rings.get(at(cpu, self.per_cpu, slots.seen.noted.wrapping_add(number)));
-                slots.active.extend(entry.map(|entry| entry.active));
-            }
         }
         slots.seen.noted = noted;
         let mut all: Vec<u32> = slots.active.iter().chain(&slots.recent).copied().collect();
@@ -253,8 +262,11 @@ impl<K: Kind> Slots<K> {
             if slots.owned.len() <= slot as usize {
                 slots.owned.resize_with(slot as usize + 1, || None);
             }
-            slots.owned[slot as usize] = Some(Owned { owner, before: K::Stats::default(), active_ns: 0 });
-            self.changes += 1;
+            slots.owned[slot as usize] =
+                Some(Owned { owner, before: K::Stats::default(), active_ns: monotonic_ns() });
+            let count = self.slots_of.entry(K::key(&owner)).or_default();
+            self.changes += u64::from(*count == 0);
+            *count += 1;
         }
     }
 
@@ -283,9 +295,15 @@ impl<K: Kind> Slots<K> {
             let Some(owned) = self.cpus[cpu].owned[slot as usize].take() else { continue };
             self.remove_from_index(cpu, slot, K::hash(&K::key(&owned.owner)));
             self.cpus[cpu].resting.push((slot, now_ns));
-            self.changes += 1;
+            if let Entry::Occupied(mut count) = self.slots_of.entry(K::key(&owned.owner)) {
+                *count.get_mut() -= 1;
+                if *count.get() == 0 {
+                    count.remove();
+                    self.changes += 1;
+                }
+            }
             let now = self.stats(cpu, slot).unwrap_or(owned.before);
-            removed.push(Removed { cpu, slot, owned, now });
+            removed.push(Removed { cpu, owned, now });
         }
         removed
     }
@@ -301,6 +319,11 @@ impl<K: Kind> Slots<K> {
                 Some(_) => {}
             }
         }
+    }
+
+    /// Whether slots were taken back that are not given out yet.
+    pub(super) fn are_resting(&self) -> bool {
+        self.cpus.iter().any(|slots| !slots.resting.is_empty())
     }
 
     /// Gives out slots that have rested. True if there are any: the caller must then raise
