@@ -4,12 +4,14 @@ use std::{
     collections::BTreeSet,
     fmt::Write as _,
     fs,
+    mem::offset_of,
     net::{SocketAddr, UdpSocket},
     process::Command,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, ensure};
+use nicmon_common::{INDEX_EMPTY, INDEX_REMOVED, NapiKey, NapiOwner};
 use serde_json::Value;
 use testkit::{load::Namespace, process::output};
 
@@ -153,29 +155,49 @@ fn resident_bytes(pid: u32) -> Result<u64> {
     Ok(kilobytes.context("no VmRSS")? * 1024)
 }
 
-/// Entries of the map `NAPIS` for devices in these namespaces.
+/// Slots that belong to NAPIs of devices in these namespaces: the index still leads to them.
 fn dead_napis(maps: &BTreeSet<u64>, inodes: &[u32]) -> Result<usize> {
     let shown: Value = serde_json::from_str(&output(Command::new("bpftool").args(["-j", "map", "show"]))?)?;
-    let id = shown
-        .as_array()
-        .context("bpftool shows no list")?
-        .iter()
-        .filter(|map| map["name"] == "NAPIS")
-        .find_map(|map| map["id"].as_u64().filter(|id| maps.contains(id)))
-        .context("nicmon has no map NAPIS")?;
-    let dump = output(Command::new("bpftool").args(["-j", "map", "dump", "id", &id.to_string()]))?;
-    let entries: Value = serde_json::from_str(&dump)?;
+    let shown = shown.as_array().context("bpftool shows no list")?;
+    let of_name = |name: &str| -> Result<Vec<Vec<u8>>> {
+        let is_it = |map: &&Value| map["name"] == name;
+        let id = (shown.iter().filter(is_it))
+            .find_map(|map| map["id"].as_u64().filter(|id| maps.contains(id)))
+            .with_context(|| format!("nicmon has no map {name}"))?;
+        elements(id)
+    };
+    let (index, owners) = (of_name("NAPI_INDEX")?, of_name("NAPI_OWNERS")?);
     let mut dead = 0;
-    for entry in entries.as_array().context("bpftool dumps no list")? {
-        // NapiKey: address (8 bytes), id, ifindex, netns (4 each).
-        let key: Vec<u8> = entry["key"]
-            .as_array()
-            .context("no key")?
-            .iter()
-            .filter_map(|byte| u8::from_str_radix(byte.as_str()?.trim_start_matches("0x"), 16).ok())
-            .collect();
-        let netns = key.get(16..20).and_then(|bytes| bytes.try_into().ok()).map(u32::from_ne_bytes);
-        dead += usize::from(inodes.contains(&netns.with_context(|| format!("odd entry {entry}"))?));
+    for (at, entry) in index.iter().enumerate() {
+        let entry = u64::from_ne_bytes(entry.as_slice().try_into()?);
+        if entry == INDEX_EMPTY || entry == INDEX_REMOVED {
+            continue;
+        }
+        // The index has two elements for each slot.
+        let per_cpu = owners.len() / possible_cpus()?;
+        let slot = usize::try_from(entry & u64::from(u32::MAX))? - 1;
+        let owner = &owners[at / (2 * per_cpu) * per_cpu + slot];
+        let netns = offset_of!(NapiOwner, key) + offset_of!(NapiKey, netns);
+        let netns = u32::from_ne_bytes(owner[netns..netns + 4].try_into()?);
+        dead += usize::from(inodes.contains(&netns));
     }
     Ok(dead)
+}
+
+/// The values of an array.
+fn elements(id: u64) -> Result<Vec<Vec<u8>>> {
+    let dump = output(Command::new("bpftool").args(["-j", "map", "dump", "id", &id.to_string()]))?;
+    let entries: Value = serde_json::from_str(&dump)?;
+    let value = |entry: &Value| -> Result<Vec<u8>> {
+        let bytes = entry["value"].as_array().context("no value")?;
+        let byte = |byte: &Value| u8::from_str_radix(byte.as_str()?.trim_start_matches("0x"), 16).ok();
+        bytes.iter().map(|text| byte(text).context("no byte")).collect()
+    };
+    entries.as_array().context("bpftool dumps no list")?.iter().map(value).collect()
+}
+
+fn possible_cpus() -> Result<usize> {
+    let possible = fs::read_to_string("/sys/devices/system/cpu/possible")?;
+    let highest = possible.trim().rsplit(['-', ',']).next().context("no CPU")?;
+    Ok(highest.parse::<usize>()? + 1)
 }
