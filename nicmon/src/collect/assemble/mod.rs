@@ -18,7 +18,10 @@ mod traffic;
 mod weights;
 
 use self::{attribution::Attribution, dummies::Dummies, weights::Weights};
-pub(super) use self::{cpus::busy_ns, nics::BACKLOG};
+pub(super) use self::{
+    cpus::{Between, busy_ns},
+    nics::BACKLOG,
+};
 use super::{Filter, observation::Observation};
 use crate::frame::{Frame, OwnCost, SCHEMA, pct_of};
 
