@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
-    io,
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
@@ -104,7 +103,7 @@ impl Facts {
         let Namespaces { facts: links, problems, .. } = facts.read_links(false);
         if !links.contains_key(&facts.own_netns()) {
             let why = problems.into_iter().next().unwrap_or_else(|| netns::Stopped.to_string());
-            return Err(host::Error::Interfaces { source: io::Error::other(why) });
+            return Err(host::Error::Namespace(why));
         }
         facts.read_irqs(&links);
         facts.now = Arc::new(Moment { links, ..Moment::default() });
