@@ -37,7 +37,7 @@ use self::{
     driver_code::DriverCodeFinder,
     dummy_drivers::DummyDrivers,
     facts::Facts,
-    maintain::give_back_memory,
+    maintain::{SamplingProblems, give_back_memory},
     observation::Asked,
     softirq_loop::SoftirqLoop,
     source::{Chosen, Source},
@@ -124,8 +124,8 @@ pub struct Collector {
     source: Source,
     source_reason: Option<String>,
     asked: Asked,
-    /// Why CPUs could not be sampled at the last attempt.
-    sampling_problem: Option<String>,
+    /// Of the last attempt to sample the CPUs.
+    sampling_problems: SamplingProblems,
     driver_code: DriverCodeFinder,
     dummy_drivers: DummyDrivers,
     facts: Facts,
@@ -179,11 +179,13 @@ impl Collector {
         let reading = source.read(&facts)?;
         let Options { filter, latency, sampling, .. } = options;
         let stacks = sampling.is_some_and(|how| how.stacks);
+        let mut sampling_problems = SamplingProblems::default();
+        sampling_problems.follow(sampled, &facts.roots);
         Ok(Self {
             source,
             source_reason: reason,
             asked: Asked { latency, sampling: sampling.is_some() && !is_proc, stacks },
-            sampling_problem: sampled.err().map(|error| reason::reason(&error, &facts.roots)),
+            sampling_problems,
             driver_code: DriverCodeFinder::new(&facts.machine().kernel),
             dummy_drivers: DummyDrivers::default(),
             facts,
