@@ -314,7 +314,11 @@ fn known<T: Default>(read: Result<T, host::Error>) -> (T, Option<String>) {
 ///
 /// A container may see fewer in sysfs (lxcfs), so the CPUs of `softnet_stat`, which lists those online
 /// (`softnet_get_online`, `net/core/net-procfs.c`), are added.
-fn read_cpus(sys: &Path, stat: &mut Stat, softnet: Option<&mut Softnet>) -> Result<Moment, host::Error> {
+pub(super) fn read_cpus(
+    sys: &Path,
+    stat: &mut Stat,
+    softnet: Option<&mut Softnet>,
+) -> Result<Moment, host::Error> {
     let mut moment = Moment { online: cpus::online(sys)?, ..Moment::default() };
     stat.read(&mut moment.stat)?;
     if let Some(reader) = softnet {

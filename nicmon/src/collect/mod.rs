@@ -3,6 +3,7 @@
 
 mod assemble;
 mod clock;
+mod cpu_times;
 mod driver_code;
 mod dummy_drivers;
 mod facts;
@@ -29,6 +30,7 @@ use std::{
 pub use self::{
     assemble::assemble,
     clock::{Clock, Due},
+    cpu_times::CpuTimes,
     filter::{Filter, FilterError},
     observation::Observation,
     topology::read_topology,
@@ -46,7 +48,7 @@ use self::{
 #[cfg(feature = "bpf")]
 use crate::counters::bpf::{Probe, ProbeError};
 use crate::{
-    counters::HowToSample,
+    counters::{HowToSample, procfs::Counts},
     frame::{Accounting, Frame},
     host::{
         self, Roots,
@@ -248,12 +250,17 @@ impl Collector {
     }
 }
 
-/// Reads everything about the host once that nicmon cannot do without.
+/// Reads everything about the host once that nicmon cannot do without. `has_programs` is whether the eBPF
+/// programs can run: without them, it must be possible to read the kernel's counts.
 ///
 /// # Errors
 /// [`Collector::start`] would fail, too.
-pub fn check_host(roots: &Roots) -> Result<(), CollectError> {
-    Ok(Facts::open(roots.clone())?.read(&Arc::default())?)
+pub fn check_host(roots: &Roots, has_programs: bool) -> Result<(), CollectError> {
+    Facts::open(roots.clone())?.read(&Arc::default())?;
+    if !has_programs {
+        Counts::open(roots)?.read(roots)?;
+    }
+    Ok(())
 }
 
 /// The file to which observations are saved.
