@@ -65,7 +65,7 @@ fn parse_line(line: &[u8]) -> Option<SoftnetRow> {
     for (column, word) in columns.iter_mut().zip(words) {
         *column = Some(u32::from_str_radix(word, 16).ok()?);
     }
-    if columns[12].is_some_and(|cpu| !is_possible(&cpu)) {
+    if columns[12].is_some_and(|cpu| !is_possible(cpu)) {
         return None;
     }
     let [processed, dropped, time_squeeze, _, _, _, _, _, _, rps, flow_limit, backlog_len, cpu] = columns;

@@ -81,7 +81,7 @@ impl Stat {
 
 fn parse_line(line: &[u8]) -> Option<CpuTicks> {
     let mut words = str::from_utf8(line.strip_prefix(b"cpu")?).ok()?.split_ascii_whitespace();
-    let cpu = words.next()?.parse().ok().filter(is_possible)?;
+    let cpu = words.next()?.parse().ok().filter(|cpu| is_possible(*cpu))?;
     let mut next = || words.next()?.parse::<u64>().ok();
     Some(CpuTicks {
         cpu,
@@ -180,7 +180,7 @@ mod tests {
         testkit::fuzz::inputs("stat", &[&real], |text| {
             fs::write(&path, text).unwrap();
             if stat.read(&mut cpus).is_ok() {
-                assert!(cpus.iter().all(|ticks| is_possible(&ticks.cpu)));
+                assert!(cpus.iter().all(|ticks| is_possible(ticks.cpu)));
             }
         });
     }
