@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
-    io,
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
@@ -104,7 +103,7 @@ impl Facts {
         let Namespaces { facts: links, problems, .. } = facts.read_links(false);
         if !links.contains_key(&facts.own_netns()) {
             let why = problems.into_iter().next().unwrap_or_else(|| netns::Stopped.to_string());
-            return Err(host::Error::Interfaces { source: io::Error::other(why) });
+            return Err(host::Error::Namespace(why));
         }
         facts.read_irqs(&links);
         facts.now = Arc::new(Moment { links, ..Moment::default() });
@@ -315,7 +314,11 @@ fn known<T: Default>(read: Result<T, host::Error>) -> (T, Option<String>) {
 ///
 /// A container may see fewer in sysfs (lxcfs), so the CPUs of `softnet_stat`, which lists those online
 /// (`softnet_get_online`, `net/core/net-procfs.c`), are added.
-fn read_cpus(sys: &Path, stat: &mut Stat, softnet: Option<&mut Softnet>) -> Result<Moment, host::Error> {
+pub(super) fn read_cpus(
+    sys: &Path,
+    stat: &mut Stat,
+    softnet: Option<&mut Softnet>,
+) -> Result<Moment, host::Error> {
     let mut moment = Moment { online: cpus::online(sys)?, ..Moment::default() };
     stat.read(&mut moment.stat)?;
     if let Some(reader) = softnet {

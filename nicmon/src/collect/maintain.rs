@@ -11,6 +11,7 @@ use super::{
     observation::Observation,
     reason::{first_line, reason},
 };
+use crate::host::Roots;
 
 /// The least time between two rounds of tidying: a little less than a second, because clocks wake a little
 /// early or late.
@@ -30,17 +31,8 @@ impl Collector {
 
     /// Samples these CPUs and no others.
     pub(super) fn sample(&mut self, wanted: &[u32], busy_ns: &[(u32, u64)]) {
-        let roots = &self.facts.roots;
-        let is_known = |error: &CollectError| {
-            let known = self.sampling_problem.as_deref();
-            known.is_some_and(|known| known.ends_with(&first_line(error)))
-        };
-        match self.source.sample_cpus(wanted, busy_ns, roots) {
-            Ok(()) => self.sampling_problem = None,
-            // Looking for the cause again would cost time in each frame.
-            Err(error) if is_known(&error) => {}
-            Err(error) => self.sampling_problem = Some(reason(&error, roots)),
-        }
+        let sampled = self.source.sample_cpus(wanted, busy_ns, &self.facts.roots);
+        self.sampling_problems.follow(sampled, &self.facts.roots);
     }
 
     fn tidy(&mut self, seen: &Observation) {
@@ -52,6 +44,35 @@ impl Collector {
         self.symbols.follow_modules();
         if has_unnamed(seen) {
             self.symbols.read_in_background();
+        }
+    }
+}
+
+/// Why CPUs are not sampled.
+#[derive(Debug, Default)]
+pub(super) struct SamplingProblems {
+    /// All of them.
+    pub(super) all: Option<String>,
+    /// Some of them.
+    pub(super) some: Option<String>,
+}
+
+impl SamplingProblems {
+    /// Takes in the last attempt.
+    pub(super) fn follow(&mut self, sampled: Result<Option<CollectError>, CollectError>, roots: &Roots) {
+        let (all, some) = match sampled {
+            Ok(some) => (None, some),
+            Err(error) => (Some(error), None),
+        };
+        for (problem, error) in [(&mut self.all, all), (&mut self.some, some)] {
+            let is_known = |error: &CollectError| {
+                problem.as_deref().is_some_and(|known| known.starts_with(&first_line(error)))
+            };
+            match error {
+                // Looking for the remedy again would cost time in each frame.
+                Some(error) if is_known(&error) => {}
+                error => *problem = error.map(|error| reason(&error, roots)),
+            }
         }
     }
 }
@@ -85,5 +106,33 @@ pub(super) fn give_back_memory() {
     // SAFETY: malloc_trim has no preconditions and touches only free memory.
     unsafe {
         libc::malloc_trim(0);
+    }
+}
+
+#[cfg(all(test, feature = "bpf"))]
+mod tests {
+    use super::*;
+    use crate::counters::bpf::ProbeError;
+
+    #[test]
+    fn what_is_not_sampled_is_said_until_it_is() {
+        let source = || Box::new(std::io::Error::from_raw_os_error(libc::EMFILE));
+        let some = || ProbeError::SomeSamples { cpus: "CPUs 3-5 are".to_owned(), source: source() }.into();
+        let (mut problems, roots) = (SamplingProblems::default(), Roots::default());
+        for _ in 0..2 {
+            problems.follow(Ok(Some(some())), &roots);
+            let text = problems.some.clone().expect("a problem");
+            assert!(
+                text.starts_with("CPUs 3-5 are not sampled: Too many open files (os error 24); "),
+                "{text}"
+            );
+            assert!(text.ends_with("ulimit -n 65536") && problems.all.is_none(), "{text}");
+        }
+        problems.follow(Err(ProbeError::Samples(source()).into()), &roots);
+        let text = problems.all.clone().expect("a problem");
+        assert!(text.starts_with("cannot sample the CPUs: ") && text.ends_with("ulimit -n 65536"), "{text}");
+        assert!(problems.some.is_none());
+        problems.follow(Ok(None), &roots);
+        assert!(problems.all.is_none() && problems.some.is_none());
     }
 }

@@ -3,6 +3,7 @@
 
 mod assemble;
 mod clock;
+mod cpu_times;
 mod driver_code;
 mod dummy_drivers;
 mod facts;
@@ -29,6 +30,7 @@ use std::{
 pub use self::{
     assemble::assemble,
     clock::{Clock, Due},
+    cpu_times::CpuTimes,
     filter::{Filter, FilterError},
     observation::Observation,
     topology::read_topology,
@@ -37,7 +39,7 @@ use self::{
     driver_code::DriverCodeFinder,
     dummy_drivers::DummyDrivers,
     facts::Facts,
-    maintain::give_back_memory,
+    maintain::{SamplingProblems, give_back_memory},
     observation::Asked,
     softirq_loop::SoftirqLoop,
     source::{Chosen, Source},
@@ -46,7 +48,7 @@ use self::{
 #[cfg(feature = "bpf")]
 use crate::counters::bpf::{Probe, ProbeError};
 use crate::{
-    counters::HowToSample,
+    counters::{HowToSample, procfs::Counts},
     frame::{Accounting, Frame},
     host::{
         self, Roots,
@@ -124,8 +126,8 @@ pub struct Collector {
     source: Source,
     source_reason: Option<String>,
     asked: Asked,
-    /// Why CPUs could not be sampled at the last attempt.
-    sampling_problem: Option<String>,
+    /// Of the last attempt to sample the CPUs.
+    sampling_problems: SamplingProblems,
     driver_code: DriverCodeFinder,
     dummy_drivers: DummyDrivers,
     facts: Facts,
@@ -179,11 +181,13 @@ impl Collector {
         let reading = source.read(&facts)?;
         let Options { filter, latency, sampling, .. } = options;
         let stacks = sampling.is_some_and(|how| how.stacks);
+        let mut sampling_problems = SamplingProblems::default();
+        sampling_problems.follow(sampled, &facts.roots);
         Ok(Self {
             source,
             source_reason: reason,
             asked: Asked { latency, sampling: sampling.is_some() && !is_proc, stacks },
-            sampling_problem: sampled.err().map(|error| reason::reason(&error, &facts.roots)),
+            sampling_problems,
             driver_code: DriverCodeFinder::new(&facts.machine().kernel),
             dummy_drivers: DummyDrivers::default(),
             facts,
@@ -246,12 +250,17 @@ impl Collector {
     }
 }
 
-/// Reads everything about the host once that nicmon cannot do without.
+/// Reads everything about the host once that nicmon cannot do without. `has_programs` is whether the eBPF
+/// programs can run: without them, it must be possible to read the kernel's counts.
 ///
 /// # Errors
 /// [`Collector::start`] would fail, too.
-pub fn check_host(roots: &Roots) -> Result<(), CollectError> {
-    Ok(Facts::open(roots.clone())?.read(&Arc::default())?)
+pub fn check_host(roots: &Roots, has_programs: bool) -> Result<(), CollectError> {
+    Facts::open(roots.clone())?.read(&Arc::default())?;
+    if !has_programs {
+        Counts::open(roots)?.read(roots)?;
+    }
+    Ok(())
 }
 
 /// The file to which observations are saved.

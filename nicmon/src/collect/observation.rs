@@ -45,6 +45,9 @@ pub struct Observation {
     pub(super) source_reason: Option<String>,
     /// Why the CPUs could not be sampled in this interval.
     pub(super) sampling_problem: Option<String>,
+    /// Why some CPUs could not, though others were.
+    #[serde(default)]
+    pub(super) unsampled: Option<String>,
     /// The most samples per second that the kernel takes on a CPU, if the CPUs are to be sampled.
     pub(super) sample_limit_per_s: Option<u32>,
     pub(super) accounting: Option<Accounting>,

@@ -58,12 +58,9 @@ impl Collector {
             asked: self.asked,
             source: self.source.kind(),
             source_reason: self.source_reason.clone(),
-            sampling_problem: self.sampling_problem.clone(),
-            sample_limit_per_s: if self.asked.sampling {
-                host::sysctls::sample_limit_per_s(&self.facts.roots.proc)
-            } else {
-                None
-            },
+            sampling_problem: self.sampling_problems.all.clone(),
+            unsampled: self.sampling_problems.some.clone(),
+            sample_limit_per_s: self.sample_limit_per_s(),
             accounting: self.accounting,
             reading,
             facts,
@@ -78,5 +75,11 @@ impl Collector {
             ),
             own: OwnUse { cpu_ns, rss_bytes: host::own::resident_bytes(&self.facts.roots.proc).unwrap_or(0) },
         })
+    }
+
+    /// The kernel's limit, if the CPUs are to be sampled.
+    fn sample_limit_per_s(&self) -> Option<u32> {
+        let roots = &self.facts.roots;
+        self.asked.sampling.then(|| host::sysctls::sample_limit_per_s(&roots.proc)).flatten()
     }
 }

@@ -7,18 +7,16 @@ use crate::host::Roots;
 #[cfg(feature = "bpf")]
 use crate::host::refusals::Refusers;
 
-/// What to do about an error, what failed, and why, in one line.
+/// What failed, why, and what to do, in one line.
 #[cfg_attr(not(feature = "bpf"), expect(unused_variables, reason = "files are not refused like that"))]
 pub(super) fn reason(error: &CollectError, roots: &Roots) -> String {
     let why = first_line(error);
     match error {
         #[cfg(feature = "bpf")]
-        CollectError::Probe(refused) => match refused.refusal() {
-            Some((what, errno)) => {
-                format!("{}. The cause: {why}", Refusers::read(roots).remedy(what, errno))
-            }
-            None => format!("see `nicmon doctor`. The cause: {why}"),
-        },
+        CollectError::Probe(refused) => {
+            let remedy = refused.refusal().map(|(what, errno)| Refusers::read(roots).remedy(what, errno));
+            format!("{why}; {}", remedy.as_deref().unwrap_or("see `nicmon doctor`"))
+        }
         _ => why,
     }
 }

@@ -55,13 +55,13 @@ impl BpfSource {
     }
 
     /// Samples all of these CPUs or, if too few files may be open, none: shares of some CPUs would look like
-    /// shares of all.
+    /// shares of all. Returns why some are not sampled for another reason.
     fn sample_cpus(
         &mut self,
         cpus: &[u32],
         busy_ns: &[(u32, u64)],
         roots: &Roots,
-    ) -> Result<(), CollectError> {
+    ) -> Result<Option<CollectError>, CollectError> {
         let new = cpus.iter().filter(|cpu| !self.sampled.contains(cpu)).count();
         let has_room = if new > 0 { limits::check_open_files(&roots.proc, new) } else { Ok(()) };
         self.sampled = if has_room.is_ok() { cpus.to_vec() } else { Vec::new() };
@@ -70,7 +70,7 @@ impl BpfSource {
             self.sampled.clear();
         }
         has_room?;
-        Ok(sampled?)
+        Ok(sampled?.map(CollectError::from))
     }
 }
 
@@ -172,7 +172,8 @@ impl Source {
         }
     }
 
-    /// Samples these CPUs and no others. `busy_ns` is how long each was busy, according to the kernel.
+    /// Samples these CPUs and no others, and returns why some of them are not. `busy_ns` is how long each was
+    /// busy, according to the kernel.
     #[cfg_attr(
         not(feature = "bpf"),
         expect(unused_variables, clippy::unnecessary_wraps, reason = "files sample nothing")
@@ -182,11 +183,11 @@ impl Source {
         cpus: &[u32],
         busy_ns: &[(u32, u64)],
         roots: &Roots,
-    ) -> Result<(), CollectError> {
+    ) -> Result<Option<CollectError>, CollectError> {
         match self {
             #[cfg(feature = "bpf")]
             Self::Bpf(source) => source.sample_cpus(cpus, busy_ns, roots),
-            Self::Proc(_) => Ok(()),
+            Self::Proc(_) => Ok(None),
         }
     }
 

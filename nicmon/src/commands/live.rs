@@ -125,7 +125,7 @@ async fn print(args: &Live, mut frames: LiveFrames, mut end: EndSignals) -> Resu
 async fn on_screen(args: &Live, mut frames: LiveFrames, end: EndSignals) -> Result<(), Failure> {
     let mut screen = JobScreen::start(Source::Live { delay: args.measure.delay }, end)?;
     let mut left = args.count.unwrap_or(u64::MAX);
-    let mut last = None;
+    let mut problems = Problems::default();
     let mut result = Ok(());
     while left > 0 {
         tokio::select! {
@@ -139,9 +139,8 @@ async fn on_screen(args: &Live, mut frames: LiveFrames, end: EndSignals) -> Resu
             },
             () = frames.due() => match frames.collect() {
                 Ok(frame) => {
-                    let frame = Arc::new(frame);
-                    last = Some(Arc::clone(&frame));
-                    screen.show(frame);
+                    problems.keep(&frame.host);
+                    screen.show(Arc::new(frame));
                     left -= 1;
                 }
                 Err(failure) => {
@@ -153,9 +152,7 @@ async fn on_screen(args: &Live, mut frames: LiveFrames, end: EndSignals) -> Resu
     }
     // Print messages only after the terminal is back to normal.
     let ended = screen.end().await;
-    if let Some(frame) = last {
-        Problems::default().print(&frame.host);
-    }
+    problems.print_kept();
     result.and(ended)
 }
 

@@ -242,4 +242,12 @@ mod tests {
         let grew = " CPU1\n NET_RX: 6\n RCU: 1000000\n";
         assert_eq!(net_rx(&[one, grew]).1, [0, 1], "a row appears");
     }
+
+    #[test]
+    fn memory_is_bounded_whatever_the_file_says() {
+        for cpu in ["8192", "4000000000", "4294967295"] {
+            let softirqs = format!(" CPU1 CPU{cpu}\n NET_RX: 5 6\n");
+            assert_eq!(after(&[(&softirqs, " CPU0\n")]).cpus.len(), 2, "CPU{cpu}");
+        }
+    }
 }

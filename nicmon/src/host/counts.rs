@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::{Error, Reread};
+use super::{Error, Reread, cpus::is_possible};
 
 /// The softirq vectors in the kernel's order (`softirq_to_name`, `kernel/softirq.c`).
 const VECTORS: [&str; 10] =
@@ -33,15 +33,18 @@ impl SoftirqCounts {
     pub fn read(&mut self) -> Result<Vec<Softirqs>, Error> {
         let text = String::from_utf8_lossy(self.0.read()?);
         let (cpus, rows) = table(&text);
-        let mut softirqs: Vec<Softirqs> = cpus.iter().map(|cpu| (*cpu, [None; VECTORS.len()])).collect();
+        let row = |cpu: &Option<u32>| cpu.map(|cpu| (cpu, [None; VECTORS.len()]));
+        let mut softirqs: Vec<Option<Softirqs>> = cpus.iter().map(row).collect();
         for (name, rest) in rows {
             // A newer kernel may have more vectors: they are skipped.
             let Some(vector) = VECTORS.iter().position(|vector| *vector == name) else { continue };
-            for ((_, counts), count) in softirqs.iter_mut().zip(rest.split_ascii_whitespace()) {
-                counts[vector] = count.parse().ok();
+            for (row, count) in softirqs.iter_mut().zip(rest.split_ascii_whitespace()) {
+                if let Some((_, counts)) = row {
+                    counts[vector] = count.parse().ok();
+                }
             }
         }
-        Ok(softirqs)
+        Ok(softirqs.into_iter().flatten().collect())
     }
 }
 
@@ -87,7 +90,7 @@ impl InterruptCounts {
             let counts = cpus
                 .iter()
                 .zip(words.by_ref())
-                .filter_map(|(cpu, count)| Some((*cpu, count.parse().ok()?)))
+                .filter_map(|(cpu, count)| Some(((*cpu)?, count.parse().ok()?)))
                 .collect();
             let Some(last) = words.last() else {
                 self.actions.remove(&irq);
@@ -106,12 +109,12 @@ impl InterruptCounts {
     }
 }
 
-/// The CPUs of the header, and the rows by the word before their colon.
-fn table(text: &str) -> (Vec<u32>, impl Iterator<Item = (&str, &str)>) {
+/// The CPUs of the header, `None` if no machine has this one, and the rows by the word before their colon.
+fn table(text: &str) -> (Vec<Option<u32>>, impl Iterator<Item = (&str, &str)>) {
     let mut lines = text.lines();
     let head = lines.next().unwrap_or_default();
-    let cpus =
-        head.split_ascii_whitespace().filter_map(|word| word.strip_prefix("CPU")?.parse().ok()).collect();
+    let number = |word: &str| word.strip_prefix("CPU")?.parse().ok().filter(|cpu| is_possible(*cpu));
+    let cpus = head.split_ascii_whitespace().map(number).collect();
     (cpus, lines.filter_map(|line| line.split_once(':').map(|(name, rest)| (name.trim(), rest))))
 }
 
@@ -151,6 +154,37 @@ mod tests {
             std::fs::write(proc.path().join("interrupts"), &text[..end]).unwrap();
             InterruptCounts::open(proc.path()).unwrap().read(proc.path()).unwrap();
         }
+    }
+
+    #[test]
+    fn a_cpu_that_no_machine_has_is_left_out() {
+        let proc = tempfile::tempdir().unwrap();
+        let head = "CPU0 CPU4000000000 CPU4294967295 CPU3";
+        std::fs::write(proc.path().join("softirqs"), format!("{head}\n NET_RX: 1 2 3 4\n")).unwrap();
+        let rows = SoftirqCounts::open(proc.path()).unwrap().read().unwrap();
+        assert_eq!(
+            rows.iter().map(|(cpu, of)| (*cpu, of[3])).collect::<Vec<_>>(),
+            [(0, Some(1)), (3, Some(4))]
+        );
+        std::fs::write(proc.path().join("interrupts"), format!("{head}\n 9: 1 2 3 4 eth0\n")).unwrap();
+        let lines = InterruptCounts::open(proc.path()).unwrap().read(proc.path()).unwrap();
+        assert_eq!(lines[0].counts, [(0, 1), (3, 4)]);
+    }
+
+    #[test]
+    fn any_softirqs_are_read_without_a_panic() {
+        let real = "       CPU0       CPU1\n  HI:          0          1\n  TIMER:     160022     172514\n\
+                    NET_RX:       4000 4294967295\n RCU:      59210      61017\n";
+        let proc = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+        let path = proc.path().join("softirqs");
+        std::fs::write(&path, real).unwrap();
+        let mut reader = SoftirqCounts::open(proc.path()).unwrap();
+        testkit::fuzz::inputs("softirqs", &[real.as_bytes()], |text| {
+            std::fs::write(&path, text).unwrap();
+            if let Ok(rows) = reader.read() {
+                assert!(rows.iter().all(|(cpu, _)| is_possible(*cpu)));
+            }
+        });
     }
 
     /// Through the file, because its text and the actions of the lines before decide together.

@@ -60,10 +60,13 @@ fn parse_cpu(text: &str) -> Result<u32, ListError> {
     if !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(ListError::NotANumber(text.to_owned()));
     }
-    match text.parse() {
-        Ok(cpu) if cpu < MAX_CPUS => Ok(cpu),
-        _ => Err(ListError::TooHigh(text.to_owned())),
-    }
+    text.parse().ok().filter(|cpu| is_possible(*cpu)).ok_or_else(|| ListError::TooHigh(text.to_owned()))
+}
+
+/// Whether any machine can have a CPU of this number. Readers refuse others: whoever keeps something for each
+/// CPU up to the highest would run out of memory.
+pub(super) fn is_possible(cpu: u32) -> bool {
+    cpu < MAX_CPUS
 }
 
 /// Reads a set of CPUs as the kernel writes it in hexadecimal digits, such as `00000001,00000003`; ascending.

@@ -23,9 +23,9 @@ pub struct Machine {
 }
 
 /// What that means for the figures.
-pub const SOFTIRQS_TAKE_TURNS: &str = "times in softirqs are not exact: on this PREEMPT_RT \
-    kernel, softirqs of several tasks may take turns on a CPU, and each counts the others' time as its own. \
-    A kernel with CONFIG_PREEMPT_RT_NEEDS_BH_LOCK does not do that";
+pub const SOFTIRQS_TAKE_TURNS: &str = "softirq times are not exact: on this PREEMPT_RT kernel, softirqs of \
+    different tasks can interleave on a CPU, and each is charged for the others' time. Use a kernel with \
+    CONFIG_PREEMPT_RT_NEEDS_BH_LOCK=y";
 
 /// Reads these facts.
 ///

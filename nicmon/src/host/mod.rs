@@ -62,7 +62,11 @@ impl Default for Roots {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file of `/proc` or `/sys` could not be read.
-    #[error("cannot read {}: {source}; nicmon needs /proc and /sys mounted and readable", path.display())]
+    #[error(
+        "cannot read {}: {source}; {}",
+        path.display(),
+        remedy(source, "nicmon needs /proc and /sys mounted and readable")
+    )]
     Read {
         /// The file.
         path: PathBuf,
@@ -79,12 +83,16 @@ pub enum Error {
     },
     /// The kernel does not list its interfaces over netlink, or an ioctl about them fails.
     #[error(
-        "cannot ask the kernel for its network interfaces: {source}; a sandbox may forbid netlink sockets"
+        "cannot ask the kernel for its network interfaces: {source}; {}",
+        remedy(source, "a sandbox may forbid netlink sockets")
     )]
     Interfaces {
         /// The system's error.
         source: io::Error,
     },
+    /// Why a network namespace could not be read, with what to do.
+    #[error("{0}")]
+    Namespace(String),
     /// Too few files may be open.
     #[error("the limit of open files is {limit}, which is too low here; raise it: ulimit -n 65536")]
     OpenFiles {
@@ -97,6 +105,15 @@ pub enum Error {
         /// The system's error.
         source: io::Error,
     },
+}
+
+/// What to do about an error: about a lack of descriptors, or what is usual.
+fn remedy(error: &io::Error, usual: &'static str) -> &'static str {
+    match error.raw_os_error() {
+        Some(libc::EMFILE) => "allow nicmon more open files: ulimit -n 65536",
+        Some(libc::ENFILE) => "allow the system more open files: sysctl fs.file-max",
+        _ => usual,
+    }
 }
 
 impl Error {
@@ -198,5 +215,25 @@ mod testing {
             not_run::say_of_this_thread(&format!("needs `ip {arguments}`"));
         }
         done
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_remedy_fits_the_error() {
+        for (errno, file, interfaces) in [
+            (libc::EMFILE, "ulimit -n 65536", "ulimit -n 65536"),
+            (libc::ENFILE, "fs.file-max", "fs.file-max"),
+            (libc::EACCES, "mounted and readable", "netlink sockets"),
+        ] {
+            let source = || io::Error::from_raw_os_error(errno);
+            let read = Error::Read { path: "/proc/stat".into(), source: source() }.to_string();
+            assert!(read.starts_with("cannot read /proc/stat: ") && read.ends_with(file), "{read}");
+            let asked = Error::Interfaces { source: source() }.to_string();
+            assert!(asked.starts_with("cannot ask the kernel") && asked.ends_with(interfaces), "{asked}");
+        }
     }
 }

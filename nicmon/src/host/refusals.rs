@@ -19,6 +19,8 @@ pub enum Refused {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Refusers {
+    /// Whether this process is root's.
+    pub is_root: bool,
     /// Whether this process has `CAP_SYS_ADMIN`.
     pub is_admin: bool,
     /// Whether it has `CAP_BPF`.
@@ -44,6 +46,7 @@ impl Refusers {
         // The map of the first user namespace is the whole range of ids (`user_namespaces(7)`).
         let is_first = |map: String| map.split_ascii_whitespace().eq(["0", "0", "4294967295"]);
         Self {
+            is_root: rustix::process::geteuid().is_root(),
             is_admin: held.contains(CapabilitySet::SYS_ADMIN),
             has_bpf: held.contains(CapabilitySet::BPF),
             has_perfmon: held.contains(CapabilitySet::PERFMON),
@@ -71,7 +74,9 @@ impl Refusers {
             libc::EPERM | libc::EACCES => match self.permission(what) {
                 Some(permission) => permission,
                 None if self.has_filter => filter,
-                None => format!("look in the audit log: a security module forbids the system call {call}"),
+                None => {
+                    format!("a security module seems to forbid the system call {call}: check the audit log")
+                }
             },
             libc::ENOSYS if self.has_filter => filter,
             libc::ENOSYS => format!("use a kernel built with {config}=y"),
@@ -88,27 +93,37 @@ impl Refusers {
     /// default, 4 Ubuntu's) it refuses everything without `CAP_SYS_ADMIN`. Newer versions of the patch accept
     /// `CAP_PERFMON`, too ("security,perf: Allow further restriction of `perf_event_open`").
     fn permission(&self, what: Refused) -> Option<String> {
-        let Self { is_admin, has_bpf, has_perfmon, paranoid, is_confidential, has_filter: _, .. } = *self;
+        let Self { is_admin, has_bpf, has_perfmon, paranoid, is_confidential, .. } = *self;
         if is_confidential {
             return Some("boot without lockdown=confidentiality".to_owned());
         }
         let remedy = match (what, paranoid) {
             _ if is_admin => None,
             (Refused::Samples, Some(level @ 3..)) => Some(format!(
-                "run nicmon as root, or lower the sysctl: sudo sysctl kernel.perf_event_paranoid=2 (it is \
-                 {level}, and above 2 some kernels of Debian and Ubuntu refuse samples even with CAP_PERFMON)"
+                "{}, or lower the sysctl: sudo sysctl kernel.perf_event_paranoid=2 (it is {level}, and above \
+                 2 some kernels of Debian and Ubuntu refuse samples even with CAP_PERFMON)",
+                if self.is_root { granting("CAP_SYS_ADMIN") } else { AS_ROOT.to_owned() }
             )),
-            (Refused::Samples, _) if !has_perfmon => {
-                Some("run nicmon as root, or give it CAP_PERFMON".to_owned())
-            }
+            (Refused::Samples, _) if !has_perfmon => Some(self.granting_or_root("CAP_PERFMON")),
             (Refused::Programs, _) if !(has_bpf && has_perfmon) => {
-                Some("run nicmon as root, or give it CAP_BPF and CAP_PERFMON".to_owned())
+                Some(self.granting_or_root("CAP_BPF and CAP_PERFMON"))
             }
             _ => None,
         };
         let outside = || "run nicmon outside this user namespace (rootless container)".to_owned();
         remedy.or_else(|| self.in_user_namespace.then(outside))
     }
+
+    fn granting_or_root(&self, capabilities: &str) -> String {
+        if self.is_root { granting(capabilities) } else { format!("{AS_ROOT}, or give it {capabilities}") }
+    }
+}
+
+const AS_ROOT: &str = "run nicmon as root";
+
+/// How root gets the capabilities that its container or service lacks.
+pub fn granting(capabilities: &str) -> String {
+    format!("give this container or service {capabilities} (docker: --cap-add)")
 }
 
 /// The mode of lockdown; `None` if it is unknown. The file lists all modes, the active one in brackets
@@ -133,6 +148,7 @@ mod tests {
 
     fn root() -> Refusers {
         Refusers {
+            is_root: true,
             is_admin: true,
             has_bpf: true,
             has_perfmon: true,
@@ -145,14 +161,24 @@ mod tests {
 
     #[test]
     fn the_remedy_fits_what_refuses() {
-        let two = Refusers { is_admin: false, ..root() };
+        let two = Refusers { is_root: false, is_admin: false, ..root() };
         let none = Refusers { has_bpf: false, has_perfmon: false, ..two.clone() };
+        // Root of a container.
+        let bare = Refusers { is_root: true, ..none.clone() };
         let filtered = Refusers { has_filter: true, ..root() };
         let paranoid = |level, of: &Refusers| Refusers { paranoid: Some(level), ..of.clone() };
         let (programs, samples) = (Refused::Programs, Refused::Samples);
         for (refusers, what, errno, part) in [
             (&none, programs, libc::EPERM, "CAP_BPF and CAP_PERFMON"),
-            (&none, samples, libc::EACCES, "give it CAP_PERFMON"),
+            (&none, samples, libc::EACCES, "run nicmon as root, or give it CAP_PERFMON"),
+            (
+                &bare,
+                programs,
+                libc::EPERM,
+                "give this container or service CAP_BPF and CAP_PERFMON (docker: --cap-add)",
+            ),
+            (&bare, samples, libc::EACCES, "give this container or service CAP_PERFMON (docker: --cap-add)"),
+            (&paranoid(4, &bare), samples, libc::EACCES, "give this container or service CAP_SYS_ADMIN"),
             (
                 &Refusers { has_perfmon: false, ..two.clone() },
                 programs,
@@ -179,6 +205,7 @@ mod tests {
         ] {
             let remedy = refusers.remedy(what, errno);
             assert!(remedy.contains(part), "{refusers:?} {what:?} {errno}: {remedy}");
+            assert!(!(refusers.is_root && remedy.contains("as root")), "{refusers:?}: {remedy}");
         }
     }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Reread};
+use super::{Error, Reread, cpus::is_possible};
 
 /// Counters of one CPU. They have 32 bits in the kernel and wrap, so take differences with `wrapping_sub`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,6 +65,9 @@ fn parse_line(line: &[u8]) -> Option<SoftnetRow> {
     for (column, word) in columns.iter_mut().zip(words) {
         *column = Some(u32::from_str_radix(word, 16).ok()?);
     }
+    if columns[12].is_some_and(|cpu| !is_possible(cpu)) {
+        return None;
+    }
     let [processed, dropped, time_squeeze, _, _, _, _, _, _, rps, flow_limit, backlog_len, cpu] = columns;
     Some(SoftnetRow {
         cpu,
@@ -115,6 +118,7 @@ mod tests {
         assert_eq!(parse_line(without), Some(SoftnetRow { cpu: None, backlog_len: None, ..expected }));
         assert_eq!(parse_line(b"0000000z 0 0"), None);
         assert_eq!(parse_line(b"1 2"), None);
+        assert_eq!(parse_line(b"1 2 3 0 0 0 0 0 0 0 0 0 ffffffff"), None, "no machine has this CPU");
 
         let proc = tempfile::tempdir().unwrap();
         fs::create_dir(proc.path().join("net")).unwrap();

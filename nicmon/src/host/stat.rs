@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Reread};
+use super::{Error, Reread, cpus::is_possible};
 use crate::frame::cpu_list;
 
 /// Time of one CPU since boot by use, in ticks of [`ticks_per_second`].
@@ -81,7 +81,7 @@ impl Stat {
 
 fn parse_line(line: &[u8]) -> Option<CpuTicks> {
     let mut words = str::from_utf8(line.strip_prefix(b"cpu")?).ok()?.split_ascii_whitespace();
-    let cpu = words.next()?.parse().ok()?;
+    let cpu = words.next()?.parse().ok().filter(|cpu| is_possible(*cpu))?;
     let mut next = || words.next()?.parse::<u64>().ok();
     Some(CpuTicks {
         cpu,
@@ -163,12 +163,25 @@ mod tests {
     }
 
     #[test]
+    fn a_cpu_that_no_machine_has_is_no_line() {
+        let line = |cpu: &str| parse_line(format!("cpu{cpu} 1 2 3 4 5 6 7 8 0 0").as_bytes());
+        assert!(line("8191").is_some());
+        assert!(line("8192").is_none() && line("4294967295").is_none());
+    }
+
+    /// Through the file, because its lines decide together.
+    #[test]
     fn anything_is_read_without_a_panic() {
         let real = std::fs::read(this_machine().join("proc/stat")).unwrap();
+        let proc = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+        let path = proc.path().join("stat");
+        fs::write(&path, &real).unwrap();
+        let (mut stat, mut cpus) = (Stat::open(proc.path()).unwrap(), Vec::new());
         testkit::fuzz::inputs("stat", &[&real], |text| {
-            text.split(|byte| *byte == b'\n').for_each(|line| {
-                std::hint::black_box(parse_line(line));
-            });
+            fs::write(&path, text).unwrap();
+            if stat.read(&mut cpus).is_ok() {
+                assert!(cpus.iter().all(|ticks| is_possible(ticks.cpu)));
+            }
         });
     }
 }

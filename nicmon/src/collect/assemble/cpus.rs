@@ -1,6 +1,9 @@
 //! `cpus[]`: the kernel's own accounting next to exact softirq and interrupt time.
 
-use super::{super::observation::HostFacts, Filter, Observation};
+use super::{
+    super::observation::{HostFacts, Moment},
+    Filter, Observation,
+};
 use crate::{
     counters::{CpuActivity, Runs},
     frame::{Cpu, CpuStat, Latency, NetRx, Softirqs, Softnet, Vector, gained},
@@ -10,12 +13,13 @@ use crate::{
 /// All online CPUs that the filter shows.
 pub(super) fn cpus(seen: &Observation, filter: &Filter) -> Vec<Cpu> {
     let Observation { facts, reading, asked, .. } = seen;
+    let between = Between::of(seen);
     shown(seen, filter)
         .map(|cpu| {
             let activity = reading.cpus.get(cpu as usize).filter(|_| !reading.unknown_cpus.contains(&cpu));
             Cpu {
                 cpu,
-                stat: stat(seen, cpu).unwrap_or_default(),
+                stat: between.stat(cpu).unwrap_or_default(),
                 stat_gap_ns: None,
                 hardirq_ns: activity.and_then(|activity| activity.hardirq_ns),
                 softirq: activity.map(|activity| softirqs(activity, asked.latency)),
@@ -39,47 +43,65 @@ pub(in crate::collect) fn busy_ns(seen: &Observation, filter: &Filter) -> Vec<(u
         let ns = (seen.interval_ns as f64 * pct / 100.0) as u64;
         ns
     };
-    shown(seen, filter).filter_map(|cpu| Some((cpu, busy_ns(&stat(seen, cpu).ok()??)))).collect()
+    let between = Between::of(seen);
+    shown(seen, filter).filter_map(|cpu| Some((cpu, busy_ns(&between.stat(cpu).ok()??)))).collect()
 }
 
-/// Why the kernel's accounting is unknown on some CPU that was there before.
-pub(super) fn stat_problem(seen: &Observation) -> Option<String> {
-    let implausible = || {
-        let cpus = seen.facts.now.cpus();
-        let is_implausible = cpus.iter().any(|cpu| stat(seen, *cpu).is_err());
-        is_implausible.then(|| {
-            "the CPU times in /proc/stat go back, or do not add up to the interval, as in a container with \
-             lxcfs: they are unknown; run nicmon outside the container"
-                .to_owned()
-        })
-    };
-    seen.facts.now.stat_contradiction().or_else(implausible)
+/// Two readings of the kernel's accounting, and the time between them.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::collect) struct Between<'a> {
+    pub(in crate::collect) now: &'a Moment,
+    pub(in crate::collect) before: &'a Moment,
+    pub(in crate::collect) interval_ns: u64,
+    pub(in crate::collect) ticks_per_second: u64,
 }
 
 /// The kernel's accounting cannot be believed.
 struct Implausible;
 
-/// Shares of the interval, not of the counted ticks. A tick may fall just outside it, hence the limit.
-/// `None` if the CPU was not accounted at both ends of the interval.
-fn stat(seen: &Observation, cpu: u32) -> Result<Option<CpuStat>, Implausible> {
-    let Some((now, before)) = seen.facts.now.ticks(cpu).zip(seen.facts.before.ticks(cpu)) else {
-        return Ok(None);
-    };
-    let interval_ticks = seen.interval_ns as f64 * seen.facts.ticks_per_second as f64 / 1e9;
-    let ticks = ticks_between(now, before).ok_or(Implausible)?;
-    check_sum(&ticks, interval_ticks)?;
-    let pct = |ticks: u64| {
-        if interval_ticks > 0.0 { (ticks as f64 * 100.0 / interval_ticks).min(100.0) } else { 0.0 }
-    };
-    Ok(Some(CpuStat {
-        user_pct: pct(ticks.user + ticks.nice),
-        system_pct: pct(ticks.system),
-        softirq_pct: pct(ticks.softirq),
-        irq_pct: pct(ticks.irq),
-        iowait_pct: pct(ticks.iowait),
-        idle_pct: pct(ticks.idle),
-        steal_pct: pct(ticks.steal),
-    }))
+impl<'a> Between<'a> {
+    pub(super) fn of(seen: &'a Observation) -> Self {
+        let HostFacts { now, before, ticks_per_second, .. } = &seen.facts;
+        Self { now, before, interval_ns: seen.interval_ns, ticks_per_second: *ticks_per_second }
+    }
+
+    /// Why the kernel's accounting is unknown on some CPU that was there before.
+    pub(in crate::collect) fn stat_problem(&self) -> Option<String> {
+        let implausible = || {
+            let is_implausible = self.now.cpus().iter().any(|cpu| self.stat(*cpu).is_err());
+            is_implausible.then(|| {
+                "the CPU times in /proc/stat went backwards or do not match the interval (lxcfs does this in \
+                 containers), so they are unknown; run nicmon outside the container"
+                    .to_owned()
+            })
+        };
+        self.now.stat_contradiction().or_else(implausible)
+    }
+
+    /// Shares of the interval, not of the counted ticks. A tick may fall just outside it, hence the limit.
+    /// `None` if the CPU was not accounted at both ends of the interval, or hardly at all.
+    fn stat(&self, cpu: u32) -> Result<Option<CpuStat>, Implausible> {
+        let Some((now, before)) = self.now.ticks(cpu).zip(self.before.ticks(cpu)) else {
+            return Ok(None);
+        };
+        let interval_ticks = self.interval_ns as f64 * self.ticks_per_second as f64 / 1e9;
+        let ticks = ticks_between(now, before).ok_or(Implausible)?;
+        if !is_accounted(&ticks, interval_ticks)? {
+            return Ok(None);
+        }
+        let pct = |ticks: u64| {
+            if interval_ticks > 0.0 { (ticks as f64 * 100.0 / interval_ticks).min(100.0) } else { 0.0 }
+        };
+        Ok(Some(CpuStat {
+            user_pct: pct(ticks.user + ticks.nice),
+            system_pct: pct(ticks.system),
+            softirq_pct: pct(ticks.softirq),
+            irq_pct: pct(ticks.irq),
+            iowait_pct: pct(ticks.iowait),
+            idle_pct: pct(ticks.idle),
+            steal_pct: pct(ticks.steal),
+        }))
+    }
 }
 
 /// By how many ticks idle and iowait may go back (`get_idle_time`, `fs/proc/stat.c`).
@@ -87,6 +109,11 @@ const BACK_TICKS: u64 = 20;
 /// By how many ticks the times of a CPU may miss the interval: the kernel adds whole ticks, late on a CPU
 /// that has stopped its tick.
 const SLACK_TICKS: f64 = 20.0;
+
+/// With less than this part of its ticks, a CPU's accounting stands still.
+const STILL: f64 = 0.1;
+/// In an interval of this many ticks, some must come.
+const SURE_TICKS: f64 = 10.0;
 
 /// The ticks of each kind; `None` if one went back.
 fn ticks_between(now: &CpuTicks, before: &CpuTicks) -> Option<CpuTicks> {
@@ -107,16 +134,20 @@ fn ticks_between(now: &CpuTicks, before: &CpuTicks) -> Option<CpuTicks> {
     })
 }
 
-/// A CPU cannot spend more time than has passed, nor none at all. Less than the interval is no
-/// contradiction: a virtual machine that waits for its host misses ticks.
-fn check_sum(ticks: &CpuTicks, interval_ticks: f64) -> Result<(), Implausible> {
+/// Whether the times are those of this interval. A CPU cannot spend more time than has passed. Less is no
+/// contradiction, since a virtual machine that waits for its host misses ticks; but with next to none, what
+/// is not idle is not busy either. A CPU without its tick is no exception: the kernel adds what it has spent
+/// since (`get_idle_time` in `fs/proc/stat.c`, `kcpustat_cpu_fetch_vtime` in `kernel/sched/cputime.c`).
+fn is_accounted(ticks: &CpuTicks, interval_ticks: f64) -> Result<bool, Implausible> {
     let CpuTicks { cpu: _, user, nice, system, idle, iowait, irq, softirq, steal } = ticks;
     let kinds = [user, nice, system, idle, iowait, irq, softirq, steal];
-    let sum = kinds.into_iter().fold(0_u64, |sum, ticks| sum.saturating_add(*ticks));
-    let is_too_much = sum as f64 > 1.5 * interval_ticks + SLACK_TICKS;
-    // Without its tick, a CPU is accounted at least once per second (sched_tick_remote, kernel/sched/core.c).
-    let is_still = sum == 0 && interval_ticks > 150.0;
-    if is_too_much || is_still { Err(Implausible) } else { Ok(()) }
+    let sum = kinds.into_iter().fold(0_u64, |sum, ticks| sum.saturating_add(*ticks)) as f64;
+    if sum > 1.5 * interval_ticks + SLACK_TICKS {
+        return Err(Implausible);
+    }
+    let is_still = sum < STILL * interval_ticks;
+    // In a shorter interval, there may have been no tick by chance.
+    if is_still && interval_ticks >= SURE_TICKS { Err(Implausible) } else { Ok(!is_still) }
 }
 
 fn softirqs(activity: &CpuActivity, latency: bool) -> Softirqs {
@@ -178,7 +209,7 @@ mod tests {
         let mut seen = observed();
         change(&mut Arc::make_mut(&mut seen.facts.now).stat);
         let stat = cpus(&seen, &Filter::default()).iter().map(|cpu| cpu.stat).collect();
-        (stat, stat_problem(&seen))
+        (stat, Between::of(&seen).stat_problem())
     }
 
     #[test]
@@ -189,7 +220,7 @@ mod tests {
         // User time alone and idle time alone each fill the interval, as in a container.
         let (stat, problem) = stat_of(|cpus| cpus[0].user += 100);
         assert!(stat[0].is_none() && stat[1].is_some());
-        assert!(problem.unwrap().starts_with("the CPU times in /proc/stat go back, or do not add up"));
+        assert!(problem.unwrap().starts_with("the CPU times in /proc/stat went backwards or do not match"));
 
         let before = observed().facts.before.stat.clone();
         let (stat, problem) = stat_of(|cpus| cpus[1].system = before[1].system - 1);
@@ -202,10 +233,30 @@ mod tests {
     fn a_stat_that_stands_still_is_unknown() {
         let mut seen = observed();
         seen.interval_ns *= 2;
-        assert_eq!(stat_problem(&seen), None, "half of the ticks are missing");
+        assert_eq!(Between::of(&seen).stat_problem(), None, "half of the ticks are missing");
         let before = seen.facts.before.stat[1];
-        Arc::make_mut(&mut seen.facts.now).stat[1] = before;
-        assert!(cpus(&seen, &Filter::default())[1].stat.is_none() && stat_problem(&seen).is_some());
+        let busy_cpus = |seen: &Observation| {
+            busy_ns(seen, &Filter::default()).into_iter().map(|(cpu, _)| cpu).collect::<Vec<_>>()
+        };
+        // In a second with a few ticks or none, in a short frame, and where a tick might just not have come.
+        for (interval_ns, idle, is_problem) in [
+            (1_000_000_000, 0, true),
+            (1_000_000_000, 9, true),
+            (100_000_000, 0, true),
+            (90_000_000, 0, false),
+        ] {
+            seen.interval_ns = interval_ns;
+            for moment in [&mut seen.facts.now, &mut seen.facts.before] {
+                Arc::make_mut(moment).stat[0] = CpuTicks { cpu: 0, ..before };
+            }
+            let now = Arc::make_mut(&mut seen.facts.now);
+            now.stat[0].user += interval_ns / 10_000_000;
+            now.stat[1] = CpuTicks { idle: before.idle + idle, ..before };
+            let frame = cpus(&seen, &Filter::default());
+            assert!(frame[0].stat.is_some() && frame[1].stat.is_none(), "{interval_ns} {idle}");
+            assert_eq!(busy_cpus(&seen), [0], "unknown is not busy");
+            assert_eq!(Between::of(&seen).stat_problem().is_some(), is_problem, "{interval_ns} {idle}");
+        }
     }
 
     #[test]
@@ -214,7 +265,7 @@ mod tests {
         Arc::make_mut(&mut seen.facts.before).stat.pop();
         let frame = cpus(&seen, &Filter::default());
         assert!(frame[0].stat.is_some() && frame[1].stat.is_none());
-        assert_eq!(stat_problem(&seen), None);
+        assert_eq!(Between::of(&seen).stat_problem(), None);
     }
 
     #[test]
@@ -227,7 +278,7 @@ mod tests {
         }
         let frame = cpus(&seen, &Filter::default());
         assert_eq!(frame.iter().map(|cpu| (cpu.cpu, cpu.stat)).collect::<Vec<_>>(), [(0, None), (1, None)]);
-        assert!(stat_problem(&seen).unwrap().contains("lists CPUs 0 while 0-1 are online"));
+        assert!(Between::of(&seen).stat_problem().unwrap().contains("lists CPUs 0 while 0-1 are online"));
         assert!(busy_ns(&seen, &Filter::default()).is_empty());
     }
 

@@ -1,6 +1,6 @@
 //! `host`: the machine, and how it was measured.
 
-use super::{Observation, cpus, drops, weights::Weights};
+use super::{Observation, cpus::Between, drops, weights::Weights};
 use crate::{
     counters::{SampleEvent, SampleKind, Samples},
     frame::{Host, Sampling, Source},
@@ -37,7 +37,8 @@ pub(super) fn host(seen: &Observation, weights: Option<&Weights>) -> Host {
 /// What could not be read, or cannot be believed.
 fn problems(seen: &Observation) -> Vec<String> {
     let take_turns = seen.facts.machine.softirqs_take_turns && seen.source == Source::Bpf;
-    let read = cpus::stat_problem(seen).into_iter().chain(seen.facts.now.problems.iter().cloned());
+    let read = Between::of(seen).stat_problem().into_iter().chain(seen.facts.now.problems.iter().cloned());
+    let read = read.chain(seen.unsampled.clone());
     read.chain(take_turns.then(|| SOFTIRQS_TAKE_TURNS.to_owned())).collect()
 }
 

@@ -18,7 +18,10 @@ mod traffic;
 mod weights;
 
 use self::{attribution::Attribution, dummies::Dummies, weights::Weights};
-pub(super) use self::{cpus::busy_ns, nics::BACKLOG};
+pub(super) use self::{
+    cpus::{Between, busy_ns},
+    nics::BACKLOG,
+};
 use super::{Filter, observation::Observation};
 use crate::frame::{Frame, OwnCost, SCHEMA, pct_of};
 
@@ -32,7 +35,9 @@ pub fn assemble(seen: &Observation, filter: &Filter) -> Frame {
     // A driver's cost covers all its NICs, so the NICs are filtered afterwards.
     let weights = seen.reading.samples.as_ref().map(|samples| {
         let busy_ns = cpus::busy_ns(seen, filter);
-        Weights::of(samples, &busy_ns, seen.interval_ns, seen.facts.ticks_per_second)
+        let interval =
+            weights::Interval { ns: seen.interval_ns, ticks_per_second: seen.facts.ticks_per_second };
+        Weights::of(samples, &busy_ns, interval, seen.sample_limit_per_s)
     });
     let attribution = weights.as_ref().and_then(|weights| Attribution::of(seen, filter, weights, &dummies));
     let mut drivers = None;

@@ -6,7 +6,8 @@
 //! `__perf_event_account_interrupt` in `kernel/events/core.c`), an emulated machine delivers timers late, and
 //! a ring may overflow. Then the busy samples share the busy time. That time is the kernel's accounting, but
 //! never more than the ticks that did not come could have shown: a CPU whose ticks all came is not corrected
-//! by accounting that may be wrong itself. Ticks of idle CPUs often do not come, and are no loss.
+//! by accounting that may be wrong itself. Ticks of idle CPUs often do not come, and are no loss. Unless the
+//! kernel is known to limit the samples, what chance can explain is not corrected either.
 //!
 //! **A sample by cycles** stands for a time that depends on the speed of the CPU, so the busy samples of each
 //! CPU share the busy time of that CPU. CPUs with few samples are taken together. CPUs that are not sampled
@@ -49,6 +50,14 @@ struct Thin {
     expected: f64,
 }
 
+/// What was sampled and accounted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Interval {
+    pub(super) ns: u64,
+    /// Of the kernel's accounting.
+    pub(super) ticks_per_second: u64,
+}
+
 /// One sampled CPU in one interval.
 #[derive(Debug, Clone, Copy, Default)]
 struct Sampled {
@@ -59,12 +68,13 @@ struct Sampled {
 }
 
 impl Weights {
-    /// `busy_ns` is how long each CPU was busy by the kernel's accounting, which counts `ticks_per_second`.
+    /// `busy_ns` is how long each CPU was busy by the kernel's accounting. `limit` is the most samples per
+    /// second that the kernel takes on a CPU, as far as that is known.
     pub(super) fn of(
         samples: &Samples,
         busy_ns: &[(u32, u64)],
-        interval_ns: u64,
-        ticks_per_second: u64,
+        interval: Interval,
+        limit: Option<u32>,
     ) -> Self {
         let mut cpus: BTreeMap<u32, Sampled> =
             samples.cpus.iter().map(|cpu| (*cpu, Sampled::default())).collect();
@@ -80,7 +90,10 @@ impl Weights {
         }
         let period_ns = 1e9 / f64::from(samples.frequency.max(1));
         match samples.event {
-            SampleEvent::CpuClock => of_timer(&cpus, period_ns, interval_ns as f64, ticks_per_second as f64),
+            SampleEvent::CpuClock => {
+                let is_limited = limit.is_some_and(|limit| limit < samples.frequency);
+                of_timer(&cpus, period_ns, interval, is_limited)
+            }
             SampleEvent::Cycles => of_cycles(&cpus, period_ns),
         }
     }
@@ -118,23 +131,19 @@ impl Weights {
     }
 }
 
-fn of_timer(
-    cpus: &BTreeMap<u32, Sampled>,
-    period_ns: f64,
-    interval_ns: f64,
-    ticks_per_second: f64,
-) -> Weights {
+fn of_timer(cpus: &BTreeMap<u32, Sampled>, period_ns: f64, interval: Interval, is_limited: bool) -> Weights {
     let mut weights =
         Weights { by_cpu: BTreeMap::new(), otherwise: period_ns, busy_expected: None, thin: Vec::new() };
     let mut all_expected = 0.0;
     for (cpu, seen) in cpus {
         let busy = seen.busy as f64;
-        let expected = busy + seen.missing(period_ns, interval_ns, ticks_per_second);
+        let expected = busy + seen.missing(period_ns, interval, is_limited);
         all_expected += expected;
         if busy > 0.0 && expected > busy {
             weights.by_cpu.insert(*cpu, period_ns * expected / busy);
         }
-        if busy < THIN * expected {
+        // So few samples the accounting may have expected by mistake.
+        if busy < THIN * expected && expected > TICKS_OFF * interval.samples_per_tick(period_ns) {
             weights.thin.push(Thin { cpu: *cpu, taken: seen.busy, expected });
         }
     }
@@ -142,17 +151,27 @@ fn of_timer(
     weights
 }
 
+impl Interval {
+    fn samples_per_tick(self, period_ns: f64) -> f64 {
+        1e9 / period_ns / (self.ticks_per_second as f64).max(1.0)
+    }
+}
+
 impl Sampled {
-    /// How many of a timer's samples are surely missing while the CPU was busy.
-    fn missing(&self, period_ns: f64, interval_ns: f64, ticks_per_second: f64) -> f64 {
+    /// How many of a timer's samples are missing while the CPU was busy: where the kernel is known to limit
+    /// them, by the accounting; else only if chance cannot explain it.
+    fn missing(&self, period_ns: f64, interval: Interval, is_limited: bool) -> f64 {
         let Some(busy_ns) = self.busy_ns else { return 0.0 };
-        let busy_ns = busy_ns as f64;
+        let (busy_ns, interval_ns) = (busy_ns as f64, interval.ns as f64);
         let due = busy_ns / period_ns;
         let not_taken = (interval_ns / period_ns - self.taken as f64).max(0.0);
         let missing = (due - self.busy as f64).min(not_taken);
+        if is_limited {
+            return missing.max(0.0);
+        }
         // Both the samples and the ticks of the accounting hit busy time by chance, unless all of it is busy.
         let idle_part = 1.0 - (busy_ns / interval_ns).min(1.0);
-        let samples_per_tick = 1e9 / period_ns / ticks_per_second.max(1.0);
+        let samples_per_tick = interval.samples_per_tick(period_ns);
         let variance = due * idle_part * (1.0 + samples_per_tick);
         let surely = SURELY * variance.sqrt() + TICKS_OFF * samples_per_tick.max(1.0);
         if missing > surely { missing } else { 0.0 }

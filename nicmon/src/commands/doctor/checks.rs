@@ -2,16 +2,21 @@
 
 use std::{fs, path::Path};
 
-use rustix::thread::{CapabilitySet, capabilities as held_capabilities};
+use rustix::{
+    process::geteuid,
+    thread::{CapabilitySet, capabilities as held_capabilities},
+};
 
 use super::Check;
 use crate::{
-    collect::check_host,
+    collect::{CollectError, CpuTimes, check_host},
     host::{
         Roots,
         btf::KernelBtf,
-        cpus, limits, machine, queues, refusals,
-        stat::{Stat, contradiction},
+        cpus, limits,
+        machine::{self, Machine},
+        queues,
+        refusals::{self, granting},
         sysctls, threads,
     },
     symbols::Kallsyms,
@@ -32,25 +37,26 @@ pub(super) const QUEUES: &str = "NAPI queues";
 /// The kernel's version, and whether it is `PREEMPT_RT`.
 pub(super) fn kernel(roots: &Roots) -> (Check, bool) {
     match machine::read(&roots.proc, &roots.sys) {
-        Ok(machine) => {
-            let rt = if machine.preempt_rt { ", PREEMPT_RT: softirq times include preemption" } else { "" };
-            let found = format!("{}{rt}", machine.kernel);
-            let check = if machine.softirqs_take_turns {
-                Check::warn("kernel", format!("{found}, and {}", machine::SOFTIRQS_TAKE_TURNS))
-            } else {
-                Check::ok("kernel", found)
-            };
-            (check, machine.preempt_rt)
-        }
+        Ok(machine) => (of_machine(&machine), machine.preempt_rt),
         Err(error) => (Check::warn("kernel", error.to_string()), false),
     }
 }
 
-/// Whether nicmon can start: what it cannot do without is readable.
-pub(super) fn start(roots: &Roots) -> Check {
+fn of_machine(machine: &Machine) -> Check {
+    let Machine { kernel, preempt_rt, softirqs_take_turns, .. } = machine;
+    match (preempt_rt, softirqs_take_turns) {
+        (_, true) => Check::warn("kernel", format!("{kernel}: {}", machine::SOFTIRQS_TAKE_TURNS)),
+        (true, _) => Check::ok("kernel", format!("{kernel}, PREEMPT_RT: softirq times include preemption")),
+        _ => Check::ok("kernel", kernel.as_str()),
+    }
+}
+
+/// Whether nicmon can start: what it cannot do without is readable, and either the eBPF programs or the
+/// kernel's files can count.
+pub(super) fn start(roots: &Roots, has_programs: bool) -> Check {
     const REDUCED: &str = "/proc is mounted with subset=pid, which hides files that nicmon reads. Mount all \
                            of it (mount -t proc proc /proc), or start the service without ProcSubset=pid";
-    match check_host(roots) {
+    match check_host(roots, has_programs) {
         Ok(()) => Check::ok(START, "nicmon can start"),
         Err(error) if refusals::is_proc_reduced(&roots.proc) => {
             Check::fail(START, format!("nicmon cannot start: {error}")).remedy(REDUCED)
@@ -66,9 +72,9 @@ pub(super) fn open_files(roots: &Roots) -> Check {
     let cpus = cpus::online(&roots.sys).map_or(0, |online| online.len());
     let check = |wanted| limits::check_open_files(&roots.proc, wanted);
     match (check(PROGRAMS), check(PROGRAMS + cpus)) {
-        (Ok(()), Ok(())) => Check::ok(OPEN_FILES, format!("nicmon may open enough for {cpus} CPUs")),
+        (Ok(()), Ok(())) => Check::ok(OPEN_FILES, format!("nicmon can open enough files for {cpus} CPUs")),
         (Ok(()), Err(error)) => {
-            Check::warn(OPEN_FILES, format!("what drivers cost is unknown: {error}")).remedy(SERVICE)
+            Check::warn(OPEN_FILES, format!("driver costs are unknown: {error}")).remedy(SERVICE)
         }
         (Err(error), _) => {
             Check::fail(OPEN_FILES, format!("eBPF programs are not loaded: {error}")).remedy(SERVICE)
@@ -107,21 +113,29 @@ pub(super) fn jit(proc: &Path) -> Check {
 
 /// What each Linux capability of this process gives.
 pub(super) fn capabilities() -> Vec<Check> {
+    let held = held_capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.effective);
+    capabilities_of(held, geteuid().is_root())
+}
+
+fn capabilities_of(held: CapabilitySet, is_root: bool) -> Vec<Check> {
     const LOAD: &str = "run nicmon as root, or, since Linux 5.8, give it the capabilities:\n\
                         sudo setcap cap_bpf,cap_perfmon+ep $(which nicmon)";
-    let held = held_capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.effective);
+    let remedy = |capabilities: &str, usual: &str| {
+        if is_root { granting(capabilities) } else { usual.to_owned() }
+    };
+    let load = || remedy("CAP_BPF and CAP_PERFMON", LOAD);
     let is_admin = held.contains(CapabilitySet::SYS_ADMIN);
     // CAP_SYS_ADMIN includes both (`bpf_capable` and `perfmon_capable` in `include/linux/capability.h`).
     let has = |capability| is_admin || held.contains(capability);
     let bpf = if has(CapabilitySet::BPF) {
         Check::ok("CAP_BPF", "held: eBPF programs and maps can be loaded")
     } else {
-        Check::fail("CAP_BPF", "missing: eBPF programs cannot be loaded").remedy(LOAD)
+        Check::fail("CAP_BPF", "missing: eBPF programs cannot be loaded").remedy(load())
     };
     let perfmon = if has(CapabilitySet::PERFMON) {
         Check::ok("CAP_PERFMON", "held: eBPF programs can read kernel memory")
     } else {
-        Check::fail("CAP_PERFMON", "missing: eBPF programs cannot read kernel memory").remedy(LOAD)
+        Check::fail("CAP_PERFMON", "missing: eBPF programs cannot read kernel memory").remedy(load())
     };
     let admin = if is_admin {
         Check::ok(
@@ -131,13 +145,14 @@ pub(super) fn capabilities() -> Vec<Check> {
     } else {
         let lost = "missing: drivers and counters of NICs in other network namespaces are unknown, and so is \
                     what the eBPF programs cost";
-        Check::warn(ADMIN, lost).remedy("run nicmon as root")
+        Check::warn(ADMIN, lost).remedy(remedy(ADMIN, "run nicmon as root"))
     };
     let syslog = if held.contains(CapabilitySet::SYSLOG) {
         Check::ok("CAP_SYSLOG", "held: nicmon can read the addresses of kernel functions")
     } else {
         let lost = "missing: names of kernel functions, and what drivers cost, are unknown";
-        Check::warn("CAP_SYSLOG", lost).remedy("run nicmon as root, or add cap_syslog with setcap")
+        let remedy = remedy("CAP_SYSLOG", "run nicmon as root, or add cap_syslog with setcap");
+        Check::warn("CAP_SYSLOG", lost).remedy(remedy)
     };
     vec![bpf, perfmon, admin, syslog]
 }
@@ -176,15 +191,10 @@ pub(super) fn kernel_features(btf: &KernelBtf) -> Vec<Check> {
     vec![drops, Check::ok("threaded NAPI", threaded)]
 }
 
-/// Whether the kernel's accounting is about the CPUs of this machine.
-pub(super) fn cpu_times(roots: &Roots) -> Check {
+/// Whether the kernel's accounting is about the CPUs of this machine; `first` was read a while ago.
+pub(super) fn cpu_times(roots: &Roots, first: Result<CpuTimes, CollectError>) -> Check {
     const NAME: &str = "CPU times";
-    let mut listed = Vec::new();
-    let read = cpus::online(&roots.sys).and_then(|online| {
-        Stat::open(&roots.proc)?.read(&mut listed)?;
-        Ok(online)
-    });
-    match read.map(|online| contradiction(listed.iter().map(|ticks| ticks.cpu), &online)) {
+    match first.and_then(|first| first.problem(roots)) {
         Ok(None) => Check::ok(NAME, "/proc/stat is about the CPUs of this machine"),
         Ok(Some(why)) => Check::warn(NAME, why),
         Err(error) => Check::warn(NAME, format!("unknown: {error}")),
@@ -192,7 +202,7 @@ pub(super) fn cpu_times(roots: &Roots) -> Check {
 }
 
 /// What the kernel reports through files and netlink.
-pub(super) fn files(roots: &Roots) -> Vec<Check> {
+pub(super) fn files(roots: &Roots, cpu_times: Check) -> Vec<Check> {
     let symbols = match Kallsyms::read(&roots.proc) {
         Ok(_) => Check::ok(SYMBOLS, "kernel functions have names"),
         Err(error) => Check::warn(SYMBOLS, format!("kernel functions have no names: {error}")),
@@ -209,7 +219,7 @@ pub(super) fn files(roots: &Roots) -> Vec<Check> {
         }
         Err(error) => Check::warn(QUEUES, format!("unknown: {error}")),
     };
-    vec![symbols, threads, cpu_times(roots), queues]
+    vec![symbols, threads, cpu_times, queues]
 }
 
 #[cfg(test)]
@@ -233,18 +243,62 @@ mod tests {
     }
 
     #[test]
+    fn root_is_not_told_to_become_root() {
+        let remedies = |is_root| -> Vec<String> {
+            let checks = capabilities_of(CapabilitySet::empty(), is_root);
+            checks.iter().map(|check| check.remedy.as_deref().expect("a remedy").to_owned()).collect()
+        };
+        assert!(remedies(false).iter().all(|remedy| remedy.starts_with("run nicmon as root")));
+        assert!(
+            remedies(true).iter().all(|remedy| remedy.starts_with("give this container or service CAP_"))
+        );
+    }
+
+    #[test]
     fn a_container_with_a_stat_of_its_own() {
         let root = tempfile::tempdir().expect("a directory");
         let roots = Roots { proc: root.path().into(), sys: root.path().into() };
-        let state = |online: &str| {
-            fs::write(root.path().join("devices/system/cpu/online"), online).expect("written");
-            cpu_times(&roots).state
-        };
+        let state = || cpu_times(&roots, CpuTimes::read(&roots)).state;
         fs::create_dir_all(root.path().join("devices/system/cpu")).expect("a directory");
-        assert_eq!(state("0"), State::Warn, "there is no stat");
+        fs::write(root.path().join("devices/system/cpu/online"), "0").expect("written");
+        assert_eq!(state(), State::Warn, "there is no stat");
         fs::write(root.path().join("stat"), "cpu  1 1\ncpu0 1 2 3 4 5 6 7 8 0 0\nintr 1\n").expect("written");
-        assert_eq!(state("0"), State::Ok);
-        assert_eq!(state("0-1"), State::Warn);
+        assert_eq!(state(), State::Warn, "it stands still");
+    }
+
+    #[test]
+    fn without_programs_and_counts_nothing_starts() {
+        let root = tempfile::tempdir().expect("a directory");
+        let proc = root.path().join("proc");
+        // All that is read at the start is this machine's, but for the counts of softirqs.
+        fs::create_dir(&proc).expect("a directory");
+        for file in fs::read_dir("/proc").expect("files").flatten() {
+            if file.file_name() != "softirqs" {
+                std::os::unix::fs::symlink(file.path(), proc.join(file.file_name())).expect("a link");
+            }
+        }
+        let roots = Roots { proc, ..Roots::default() };
+        assert_eq!(start(&roots, true).state, State::Ok, "{:?}", start(&roots, true));
+        let without = start(&roots, false);
+        assert!(without.state == State::Fail && without.found.contains("/softirqs"), "{without:?}");
+    }
+
+    #[test]
+    fn a_realtime_kernel_is_told_once() {
+        let check = |preempt_rt, softirqs_take_turns| {
+            of_machine(&Machine {
+                hostname: "vm".to_owned(),
+                kernel: "6.18.2".to_owned(),
+                boot_id: None,
+                preempt_rt,
+                softirqs_take_turns,
+            })
+        };
+        let (turns, rt, other) = (check(true, true), check(true, false), check(false, false));
+        assert!(turns.state == State::Warn && turns.found.matches("PREEMPT_RT kernel").count() == 1);
+        assert!(turns.found.starts_with("6.18.2: softirq times are not exact"), "{}", turns.found);
+        assert_eq!(rt.found, "6.18.2, PREEMPT_RT: softirq times include preemption");
+        assert!(rt.state == State::Ok && other.found == "6.18.2");
     }
 
     #[test]

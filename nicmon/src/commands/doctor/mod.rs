@@ -10,6 +10,7 @@ use std::{borrow::Cow, fmt::Write as _, path::Path};
 use super::{Failure, output::print};
 use crate::{
     cli::wrap,
+    collect::CpuTimes,
     host::{
         Roots,
         btf::{KERNEL_BTF, KernelBtf},
@@ -73,29 +74,38 @@ fn has_times(checks: &[Check]) -> bool {
 }
 
 fn examine(roots: &Roots) -> Vec<Check> {
+    // The other checks take most of the time that must pass until it is read again.
+    let cpu_times = CpuTimes::read(roots);
     let (kernel, preempt_rt) = checks::kernel(roots);
+    let programs = programs(roots, preempt_rt);
     let mut all = vec![
         kernel,
-        checks::start(roots),
+        checks::start(roots, has_times(&programs)),
         checks::open_files(roots),
         checks::lockdown(&roots.sys),
         checks::jit(&roots.proc),
     ];
     all.extend(checks::capabilities());
     all.push(checks::sample_rate(&roots.proc));
+    all.extend(programs);
+    all.extend(checks::files(roots, checks::cpu_times(roots, cpu_times)));
+    all
+}
+
+/// What needs the kernel's BTF.
+fn programs(roots: &Roots, preempt_rt: bool) -> Vec<Check> {
     match KernelBtf::read(Path::new(KERNEL_BTF)) {
         Ok(btf) => {
-            all.push(Check::ok("kernel BTF", KERNEL_BTF));
+            let mut all = vec![Check::ok("kernel BTF", KERNEL_BTF)];
             all.extend(programs::checks(roots, preempt_rt, &btf));
             all.extend(checks::kernel_features(&btf));
+            all
         }
         Err(error) => {
             let remedy = "use a kernel with CONFIG_DEBUG_INFO_BTF=y; all current distributions have it";
-            all.push(Check::fail("kernel BTF", error.to_string()).remedy(remedy));
+            vec![Check::fail("kernel BTF", error.to_string()).remedy(remedy)]
         }
     }
-    all.extend(checks::files(roots));
-    all
 }
 
 /// Replaces the checks that attach programs if there are none.

@@ -63,12 +63,17 @@ fn samples(roots: &Roots, probe: &mut Probe) -> Check {
         Ok(online) => online,
         Err(error) => return Check::warn(SAMPLES, format!("none: {error}")),
     };
-    let samples = probe.sample_cpus(&online, &[]).and_then(|()| probe.read()).map(|reading| reading.samples);
+    let samples =
+        probe.sample_cpus(&online, &[]).and_then(|unsampled| Ok((probe.read()?.samples, unsampled)));
     match samples {
-        Ok(Some(samples)) => sampled_by(&samples, online.len()),
-        Ok(None) => Check::warn(SAMPLES, "none: what drivers cost is unknown"),
+        Ok((Some(samples), None)) => sampled_by(&samples, online.len()),
+        Ok((Some(samples), Some(error))) => {
+            let found = format!("{}. {}", sampled_by(&samples, online.len()).found, first_line(&error));
+            with_remedy(Check::warn(SAMPLES, found), &error, roots)
+        }
+        Ok((None, _)) => Check::warn(SAMPLES, "none: driver costs are unknown"),
         Err(error) => {
-            let found = format!("none: what drivers cost is unknown: {}", first_line(&error));
+            let found = format!("none: driver costs are unknown: {}", first_line(&error));
             with_remedy(Check::warn(SAMPLES, found), &error, roots)
         }
     }

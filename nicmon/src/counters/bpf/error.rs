@@ -2,7 +2,10 @@
 
 use std::io;
 
-use crate::host::{btf::BtfError, refusals::Refused};
+use crate::{
+    frame::cpu_list,
+    host::{btf::BtfError, refusals::Refused},
+};
 
 /// A failure to load, attach or read the eBPF programs.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +56,14 @@ pub enum ProbeError {
         with_causes(&**.0)
     )]
     Samples(Box<dyn std::error::Error + Send + Sync>),
+    /// Some CPUs cannot be sampled.
+    #[error("{cpus} not sampled: {}", with_causes(&**source))]
+    SomeSamples {
+        /// The CPUs, and a verb: `CPUs 3-5 are`.
+        cpus: String,
+        /// The error of the first.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// A map could not be created, filled or read.
     #[error(
         "cannot use the BPF map {name}: {}\n`nicmon doctor` shows what this kernel allows.",
@@ -84,10 +95,11 @@ pub enum ProbeError {
 impl ProbeError {
     /// What the kernel refused, with the error number; `None` if the kernel is not the cause.
     pub fn refusal(&self) -> Option<(Refused, i32)> {
-        let errno = |error: &(dyn std::error::Error + 'static)| io_error(error)?.raw_os_error();
         match self {
             Self::Permission { source, .. } => Some((Refused::Programs, source.raw_os_error()?)),
-            Self::Samples(source) => Some((Refused::Samples, errno(&**source)?)),
+            Self::Samples(source) | Self::SomeSamples { source, .. } => {
+                Some((Refused::Samples, errno(&**source)?))
+            }
             // EACCES is the verifier's.
             Self::Program { action, source, .. } => {
                 let is_verifier = |errno: &i32| *action == "load" && *errno == libc::EACCES;
@@ -97,6 +109,16 @@ impl ProbeError {
             Self::Load(source) => Some((Refused::Programs, errno(source)?)),
             Self::NoBtf(_) | Self::Member(_) | Self::Object { .. } => None,
         }
+    }
+
+    /// That these CPUs failed while others are sampled; `None` if none failed.
+    pub(super) fn some_samples(failed: Vec<(u32, aya::programs::ProgramError)>) -> Option<Self> {
+        let mut cpus: Vec<u32> = failed.iter().map(|(cpu, _)| *cpu).collect();
+        cpus.sort_unstable();
+        let (word, verb) = if cpus.len() == 1 { ("CPU", "is") } else { ("CPUs", "are") };
+        let (_, source) = failed.into_iter().next()?;
+        let cpus = format!("{word} {} {verb}", cpu_list(&cpus));
+        Some(Self::SomeSamples { cpus, source: Box::new(source) })
     }
 
     pub(super) fn map(name: &'static str, source: impl std::error::Error + Send + Sync + 'static) -> Self {
@@ -146,6 +168,11 @@ fn permission_denied(error: &(dyn std::error::Error + 'static)) -> Option<io::Er
     Some(io::Error::from_raw_os_error(errno))
 }
 
+/// The system's error number in an error's chain of sources.
+pub(super) fn errno(error: &(dyn std::error::Error + 'static)) -> Option<i32> {
+    io_error(error)?.raw_os_error()
+}
+
 /// The system's error in an error's chain of sources.
 fn io_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a io::Error> {
     let mut next = Some(error);
@@ -175,6 +202,18 @@ mod tests {
         assert_eq!(samples.refusal(), Some((Refused::Samples, libc::EACCES)));
         let text = samples.to_string();
         assert!(text.starts_with("cannot sample the CPUs: ") && text.contains("(os error 13)"), "{text}");
+        let some = |cpus: &[u32]| {
+            ProbeError::some_samples(cpus.iter().map(|cpu| (*cpu, refused(libc::EMFILE))).collect())
+        };
+        assert!(some(&[]).is_none());
+        for (cpus, start) in
+            [(&[4, 3, 5, 9][..], "CPUs 3-5,9 are not sampled: "), (&[7], "CPU 7 is not sampled: ")]
+        {
+            let error = some(cpus).expect("an error");
+            assert_eq!(error.refusal(), Some((Refused::Samples, libc::EMFILE)));
+            let text = error.to_string();
+            assert!(text.starts_with(start) && text.ends_with("Too many open files (os error 24)"), "{text}");
+        }
         let program = |action, errno| ProbeError::program(action, "napi_poll", refused(errno)).refusal();
         assert_eq!(program("attach", libc::EPERM), Some((Refused::Programs, libc::EPERM)));
         assert_eq!(program("attach", libc::EACCES), Some((Refused::Programs, libc::EACCES)));

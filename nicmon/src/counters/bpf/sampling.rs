@@ -13,13 +13,14 @@ use nicmon_common::{
     SAMPLE_USER, STACK_DEPTH, Sample, SampleStack, SamplerContext, UNFILED,
 };
 
-use super::{Probe, ProbeError, ProgramId, mapped::MappedArray, reading::text};
+use super::{Probe, ProbeError, ProgramId, error::errno, mapped::MappedArray, reading::text};
 use crate::{
     counters::{
         CpuActivity, HowToSample, NapiActivity, PollActivity, SampleEvent, SampleKind, SamplePoll, Samples,
         TakenSample,
     },
     frame::cpu_list,
+    host::{Roots, cpus},
 };
 
 /// Name of the program.
@@ -217,14 +218,18 @@ impl Samples {
 }
 
 impl Probe {
-    /// Samples these CPUs and no others, from now on. Leaves out a CPU that cannot be sampled. `busy_ns`
-    /// is how long each CPU was busy since the last call, according to the kernel: if a CPU was busy and
-    /// gave no sample, its event is attached again.
+    /// Samples these CPUs and no others, from now on. Leaves out CPUs that cannot be sampled, and returns
+    /// why, unless they are offline. `busy_ns` is how long each CPU was busy since the last call, according
+    /// to the kernel: if a CPU was busy and gave no sample, its event is attached again.
     ///
     /// # Errors
     /// No CPU can be sampled.
-    pub fn sample_cpus(&mut self, wanted: &[u32], busy_ns: &[(u32, u64)]) -> Result<(), ProbeError> {
-        let Some(mut sampler) = self.sampler.take() else { return Ok(()) };
+    pub fn sample_cpus(
+        &mut self,
+        wanted: &[u32],
+        busy_ns: &[(u32, u64)],
+    ) -> Result<Option<ProbeError>, ProbeError> {
+        let Some(mut sampler) = self.sampler.take() else { return Ok(None) };
         let result = self.attach_samplers(&mut sampler, wanted, busy_ns);
         self.sampler = Some(sampler);
         result
@@ -235,7 +240,7 @@ impl Probe {
         sampler: &mut Sampler,
         wanted: &[u32],
         busy_ns: &[(u32, u64)],
-    ) -> Result<(), ProbeError> {
+    ) -> Result<Option<ProbeError>, ProbeError> {
         let Some(Program::PerfEvent(program)) = self.ebpf.program_mut(PROGRAM) else {
             return Err(ProbeError::Object { what: PROGRAM });
         };
@@ -263,11 +268,19 @@ impl Probe {
             sampler.event = SampleEvent::CpuClock;
             failed = attach_each(program, sampler, wanted);
         }
-        match failed.pop() {
-            Some((_, source)) if sampler.links.is_empty() => Err(ProbeError::Samples(Box::new(source))),
-            _ => Ok(()),
+        if sampler.links.is_empty() {
+            return failed.pop().map_or(Ok(None), |(_, source)| Err(ProbeError::Samples(Box::new(source))));
         }
+        failed.retain(|(cpu, error)| !is_offline(*cpu, error));
+        Ok(ProbeError::some_samples(failed))
     }
+}
+
+/// Whether a CPU cannot be sampled because it went offline after somebody looked (`find_get_context` in
+/// `kernel/events/core.c`). A counter may give the same error for another reason.
+fn is_offline(cpu: u32, error: &ProgramError) -> bool {
+    let online = || cpus::online(&Roots::default().sys);
+    errno(error) == Some(libc::ENODEV) && online().is_ok_and(|online| !online.contains(&cpu))
 }
 
 /// Attaches to the CPUs that are not sampled yet. Returns the CPUs that failed.
@@ -402,6 +415,17 @@ mod tests {
         );
         let several = timer_reason(&refused(&[5, 4, 9]), false).expect("a reason");
         assert!(several.starts_with("CPUs 4-5,9 do not count cycles"), "{several}");
+    }
+
+    #[test]
+    fn only_a_cpu_that_is_online_fails() {
+        let refused = |errno| {
+            let io_error = std::io::Error::from_raw_os_error(errno);
+            ProgramError::SyscallError(aya::sys::SyscallError { call: "perf_event_open", io_error })
+        };
+        let online = cpus::online(&Roots::default().sys).expect("CPUs")[0];
+        assert!(is_offline(8191, &refused(libc::ENODEV)));
+        assert!(!is_offline(online, &refused(libc::ENODEV)) && !is_offline(8191, &refused(libc::EMFILE)));
     }
 
     #[test]

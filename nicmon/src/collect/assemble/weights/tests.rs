@@ -29,7 +29,11 @@ fn samples(event: SampleEvent, frequency: u32, cpus: &[(u32, u64, u64)]) -> Samp
 }
 
 fn weights(event: SampleEvent, frequency: u32, cpus: &[(u32, u64, u64)], busy_ns: &[(u32, u64)]) -> Weights {
-    Weights::of(&samples(event, frequency, cpus), busy_ns, SECOND, 100)
+    Weights::of(&samples(event, frequency, cpus), busy_ns, during(SECOND), None)
+}
+
+fn during(interval_ns: u64) -> Interval {
+    Interval { ns: interval_ns, ticks_per_second: 100 }
 }
 
 fn close(value: f64, expected: f64) -> bool {
@@ -67,6 +71,30 @@ fn a_tenth_of_the_samples_stands_for_the_same_time() {
     // Nothing was limited: the machine itself is late.
     let reason = tenth.reason(1000, Some(100_000)).expect("a reason");
     assert!(reason.contains("came too late"), "{reason}");
+}
+
+/// What the kernel is known to limit is corrected even where chance might explain it: on a CPU that is hardly
+/// busy, and in a short frame.
+#[test]
+fn a_known_limit_is_no_chance() {
+    for (busy, idle, busy_ns, interval_ns) in
+        [(10, 90, SECOND / 10, SECOND), (5, 5, SECOND / 20, SECOND / 10), (0, 10, SECOND / 10, SECOND)]
+    {
+        let taken = samples(SampleEvent::CpuClock, 1000, &[(0, busy, idle)]);
+        let of = |limit| Weights::of(&taken, &[(0, busy_ns)], during(interval_ns), limit);
+        let (limited, expected) = (of(Some(100)), busy_ns / 1_000_000);
+        assert_eq!(limited.busy_expected, Some(expected));
+        assert!(busy == 0 || close(limited.ns(0) * busy as f64, busy_ns as f64), "{limited:?}");
+        let reason = limited.reason(1000, Some(100)).expect("a reason");
+        assert!(reason.contains(&format!("{busy} of {expected}")), "{reason}");
+        for limit in [None, Some(1000)] {
+            assert!(close(of(limit).ns(0), 1e6) && of(limit).reason(1000, limit).is_none());
+        }
+    }
+    // Two ticks of the accounting are no proof that a CPU was busy, and no tick is missing on another.
+    let taken = samples(SampleEvent::CpuClock, 1000, &[(0, 2, 90), (1, 400, 600)]);
+    let of = Weights::of(&taken, &[(0, 20_000_000), (1, SECOND)], during(SECOND), Some(900));
+    assert!(of.reason(1000, Some(900)).is_none() && close(of.ns(1), 1e6), "{of:?}");
 }
 
 /// Each CPU by itself: one throttled CPU does not raise what a sample on another stands for.
