@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    assemble::BACKLOG,
+    assemble::{BACKLOG, softirq_rows},
     filter::Names,
     known::KnownNics,
     observation::{HostFacts, Moment},
@@ -180,10 +180,11 @@ impl Facts {
         now.len() != before.len() || !now.iter().zip(before).all(same)
     }
 
-    /// Names of all interfaces in all namespaces that can be entered.
+    /// Names of all interfaces in all namespaces that can be entered, and of rows that are none.
     pub(super) fn interface_names(&self) -> Vec<Names> {
         let links = self.now.links.values().flat_map(|namespace| &namespace.links);
-        links.map(|facts| facts.link.names()).chain([vec![BACKLOG.to_owned()]]).collect()
+        let rows = softirq_rows().chain([BACKLOG]).map(|name| vec![name.to_owned()]);
+        links.map(|facts| facts.link.names()).chain(rows).collect()
     }
 
     /// Reads everything that a frame needs. Interfaces come first, because the kernel may make us wait

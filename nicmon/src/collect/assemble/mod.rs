@@ -18,7 +18,7 @@ mod traffic;
 mod weights;
 
 use self::{attribution::Attribution, dummies::Dummies, weights::Weights};
-pub(super) use self::{cpus::busy_ns, nics::BACKLOG};
+pub(super) use self::{cpus::busy_ns, nics::BACKLOG, outside::names as softirq_rows};
 use super::{Filter, observation::Observation};
 use crate::frame::{Frame, OwnCost, SCHEMA, pct_of};
 
