@@ -64,6 +64,7 @@ pub struct Runs {
 
 impl Runs {
     /// Together with runs of another part of the same interval.
+    #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self {
             count: self.count + other.count,
