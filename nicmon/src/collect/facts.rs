@@ -8,10 +8,11 @@ use std::{
 };
 
 use super::{
-    assemble::BACKLOG,
+    assemble::{BACKLOG, softirq_rows},
     filter::Names,
     known::KnownNics,
     observation::{HostFacts, Moment},
+    unread::{self, Unread},
 };
 use crate::{
     counters::Reading,
@@ -29,9 +30,8 @@ use crate::{
 
 /// The shortest time between two checks of which interrupts belong to which NIC.
 const IRQS_AGAIN: Duration = Duration::from_secs(2);
-/// The shortest time between two searches for the namespaces of peers. A search reads the directory of each
-/// process.
-const PEERS_AGAIN: Duration = Duration::from_secs(10);
+/// The shortest time between two searches for namespaces. A search reads the directory of each process.
+const SEARCH_AGAIN: Duration = Duration::from_secs(10);
 /// How many namespaces without a known NAPI are still read for a while, in case one is polled soon.
 const MOST_SILENT: usize = 64;
 /// How long a namespace is watched although none of its NAPIs is known, whatever the interval is.
@@ -55,7 +55,13 @@ pub(super) struct Facts {
     watched: HashMap<u32, Instant>,
     /// When everything was last read.
     read: Instant,
-    peers_looked_for: Instant,
+    searched: Instant,
+    /// Namespaces that exist and are not watched.
+    unread: Unread,
+    /// Whether NICs may have been missed among them at the previous reading.
+    was_blind: bool,
+    /// Those of them to look into once.
+    looked_into: Vec<u32>,
     nic_irqs: Arc<NicIrqs>,
     nic_irqs_read: Instant,
     /// Whether interfaces have changed since the last check, or a new interrupt action was seen.
@@ -90,7 +96,10 @@ impl Facts {
             before: Arc::default(),
             watched,
             read: Instant::now(),
-            peers_looked_for: Instant::now(),
+            searched: Instant::now(),
+            unread: Unread::default(),
+            was_blind: false,
+            looked_into: Vec::new(),
             nic_irqs: Arc::default(),
             nic_irqs_read: Instant::now(),
             nic_irqs_due: false,
@@ -100,14 +109,25 @@ impl Facts {
             softnet_problem,
             roots,
         };
-        let Namespaces { facts: links, problems, .. } = facts.read_links(false);
+        let Namespaces { facts: links, problems, refused } = facts.read_links(false);
         if !links.contains_key(&facts.own_netns()) {
             let why = problems.into_iter().next().unwrap_or_else(|| netns::Stopped.to_string());
             return Err(host::Error::Namespace(why));
         }
         facts.read_irqs(&links);
+        // Those with NICs that count alone first.
+        let own = facts.own_netns();
+        let mut inums: Vec<u32> = facts.watched.keys().copied().filter(|inum| *inum != own).collect();
+        inums.sort_by_key(|inum| !links.get(inum).is_some_and(unread::counts));
+        let left_out: Vec<u32> = inums.split_off(MOST_SILENT.min(inums.len()));
+        facts.watched.retain(|inum, _| !left_out.contains(inum));
+        for inum in &left_out {
+            if let Some(seen) = links.get(inum) {
+                facts.unread.saw(*inum, seen, facts.read);
+            }
+        }
+        facts.unread.left_out(left_out.into_iter().chain(refused.into_keys()));
         facts.now = Arc::new(Moment { links, ..Moment::default() });
-        facts.watched = facts.watched.into_iter().take(MOST_SILENT).collect();
         Ok(facts)
     }
 
@@ -120,6 +140,7 @@ impl Facts {
             nic_irqs: Arc::clone(&self.nic_irqs),
             now: Arc::clone(&self.now),
             before: Arc::clone(&self.before),
+            is_blind: self.was_blind || self.unread.is_blind(),
         }
     }
 
@@ -179,10 +200,11 @@ impl Facts {
         now.len() != before.len() || !now.iter().zip(before).all(same)
     }
 
-    /// Names of all interfaces in all namespaces that can be entered.
+    /// Names of all interfaces in all namespaces that can be entered, and of rows that are none.
     pub(super) fn interface_names(&self) -> Vec<Names> {
         let links = self.now.links.values().flat_map(|namespace| &namespace.links);
-        links.map(|facts| facts.link.names()).chain([vec![BACKLOG.to_owned()]]).collect()
+        let rows = softirq_rows().chain([BACKLOG]).map(|name| vec![name.to_owned()]);
+        links.map(|facts| facts.link.names()).chain(rows).collect()
     }
 
     /// Reads everything that a frame needs. Interfaces come first, because the kernel may make us wait
@@ -196,8 +218,24 @@ impl Facts {
         // pair, which may have traffic without ever being polled.
         let before = std::mem::replace(&mut self.read, now);
         let moves = |inum| moves_packets(&self.now, &self.before, inum);
-        self.watched.retain(|inum, seen| *seen >= before || now - *seen < SILENT || moves(*inum));
-        self.find_peers();
+        self.was_blind = self.unread.is_blind();
+        let mut room = MOST_SILENT;
+        let mut is_kept = |inum: &u32| {
+            let is_kept = room > 0 && self.now.links.get(inum).is_some_and(unread::counts);
+            room -= usize::from(is_kept);
+            is_kept
+        };
+        let (own, unread) = (self.own_netns(), &mut self.unread);
+        self.watched.retain(|inum, seen| {
+            let stays =
+                *inum == own || *seen >= before || now - *seen < SILENT || moves(*inum) || is_kept(inum);
+            if let Some(namespace) = self.now.links.get(inum).filter(|_| !stays) {
+                unread.saw(*inum, namespace, now);
+                unread.left_out([*inum]);
+            }
+            stays
+        });
+        self.find_unread();
         // NAPIs that came or went may serve queues that did not exist before.
         let changed = !Arc::ptr_eq(known_napis, &self.napis);
         self.napis = Arc::clone(known_napis);
@@ -219,31 +257,56 @@ impl Facts {
         Ok(())
     }
 
-    /// Looks for namespaces again if one end of a pair has traffic and the other end is not read.
-    fn find_peers(&mut self) {
+    /// Looks for namespaces again: for those that are not read, and for the ends of pairs whose other end has
+    /// traffic.
+    fn find_unread(&mut self) {
+        if self.searched.elapsed() < SEARCH_AGAIN {
+            return;
+        }
+        self.searched = Instant::now();
         let lacks_peer = |(inum, namespace): (&u32, &NamespaceFacts)| {
             namespace.links.iter().any(|facts| {
                 let packets = self.now.gained_packets(&self.before, (*inum, facts.link.ifindex));
                 packets.is_some_and(|packets| packets > 0) && !self.now.knows_peer(*inum, &facts.link)
             })
         };
-        if self.peers_looked_for.elapsed() < PEERS_AGAIN || !self.now.links.iter().any(lacks_peer) {
-            return;
-        }
-        self.peers_looked_for = Instant::now();
+        let lacks_peer = self.now.links.iter().any(lacks_peer);
         let unread = netns::existing(&self.roots.proc).into_iter();
-        let unread: Vec<u32> = unread.filter(|inum| !self.watched.contains_key(inum)).collect();
-        self.watched.extend(unread.into_iter().take(MOST_SILENT).map(|inum| (inum, self.read)));
+        let unread = unread.filter(|inum| *inum != self.own_netns() && !self.watched.contains_key(inum));
+        let next = self.unread.next_to_look_into(unread.collect(), MOST_SILENT);
+        if lacks_peer {
+            self.watched.extend(next.into_iter().map(|inum| (inum, self.read)));
+        } else {
+            self.looked_into = next;
+        }
+    }
+
+    /// Keeps the namespaces that were looked into and have NICs that count alone, and leaves out the others.
+    fn keep_those_that_count(&mut self, namespaces: &mut Namespaces) {
+        for inum in std::mem::take(&mut self.looked_into) {
+            let seen = namespaces.facts.get(&inum);
+            if let Some(seen) = seen {
+                self.unread.saw(inum, seen, self.read);
+            }
+            if seen.is_some_and(unread::counts) && self.watched.len() < 2 * MOST_SILENT {
+                self.watched.insert(inum, self.read);
+            } else {
+                namespaces.facts.remove(&inum);
+                self.unread.left_out([inum]);
+            }
+        }
     }
 
     fn read_links(&mut self, refresh_queues: bool) -> Namespaces {
         let own = self.own_netns();
-        let wanted: Vec<u32> = self.watched.keys().copied().chain([own]).collect();
+        let wanted = self.watched.keys().chain(&self.looked_into).copied().chain([own]);
+        let wanted: Vec<u32> = wanted.collect();
         // If the thread has ended, all counters are unknown.
-        let now = self.namespaces.read(&wanted, refresh_queues).unwrap_or_else(|stopped| Namespaces {
+        let mut now = self.namespaces.read(&wanted, refresh_queues).unwrap_or_else(|stopped| Namespaces {
             problems: [stopped.to_string()].into(),
             ..Namespaces::default()
         });
+        self.keep_those_that_count(&mut now);
 
         // Most drivers request their interrupts when the interface is set up.
         let state = |links: &BTreeMap<u32, NamespaceFacts>| {

@@ -38,6 +38,10 @@ pub enum FilterError {
 /// What an interface is called: its name first, then its alternative names.
 pub(super) type Names = Vec<String>;
 
+/// Starts the names of rows that are no interfaces, such as `(backlog)`. Frames have them only while there is
+/// something to show, and which modules may have one (`(mptcp)`) is not known before.
+const NO_INTERFACE: char = '(';
+
 /// Starts a pattern of interfaces that are not shown.
 const EXCLUDES: char = '!';
 
@@ -109,15 +113,16 @@ impl Filter {
         self.cpus.as_ref().is_some_and(|cpus| cpus.contains(&cpu))
     }
 
-    /// Fails if a pattern of interfaces to show matches none of these.
+    /// Fails if a pattern of interfaces to show matches none of these. One of other rows may do so later.
     pub(super) fn check_interfaces(&self, interfaces: &[Names]) -> Result<(), FilterError> {
         let is_there = |pattern: &Pattern| {
-            interfaces.iter().any(|names| pattern.matches(names.iter().map(String::as_str)))
+            pattern.text.starts_with(NO_INTERFACE)
+                || interfaces.iter().any(|names| pattern.matches(names.iter().map(String::as_str)))
         };
         match self.included.iter().find(|pattern| !is_there(pattern)) {
             Some(pattern) => {
-                let existing: BTreeSet<&str> =
-                    interfaces.iter().filter_map(|names| Some(names.first()?.as_str())).collect();
+                let names = interfaces.iter().filter_map(|names| Some(names.first()?.as_str()));
+                let existing: BTreeSet<&str> = names.filter(|name| !name.starts_with(NO_INTERFACE)).collect();
                 Err(FilterError::Interface {
                     pattern: pattern.text.clone(),
                     existing: existing.into_iter().collect::<Vec<_>>().join(", "),
@@ -189,10 +194,24 @@ mod tests {
         for fine in ["uplink", "eth0@if2", "!wlan*"] {
             assert!(Filter::new(&[fine.into()], &[]).unwrap().check_interfaces(&interfaces()).is_ok());
         }
-        for malformed in ["eth[", "![", "eth[@x"] {
+        for malformed in ["eth[", "![", "eth[@x", "eth[!@"] {
             let error = Filter::new(&[malformed.into()], &[]).unwrap_err().to_string();
             assert!(error.starts_with(&format!("-i {malformed}: ")), "{error}");
         }
+    }
+
+    #[test]
+    fn rows_that_are_no_interfaces_may_come_later() {
+        let check = |pattern: &str, there: &[Names]| {
+            Filter::new(&[pattern.into()], &[]).unwrap().check_interfaces(there).map_err(|e| e.to_string())
+        };
+        for row in ["(tasklet)", "(hrtimer)", "(mptcp)", "(backlog)", "(*"] {
+            assert_eq!(check(row, &interfaces()), Ok(()), "{row}");
+        }
+        let rows: Vec<Names> = super::super::assemble::softirq_rows().map(|row| vec![row.into()]).collect();
+        assert_eq!(check("*tasklet*", &rows), Ok(()));
+        let error = check("x", &rows).unwrap_err();
+        assert!(error.ends_with("Existing interfaces: "), "{error}");
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod softirq_loop;
 mod source;
 mod threads;
 mod topology;
+mod unread;
 
 use std::{
     fs::File,

@@ -84,6 +84,9 @@ pub(super) struct HostFacts {
     pub(super) nic_irqs: Arc<NicIrqs>,
     pub(super) now: Arc<Moment>,
     pub(super) before: Arc<Moment>,
+    /// Whether at one of the two readings another namespace existed that was not read and may have had NICs with traffic.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(super) is_blind: bool,
 }
 
 /// What was read at one moment.
@@ -103,6 +106,11 @@ pub(super) struct Moment {
     /// What could not be read, and why.
     #[serde(default)]
     pub(super) problems: BTreeSet<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// Names of kernel addresses, and where the drivers' code is.

@@ -59,9 +59,31 @@ const STACKED_DRIVERS: [&str; 13] = [
     "wireguard",
 ];
 /// Kinds of interfaces without a NAPI; nothing ever polls them (`drivers/net` and `net` have no
-/// `netif_napi_add` or `gro_cells_init` for them).
-const UNPOLLED_KINDS: [&str; 12] = [
-    "bond", "bridge", "dummy", "hsr", "ifb", "ipvlan", "ipvtap", "macvlan", "macvtap", "team", "vlan", "vrf",
+/// `netif_napi_add` or `gro_cells_init` for them). They hand packets to the backlog (`netif_rx`) or to other
+/// NICs, or receive none.
+const UNPOLLED_KINDS: [&str; 22] = [
+    "batadv",
+    "bond",
+    "bridge",
+    "dummy",
+    "gtp",
+    "hsr",
+    "ifb",
+    "ipvlan",
+    "ipvtap",
+    "macvlan",
+    "macvtap",
+    "netkit",
+    "nlmon",
+    "openvswitch",
+    "ppp",
+    "sit",
+    "team",
+    "vcan",
+    "vlan",
+    "vrf",
+    "vsockmon",
+    "vxcan",
 ];
 
 /// An interface: the inode of its namespace, and its index there.
@@ -256,7 +278,20 @@ mod tests {
 
     #[test]
     fn bridges_are_never_polled() {
-        assert!(["bridge", "bond", "vlan", "team"].iter().all(|kind| !can_be_polled(Some(kind))));
+        let never = [
+            "bridge",
+            "bond",
+            "vlan",
+            "team",
+            "openvswitch",
+            "batadv",
+            "gtp",
+            "sit",
+            "nlmon",
+            "vcan",
+            "vxcan",
+        ];
+        assert!(never.iter().all(|kind| !can_be_polled(Some(kind))));
         // Tunnels have GRO cells, which are NAPIs (net/core/gro_cells.c).
         assert!(can_be_polled(None) && can_be_polled(Some("veth")) && can_be_polled(Some("vxlan")));
     }

@@ -124,6 +124,9 @@ impl NicIrqs {
     /// It is the only NIC that has the MSI vector. Otherwise it is the NIC that the action names, directly
     /// (`eth0-rx-0`) or by its virtio device (`virtio0-input.0`), unless the interrupts that sysfs lists for
     /// that NIC contradict it. Otherwise it is the NIC with this legacy line, if the line is not shared.
+    ///
+    /// `action` may be all actions of a shared line, joined by commas (`uhci_hcd:usb1,eth0`): `/proc/interrupts`
+    /// counts them together. If they name two NICs, it is unknown.
     pub fn nic_of(&self, irq: u32, action: &str) -> Option<&str> {
         let msi = self.0.iter().filter(|nic| nic.has_vector(irq));
         let lone =
@@ -134,8 +137,15 @@ impl NicIrqs {
             .map(|nic| nic.name.as_str())
     }
 
+    /// The only NIC that these actions name.
+    fn named(&self, irq: u32, actions: &str) -> Option<&IrqOwner> {
+        let mut named = actions.split(',').filter_map(|action| self.named_by(irq, action));
+        let first = named.next()?;
+        named.all(|nic| nic.ifindex == first.ifindex).then_some(first)
+    }
+
     /// The NIC with the longest name that the action contains.
-    fn named(&self, irq: u32, action: &str) -> Option<&IrqOwner> {
+    fn named_by(&self, irq: u32, action: &str) -> Option<&IrqOwner> {
         let names = |nic: &IrqOwner| {
             let names = [Some(nic.name.as_str()), nic.virtio.as_deref()].into_iter().flatten();
             names.filter(|name| around(action, name).is_some()).map(str::len).max()
@@ -152,8 +162,8 @@ impl NicIrqs {
 /// (`eth0-TxRx-3`, `virtio0-input.0`, `mlx5_comp3@pci:...`), or everything after the name of its NIC
 /// (`eth0-3`). A number in the name of an interface or device is not a queue.
 pub fn queue_of(action: &str, nic: Option<&str>) -> Option<u32> {
-    let (text, after_name) = match nic.and_then(|name| around(action, name)) {
-        Some((_, after)) => (after, true),
+    let (text, after_name) = match nic.and_then(|name| after(action, name)) {
+        Some(after) => (after, true),
         None => (action, false),
     };
     // The address of the device follows.
@@ -183,7 +193,7 @@ pub fn queue_of(action: &str, nic: Option<&str>) -> Option<u32> {
 /// What the queue of an interrupt carries, from the name of its action; `None` if it carries both, or the
 /// name does not say.
 pub fn direction_of(action: &str, nic: Option<&str>) -> Option<Direction> {
-    let text = nic.and_then(|name| around(action, name)).map_or(action, |(_, after)| after);
+    let text = nic.and_then(|name| after(action, name)).unwrap_or(action);
     let text = text.split('@').next().unwrap_or_default().to_ascii_lowercase();
     let says = |words: [&str; 2]| words.iter().any(|word| text.contains(word));
     match (says(["rx", "input"]), says(["tx", "output"])) {
@@ -203,14 +213,19 @@ fn number(digits: &str) -> Option<u32> {
     digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 
+/// What is after a name in the only one of these actions, joined by commas, that has it.
+fn after<'a>(actions: &'a str, name: &str) -> Option<&'a str> {
+    only(actions.split(',').filter_map(|action| Some(around(action, name)?.1)))
+}
+
 /// What is before and after a name in an action, if it is a word of its own there.
 fn around<'a>(action: &'a str, name: &str) -> Option<(&'a str, &'a str)> {
     // The name of the driver may come before it, as in `i40e-eth0-TxRx-3`. After a colon comes something
-    // else: the bus of a USB host controller has names like `uhci_hcd:usb1` (`usb_add_hcd`,
-    // `drivers/usb/core/hcd.c`), and a NIC may be called usb1, too.
+    // else: the bus of a USB host controller has names like `uhci_hcd:usb1` or `xhci-hcd:usb1`
+    // (`usb_add_hcd`, `drivers/usb/core/hcd.c`), and a NIC may be called usb1 or hcd, too.
     let begins = |before: &str| before.is_empty() || before.ends_with('-');
     // An underscore may follow, as in `eth0_g0_tx`.
-    let ends = |after: &str| !after.starts_with(char::is_alphanumeric);
+    let ends = |after: &str| !after.starts_with(char::is_alphanumeric) && !after.starts_with(":usb");
     let mut places = action.match_indices(name).map(|(at, _)| (&action[..at], &action[at + name.len()..]));
     places.find(|(before, after)| !name.is_empty() && begins(before) && ends(after))
 }

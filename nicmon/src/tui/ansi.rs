@@ -114,10 +114,21 @@ mod tests {
 
     #[test]
     fn no_terminal_gets_codes_that_it_may_not_know() {
-        let none =
-            ["vt52", "vt100", "vt102", "vt220", "vt320", "xterm-mono", "linux-m", "screen.vt100", "dumb"];
-        let eight = ["linux", "xterm", "screen", "tmux", "rxvt", "ansi", "cygwin", "putty", "xterm-color"];
-        let sixteen = ["xterm-256color", "tmux-256color", "screen-256color", "xterm-16color", "xterm-direct"];
+        let none = [
+            "vt52",
+            "vt100",
+            "vt102",
+            "vt220",
+            "vt320",
+            "xterm-vt220",
+            "xterm-mono",
+            "linux-m",
+            "screen.vt100",
+            "dumb",
+        ];
+        let eight =
+            ["linux", "xterm", "screen", "tmux", "rxvt", "ansi", "cygwin", "putty", "xterm-color", "vte"];
+        let sixteen = ["xterm-256color", "tmux-256color", "vte-256color", "xterm-16color", "xterm-direct"];
         for (terms, highest) in [(&none[..], 7), (&eight[..], 47), (&sixteen[..], 107)] {
             for term in terms {
                 let text = written(Some(term), None, None);

@@ -21,10 +21,10 @@ enum Colours {
     Sixteen,
 }
 
-/// Terminals without colours, by the start of `TERM`.
-const COLOURLESS: [&str; 3] = ["vt", "dumb", "unknown"];
+/// Terminals without colours, by the start of `TERM`. So are those of DEC, `vt` and a number; `vte` is not.
+const COLOURLESS: [&str; 2] = ["dumb", "unknown"];
 /// Ends of `TERM` that say so, too.
-const MONOCHROME: [&str; 3] = ["-mono", "-m", ".vt100"];
+const MONOCHROME: [&str; 4] = ["-mono", "-m", ".vt100", "-vt220"];
 /// Parts of `TERM` that stand for more than eight colours.
 const MANY: [&str; 4] = ["16color", "88color", "256color", "direct"];
 
@@ -46,7 +46,10 @@ impl Theme {
     pub(super) fn of(term: Option<&str>, colorterm: Option<&str>, no_color: Option<&str>) -> Self {
         let is_set = |value: Option<&str>| value.is_some_and(|value| !value.is_empty());
         let term = term.unwrap_or_default();
+        let is_dec =
+            term.strip_prefix("vt").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
         let lacks_colours = term.is_empty()
+            || is_dec
             || COLOURLESS.iter().any(|start| term.starts_with(start))
             || MONOCHROME.iter().any(|end| term.ends_with(end));
         let colours = if is_set(no_color) || lacks_colours {

@@ -14,6 +14,10 @@ use crate::{
 /// How many functions are listed per driver.
 const FUNCTIONS: usize = 20;
 
+/// A kind of interface that has a NAPI only if its program asks for one, as few do (`tun_attach`,
+/// `drivers/net/tun.c`).
+const NAPI_ON_REQUEST: &str = "tun";
+
 /// A driver and its NICs, as positions in the list of all NICs.
 pub(super) struct ByDriver<'a> {
     pub(super) driver: &'a str,
@@ -72,11 +76,9 @@ fn driver(attribution: &Attribution<'_>, own: &ByDriver<'_>, nics: &[&Nic], seen
         driver: driver.to_owned(),
         origin: attribution.code.text.origin(driver).ok(),
         unknown: text.as_ref().err().map(|unknown| match unknown {
-            Unknown::NoSymbol if !is_polled && nics.iter().any(|nic| has_napi(nic, seen)) => {
-                "none of its NICs was polled yet".to_owned()
-            }
             Unknown::NoSymbol if !is_polled => {
-                "its NICs are never polled: other NICs carry their packets".to_owned()
+                let kinds = nics.iter().map(|nic| kind(nic, seen));
+                why_unpolled(&kinds.collect::<Vec<_>>()).to_owned()
             }
             unknown => unknown.to_string(),
         }),
@@ -99,10 +101,20 @@ fn driver(attribution: &Attribution<'_>, own: &ByDriver<'_>, nics: &[&Nic], seen
     driver
 }
 
-/// Whether a NIC can be polled at all.
-fn has_napi(nic: &Nic, seen: &Observation) -> bool {
-    let facts = nic.netns.and_then(|netns| seen.facts.link((netns, nic.ifindex)));
-    can_be_polled(facts.and_then(|facts| facts.link.kind.as_deref()))
+/// What kind of interface a NIC is, if it is not hardware.
+fn kind<'a>(nic: &Nic, seen: &'a Observation) -> Option<&'a str> {
+    seen.facts.link((nic.netns?, nic.ifindex))?.link.kind.as_deref()
+}
+
+/// Why none of these NICs of one driver was polled, by their kinds.
+fn why_unpolled(kinds: &[Option<&str>]) -> &'static str {
+    if !kinds.iter().any(|kind| can_be_polled(*kind)) {
+        "the kernel never polls NICs of this kind"
+    } else if kinds.iter().all(|kind| *kind == Some(NAPI_ON_REQUEST)) {
+        "no NIC of it was polled yet; the kernel polls only those with IFF_NAPI"
+    } else {
+        "none of its NICs was polled yet"
+    }
 }
 
 fn companions(attribution: &Attribution<'_>, driver: &str) -> Vec<Companion> {
@@ -143,4 +155,19 @@ fn count_traffic(driver: &mut Driver, traffic: Option<Traffic>) {
     driver.ns_per_packet = ns_per(ns, packets);
     // ns per byte are seconds per 10^9 bytes.
     driver.cpu_s_per_gb = ns_per(ns, bytes);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_said_to_come_that_never_does() {
+        let never = "the kernel never polls NICs of this kind";
+        assert_eq!(why_unpolled(&[Some("dummy"), Some("dummy")]), never);
+        assert_eq!(why_unpolled(&[Some("openvswitch")]), never);
+        assert!(why_unpolled(&[Some("tun"), Some("tun")]).ends_with("only those with IFF_NAPI"));
+        assert_eq!(why_unpolled(&[None]), "none of its NICs was polled yet");
+        assert_eq!(why_unpolled(&[Some("wireguard")]), "none of its NICs was polled yet");
+    }
 }

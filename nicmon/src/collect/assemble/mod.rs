@@ -21,6 +21,7 @@ use self::{attribution::Attribution, dummies::Dummies, weights::Weights};
 pub(super) use self::{
     cpus::{Between, busy_ns},
     nics::BACKLOG,
+    outside::names as softirq_rows,
 };
 use super::{Filter, observation::Observation};
 use crate::frame::{Frame, OwnCost, SCHEMA, pct_of};

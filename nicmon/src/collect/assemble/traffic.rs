@@ -1,6 +1,9 @@
 //! What all NICs of a driver received and sent.
 
-use super::{super::observation::NicKey, Observation};
+use super::{
+    super::{observation::NicKey, unread::counts_alone},
+    Observation,
+};
 
 /// Packets and bytes of all NICs of a driver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,7 +13,8 @@ pub(super) struct Traffic {
 }
 
 /// The traffic of a driver's NICs in all namespaces that are read, shown in the frame or not: its samples are
-/// of all of them. `None` if a NIC is new or gone, or if one has traffic with an end that is not read.
+/// of all of them. `None` if a NIC is new or gone, if one has traffic with an end that is not read, or if there
+/// may be more of them in a namespace that is not read.
 pub(super) fn of_driver(seen: &Observation, driver: &str) -> Option<Traffic> {
     if works_unseen(seen, driver) {
         return None;
@@ -20,6 +24,9 @@ pub(super) fn of_driver(seen: &Observation, driver: &str) -> Option<Traffic> {
     for (inum, namespace) in &now.links {
         for facts in namespace.links.iter().filter(|facts| facts.driver.as_deref() == Some(driver)) {
             let key = (*inum, facts.link.ifindex);
+            if seen.facts.is_blind && counts_alone(&facts.link) {
+                return None;
+            }
             let packets = now.gained_packets(before, key)?;
             if packets > 0 && !now.knows_peer(*inum, &facts.link) {
                 return None;
@@ -108,9 +115,14 @@ mod tests {
     }
 
     fn packets(before: &Arc<Moment>, now: &Arc<Moment>) -> Option<u64> {
+        packets_if(false, before, now)
+    }
+
+    fn packets_if(is_blind: bool, before: &Arc<Moment>, now: &Arc<Moment>) -> Option<u64> {
         let mut seen = Observation::load(SEEN.lines().next().expect("a line")).expect("an observation");
         seen.facts.before = Arc::clone(before);
         seen.facts.now = Arc::clone(now);
+        seen.facts.is_blind = is_blind;
         seen.reading.napis = Some(Vec::new());
         let traffic = of_driver(&seen, "veth");
         assert!(traffic.is_none_or(|traffic| traffic.bytes == traffic.packets * 100));
@@ -140,6 +152,20 @@ mod tests {
         let other =
             |traffic| moment([(1, vec![veth(2, 3, false, traffic)]), (7, vec![veth(3, 9, false, [0, 0])])]);
         assert_eq!(packets(&other([0, 0]), &other([0, 50])), None);
+    }
+
+    #[test]
+    fn a_namespace_that_is_not_read_makes_it_unknown() {
+        let alone = |traffic| {
+            let mut facts = veth(2, 3, true, traffic);
+            (facts.link.kind, facts.link.peer) = (Some("macvlan".to_owned()), None);
+            moment([(1, vec![facts])])
+        };
+        let (before, now) = (alone([0, 0]), alone([5, 5]));
+        assert_eq!([false, true].map(|is_blind| packets_if(is_blind, &before, &now)), [Some(10), None]);
+        // The other end of a pair is known, so nothing is missing.
+        let pair = |traffic| moment([(1, vec![veth(2, 3, true, traffic), veth(3, 2, true, traffic)])]);
+        assert_eq!(packets_if(true, &pair([0, 0]), &pair([5, 5])), Some(20));
     }
 
     #[test]

@@ -74,6 +74,10 @@ fn a_nic_named_like_a_usb_bus_takes_no_interrupt_of_it() {
     fs::remove_file(sys.join("devices/pci0000:00/0000:05:00.0/irq")).unwrap();
     nic(sys, "usb2", "0000:06:00.0", None, &[], 20);
     line(sys, 20, "uhci_hcd:usb2,usb2\n");
+    interface(sys, "hcd");
+    interface(sys, "eth0");
+    symlink(sys.join("devices"), sys.join("class/net/hcd/device")).unwrap();
+    symlink(sys.join("devices"), sys.join("class/net/eth0/device")).unwrap();
     let irqs = read(sys);
     for (irq, action, expected) in [
         (16, "uhci_hcd:usb1", None),
@@ -82,10 +86,20 @@ fn a_nic_named_like_a_usb_bus_takes_no_interrupt_of_it() {
         (20, "usb2", Some("usb2")),
         (18, "usb1", Some("usb1")),
         (18, "usb1-rx-0", Some("usb1")),
+        // In `--source proc`, a line has the names of all its actions.
+        (21, "uhci_hcd:usb1,eth0", Some("eth0")),
+        (21, "eth0,uhci_hcd:usb1", Some("eth0")),
+        (21, "usb1,eth0", None),
+        (21, "eth0-rx-0,eth0-tx-0", Some("eth0")),
+        (20, "uhci_hcd:usb2,usb2", Some("usb2")),
+        (18, "hcd", Some("hcd")),
     ] {
         assert_eq!(irqs.nic_of(irq, action), expected, "{irq} {action}");
     }
     assert_eq!(queue_of("xhci-hcd:usb1", Some("usb1")), None);
+    assert_eq!(queue_of("ehci_hcd-tx1:usb1,eth0-rx-3", Some("eth0")), Some(3));
+    assert_eq!(direction_of("ehci_hcd-tx1:usb1,eth0-rx-3", Some("eth0")), Some(Direction::Rx));
+    assert_eq!(direction_of("eth0-rx-0,eth0-tx-0", Some("eth0")), None);
 }
 
 #[test]
