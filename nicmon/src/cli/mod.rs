@@ -264,8 +264,8 @@ pub struct Live {
 pub struct Measure {
     /// Show only NICs that match; '!veth*' hides; repeatable
     ///
-    /// Give a name or a pattern such as 'eth*'. A pattern that starts with ! hides what it matches. Alternative
-    /// names count, too. What follows an @ is ignored, so names can be copied from `ip link`.
+    /// Give a name or a pattern such as 'eth*'. A pattern that starts with ! hides what it matches.
+    /// Alternative names count, too. What follows an @ is ignored, so names can be copied from `ip link`.
     #[arg(short, long = "interface", value_name = "GLOB", help_heading = SHOW)]
     pub interfaces: Vec<String>,
     /// Wait until every -i pattern matches an interface
@@ -353,8 +353,8 @@ pub struct Record {
 pub struct Topology {
     /// Show only NICs that match; '!veth*' hides; repeatable
     ///
-    /// Give a name or a pattern such as 'eth*'. A pattern that starts with ! hides what it matches. Alternative
-    /// names count, too. What follows an @ is ignored, so names can be copied from `ip link`.
+    /// Give a name or a pattern such as 'eth*'. A pattern that starts with ! hides what it matches.
+    /// Alternative names count, too. What follows an @ is ignored, so names can be copied from `ip link`.
     #[arg(short, long = "interface", value_name = "GLOB", help_heading = SHOW)]
     pub interfaces: Vec<String>,
     /// Print JSON, as in frames

@@ -213,9 +213,8 @@ fn softirqs_outside_polls_are_part_of_the_network_load() {
     };
     assert_eq!(
         headline(&[outside("(tasklet)", 1)]),
-        "CPU 1 carries the most network load (polls and interrupts of NICs, and all of TASKLET, partly network \
-         code): 13.00 % (TASKLET 9.00 %, demo-rx 4.00 %); next is CPU 0 with \
-         5.00 %"
+        "CPU 1 carries the most network load (polls and interrupts of NICs, and all of TASKLET, partly \
+         network code): 13.00 % (TASKLET 9.00 %, demo-rx 4.00 %); next is CPU 0 with 5.00 %"
     );
     // A stray sample, whose softirq is mostly other work, changes nothing.
     let alone = headline(&[]);
