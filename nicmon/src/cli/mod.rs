@@ -262,13 +262,13 @@ pub struct Live {
 /// What to measure, and how often.
 #[derive(Debug, Args)]
 pub struct Measure {
-    /// Show interfaces like 'eth*', not '!veth*'; repeatable
+    /// Show only NICs that match; '!veth*' hides; repeatable
     ///
-    /// A pattern that starts with ! excludes. Alternative names count, too. What follows an @ is ignored, so
-    /// names can be copied from `ip link`.
+    /// Give a name or a pattern such as 'eth*'. A pattern that starts with ! hides what it matches.
+    /// Alternative names count, too. What follows an @ is ignored, so names can be copied from `ip link`.
     #[arg(short, long = "interface", value_name = "GLOB", help_heading = SHOW)]
     pub interfaces: Vec<String>,
-    /// Wait for the interfaces that -i names
+    /// Wait until every -i pattern matches an interface
     ///
     /// Without it, an interface that does not exist is an error. Ctrl-C ends the wait.
     #[arg(long, requires = "interfaces", hide_short_help = true, help_heading = SHOW)]
@@ -351,10 +351,10 @@ pub struct Record {
 /// Options of `topology`.
 #[derive(Debug, Args)]
 pub struct Topology {
-    /// Show interfaces like 'eth*', not '!veth*'; repeatable
+    /// Show only NICs that match; '!veth*' hides; repeatable
     ///
-    /// A pattern that starts with ! excludes. Alternative names count, too. What follows an @ is ignored, so
-    /// names can be copied from `ip link`.
+    /// Give a name or a pattern such as 'eth*'. A pattern that starts with ! hides what it matches.
+    /// Alternative names count, too. What follows an @ is ignored, so names can be copied from `ip link`.
     #[arg(short, long = "interface", value_name = "GLOB", help_heading = SHOW)]
     pub interfaces: Vec<String>,
     /// Print JSON, as in frames

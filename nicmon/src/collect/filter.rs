@@ -61,13 +61,15 @@ struct Pattern {
 }
 
 impl Pattern {
-    /// `ip link` shows a veth as `veth0@if37`, so what follows the @ counts only if a name has one.
+    /// `ip link` shows a veth as `veth0@if37`, so what follows the @ counts only if a name has one. Before an
+    /// @ in a class, as in `[!@]*`, there is no whole pattern.
     fn new(text: &str) -> Result<Self, FilterError> {
         let malformed = |source| FilterError::Pattern { pattern: text.to_owned(), source };
         let glob = text.strip_prefix(EXCLUDES).unwrap_or(text);
         let mut set = GlobSetBuilder::new();
-        for glob in [Some(glob), glob.split_once('@').map(|(name, _)| name)].into_iter().flatten() {
-            set.add(Glob::new(glob).map_err(malformed)?);
+        set.add(Glob::new(glob).map_err(malformed)?);
+        if let Some(name) = glob.match_indices('@').find_map(|(at, _)| Glob::new(&glob[..at]).ok()) {
+            set.add(name);
         }
         Ok(Self { text: text.to_owned(), set: set.build().map_err(malformed)? })
     }
@@ -174,6 +176,9 @@ mod tests {
             (&["eth1@if37"], &["eth1"]),
             (&["eth*@if37"], &["eth0", "eth1"]),
             (&["a@b"], &["a@b"]),
+            (&["[!@eu]*"], &["lo", "a@b"]),
+            (&["eth[!@]@if37"], &["eth0", "eth1"]),
+            (&["{lo,a@b}"], &["lo", "a@b"]),
             (&["!eth*"], &["lo", "a@b"]),
             (&["!uplink"], &["lo", "eth1", "a@b"]),
             (&["!eth0@if3", "!lo"], &["eth1", "a@b"]),

@@ -84,7 +84,8 @@ pub(super) struct HostFacts {
     pub(super) nic_irqs: Arc<NicIrqs>,
     pub(super) now: Arc<Moment>,
     pub(super) before: Arc<Moment>,
-    /// Whether at one of the two readings another namespace existed that was not read and may have had NICs with traffic.
+    /// Whether at one of the two readings another namespace existed that was not read and may have had NICs
+    /// with traffic.
     #[serde(default, skip_serializing_if = "is_false")]
     pub(super) is_blind: bool,
 }

@@ -28,8 +28,8 @@ impl Unread {
         self.looked.insert(inum, Look { at, counts: counts(namespace) });
     }
 
-    /// Which of the existing namespaces that are not read to look into, at most so many: those that nobody has
-    /// looked into first, then those longest ago.
+    /// Which of the existing namespaces that are not read to look into, at most so many: those that nobody
+    /// has looked into first, then those longest ago.
     pub(super) fn next_to_look_into(&mut self, unread: BTreeSet<u32>, most: usize) -> Vec<u32> {
         self.looked.retain(|inum, _| unread.contains(inum));
         let mut next: Vec<u32> = unread.into_iter().collect();

@@ -181,7 +181,8 @@ fn check_owner(stat: &Stat) -> io::Result<()> {
         FileType::Socket => "socket",
         _ => "device",
     };
-    let why = format!("it is a {what} of another user (uid {}), who may want to misuse it", stat.st_uid);
+    let why =
+        format!("it is a {what} that belongs to another user (uid {}), so it may be a trap", stat.st_uid);
     Err(io::Error::new(io::ErrorKind::PermissionDenied, why))
 }
 

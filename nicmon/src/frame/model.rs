@@ -88,6 +88,16 @@ impl Frame {
     pub fn has_all_cpus(&self) -> bool {
         self.cpus.len() >= self.host.cpus_online as usize
     }
+
+    /// The softirqs `TASKLET`, `HRTIMER` and `NET_TX` of a CPU, with their exact time, if samples found
+    /// network code in them there. All of `NET_TX` is network code; of the others it is a part.
+    pub fn network_softirqs<'a>(
+        &'a self,
+        cpu: &'a Cpu,
+    ) -> impl Iterator<Item = (&'static str, Option<u64>)> + 'a {
+        let here = self.nics.iter().filter(|nic| nic.cpus.iter().any(|row| row.cpu == cpu.cpu));
+        here.filter_map(Nic::softirq).map(|(name, of)| (name, cpu.softirq.and_then(|all| of(&all).ns)))
+    }
 }
 
 /// Facts about the whole machine.

@@ -3,7 +3,13 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::drivers::StageShare;
+use super::{
+    cpu::{Softirqs, Vector},
+    drivers::StageShare,
+};
+
+/// Chooses one of a CPU's softirqs.
+pub(super) type OfSoftirqs = fn(&Softirqs) -> Vector;
 
 /// One network interface, or work of no interface shown as one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -78,6 +84,18 @@ impl Nic {
     /// Whether this row is network code in a softirq other than `NET_RX`, which only samples show.
     pub fn is_softirq(&self) -> bool {
         self.netns.is_none() && self.napis.is_none()
+    }
+
+    /// The softirq that this row is of, and how to find it among a CPU's; `None` for NICs, and for softirqs
+    /// in which network code is rare.
+    pub(super) fn softirq(&self) -> Option<(&'static str, OfSoftirqs)> {
+        match self.name.as_str() {
+            _ if !self.is_softirq() => None,
+            "(tasklet)" => Some(("TASKLET", |softirqs| softirqs.tasklet)),
+            "(hrtimer)" => Some(("HRTIMER", |softirqs| softirqs.hrtimer)),
+            "(net_tx)" => Some(("NET_TX", |softirqs| softirqs.net_tx)),
+            _ => None,
+        }
     }
 
     /// Whether all its polls have a time. Busy polls have none.

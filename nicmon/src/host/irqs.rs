@@ -125,8 +125,8 @@ impl NicIrqs {
     /// (`eth0-rx-0`) or by its virtio device (`virtio0-input.0`), unless the interrupts that sysfs lists for
     /// that NIC contradict it. Otherwise it is the NIC with this legacy line, if the line is not shared.
     ///
-    /// `action` may be all actions of a shared line, joined by commas (`uhci_hcd:usb1,eth0`): `/proc/interrupts`
-    /// counts them together. If they name two NICs, it is unknown.
+    /// `action` may be all actions of a shared line, joined by commas (`uhci_hcd:usb1,eth0`):
+    /// `/proc/interrupts` counts them together. If they name two NICs, it is unknown.
     pub fn nic_of(&self, irq: u32, action: &str) -> Option<&str> {
         let msi = self.0.iter().filter(|nic| nic.has_vector(irq));
         let lone =

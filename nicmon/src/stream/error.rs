@@ -79,7 +79,8 @@ pub enum ReadError {
 fn remedy(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::PermissionDenied => {
-            "only the user who made a recording may read it: use sudo, or give it away with sudo chown"
+            "a recording can be read only by the user who made it: use sudo, or change its owner with \
+             sudo chown"
         }
         _ => "give a file that `nicmon record` made, or - for standard input",
     }

@@ -87,12 +87,15 @@ pub(super) fn in_order(frame: &Frame, sort: Sort) -> Vec<&Nic> {
 }
 
 /// The network load of a CPU in percent, for sorting: the larger of its softirqs plus interrupts and of its
-/// NICs (whose threads are not softirqs). If no time is known, the kernel's own accounting is used.
+/// NICs (whose threads are not softirqs). Of softirqs other than `NET_RX` and `NET_TX`, those count in which
+/// network code ran. If no time is known, the kernel's own accounting is used.
 pub(super) fn network_pct(frame: &Frame, cpu: &Cpu) -> f64 {
     let of = |ns: u64| pct_of(ns, frame.interval_ns);
     let exact = cpu.softirq.and_then(|softirq| {
         let net = of(softirq.net_rx.vector.ns?) + of(softirq.net_tx.ns?);
-        Some(net + of(cpu.hardirq_ns.unwrap_or(0)))
+        let others = frame.network_softirqs(cpu).filter(|(name, _)| *name != "NET_TX");
+        let others: f64 = others.filter_map(|(_, ns)| ns).map(of).sum();
+        Some(net + others + of(cpu.hardirq_ns.unwrap_or(0)))
     });
     let on = |nic: &Nic| nic.cpus.iter().find(|on| on.cpu == cpu.cpu).and_then(|on| on.load_pct);
     let nics: f64 = frame.nics.iter().filter_map(on).sum();
@@ -105,7 +108,7 @@ pub(super) fn network_pct(frame: &Frame, cpu: &Cpu) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::NapiMode;
+    use crate::frame::{NapiMode, NicCpu};
 
     fn frame() -> Frame {
         const RECORDING: &str = include_str!("../../tests/fixtures/frames/demo-rps.ndjson");
@@ -132,6 +135,19 @@ mod tests {
         assert_eq!((worst_cpu(&nic), load_on(&nic, 0)), (Worst::Unknown, Figure::Unknown));
         assert_eq!(load_pct(&nic, 1), None);
         assert_eq!(share(Some(5), 0), None, "an interval of nothing");
+    }
+
+    #[test]
+    fn network_code_in_a_tasklet_is_load_of_its_cpu() {
+        let mut frame = frame();
+        frame.cpus[0].softirq.as_mut().expect("softirqs are timed").tasklet.ns = Some(frame.interval_ns);
+        let pct = |frame: &Frame| network_pct(frame, &frame.cpus[0]);
+        let before = pct(&frame);
+        let mut row = frame.nics[0].clone();
+        (row.name, row.netns, row.napis) = ("(tasklet)".to_owned(), None, None);
+        row.cpus = vec![NicCpu { cpu: frame.cpus[0].cpu, load_pct: None, ..frame.nics[0].cpus[0].clone() }];
+        frame.nics.push(row);
+        assert!(pct(&frame) >= before.max(100.0), "{before} {}", pct(&frame));
     }
 
     #[test]

@@ -68,21 +68,27 @@ fn what_belongs_to_another_is_refused() {
     }
     for name in ["fifo", "socket", "to-file", "to-nothing", "to-null"] {
         lchown(at(name), Some(ANOTHER), Some(ANOTHER)).expect("root may");
-        refuses(&record(&at(name)), "of another user (uid 65534)");
+        refuses(&record(&at(name)), "that belongs to another user (uid 65534), so it may be a trap");
         let capture = ["--source", "proc", "--json", "-n", "1", "--capture"];
-        refuses(&output(nicmon(&capture).arg(at(name))), "of another user (uid 65534)");
+        refuses(
+            &output(nicmon(&capture).arg(at(name))),
+            "that belongs to another user (uid 65534), so it may be a trap",
+        );
         // To whoever reads them, links to files look like the recordings that they may be.
         let page = output(nicmon(&["report", FRAMES, "--html"]).arg(at(name)));
-        refuses(&page, if name == "to-file" { "is not an HTML page" } else { "of another user" });
+        refuses(
+            &page,
+            if name == "to-file" { "is not an HTML page" } else { "that belongs to another user" },
+        );
     }
     // A link of the caller's to a FIFO of somebody else.
     symlink("fifo", at("mine")).expect("a link");
-    refuses(&record(&at("mine")), "it is a FIFO of another user");
+    refuses(&record(&at("mine")), "it is a FIFO that belongs to another user");
     // The name of the file that would be kept.
     fs::write(at("a.rec"), "1").expect("written");
     symlink("victim", at("a.rec.old")).expect("a link");
     lchown(at("a.rec.old"), Some(ANOTHER), Some(ANOTHER)).expect("root may");
-    refuses(&record(&at("a.rec")), "a.rec.old, because it is a symbolic link of another user");
+    refuses(&record(&at("a.rec")), "a.rec.old, because it is a symbolic link that belongs to another user");
     assert_eq!(fs::read_to_string(at("victim")).expect("read"), "precious");
     assert!(!at("new").exists());
 }

@@ -1,6 +1,9 @@
 //! The load of each CPU, exact and by the kernel's own accounting, and the CPU with the most network load.
 
-use std::{cmp::Reverse, collections::BTreeMap};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use super::{
     recording::Report,
@@ -95,8 +98,7 @@ fn outside_polls(frame: &Frame) -> String {
         return String::new();
     }
     wrapped(&format!(
-        "Network code ran outside polls, too, for at least (estimated from samples, in percent of one CPU): \
-         {}.",
+        "Network code also ran outside polls, at least: {} (of one CPU, estimated from samples).",
         texts.join(", ")
     ))
 }
@@ -121,31 +123,64 @@ fn row(cpu: &Cpu, interval_ns: u64) -> [String; 13] {
     ]
 }
 
-/// Polls and interrupts of NICs on one CPU.
+/// Polls and interrupts of NICs on one CPU, and softirqs outside polls in which network code ran.
 #[derive(Default)]
 struct Load<'a> {
-    nics: Vec<(&'a Nic, u64)>,
-    /// Whether the time of some polls is unknown.
+    nics: Vec<(&'a str, u64)>,
+    /// All of their time, although network code is only a part of it.
+    softirqs: Vec<(&'static str, u64)>,
+    /// Whether the time of some polls, or of such a softirq, is unknown.
     is_part: bool,
 }
 
-impl Load<'_> {
+impl<'a> Load<'a> {
+    fn parts(&self) -> impl Iterator<Item = (&'a str, u64)> {
+        self.nics.iter().chain(&self.softirqs).copied()
+    }
+
     fn ns(&self) -> u64 {
-        self.nics.iter().fold(0, |sum, (_, ns)| sum.saturating_add(*ns))
+        self.parts().fold(0, |sum, (_, ns)| sum.saturating_add(ns))
+    }
+
+    /// Each part with its load, the largest first.
+    fn named(&self, interval_ns: u64) -> String {
+        let mut parts: Vec<_> = self.parts().filter(|(_, ns)| *ns > 0).collect();
+        parts.sort_by_key(|(_, ns)| Reverse(*ns));
+        let text = |(of, ns): &(&str, u64)| format!("{} {} %", name(of), pct(pct_of(*ns, interval_ns)));
+        parts.iter().take(NAMED).map(text).collect::<Vec<_>>().join(", ")
     }
 }
 
 fn network_loads(frame: &Frame) -> BTreeMap<u32, Load<'_>> {
     let mut loads: BTreeMap<u32, Load<'_>> = BTreeMap::new();
-    for nic in &frame.nics {
+    for nic in frame.nics.iter().filter(|nic| !nic.is_softirq()) {
         for row in &nic.cpus {
             let load = loads.entry(row.cpu).or_default();
             load.is_part |= row.poll_ns.is_none();
             let ns = row.poll_ns.unwrap_or(0).saturating_add(row.hardirq_ns.unwrap_or(0));
-            load.nics.push((nic, ns));
+            load.nics.push((&nic.name, ns));
+        }
+    }
+    for cpu in &frame.cpus {
+        for (softirq, ns) in frame.network_softirqs(cpu) {
+            let load = loads.entry(cpu.cpu).or_default();
+            load.is_part |= ns.is_none();
+            load.softirqs.push((softirq, ns.unwrap_or(0)));
         }
     }
     loads
+}
+
+/// What counts as network load: softirqs are named if there is such work. All of `NET_TX` is network code.
+fn what_counts(loads: &BTreeMap<u32, Load<'_>>) -> String {
+    let all: BTreeSet<&str> =
+        loads.values().flat_map(|load| &load.softirqs).map(|(softirq, _)| *softirq).collect();
+    let mixed: Vec<&str> = all.iter().copied().filter(|softirq| *softirq != "NET_TX").collect();
+    let net_tx = if all.contains("NET_TX") { ", NET_TX" } else { "" };
+    if mixed.is_empty() {
+        return format!("polls and interrupts of NICs{net_tx}");
+    }
+    format!("polls and interrupts of NICs{net_tx}, and all of {}, partly network code", mixed.join(" and "))
 }
 
 /// The CPU with the most network load, and the next one to compare it with.
@@ -166,14 +201,6 @@ fn worst(loads: &BTreeMap<u32, Load<'_>>, frame: &Frame) -> String {
         }
         .to_owned();
     };
-    let mut nics = load.nics.clone();
-    nics.sort_by_key(|(_, ns)| Reverse(*ns));
-    let named: Vec<String> = nics
-        .iter()
-        .filter(|(_, ns)| *ns > 0)
-        .take(NAMED)
-        .map(|(nic, ns)| format!("{} {} %", name(&nic.name), pct(pct_of(*ns, interval_ns))))
-        .collect();
     let next = by_load.get(1).map_or_else(
         || {
             // Other CPUs may have load that was not timed, or may not be in the frames.
@@ -183,8 +210,9 @@ fn worst(loads: &BTreeMap<u32, Load<'_>>, frame: &Frame) -> String {
         |(cpu, load)| format!("next is CPU {cpu} with {}", load_pct(load)),
     );
     wrapped(&format!(
-        "CPU {cpu} carries the most network load (polls and interrupts of NICs): {} ({}); {next}.",
+        "CPU {cpu} carries the most network load ({}): {} ({}); {next}.",
+        what_counts(loads),
         load_pct(load),
-        named.join(", ")
+        load.named(interval_ns)
     ))
 }

@@ -39,12 +39,10 @@ pub(super) fn section(report: &Report<'_>) -> String {
     ];
     let mut text: String = lines.iter().map(|line| wrapped(line)).collect();
     if let Some(reason) = &host.sampling_reason {
-        text.push_str(&wrapped(&format!("Samples are missing, at least for a time: {}", printable(reason))));
+        text.push_str(&wrapped(&format!("Some samples are missing: {}", printable(reason))));
     }
     for (count, what) in [(host.nics_left_out, "NIC"), (host.netns_left_out, "network namespace")] {
-        text += &count.map_or(String::new(), |count| {
-            wrapped(&format!("{} that came and went left out: too many to keep", plural(count, what)))
-        });
+        text += &count.map_or(String::new(), |count| wrapped(&left_out(count, what)));
     }
     for problem in &host.problems {
         text += &wrapped(&printable(problem));
@@ -98,4 +96,25 @@ fn samples(host: &Host) -> String {
         "samples: {rate} per second on each of {} by {event}; {samples} taken, {busy} busy, {lost} lost",
         plural(cpus.into(), "CPU")
     )
+}
+
+fn left_out(count: u64, what: &str) -> String {
+    let are = if count == 1 { "is" } else { "are" };
+    let what = plural(count, &format!("short-lived {what}"));
+    format!("{what} {are} left out, because there were too many to keep")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_out_is_counted() {
+        let texts = [left_out(1, "network namespace"), left_out(3, "NIC")];
+        let expected = [
+            "1 short-lived network namespace is left out, because there were too many to keep",
+            "3 short-lived NICs are left out, because there were too many to keep",
+        ];
+        assert_eq!(texts, expected);
+    }
 }

@@ -181,6 +181,47 @@ fn idle_drivers_are_named_and_others_have_rows() {
     assert!(drivers(&frame).contains("Drivers: all were idle\nIdle: ifb, virtio_net (not"));
 }
 
+/// An ifb: its tasklet costs more than the polls.
+#[test]
+fn softirqs_outside_polls_are_part_of_the_network_load() {
+    let mut frame = frames(RPS).swap_remove(1);
+    frame.interval_ns = 1_000_000_000;
+    frame.nics.retain(|nic| nic.name == "demo-rx");
+    let nic = &mut frame.nics[0];
+    let row = NicCpu { hardirq_ns: Some(0), ..nic.cpus[0].clone() };
+    nic.cpus = vec![
+        NicCpu { cpu: 0, poll_ns: Some(50_000_000), ..row.clone() },
+        NicCpu { cpu: 1, poll_ns: Some(40_000_000), ..row.clone() },
+    ];
+    for cpu in &mut frame.cpus {
+        cpu.softirq.as_mut().expect("softirqs are timed").tasklet.ns = Some(90_000_000);
+    }
+    let outside = |name: &str, cpu| {
+        let mut nic = frame.nics[0].clone();
+        (nic.name, nic.netns, nic.napis, nic.poll_ns) = (name.to_owned(), None, None, None);
+        nic.cpus = vec![NicCpu { cpu, poll_ns: None, hardirq_ns: None, ..row.clone() }];
+        nic
+    };
+    let headline = |outside: &[crate::frame::Nic]| {
+        let mut frame = frame.clone();
+        frame.nics.extend_from_slice(outside);
+        let report =
+            Report { name: "a.rec", frame: &frame, frames: 1, start_ns: None, machines: &[], top: 20 };
+        let text = report.text().split_whitespace().collect::<Vec<_>>().join(" ");
+        let start = text.find("CPU 0 carries").or_else(|| text.find("CPU 1 carries")).expect("a headline");
+        text[start..].split_once(". ").expect("an end").0.to_owned()
+    };
+    assert_eq!(
+        headline(&[outside("(tasklet)", 1)]),
+        "CPU 1 carries the most network load (polls and interrupts of NICs, and all of TASKLET, partly \
+         network code): 13.00 % (TASKLET 9.00 %, demo-rx 4.00 %); next is CPU 0 with 5.00 %"
+    );
+    // A stray sample, whose softirq is mostly other work, changes nothing.
+    let alone = headline(&[]);
+    assert!(alone.starts_with("CPU 0 carries") && !alone.contains("at least"), "{alone}");
+    assert_eq!(headline(&[outside("(rcu)", 0), outside("(timer)", 1)]), alone);
+}
+
 #[test]
 fn nothing_at_all() {
     let mut frame = frames(COUNTS).swap_remove(0);

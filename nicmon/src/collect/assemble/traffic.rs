@@ -13,8 +13,8 @@ pub(super) struct Traffic {
 }
 
 /// The traffic of a driver's NICs in all namespaces that are read, shown in the frame or not: its samples are
-/// of all of them. `None` if a NIC is new or gone, if one has traffic with an end that is not read, or if there
-/// may be more of them in a namespace that is not read.
+/// of all of them. `None` if a NIC is new or gone, if one has traffic with an end that is not read, or if
+/// there may be more of them in a namespace that is not read.
 pub(super) fn of_driver(seen: &Observation, driver: &str) -> Option<Traffic> {
     if works_unseen(seen, driver) {
         return None;

@@ -105,9 +105,9 @@ fn note(state: &State, newest: &Excerpt, recent: &[&Excerpt], area: Rect, buffer
     });
     let warning = match (lost, missing) {
         (0, 0) => return,
-        (0, missing) => format!("{missing} busy missing"),
+        (0, missing) => format!("{missing} busy samples missing"),
         (lost, 0) => format!("lost {lost}"),
-        (lost, missing) => format!("lost {lost}, {missing} busy missing"),
+        (lost, missing) => format!("lost {lost}, {missing} busy samples missing"),
     };
     let x = text_width(&text).saturating_add(2);
     let room = area.width.saturating_sub(x);
