@@ -287,7 +287,7 @@ fn files_that_cannot_be_read() {
          made, or - for standard input"
     );
     let denied = ReadError::Open { name: "a.rec".to_owned(), source: io::ErrorKind::PermissionDenied.into() };
-    assert!(denied.to_string().ends_with("use sudo, or give it away with sudo chown"), "{denied}");
+    assert!(denied.to_string().ends_with("use sudo, or change its owner with sudo chown"), "{denied}");
     let directory = drain(Reader::open(Path::new("/")).expect("it opens")).2;
     assert_eq!(
         directory.expect_err("no file").to_string(),

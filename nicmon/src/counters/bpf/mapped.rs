@@ -64,8 +64,8 @@ impl<T: Copy> MappedArray<T> {
         }
     }
 
-    /// Sets the `u32` at `offset` in an element, after everything that was stored before. No program writes it
-    /// at the same time.
+    /// Sets the `u32` at `offset` in an element, after everything that was stored before. No program writes
+    /// it at the same time.
     pub(super) fn store(&self, index: usize, offset: usize, value: u32) {
         // SAFETY: `field` returns an aligned address within the mapping; the programs read it with single
         // loads.
