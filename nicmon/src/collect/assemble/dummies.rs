@@ -49,7 +49,7 @@ impl Dummies {
             match owners.len() {
                 // Without symbols it may be any of them.
                 0 if function.is_none() => {
-                    this.shared.extend(seen.driver_modules.iter().map(|(nic, _)| *nic))
+                    this.shared.extend(seen.driver_modules.iter().map(|(nic, _)| *nic));
                 }
                 0 | 1 => {}
                 _ => this.shared.extend(owners),

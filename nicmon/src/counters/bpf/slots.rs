@@ -142,7 +142,7 @@ pub(super) struct Slots<K: Kind> {
     per_cpu: u32,
     cpus: Vec<CpuSlots<K>>,
     /// On how many CPUs each owner has a slot.
-    slots_of: HashMap<K::Key, u32>,
+    cpus_of: HashMap<K::Key, u32>,
     /// How often an owner got its first slot or lost its last one.
     changes: u64,
 }
@@ -163,7 +163,7 @@ impl<K: Kind> Slots<K> {
             index: mapped(ebpf, K::INDEX, length * 2)?,
             per_cpu: slots,
             cpus: (0..cpus).map(|_| CpuSlots::new()).collect(),
-            slots_of: HashMap::new(),
+            cpus_of: HashMap::new(),
             changes: 0,
         };
         for cpu in 0..cpus {
@@ -264,7 +264,7 @@ impl<K: Kind> Slots<K> {
             }
             slots.owned[slot as usize] =
                 Some(Owned { owner, before: K::Stats::default(), active_ns: monotonic_ns() });
-            let count = self.slots_of.entry(K::key(&owner)).or_default();
+            let count = self.cpus_of.entry(K::key(&owner)).or_default();
             self.changes += u64::from(*count == 0);
             *count += 1;
         }
@@ -295,7 +295,7 @@ impl<K: Kind> Slots<K> {
             let Some(owned) = self.cpus[cpu].owned[slot as usize].take() else { continue };
             self.remove_from_index(cpu, slot, K::hash(&K::key(&owned.owner)));
             self.cpus[cpu].resting.push((slot, now_ns));
-            if let Entry::Occupied(mut count) = self.slots_of.entry(K::key(&owned.owner)) {
+            if let Entry::Occupied(mut count) = self.cpus_of.entry(K::key(&owned.owner)) {
                 *count.get_mut() -= 1;
                 if *count.get() == 0 {
                     count.remove();
