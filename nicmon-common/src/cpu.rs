@@ -95,7 +95,7 @@ pub struct IrqFrame {
 pub struct IrqContext {
     /// How many handlers run: one that another handler calls runs inside it.
     pub depth: u32,
-    /// Zero.
+    /// Scratch of the irq programs.
     pub pad: u32,
     /// The handlers that run, the outermost first. Those deeper than this are lost.
     pub frames: [IrqFrame; IRQ_DEPTH],

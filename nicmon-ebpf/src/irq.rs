@@ -105,8 +105,14 @@ pub fn exit<M: Memory, C: EbpfContext>(ctx: &C, line: i32, action: *const u8) ->
 /// `irq` is in this CPU's element.
 #[inline(always)]
 unsafe fn frame(irq: *mut IrqContext, number: u32) -> *mut IrqFrame {
-    // SAFETY: the mask keeps it within the array.
-    unsafe { (&raw mut (*irq).frames).cast::<IrqFrame>().add(number as usize & (IRQ_DEPTH - 1)) }
+    // SAFETY: the mask keeps it within the array. The number goes through memory, lest the compiler leave the
+    // mask out where it knows the range: verifiers before Linux 6.11 do not.
+    unsafe {
+        let scratch = &raw mut (*irq).pad;
+        scratch.write_volatile(number);
+        let number = scratch.read_volatile() as usize & (IRQ_DEPTH - 1);
+        (&raw mut (*irq).frames).cast::<IrqFrame>().add(number)
+    }
 }
 
 /// How many handlers are around the one that ends. The innermost should be that one; if exits were missed, it
