@@ -95,8 +95,8 @@ pub struct IrqFrame {
 pub struct IrqContext {
     /// How many handlers run: one that another handler calls runs inside it.
     pub depth: u32,
-    /// Scratch of the irq programs.
-    pub pad: u32,
+    /// Through which a number of a frame goes, so that the verifier sees its mask.
+    pub scratch: u32,
     /// The handlers that run, the outermost first. Those deeper than this are lost.
     pub frames: [IrqFrame; IRQ_DEPTH],
     /// Handler calls timed.
@@ -217,6 +217,6 @@ const _: () = {
     assert!(core::mem::offset_of!(CpuState, flags) == 60);
     assert!(core::mem::offset_of!(CpuState, net_rx) == 64);
     assert!(core::mem::offset_of!(CpuState, backlog) == 96);
-    // What every poll of a device needs beside these two lines is in one more.
+    // The last timestamp and the rings of NAPI slots, which polls of devices need, are in one more line.
     assert!(core::mem::offset_of!(CpuState, mark) / 64 == core::mem::offset_of!(CpuState, other_ns) / 64);
 };

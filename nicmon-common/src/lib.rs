@@ -5,8 +5,9 @@
 //! grows while its slot has an owner, and has one writer: the CPU whose element it is, in the context that
 //! the field's comment names. So the user side can read the counters through a memory map, without a system
 //! call, and subtract what it read before. The user side itself writes only [`CpuState::flags`] before the
-//! programs are attached, [`CpuState::generation`], its half of [`SlotRings`] and of the index, and the
-//! maxima, each of which it exchanges for 0 at the end of an interval.
+//! programs are attached, [`CpuState::generation`], its half of [`SlotRings`] and of the index, and what it
+//! empties: the maxima and [`CpuState::unslotted`] at the end of an interval, and cells of
+//! [`CpuState::threads`].
 //!
 //! Names that end in `_ns` are nanoseconds; moments are on `CLOCK_MONOTONIC` (`bpf_ktime_get_ns`).
 
@@ -131,6 +132,12 @@ pub struct Config {
     pub napi_slots: u32,
     /// Slots per CPU for irq actions: a power of two.
     pub irq_slots: u32,
+    /// [`INDEX_PROBES`]. The compiler would unroll the loops that search the index if it knew the number, and
+    /// the verifier then takes twice as long over `napi_poll`.
+    pub index_probes: u32,
+    /// 1 on `PREEMPT_RT`. [`CpuState::flags`] has it, too, where reading it costs less. This one the
+    /// verifier knows, and leaves out what only `PREEMPT_RT` needs.
+    pub preempt_rt: u32,
     /// Elements per CPU in `SAMPLES`: a power of two.
     pub sample_slots: u32,
     /// 1 to keep the call stack of each sample in `SAMPLE_STACKS`.

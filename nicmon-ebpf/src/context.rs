@@ -44,7 +44,7 @@ use core::hint::cold_path;
 use aya_ebpf::helpers::{bpf_get_current_task, bpf_get_smp_processor_id, bpf_ktime_get_ns};
 use nicmon_common::{CpuState, PREEMPT_RT, RunStats};
 
-use crate::maps::CPUS;
+use crate::maps::{CPUS, config};
 
 /// This CPU. No other CPU writes its elements of the maps.
 pub struct ThisCpu {
@@ -132,13 +132,19 @@ pub unsafe fn count_run(stats: *mut RunStats, run_ns: u64, unfiled_ns: u64) {
     }
 }
 
+/// Whether the kernel is `PREEMPT_RT`, by [`CpuState::flags`].
+#[inline(always)]
+pub fn is_rt(flags: u32) -> bool {
+    flags & PREEMPT_RT != 0 && config!(preempt_rt) != 0
+}
+
 /// On `PREEMPT_RT` a softirq can be preempted; what another task does meanwhile is not part of it.
 #[inline(always)]
 pub fn is_other_task(state: *const CpuState) -> bool {
     // SAFETY: this CPU's element. Volatile, since the user side writes the flags, and since the sampler calls
     // this in the midst of `softirq_entry`, which writes the task. The helper has no preconditions.
     unsafe {
-        (&raw const (*state).flags).read_volatile() & PREEMPT_RT != 0
+        is_rt((&raw const (*state).flags).read_volatile())
             && (&raw const (*state).task).read_volatile() != bpf_get_current_task()
     }
 }

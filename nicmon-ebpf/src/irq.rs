@@ -108,7 +108,7 @@ unsafe fn frame(irq: *mut IrqContext, number: u32) -> *mut IrqFrame {
     // SAFETY: the mask keeps it within the array. The number goes through memory, lest the compiler leave the
     // mask out where it knows the range: verifiers before Linux 6.11 do not.
     unsafe {
-        let scratch = &raw mut (*irq).pad;
+        let scratch = &raw mut (*irq).scratch;
         scratch.write_volatile(number);
         let number = scratch.read_volatile() as usize & (IRQ_DEPTH - 1);
         (&raw mut (*irq).frames).cast::<IrqFrame>().add(number)

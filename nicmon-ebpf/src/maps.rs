@@ -33,6 +33,8 @@ pub static CONFIG: Config = Config {
     },
     napi_slots: 0,
     irq_slots: 0,
+    index_probes: 0,
+    preempt_rt: 0,
     sample_slots: 0,
     stacks: 0,
     log: 0,

@@ -103,15 +103,8 @@ pub fn slot_of<M: Memory, C: EbpfContext>(ctx: &C, this: &ThisCpu, napi: *const 
             None => register::<M, C>(ctx, this, &key, napi, dev),
         };
         // An entry without a slot is kept, too: the next poll need not search again.
-        let slot_number = slot.raw();
-        *cached = CachedNapi {
-            napi: napi_address,
-            net: net as u64,
-            napi_id,
-            ifindex,
-            slot: slot_number,
-            generation,
-        };
+        *cached =
+            CachedNapi { napi: napi_address, net: net as u64, napi_id, ifindex, slot: slot.0, generation };
         slot
     }
 }

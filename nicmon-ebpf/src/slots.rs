@@ -6,11 +6,9 @@
 
 use core::hint::cold_path;
 
-use nicmon_common::{
-    INDEX_EMPTY, INDEX_PROBES, INDEX_REMOVED, RingEntry, SlotRings, index_entry, index_probe,
-};
+use nicmon_common::{INDEX_EMPTY, INDEX_REMOVED, RingEntry, SlotRings, index_entry, index_probe};
 
-use crate::context::ThisCpu;
+use crate::{context::ThisCpu, maps::config};
 
 /// A table of slots.
 pub trait Table {
@@ -43,7 +41,7 @@ pub trait Table {
 #[inline(always)]
 pub unsafe fn find<T: Table>(this: &ThisCpu, key: &T::Key, hash: u64) -> Option<u32> {
     let slots = T::slots();
-    for probe in 0..INDEX_PROBES {
+    for probe in 0..config!(index_probes) {
         let at = index_probe(hash, probe);
         let element = T::index(this.cpu * slots * 2 + (at & (slots * 2 - 1)))?;
         // SAFETY: an element of this CPU. The user side may mark it as removed at any moment, hence volatile.
@@ -98,7 +96,7 @@ pub unsafe fn free<T: Table>(this: &ThisCpu) -> Option<Free<T::Owner>> {
 #[inline(always)]
 pub unsafe fn publish<T: Table>(this: &ThisCpu, slot: u32, hash: u64) -> bool {
     let slots = T::slots();
-    for probe in 0..INDEX_PROBES {
+    for probe in 0..config!(index_probes) {
         let at = index_probe(hash, probe);
         let Some(element) = T::index(this.cpu * slots * 2 + (at & (slots * 2 - 1))) else { return false };
         // SAFETY: an element of this CPU. The user side changes only entries of slots that have an owner, and

@@ -17,7 +17,7 @@ use nicmon_common::{
 };
 
 use crate::{
-    context::{Moment, ThisCpu, clock, count_run, is_other_task},
+    context::{Moment, ThisCpu, clock, count_run, is_other_task, is_rt},
     maps::config,
     memory::Memory,
     napi::{self, Slot},
@@ -40,7 +40,7 @@ pub fn softirq_entry(vector: u32) -> i32 {
     // since a sample looks at it only once there is a start. It may read the task at any moment.
     let flags = unsafe {
         let flags = (&raw const (*state).flags).read_volatile();
-        if flags & PREEMPT_RT != 0 {
+        if is_rt(flags) {
             cold_path();
             parked::begin(state);
         }
@@ -141,7 +141,7 @@ pub fn softirq_exit(vector: u32) -> i32 {
             if flags & THREADS != 0 {
                 threads::interrupted_by_softirq(&this, bpf_get_current_pid_tgid() as u32, run_ns);
             }
-            if flags & PREEMPT_RT != 0 {
+            if is_rt(flags) {
                 parked::take_off(state, run_ns);
             }
         }

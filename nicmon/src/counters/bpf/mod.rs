@@ -125,7 +125,8 @@ impl Probe {
         let sample_slots =
             options.sampling.map_or(1, |how| sampling::slots(how, options.interval, options.cpus));
         let stacks = options.sampling.is_some_and(|how| how.stacks);
-        let setup = Setup { cpus: options.cpus, sample_slots, stacks, log: options.log };
+        let Options { cpus, preempt_rt, log, .. } = options;
+        let setup = Setup { cpus, preempt_rt, sample_slots, stacks, log };
         let (mut ebpf, config) = object::load(&setup, kernel, &btf)?;
         let reasons = kernel.enum_values("skb_drop_reason");
 

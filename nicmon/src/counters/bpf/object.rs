@@ -1,7 +1,7 @@
 //! The built-in eBPF object, and how to load it on this machine.
 
 use aya::{Btf, Ebpf, EbpfLoader};
-use nicmon_common::{Config, NO_MEMBER, Offsets};
+use nicmon_common::{Config, INDEX_PROBES, NO_MEMBER, Offsets};
 
 use super::ProbeError;
 use crate::host::btf::KernelBtf;
@@ -22,6 +22,8 @@ const IRQ_SLOTS: u32 = 1 << 15;
 pub(super) struct Setup {
     /// Number of possible CPUs.
     pub(super) cpus: u32,
+    /// Whether the kernel is `PREEMPT_RT`.
+    pub(super) preempt_rt: bool,
     /// Elements of each CPU's ring of samples.
     pub(super) sample_slots: u32,
     /// Whether to keep the call stack of each sample.
@@ -36,6 +38,8 @@ pub(super) fn load(setup: &Setup, kernel: &KernelBtf, btf: &Btf) -> Result<(Ebpf
         offsets: offsets(kernel)?,
         napi_slots,
         irq_slots,
+        index_probes: INDEX_PROBES,
+        preempt_rt: u32::from(setup.preempt_rt),
         sample_slots: setup.sample_slots,
         stacks: u32::from(setup.stacks),
         log: u32::from(setup.log),
