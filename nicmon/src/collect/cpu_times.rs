@@ -45,15 +45,9 @@ impl CpuTimes {
     }
 
     fn problem_after(mut self, sys: &Path, passed: Duration) -> Result<Option<String>, host::Error> {
-        let mut now = read_cpus(sys, &mut self.stat, self.softnet.as_mut())?;
-        if now.stat_contradiction().is_some() {
-            // A CPU may have come or gone between two files.
-            now = read_cpus(sys, &mut self.stat, self.softnet.as_mut())?;
-        }
+        let now = read_cpus(sys, &mut self.stat, self.softnet.as_mut())?;
         let interval_ns = u64::try_from(passed.as_nanos()).unwrap_or(u64::MAX);
-        let between =
-            Between { now: &now, before: &self.before, interval_ns, ticks_per_second: ticks_per_second() };
-        Ok(between.stat_problem())
+        Ok(Between::new(&now, &self.before, interval_ns, ticks_per_second()).stat_problem())
     }
 }
 

@@ -208,10 +208,9 @@ impl Moment {
         }
     }
 
-    /// The kernel's accounting of a CPU; `None` if `/proc/stat` is not about the CPUs of this machine.
-    pub(super) fn ticks(&self, cpu: u32) -> Option<&CpuTicks> {
-        let at = self.stat.binary_search_by_key(&cpu, |ticks| ticks.cpu).ok()?;
-        self.stat_contradiction().is_none().then(|| &self.stat[at])
+    /// The kernel's accounting by CPU, ascending. Empty if `/proc/stat` is not about this machine's CPUs.
+    pub(super) fn believed_stat(&self) -> &[CpuTicks] {
+        if self.stat_contradiction().is_some() { &[] } else { &self.stat }
     }
 
     /// Why `/proc/stat` cannot be believed.

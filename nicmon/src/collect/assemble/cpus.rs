@@ -48,12 +48,14 @@ pub(in crate::collect) fn busy_ns(seen: &Observation, filter: &Filter) -> Vec<(u
 }
 
 /// Two readings of the kernel's accounting, and the time between them.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(in crate::collect) struct Between<'a> {
-    pub(in crate::collect) now: &'a Moment,
-    pub(in crate::collect) before: &'a Moment,
-    pub(in crate::collect) interval_ns: u64,
-    pub(in crate::collect) ticks_per_second: u64,
+    now: &'a [CpuTicks],
+    before: &'a [CpuTicks],
+    /// Why the second reading cannot be believed at all.
+    contradiction: Option<String>,
+    interval_ns: u64,
+    ticks_per_second: u64,
 }
 
 /// The kernel's accounting cannot be believed.
@@ -62,28 +64,38 @@ struct Implausible;
 impl<'a> Between<'a> {
     pub(super) fn of(seen: &'a Observation) -> Self {
         let HostFacts { now, before, ticks_per_second, .. } = &seen.facts;
-        Self { now, before, interval_ns: seen.interval_ns, ticks_per_second: *ticks_per_second }
+        Self::new(now, before, seen.interval_ns, *ticks_per_second)
+    }
+
+    pub(in crate::collect) fn new(
+        now: &'a Moment,
+        before: &'a Moment,
+        interval_ns: u64,
+        ticks_per_second: u64,
+    ) -> Self {
+        let contradiction = now.stat_contradiction();
+        let (now, before) = (now.believed_stat(), before.believed_stat());
+        Self { now, before, contradiction, interval_ns, ticks_per_second }
     }
 
     /// Why the kernel's accounting is unknown on some CPU that was there before.
     pub(in crate::collect) fn stat_problem(&self) -> Option<String> {
         let implausible = || {
-            let is_implausible = self.now.cpus().iter().any(|cpu| self.stat(*cpu).is_err());
+            let is_implausible = self.now.iter().any(|ticks| self.stat(ticks.cpu).is_err());
             is_implausible.then(|| {
                 "the CPU times in /proc/stat went backwards or do not match the interval (lxcfs does this in \
                  containers), so they are unknown; run nicmon outside the container"
                     .to_owned()
             })
         };
-        self.now.stat_contradiction().or_else(implausible)
+        self.contradiction.clone().or_else(implausible)
     }
 
     /// Shares of the interval, not of the counted ticks. A tick may fall just outside it, hence the limit.
     /// `None` if the CPU was not accounted at both ends of the interval, or hardly at all.
     fn stat(&self, cpu: u32) -> Result<Option<CpuStat>, Implausible> {
-        let Some((now, before)) = self.now.ticks(cpu).zip(self.before.ticks(cpu)) else {
-            return Ok(None);
-        };
+        let of = |stat: &'a [CpuTicks]| stat.get(stat.binary_search_by_key(&cpu, |ticks| ticks.cpu).ok()?);
+        let Some((now, before)) = of(self.now).zip(of(self.before)) else { return Ok(None) };
         let interval_ticks = self.interval_ns as f64 * self.ticks_per_second as f64 / 1e9;
         let ticks = ticks_between(now, before).ok_or(Implausible)?;
         if !is_accounted(&ticks, interval_ticks)? {
