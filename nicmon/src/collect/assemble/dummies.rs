@@ -27,6 +27,7 @@ pub(super) struct Dummies {
 impl Dummies {
     pub(super) fn of(seen: &Observation) -> Self {
         let mut this = Self::default();
+        let all = || seen.driver_modules.iter().map(|(nic, _)| *nic);
         for napi in seen.reading.napis.iter().flatten().filter(|napi| is_dummy(&napi.key)) {
             let code = seen.code.symbols.kallsyms.as_ref();
             let function = code.and_then(|kallsyms| kallsyms.function_at(napi.poll_fn));
@@ -42,23 +43,22 @@ impl Dummies {
                 .map(|(nic, _)| *nic)
                 .filter(|nic| seen.facts.link(*nic).is_some())
                 .collect();
-            let home = match owners[..] {
-                [nic] => Home::Nic(nic),
-                _ => this.row(module.or(word).unwrap_or("dummy")),
-            };
-            match owners.len() {
+            let home = if let [nic] = owners[..] {
+                Home::Nic(nic)
+            } else {
                 // Without symbols it may be any of them.
-                0 if function.is_none() => {
-                    this.shared.extend(seen.driver_modules.iter().map(|(nic, _)| *nic));
+                if function.is_none() {
+                    this.shared.extend(all());
+                } else {
+                    this.shared.extend(owners);
                 }
-                0 | 1 => {}
-                _ => this.shared.extend(owners),
-            }
+                this.row(module.or(word).unwrap_or("dummy"))
+            };
             this.homes.insert(napi.key, home);
         }
         // One of them found no slot, and nothing shows which.
         if seen.reading.unfiled.nics.iter().any(|(_, ifindex)| *ifindex == 0) {
-            this.shared.extend(seen.driver_modules.iter().map(|(nic, _)| *nic));
+            this.shared.extend(all());
         }
         this
     }
