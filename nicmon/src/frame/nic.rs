@@ -186,6 +186,13 @@ pub struct NicCpu {
     pub load_pct: Option<f64>,
 }
 
+impl NicCpu {
+    /// A CPU on which what the NIC did is unknown.
+    pub(crate) const fn unknown(cpu: u32) -> Self {
+        Self { cpu, poll_ns: None, hardirq_ns: None, polls: None, work: None, repolls: None, load_pct: None }
+    }
+}
+
 /// One NAPI in one mode.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Napi {

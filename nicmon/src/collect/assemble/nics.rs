@@ -162,16 +162,7 @@ impl Assembly<'_> {
     /// All online CPUs that are shown, for when polls are not counted.
     fn unknown_cpus(&self) -> Vec<NicCpu> {
         let shown = self.seen.facts.now.cpus().into_iter().filter(|cpu| self.filter.shows_cpu(*cpu));
-        let unknown = |cpu| NicCpu {
-            cpu,
-            poll_ns: None,
-            hardirq_ns: None,
-            polls: None,
-            work: None,
-            repolls: None,
-            load_pct: None,
-        };
-        shown.map(unknown).collect()
+        shown.map(NicCpu::unknown).collect()
     }
 
     /// What the NIC did on each CPU on which it did anything.

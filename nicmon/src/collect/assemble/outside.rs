@@ -55,17 +55,8 @@ pub(super) fn of_name(name: &str) -> Option<Outside> {
 /// A row for each softirq in which network code ran, with its CPUs, in the order of names. Estimates are not
 /// included yet.
 pub(super) fn nics(outside: &BTreeMap<Outside, BTreeSet<u32>>) -> Vec<Nic> {
-    let on = |cpu: &u32| NicCpu {
-        cpu: *cpu,
-        poll_ns: None,
-        hardirq_ns: None,
-        polls: None,
-        work: None,
-        repolls: None,
-        load_pct: None,
-    };
     let nic = |(Outside(name), cpus): (&Outside, &BTreeSet<u32>)| Nic {
-        cpus: cpus.iter().map(on).collect(),
+        cpus: cpus.iter().copied().map(NicCpu::unknown).collect(),
         ..nameless((*name).to_owned())
     };
     outside.iter().map(nic).collect()
