@@ -55,6 +55,15 @@ pub fn allow_locked_memory() {
     let _ = setrlimit(Resource::Memlock, Rlimit { current: None, maximum: None });
 }
 
+/// What to do if the kernel gave this error number because too many files are open; `None` for any other.
+pub(super) fn remedy(errno: i32) -> Option<&'static str> {
+    match errno {
+        libc::EMFILE => Some("allow nicmon more open files: ulimit -n 65536"),
+        libc::ENFILE => Some("allow the system more open files: sysctl fs.file-max"),
+        _ => None,
+    }
+}
+
 /// Whether this process may open `wanted` more files and keep some in reserve.
 ///
 /// # Errors

@@ -109,11 +109,7 @@ pub enum Error {
 
 /// What to do about an error: about a lack of descriptors, or what is usual.
 fn remedy(error: &io::Error, usual: &'static str) -> &'static str {
-    match error.raw_os_error() {
-        Some(libc::EMFILE) => "allow nicmon more open files: ulimit -n 65536",
-        Some(libc::ENFILE) => "allow the system more open files: sysctl fs.file-max",
-        _ => usual,
-    }
+    error.raw_os_error().and_then(limits::remedy).unwrap_or(usual)
 }
 
 impl Error {

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use rustix::thread::{CapabilitySet, capabilities};
 
-use super::{Roots, read_line};
+use super::{Roots, limits, read_line};
 
 /// What was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,10 +80,8 @@ impl Refusers {
             },
             libc::ENOSYS if self.has_filter => filter,
             libc::ENOSYS => format!("use a kernel built with {config}=y"),
-            libc::EMFILE => "allow nicmon more open files: ulimit -n 65536".to_owned(),
-            libc::ENFILE => "allow the system more open files: sysctl fs.file-max".to_owned(),
             libc::ENOMEM | libc::ENOBUFS => "free some memory".to_owned(),
-            _ => "see `nicmon doctor`".to_owned(),
+            _ => limits::remedy(errno).unwrap_or("see `nicmon doctor`").to_owned(),
         }
     }
 
