@@ -2,7 +2,7 @@
 
 use nicmon_common::NapiOwner;
 
-use super::{Options, Probe, ProbeError, programs::AttachKind, slots::Napis, slots::Slots};
+use super::{Options, Probe, ProbeError, programs::AttachKind};
 use crate::host::btf::{KERNEL_BTF, KernelBtf};
 
 impl Probe {
@@ -21,7 +21,7 @@ impl Probe {
 
     /// Gives a NAPI a slot on a CPU.
     pub(crate) fn put_napi(&mut self, cpu: usize, owner: NapiOwner) -> u32 {
-        Slots::<Napis>::put_owner(&mut self.napis, &self.cpus, cpu, owner)
+        self.napis.put_owner(&self.cpus, cpu, owner)
     }
 
     /// Files polls to a slot: some ns each.

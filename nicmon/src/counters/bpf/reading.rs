@@ -14,7 +14,7 @@ use super::{
     Probe, ProbeError, ProgramId,
     activity::{cpu_between, polls_between, runs_between},
     mapped::MappedArray,
-    slots::{self, Removed, Slots},
+    slots::{Irqs, Napis, Removed, Slots},
 };
 use crate::{
     counters::{
@@ -42,8 +42,8 @@ pub(super) struct Before {
     /// When silent owners were last looked for.
     looked_ns: u64,
     /// What was filed since then to slots that were taken back.
-    removed_napis: Napis,
-    removed_irqs: Irqs,
+    removed_napis: NapiSums,
+    removed_irqs: IrqSums,
 }
 
 impl Before {
@@ -54,17 +54,17 @@ impl Before {
             recursion_misses: 0,
             mono_ns: 0,
             looked_ns: 0,
-            removed_napis: Napis::default(),
-            removed_irqs: Irqs::default(),
+            removed_napis: NapiSums::default(),
+            removed_irqs: IrqSums::default(),
         }
     }
 }
 
 /// What NAPIs did, by what identifies them, in a stable order.
 #[derive(Default)]
-struct Napis(BTreeMap<(u32, u32, u32, u64), NapiActivity>);
+struct NapiSums(BTreeMap<(u32, u32, u32, u64), NapiActivity>);
 
-impl Napis {
+impl NapiSums {
     fn add(&mut self, owner: &NapiOwner, cpu: usize, polls: PollActivity) {
         let NapiKey { napi, napi_id, ifindex, netns, .. } = owner.key;
         let entry = self.0.entry((netns, ifindex, napi_id, napi)).or_insert_with(|| NapiActivity {
@@ -82,9 +82,9 @@ impl Napis {
 
 /// What irq actions did, likewise.
 #[derive(Default)]
-struct Irqs(BTreeMap<(u32, u64), IrqActivity>);
+struct IrqSums(BTreeMap<(u32, u64), IrqActivity>);
 
-impl Irqs {
+impl IrqSums {
     fn add(&mut self, owner: &IrqOwner, cpu: usize, runs: Runs) {
         let entry = self.0.entry((owner.key.irq, owner.key.action)).or_insert_with(|| IrqActivity {
             irq: owner.key.irq,
@@ -244,8 +244,8 @@ impl Probe {
                 }
             }
         }
-        let both = states.iter().zip(&self.before.cpus);
-        let irqs = both.into_iter().any(|(now, before)| now.irq.no_slot != before.irq.no_slot);
+        let mut both = states.iter().zip(&self.before.cpus);
+        let irqs = both.any(|(now, before)| now.irq.no_slot != before.irq.no_slot);
         Unfiled { nics: nics.into_iter().collect(), other_nics, irqs }
     }
 
@@ -351,7 +351,7 @@ impl Probe {
     }
 
     /// Keeps what was filed to slots of NAPIs that are taken back.
-    fn keep_napis(&mut self, removed: Vec<Removed<slots::Napis>>) {
+    fn keep_napis(&mut self, removed: Vec<Removed<Napis>>) {
         for Removed { cpu, owned, now } in removed {
             let polls = polls_between(&now, &owned.before);
             if !polls.is_nothing() {
@@ -436,7 +436,7 @@ fn moved_between(first: &CpuState, second: &CpuState) -> bool {
 }
 
 /// Takes a slot with its maximum, and reads it again while it changes.
-fn read_runs(irqs: &Slots<slots::Irqs>, cpu: usize, slot: u32) -> Option<RunStats> {
+fn read_runs(irqs: &Slots<Irqs>, cpu: usize, slot: u32) -> Option<RunStats> {
     let maximum = offset_of!(IrqStats, runs) + offset_of!(RunStats, max_ns);
     let mut max_ns = 0;
     let mut now = irqs.stats(cpu, slot)?;

@@ -212,28 +212,32 @@ impl<K: Kind> Slots<K> {
     pub(super) fn look_between(&mut self, states: &MappedArray<CpuState>, now_ns: u64) {
         for cpu in 0..self.cpus.len() {
             self.next_epoch(states, cpu);
-            let known = self.cpus[cpu].active.len();
-            self.look(states, cpu);
+            let known = std::mem::take(&mut self.cpus[cpu].active);
+            self.learn_active(states, cpu);
             let CpuSlots { active, owned, .. } = &mut self.cpus[cpu];
-            for slot in active.iter().skip(known) {
+            for slot in &*active {
                 if let Some(Some(owned)) = owned.get_mut(*slot as usize) {
                     owned.active_ns = now_ns;
                 }
             }
-            active.sort_unstable();
-            active.dedup();
+            *active = union(active, &known);
         }
     }
 
     /// Learns which slots were noted and which got an owner on a CPU. Returns the slots to look at, each
     /// once.
     pub(super) fn look(&mut self, states: &MappedArray<CpuState>, cpu: usize) -> Vec<u32> {
-        let Some(slots) = self.cpus.get_mut(cpu) else { return Vec::new() };
+        self.learn_active(states, cpu);
+        self.cpus.get(cpu).map_or_else(Vec::new, |slots| union(&slots.active, &slots.recent))
+    }
+
+    /// Adds the slots that were noted since the last look to the active ones.
+    fn learn_active(&mut self, states: &MappedArray<CpuState>, cpu: usize) {
         // A slot gets its owner before it is noted, so its owner is looked for afterwards.
         let noted = states.load(cpu, K::COUNTS + offset_of!(SlotRings, noted));
-        let new = noted.wrapping_sub(slots.seen.noted);
         self.learn(states, cpu);
-        let Some(slots) = self.cpus.get_mut(cpu) else { return Vec::new() };
+        let Some(slots) = self.cpus.get_mut(cpu) else { return };
+        let new = noted.wrapping_sub(slots.seen.noted);
         for number in 0..new.min(self.per_cpu) {
             let entry = self.rings.get(at(cpu, self.per_cpu, slots.seen.noted.wrapping_add(number)));
             slots.active.extend(entry.map(|entry| entry.active));
@@ -244,10 +248,6 @@ impl<K: Kind> Slots<K> {
             slots.active = (0..).take(slots.owned.len()).collect();
         }
         slots.seen.noted = noted;
-        let mut all: Vec<u32> = slots.active.iter().chain(&slots.recent).copied().collect();
-        all.sort_unstable();
-        all.dedup();
-        all
     }
 
     /// Learns which slots got an owner on a CPU.
@@ -382,6 +382,14 @@ impl<K: Kind> Slots<K> {
         change(&mut counters);
         self.stats.put(at, counters);
     }
+}
+
+/// The slots of both, each once.
+fn union(some: &[u32], others: &[u32]) -> Vec<u32> {
+    let mut all = [some, others].concat();
+    all.sort_unstable();
+    all.dedup();
+    all
 }
 
 /// An element of an array that has `each` elements per CPU, a power of two.
