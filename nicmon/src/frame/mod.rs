@@ -1,5 +1,6 @@
 //! The model: what a frame is, its schema, and the arithmetic on counters and samples. No I/O.
 
+mod bounded;
 mod cpu;
 mod cpu_list;
 mod delta;
@@ -17,6 +18,7 @@ mod stacks;
 mod stage;
 pub mod topology;
 
+pub(crate) use self::bounded::Bounded;
 pub use self::{
     cpu::*,
     cpu_list::cpu_list,

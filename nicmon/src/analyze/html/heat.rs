@@ -1,20 +1,16 @@
 //! The heat map: the load of each NIC on each CPU over time.
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BTreeSet},
-    fmt::Write as _,
-};
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use super::text::escape;
-use crate::frame::{Frame, Nic, cpu_list, pct_of};
+use crate::frame::{Bounded, Frame, cpu_list, pct_of};
 
 /// Most columns, an even number. A longer recording has more frames per column.
 const COLUMNS: usize = 200;
 /// Most rows drawn; those with the highest load.
 const ROWS: usize = 32;
-/// Most NICs kept that are gone; half as many after leaving some out. Containers' NICs come and go.
-const GONE: usize = 256;
+/// How many NICs that are gone are kept; those with the least load would not be drawn.
+const GONE: usize = 128;
 /// Percent of the CPU at which the next colour starts. The last two are where the screen turns yellow and
 /// red.
 const STEPS: [f64; 6] = [0.0, 1.0, 5.0, 15.0, 30.0, 70.0];
@@ -60,9 +56,7 @@ struct Row<'a> {
 pub(super) struct Heat {
     columns: Vec<Column>,
     /// Loads by NIC and CPU, one per column. Missing ones at the end are zero.
-    rows: BTreeMap<NicKey, BTreeMap<u32, Vec<Load>>>,
-    /// How many NICs were left out.
-    left_out: u64,
+    rows: Bounded<NicKey, BTreeMap<u32, Vec<Load>>, GONE>,
     /// Number of frames in each column, and in the last one so far.
     frames_each: u64,
     frames_last: u64,
@@ -84,8 +78,9 @@ impl Heat {
             column.to.clone_from(&frame.time);
             column.interval_ns = column.interval_ns.saturating_add(frame.interval_ns);
         }
+        self.rows.start_frame(None);
         for nic in &frame.nics {
-            let rows = self.rows.entry((nic.name.clone(), nic.ifindex, nic.netns)).or_default();
+            let rows = self.rows.of((nic.name.clone(), nic.ifindex, nic.netns));
             for on in &nic.cpus {
                 let load = Load {
                     ns: on.poll_ns.unwrap_or(0).saturating_add(on.hardirq_ns.unwrap_or(0)),
@@ -96,30 +91,8 @@ impl Heat {
                 row[at] = row[at].plus(load);
             }
         }
-        self.leave_out(frame);
-    }
-
-    /// If too many NICs are gone, leaves out those with the least load: they would not be drawn.
-    fn leave_out(&mut self, frame: &Frame) {
-        if self.rows.len() <= GONE {
-            return;
-        }
-        let key = |nic: &Nic| (nic.name.clone(), nic.ifindex, nic.netns);
-        let there: BTreeSet<NicKey> = frame.nics.iter().map(key).collect();
-        let gone = self.rows.iter().filter(|(nic, _)| !there.contains(*nic));
-        let load = |cpus: &BTreeMap<u32, Vec<Load>>| {
-            cpus.values().flatten().fold(0_u64, |sum, load| sum.saturating_add(load.ns))
-        };
-        let mut gone: Vec<(Reverse<u64>, NicKey)> =
-            gone.map(|(nic, cpus)| (Reverse(load(cpus)), nic.clone())).collect();
-        if gone.len() <= GONE {
-            return;
-        }
-        gone.sort_unstable();
-        for (_, nic) in gone.drain(GONE / 2..) {
-            self.rows.remove(&nic);
-            self.left_out += 1;
-        }
+        self.rows
+            .end_frame(|cpus| cpus.values().flatten().fold(0_u64, |sum, load| sum.saturating_add(load.ns)));
     }
 
     /// Merges columns two by two. All of them must be full.
@@ -133,7 +106,7 @@ impl Heat {
                 interval_ns: pair.iter().fold(0, |sum, column| sum.saturating_add(column.interval_ns)),
             })
             .collect();
-        for row in self.rows.values_mut().flat_map(BTreeMap::values_mut) {
+        for row in self.rows.sums_mut().flat_map(BTreeMap::values_mut) {
             *row = row.chunks(2).map(|pair| pair.iter().copied().fold(Load::default(), Load::plus)).collect();
         }
         self.frames_each *= 2;
@@ -175,11 +148,11 @@ impl Heat {
                 rest.collect::<Vec<_>>().join("; ")
             );
         }
-        if self.left_out > 0 {
+        if let Some(left_out) = self.rows.left_out() {
             let _ = writeln!(
                 html,
-                "<p class=\"note\">Left out: {} NICs that came and went, with less load than those kept.</p>",
-                self.left_out
+                "<p class=\"note\">Left out: {left_out} NICs that came and went, with less load than those \
+                 kept.</p>"
             );
         }
         if unknown > 0 {
@@ -194,7 +167,7 @@ impl Heat {
     /// The name of a NIC, with its namespace if the name is not unique.
     fn name(&self, nic: &NicKey) -> String {
         let (name, _, netns) = nic;
-        let namesakes = self.rows.keys().filter(|other| other.0 == *name).count();
+        let namesakes = self.rows.iter().filter(|(other, _)| other.0 == *name).count();
         match netns {
             Some(netns) if namesakes > 1 => format!("{name} in netns {netns}"),
             _ => name.clone(),
@@ -305,7 +278,7 @@ mod tests {
         assert_eq!((heat.columns.len(), heat.frames_each), (126, 8));
         let whole: u64 = heat.columns.iter().map(|column| column.interval_ns).sum();
         assert_eq!(whole, frame.interval_ns * 1001);
-        for (cpu, row) in heat.rows.values().flatten() {
+        for (cpu, row) in heat.rows.iter().flat_map(|(_, cpus)| cpus) {
             let times = if *cpu == 77 { 1 } else { 1000 };
             let sum: u64 = row.iter().map(|load| load.ns).sum();
             if *cpu == on.cpu || *cpu == 77 {
@@ -329,11 +302,12 @@ mod tests {
             frame.nics.truncate(1);
             frame.nics.push(nic.clone());
             heat.add(&frame);
-            assert!(heat.rows.len() <= GONE + 2, "{number}");
+            assert!(heat.rows.iter().count() <= 2 * GONE + 2, "{number}");
         }
-        assert!(heat.rows.keys().any(|(name, ..)| *name == frame.nics[0].name), "it is still there");
-        assert_eq!(heat.rows.len() as u64 + heat.left_out, 2001);
+        assert!(heat.rows.iter().any(|((name, ..), _)| *name == frame.nics[0].name), "it is still there");
+        let left_out = heat.rows.left_out().expect("some are left out");
+        assert_eq!(heat.rows.iter().count() as u64 + left_out, 2001);
         let section = heat.section();
-        assert!(section.contains(&format!("Left out: {} NICs", heat.left_out)), "{section}");
+        assert!(section.contains(&format!("Left out: {left_out} NICs")), "{section}");
     }
 }

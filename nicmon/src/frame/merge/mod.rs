@@ -28,7 +28,6 @@
 //!   intervals in which all of them were known.
 //! * Samples, call stacks and softirq delays that were not asked for count as none.
 
-mod bounded;
 mod cpus;
 mod drivers;
 mod host;
@@ -47,6 +46,9 @@ use self::{
     stacks::Stacks,
 };
 use super::{Frame, SCHEMA, topology::Topology};
+
+/// How many NICs, and how many namespaces, that are gone are kept.
+const KEPT: usize = 1024;
 
 /// The sum of the frames of a recording.
 #[derive(Debug, Default)]

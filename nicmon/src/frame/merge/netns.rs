@@ -1,14 +1,14 @@
 //! `netns[]`.
 
 use super::{
-    bounded::Bounded,
+    KEPT,
     sum::{gap_of, keep, reported_gap, sum},
 };
-use crate::frame::Netns;
+use crate::frame::{Bounded, Netns};
 
 /// The namespaces by inode.
 #[derive(Debug, Default)]
-pub(super) struct Namespaces(Bounded<u32, Sum>);
+pub(super) struct Namespaces(Bounded<u32, Sum, KEPT>);
 
 /// One namespace.
 #[derive(Debug, Default)]

@@ -3,18 +3,20 @@
 use std::{cmp::Reverse, collections::BTreeMap};
 
 use super::{
-    bounded::Bounded,
+    KEPT,
     napis::{Napis, PollTime, PollTimes},
     sum::{add_rows, gap_of, keep, reported_gap, sum},
 };
-use crate::frame::{Nic, NicCounters, NicCpu, NicDrops, Share, Stage, StageFunction, StageShare, pct_of};
+use crate::frame::{
+    Bounded, Nic, NicCounters, NicCpu, NicDrops, Share, Stage, StageFunction, StageShare, pct_of,
+};
 
 /// What identifies a NIC: namespace, index and name.
 type Key = (Option<u32>, u32, String);
 
 /// All NICs that appeared.
 #[derive(Debug, Default)]
-pub(super) struct Nics(Bounded<Key, NicSum>);
+pub(super) struct Nics(Bounded<Key, NicSum, KEPT>);
 
 /// One NIC.
 #[derive(Debug)]

@@ -1,15 +1,12 @@
 //! Sums by key that do not grow without bound, although keys come and go: short-lived interfaces and
 //! namespaces of containers.
 
-use std::{cmp::Reverse, collections::HashMap, hash::Hash};
+use std::{cmp::Reverse, collections::BTreeMap};
 
-/// How many that are gone are kept. Twice as many may be there for a while.
-pub(super) const KEPT: usize = 1024;
-
-/// Sums by key.
+/// Sums by key. `KEPT` keys that are gone are kept; twice as many may be there for a while.
 #[derive(Debug)]
-pub(super) struct Bounded<K, S> {
-    sums: HashMap<K, Entry<S>>,
+pub(crate) struct Bounded<K, S, const KEPT: usize> {
+    sums: BTreeMap<K, Entry<S>>,
     frames: u64,
     left_out: u64,
 }
@@ -21,21 +18,21 @@ struct Entry<S> {
     seen: u64,
 }
 
-impl<K, S> Default for Bounded<K, S> {
+impl<K, S, const KEPT: usize> Default for Bounded<K, S, KEPT> {
     fn default() -> Self {
-        Self { sums: HashMap::new(), frames: 0, left_out: 0 }
+        Self { sums: BTreeMap::new(), frames: 0, left_out: 0 }
     }
 }
 
-impl<K: Eq + Hash + Clone + Ord, S: Default> Bounded<K, S> {
+impl<K: Clone + Ord, S: Default, const KEPT: usize> Bounded<K, S, KEPT> {
     /// A frame starts, which itself leaves out this many.
-    pub(super) fn start_frame(&mut self, left_out: Option<u64>) {
+    pub(crate) fn start_frame(&mut self, left_out: Option<u64>) {
         self.frames += 1;
         self.left_out = self.left_out.saturating_add(left_out.unwrap_or(0));
     }
 
     /// The sum of a key that this frame has.
-    pub(super) fn of(&mut self, key: K) -> &mut S {
+    pub(crate) fn of(&mut self, key: K) -> &mut S {
         let entry = self.sums.entry(key).or_insert_with(|| Entry { sum: S::default(), seen: 0 });
         entry.seen = self.frames;
         &mut entry.sum
@@ -43,7 +40,7 @@ impl<K: Eq + Hash + Clone + Ord, S: Default> Bounded<K, S> {
 
     /// A frame ends: if too many keys are gone, those with the lowest weights are left out. A key of this
     /// frame never is, because its sum would then start again.
-    pub(super) fn end_frame<W: Ord>(&mut self, weight: impl Fn(&S) -> W) {
+    pub(crate) fn end_frame<W: Ord>(&mut self, weight: impl Fn(&S) -> W) {
         let now = self.frames;
         let is_gone = |entry: &Entry<S>| entry.seen < now;
         if self.sums.len() <= 2 * KEPT
@@ -60,12 +57,17 @@ impl<K: Eq + Hash + Clone + Ord, S: Default> Bounded<K, S> {
         }
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &S)> {
+    /// In the order of keys.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &S)> {
         self.sums.iter().map(|(key, entry)| (key, &entry.sum))
     }
 
+    pub(crate) fn sums_mut(&mut self) -> impl Iterator<Item = &mut S> {
+        self.sums.values_mut().map(|entry| &mut entry.sum)
+    }
+
     /// How many were left out; `None` if none was.
-    pub(super) fn left_out(&self) -> Option<u64> {
+    pub(crate) fn left_out(&self) -> Option<u64> {
         (self.left_out > 0).then_some(self.left_out)
     }
 }
@@ -74,9 +76,11 @@ impl<K: Eq + Hash + Clone + Ord, S: Default> Bounded<K, S> {
 mod tests {
     use super::*;
 
+    const KEPT: usize = 1024;
+
     #[test]
     fn what_comes_and_goes_does_not_fill_the_memory() {
-        let mut sums: Bounded<u32, u64> = Bounded::default();
+        let mut sums: Bounded<u32, u64, KEPT> = Bounded::default();
         // Number 0 stays, and weighs least. Number 7 is gone and weighs most.
         for number in 1..100_000 {
             sums.start_frame(None);
@@ -93,7 +97,7 @@ mod tests {
 
     #[test]
     fn what_is_there_is_kept_however_much_it_is() {
-        let mut sums: Bounded<u32, u64> = Bounded::default();
+        let mut sums: Bounded<u32, u64, KEPT> = Bounded::default();
         for _ in 0..3 {
             sums.start_frame(None);
             (0..10_000).for_each(|number| *sums.of(number) += 1);
