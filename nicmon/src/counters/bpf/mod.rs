@@ -17,7 +17,7 @@ mod reading;
 mod sampling;
 mod slots;
 
-use std::{collections::HashSet, mem::offset_of, path::Path};
+use std::{collections::HashSet, mem::offset_of, path::Path, thread};
 
 use aya::{
     Btf, Ebpf,
@@ -120,14 +120,21 @@ impl Probe {
     /// Loads the programs and makes everything ready for them to count.
     fn load(kind: AttachKind, options: Options, kernel: &KernelBtf) -> Result<Self, ProbeError> {
         limits::allow_locked_memory();
-        let btf = Btf::parse_file(Path::new(KERNEL_BTF), aya::Endianness::default())
-            .map_err(|error| ProbeError::map("BTF", error))?;
         let sample_slots =
             options.sampling.map_or(1, |how| sampling::slots(how, options.interval, options.cpus));
         let stacks = options.sampling.is_some_and(|how| how.stacks);
         let Options { cpus, preempt_rt, log, .. } = options;
         let setup = Setup { cpus, preempt_rt, sample_slots, stacks, log };
-        let (mut ebpf, config) = object::load(&setup, kernel, &btf)?;
+        // aya parses the kernel's types once for the object, and once more for BTF tracepoints: some 30 ms each.
+        let (btf, loaded) = thread::scope(|scope| {
+            let btf = scope.spawn(|| Btf::parse_file(Path::new(KERNEL_BTF), aya::Endianness::default()));
+            let loaded = object::load(&setup, kernel);
+            (btf.join(), loaded)
+        });
+        let btf = btf
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            .map_err(|error| ProbeError::map("BTF", error))?;
+        let (mut ebpf, config) = loaded?;
         let reasons = kernel.enum_values("skb_drop_reason");
 
         let possible = options.cpus as usize;

@@ -1,6 +1,6 @@
 //! The built-in eBPF object, and how to load it on this machine.
 
-use aya::{Btf, Ebpf, EbpfLoader};
+use aya::{Ebpf, EbpfLoader};
 use nicmon_common::{Config, INDEX_PROBES, NO_MEMBER, Offsets};
 
 use super::ProbeError;
@@ -32,7 +32,7 @@ pub(super) struct Setup {
 }
 
 /// Loads the object: creates its maps and relocates its programs, but does not load them.
-pub(super) fn load(setup: &Setup, kernel: &KernelBtf, btf: &Btf) -> Result<(Ebpf, Config), ProbeError> {
+pub(super) fn load(setup: &Setup, kernel: &KernelBtf) -> Result<(Ebpf, Config), ProbeError> {
     let (napi_slots, irq_slots) = slots_for(setup.cpus);
     let config = Config {
         offsets: offsets(kernel)?,
@@ -45,7 +45,6 @@ pub(super) fn load(setup: &Setup, kernel: &KernelBtf, btf: &Btf) -> Result<(Ebpf
         log: u32::from(setup.log),
     };
     let ebpf = EbpfLoader::new()
-        .btf(Some(btf))
         .override_global("CONFIG", &config, true)
         .map_max_entries("CPUS", setup.cpus)
         .map_max_entries("NAPI_STATS", setup.cpus * napi_slots)
