@@ -27,6 +27,7 @@
 //! ARCHITECTURE.md describes how the parts work together.
 
 pub mod analyze;
+pub mod diagnose;
 pub mod frame;
 pub mod stream;
 

@@ -21,7 +21,7 @@ use clap_complete::Shell;
 
 use self::values::{
     parse_count, parse_cpus, parse_delay, parse_frequency, parse_moment, parse_rows, parse_run_to_run,
-    parse_speed,
+    parse_speed, parse_window,
 };
 pub(crate) use self::wrap::wrap;
 pub use self::{
@@ -99,6 +99,17 @@ pub enum Command {
     /// Prints the ratio B/A of each figure with its 95 % interval. It says that one side costs more only if
     /// the interval excludes 1.
     Compare(Compare),
+    /// Say whether a CPU is the bottleneck, why, and how much headroom is left
+    ///
+    /// Watches this machine for some seconds, or reads a recording, and judges it by rules. Each finding has
+    /// its figures and what could make it wrong; docs/findings explains it. Traffic that bypasses the kernel
+    /// (AF_XDP, DPDK, hardware offloads) is not seen.
+    Diagnose(Diagnose),
+    /// Print what matters in at most 4 KB of text, for a ticket or a chat
+    ///
+    /// The verdict, the busiest CPUs, NICs and drivers, how they are set up, and what is unknown. Without
+    /// network addresses.
+    Brief(Brief),
     /// Show how the network is set up: queues, interrupts, RSS, RPS
     ///
     /// Needs neither root nor eBPF. An offload marked * cannot be turned off.
@@ -173,6 +184,47 @@ pub struct Report {
     /// is standard output.
     #[arg(long, value_name = "OUT|-", conflicts_with_all = ["json", "csv"], help_heading = OUTPUT)]
     pub html: Option<PathBuf>,
+}
+
+/// Options of `diagnose`.
+#[derive(Debug, Args)]
+pub struct Diagnose {
+    /// A recording, or output of nicmon --json; - is standard input; without it, this machine
+    #[arg(value_name = "FILE|-")]
+    pub file: Option<PathBuf>,
+    /// Watch this machine for so long
+    ///
+    /// From 5s to 1h. What lasts less than 4 seconds is no finding.
+    #[arg(
+        long = "for",
+        value_name = "TIME",
+        default_value = "10s",
+        value_parser = parse_window,
+        conflicts_with = "file",
+        help_heading = MEASURE
+    )]
+    pub time: Duration,
+    /// Print one JSON object
+    #[arg(long, help_heading = OUTPUT)]
+    pub json: bool,
+}
+
+/// Options of `brief`.
+#[derive(Debug, Args)]
+pub struct Brief {
+    /// A recording, or output of nicmon --json; - is standard input; without it, this machine
+    #[arg(value_name = "FILE|-")]
+    pub file: Option<PathBuf>,
+    /// Watch this machine for so long, from 5s to 1h
+    #[arg(
+        long = "for",
+        value_name = "TIME",
+        default_value = "10s",
+        value_parser = parse_window,
+        conflicts_with = "file",
+        help_heading = MEASURE
+    )]
+    pub time: Duration,
 }
 
 /// Options of `compare`.

@@ -90,7 +90,8 @@ const ALL: Notes = Notes {
                 DONE,
                 FAILED,
                 WRONG,
-                ("3", "nicmon compare: a --fail-if claim holds"),
+                ("3", "nicmon compare: a --fail-if claim holds; nicmon diagnose: there are findings"),
+                ("4", "nicmon diagnose: it could not be judged"),
                 ("other", "nicmon record: the exit status of the recorded command"),
             ],
         },
@@ -200,6 +201,31 @@ const COMPARE: Notes = Notes {
     }],
 };
 
+const DIAGNOSE: Notes = Notes {
+    examples: &[
+        ("sudo nicmon diagnose", "watch this machine for 10 seconds"),
+        ("nicmon diagnose --json a.rec | jq .findings", "the findings of a recording, as JSON"),
+    ],
+    sections: &[Section {
+        title: "Exit status",
+        entries: &[
+            ("0", "no bottleneck was found; findings of severity info may be listed"),
+            FAILED,
+            WRONG,
+            ("3", "there are findings of severity warning or critical"),
+            ("4", "whether a CPU is full of receiving could not be judged"),
+        ],
+    }],
+};
+
+const BRIEF: Notes = Notes {
+    examples: &[
+        ("sudo nicmon brief", "watch this machine for 10 seconds"),
+        ("nicmon brief a.rec", "what a recording says"),
+    ],
+    sections: &[EXIT_STATUS],
+};
+
 const TOPOLOGY: Notes = Notes {
     examples: &[
         ("nicmon topology -i eth0", "queues, interrupts and CPUs of eth0"),
@@ -242,6 +268,8 @@ pub fn notes(command: &str) -> Notes {
         "replay" => REPLAY,
         "report" => REPORT,
         "compare" => COMPARE,
+        "diagnose" => DIAGNOSE,
+        "brief" => BRIEF,
         "topology" => TOPOLOGY,
         "schema" => SCHEMA,
         "man" => MAN,

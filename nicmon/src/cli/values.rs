@@ -8,6 +8,9 @@ use std::{
 
 use crate::{host::cpus::parse_list, stream::since_1970};
 
+/// Shorter windows find nothing: a finding takes three of four seconds.
+const SHORTEST_WINDOW: Duration = Duration::from_secs(5);
+const LONGEST_WINDOW: Duration = Duration::from_hours(1);
 /// The shortest `--delay`: a single softirq run can last longer than a shorter interval.
 const SHORTEST_DELAY: Duration = Duration::from_millis(100);
 /// The longest `--delay`.
@@ -95,9 +98,31 @@ pub(super) fn parse_delay(text: &str) -> Result<Duration, String> {
     Ok(delay)
 }
 
+/// How long to watch.
+pub(super) fn parse_window(text: &str) -> Result<Duration, String> {
+    const HOW: &str = "give seconds, or a number with a unit, such as 10s or 2m";
+    let window = match text.parse::<u64>() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => humantime::parse_duration(text).map_err(|_| format!("not a time; {HOW}"))?,
+    };
+    if !(SHORTEST_WINDOW..=LONGEST_WINDOW).contains(&window) {
+        return Err("watch for 5s to 1h: what lasts less than 4 seconds is no finding".to_owned());
+    }
+    Ok(window)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn windows() {
+        assert_eq!(parse_window("10"), Ok(Duration::from_secs(10)));
+        assert_eq!(parse_window("2m"), Ok(Duration::from_mins(2)));
+        for wrong in ["", "0", "4s", "-1", "2h", "soon"] {
+            assert!(parse_window(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn numbers() {

@@ -63,6 +63,9 @@ pub enum Failure {
         /// End of the range.
         to: String,
     },
+    /// There is nothing to judge.
+    #[error("there are no frames to judge; wait longer, or give a recording that has some")]
+    NoFrames,
     /// There is nothing to compare.
     #[error(transparent)]
     Compare(#[from] PairError),

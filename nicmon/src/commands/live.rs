@@ -19,6 +19,7 @@ use super::{
 use crate::{
     cli::Live,
     collect::{Capture, Clock, CollectError, Collector, Due, Options},
+    diagnose::Diagnosis,
     frame::Frame,
     tui::{Source, Wish},
 };
@@ -46,6 +47,7 @@ struct LiveFrames {
     #[cfg(feature = "bpf")]
     kernel_log: Option<aya_log::EbpfLogger<StderrLog>>,
     clock: Clock,
+    diagnosis: Diagnosis,
 }
 
 impl LiveFrames {
@@ -71,6 +73,7 @@ impl LiveFrames {
             #[cfg(feature = "bpf")]
             kernel_log,
             clock: Clock::start(args.measure.delay),
+            diagnosis: Diagnosis::default(),
             collector,
         }))
     }
@@ -83,7 +86,8 @@ impl LiveFrames {
     }
 
     fn collect(&mut self) -> Result<Frame, Failure> {
-        let frame = self.collector.frame()?;
+        let mut frame = self.collector.frame()?;
+        self.diagnosis.complete(&mut frame);
         #[cfg(feature = "bpf")]
         if let Some(log) = &mut self.kernel_log {
             log.flush();

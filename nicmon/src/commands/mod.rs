@@ -1,6 +1,7 @@
 //! The commands, one file each. They only connect the other modules.
 
 mod compare;
+mod diagnose;
 mod doctor;
 mod failure;
 #[cfg(test)]
@@ -43,6 +44,8 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::Replay(args)) => replay::run(args)?,
         Some(Command::Report(args)) => report::run(&args)?,
         Some(Command::Compare(args)) => return compare::run(&args),
+        Some(Command::Diagnose(args)) => return diagnose::run(&args),
+        Some(Command::Brief(args)) => diagnose::brief(&args)?,
         Some(Command::Schema(args)) => schema::run(&args)?,
         Some(Command::Man(args)) => manual::man(&args)?,
         Some(Command::Completions(args)) => manual::completions(&args)?,

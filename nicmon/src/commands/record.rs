@@ -26,6 +26,7 @@ use super::{
 use crate::{
     cli::Record,
     collect::{Clock, Collector, Due, Options},
+    diagnose::Diagnosis,
     host::limits::Limits,
     present::text::{plural, seconds},
     stream::{Span, Writer},
@@ -170,6 +171,7 @@ enum Ended {
 /// A recording in progress.
 struct Recording {
     collector: Collector,
+    diagnosis: Diagnosis,
     writer: Writer<File>,
     report: ReportFrom,
     path: PathBuf,
@@ -198,7 +200,17 @@ impl Recording {
         let writer = Writer::new(file).map_err(failure)?;
         let shows_progress = io::stderr().is_terminal();
         let problems = Problems::default();
-        Ok(Self { collector, writer, report, path, problems, recorded_ns: 0, shows_progress, has_command })
+        Ok(Self {
+            collector,
+            diagnosis: Diagnosis::default(),
+            writer,
+            report,
+            path,
+            problems,
+            recorded_ns: 0,
+            shows_progress,
+            has_command,
+        })
     }
 
     /// Records until the command ends, or without one until a signal.
@@ -244,7 +256,8 @@ impl Recording {
 
     /// Adds a frame: what happened since the last one.
     fn add(&mut self) -> Result<(), Failure> {
-        let frame = self.collector.frame()?;
+        let mut frame = self.collector.frame()?;
+        self.diagnosis.complete(&mut frame);
         self.problems.print(&frame.host);
         let written = self.writer.write(&frame);
         self.check(written)?;

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     cli::Replay,
+    diagnose::Rejudged,
     frame::Frame,
     stream::{ReadError, Reader},
     tui::{Source, Wish},
@@ -54,14 +55,20 @@ impl FrameThread {
         let (sender, frames) = mpsc::channel(AHEAD);
         let warning = Arc::new(Mutex::new(None));
         let shared = Arc::clone(&warning);
+        let mut rejudged = Rejudged::default();
         thread::Builder::new().name("nicmon-reader".to_owned()).spawn(move || {
-            while let Some(frame) = reader.next().transpose() {
+            while let Some(mut frame) = reader.next().transpose() {
+                if let Ok(frame) = &mut frame {
+                    rejudged.complete(frame);
+                }
                 let is_bad = frame.is_err();
                 if sender.blocking_send(frame).is_err() || is_bad {
                     return;
                 }
             }
-            *shared.lock().unwrap_or_else(PoisonError::into_inner) = reader.warning();
+            let warnings: Vec<String> = reader.warning().into_iter().chain(rejudged.difference()).collect();
+            *shared.lock().unwrap_or_else(PoisonError::into_inner) =
+                (!warnings.is_empty()).then(|| warnings.join("; "));
         })?;
         Ok(Self { frames, warning })
     }

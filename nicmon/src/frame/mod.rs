@@ -6,6 +6,7 @@ mod cpu_list;
 mod delta;
 mod drivers;
 mod fields;
+mod findings;
 mod irq;
 mod layers;
 mod merge;
@@ -25,6 +26,7 @@ pub use self::{
     delta::*,
     drivers::*,
     fields::*,
+    findings::*,
     irq::*,
     layers::{Layers, can_be_polled},
     merge::{Machine, Merged},

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     cpu::Cpu,
     drivers::{Driver, Gap, SampleEvent, Sampling},
+    findings::{Finding, Headroom, NotJudged},
     irq::Irq,
     netns::Netns,
     nic::Nic,
@@ -76,6 +77,25 @@ pub struct Frame {
     #[schemars(title = "Network configuration")]
     #[serde(default)]
     pub topology: Option<Topology>,
+    /// What this frame and those before it mean, the worst first (in a report, in the order of time); `null` if
+    /// it could not be judged. "Nothing
+    /// found" is said of what the kernel sees: AF_XDP, DPDK and hardware offloads bypass it.
+    #[schemars(title = "Findings")]
+    #[serde(default)]
+    pub findings: Option<Vec<Finding>>,
+    /// How many packets NICs could receive before a CPU is full, the least headroom first. NICs with little
+    /// traffic are absent; `null` if it could not be judged.
+    #[schemars(title = "Headroom")]
+    #[serde(default)]
+    pub headroom: Option<Vec<Headroom>>,
+    /// Rules that could not be judged, and why. Absent if all were.
+    #[schemars(title = "What could not be judged, and why")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_judged: Vec<NotJudged>,
+    /// Version of the rules behind `findings` and `headroom`; `null` if the frame was not judged.
+    #[schemars(title = "Version of the rules")]
+    #[serde(default)]
+    pub rules_version: Option<u32>,
     /// What nicmon itself cost.
     #[schemars(title = "Cost of nicmon itself")]
     #[serde(rename = "self")]

@@ -17,13 +17,17 @@
 //! ```
 
 mod cpu;
+mod flows;
 mod netns;
+mod pace;
 mod tcp;
 mod udp;
 mod veth;
 
 pub use cpu::{online_cpus, other_cpu, pin_thread};
+pub use flows::{FlowsPlan, UdpFlows};
 pub use netns::Namespace;
+pub use pace::{Phases, Sent};
 pub use tcp::tcp_throughput;
 pub use udp::{Totals, UdpLoad, UdpPlan};
 pub use veth::{Receive, VethPair};

@@ -10,22 +10,20 @@ use std::{
         mpsc,
     },
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, anyhow};
 use rustix::net::sockopt;
 
-use super::{VethPair, other_cpu, pin_thread};
+use super::{
+    VethPair, other_cpu,
+    pace::{self, Pace, Sent},
+    pin_thread,
+};
 
 const PORT: u16 = 9;
 const PAYLOAD: [u8; 64] = [0; 64];
-/// How long the sender sleeps between bursts. At 60,000 packets per second, a burst is about 30 packets. The
-/// time always varies, because bursts in step with a sampling timer would be seen too often or never.
-const TICKS: std::ops::Range<u64> = 300..700;
-/// The sender does not catch up after a pause longer than this, because a long burst would only overflow
-/// queues.
-const CATCH_UP: Duration = Duration::from_millis(10);
 
 /// What to send.
 #[derive(Clone, Copy, Debug)]
@@ -51,8 +49,7 @@ pub struct Totals {
     pub time: Duration,
 }
 
-/// Returns the number of packets sent, and the time from the first to the last.
-type Sender = JoinHandle<Result<(u64, Duration)>>;
+type Sender = JoinHandle<Result<Sent>>;
 /// Returns the number of packets received.
 type Receiver = JoinHandle<Result<u64>>;
 
@@ -113,7 +110,7 @@ impl UdpLoad {
         self.stop.store(true, Ordering::Relaxed);
         let (tx, rx) = self.threads.take().context("the load was stopped before")?;
         let (sent, received) = (joined(tx), joined(rx));
-        let (sent, time) = sent.context("the UDP sender failed")?;
+        let Sent { packets: sent, time } = sent.context("the UDP sender failed")?;
         Ok(Totals { sent, received: received.context("the UDP receiver failed")?, time })
     }
 }
@@ -132,32 +129,11 @@ fn joined<T>(thread: JoinHandle<Result<T>>) -> Result<T> {
     thread.join().map_err(|_| anyhow!("its thread panicked"))?
 }
 
-fn send(plan: UdpPlan, stop: &AtomicBool) -> Result<(u64, Duration)> {
+fn send(plan: UdpPlan, stop: &AtomicBool) -> Result<Sent> {
     let socket = UdpSocket::bind((VethPair::TX_ADDRESS, 0)).context("cannot bind the sender")?;
     socket.connect((VethPair::RX_ADDRESS, PORT)).context("cannot connect the sender")?;
-    let rate = f64::from(plan.pps);
-    let start = Instant::now();
-    let (mut sent, mut due) = (0_u64, 0_f64);
-    let mut last = start;
-    let mut tick = TICKS.start;
-    while !stop.load(Ordering::Relaxed) && start.elapsed() < plan.limit {
-        let now = Instant::now();
-        due += (now - last).min(CATCH_UP).as_secs_f64() * rate;
-        last = now;
-        while due >= 1.0 {
-            due -= 1.0;
-            match socket.send(&PAYLOAD) {
-                Ok(_) => sent += 1,
-                // The queue is full: the packet is lost, as it would be on a real link.
-                Err(e) if matches!(e.raw_os_error(), Some(libc::ENOBUFS | libc::ECONNREFUSED)) => {}
-                Err(e) => return Err(e).context("cannot send"),
-            }
-        }
-        // The step and the range's length have no common factor, so the steps visit the whole range.
-        tick = TICKS.start + (tick - TICKS.start + 157) % (TICKS.end - TICKS.start);
-        thread::sleep(Duration::from_micros(tick));
-    }
-    Ok((sent, start.elapsed()))
+    let pace = Pace { pps: plan.pps, phases: None, limit: plan.limit };
+    pace::send(pace, stop, || socket.send(&PAYLOAD))
 }
 
 fn listen(busy_poll: bool) -> Result<UdpSocket> {

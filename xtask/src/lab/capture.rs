@@ -4,15 +4,11 @@
 //! after a line `-- NAME --`. A name is a path, `PATH -> TARGET` for a symbolic link, `$ COMMAND`, or
 //! `$ COMMAND: failed`.
 
-use std::{
-    fmt::Write as _,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fmt::Write as _, fs, path::PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use super::{Args, Done, device::Device, job, kernel::Series, plan::Plan};
+use super::{Args, Done, device::Device, job, plan::Plan};
 
 /// Commands that change the NICs' default settings: values that a parser could mix up must differ.
 const SETTINGS: [(Device, &[&str]); 3] = [
@@ -45,7 +41,7 @@ const SETTINGS: [(Device, &[&str]); 3] = [
 pub(super) fn plan(args: &Args) -> Plan {
     let mut plan = Plan::of(args, &SETTINGS.map(|(device, _)| device));
     plan.queues = args.queues.unwrap_or(4);
-    plan.programs = vec!["ethtool"];
+    plan.programs = vec!["ethtool".to_owned()];
     plan.script.push_str(include_str!("scripts/capture.sh"));
     plan.measurements = 1;
     for (index, device) in plan.numbered().collect::<Vec<_>>() {
@@ -61,7 +57,8 @@ pub(super) fn plan(args: &Args) -> Plan {
 }
 
 /// Stores the guest's output in `folder`, with a note of its origin.
-pub(super) fn store(done: &Done<'_>, series: Series, folder: &Path) -> Result<()> {
+pub(super) fn store(done: &Done<'_>, args: &Args) -> Result<()> {
+    let folder = args.capture.as_deref().context("no folder to store the capture in")?;
     let captured = done.out.join("capture");
     let captured =
         fs::read_to_string(&captured).with_context(|| format!("cannot read {}", captured.display()))?;
@@ -73,7 +70,7 @@ pub(super) fn store(done: &Done<'_>, series: Series, folder: &Path) -> Result<()
         done.tools.version()?
     );
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let file: PathBuf = folder.join(format!("linux-{}.txtar", series.name()));
+    let file: PathBuf = folder.join(format!("linux-{}.txtar", args.kernel.name()));
     fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
     println!("wrote {}; the guest's log:\n{log}", file.display());
     Ok(())

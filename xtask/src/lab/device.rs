@@ -1,10 +1,12 @@
 //! The NICs that QEMU can emulate here, and what the guest needs for each.
 
 /// A NIC of the guest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Device {
     /// rtl8139: driver 8139cp
     #[value(name = "8139")]
+    #[serde(rename = "8139")]
     Rtl8139,
     /// virtio-net-pci: driver `virtio_net`; several queues with --queues
     Virtio,

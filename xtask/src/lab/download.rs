@@ -15,7 +15,7 @@ use super::{
 
 pub(super) fn plan(args: &Args) -> Plan {
     let mut plan = Plan::of(args, &[Device::Rtl8139, Device::Virtio]);
-    plan.programs = vec!["perf"];
+    plan.programs = vec!["perf".to_owned()];
     plan.script.push_str(include_str!("scripts/download.sh"));
     plan.measurements = plan.devices.iter().map(|device| device.downloads()).sum();
     for (index, device) in plan.numbered().collect::<Vec<_>>() {

@@ -75,14 +75,17 @@ pub(super) struct Machine<'a> {
     pub(super) devices: &'a [Device],
     pub(super) queues: u32,
     pub(super) cpus: u32,
+    /// More words for the kernel's command line.
+    pub(super) append: &'a str,
 }
 
-/// Boots a guest and waits until it powers itself off.
+/// Boots a guest and waits until it powers itself off. Calls `beside` ten times per second meanwhile.
 pub(super) fn run(
     tools: &Tools,
     machine: &Machine<'_>,
     network: &net::Network,
     limit: Duration,
+    mut beside: impl FnMut() -> Result<()>,
 ) -> Result<()> {
     let mut qemu = tools.qemu(|linker| network.command(linker));
     for firmware in ["usr/share/qemu", "usr/share/seabios"] {
@@ -92,13 +95,14 @@ pub(super) fn run(
     let mut guest = Running::start(&mut qemu)?;
     let start = Instant::now();
     loop {
-        if let Some(status) = guest.wait_for(Duration::from_millis(200))? {
+        if let Some(status) = guest.wait_for(Duration::from_millis(100))? {
             if status.success() {
                 return Ok(());
             }
             bail!("QEMU failed: {status}");
         }
         check_signalled()?;
+        beside()?;
         if start.elapsed() > limit {
             bail!("the guest did not finish within {} s; {}", limit.as_secs(), console_end(machine.console));
         }
@@ -115,7 +119,7 @@ pub(super) fn console_end(console: &Path) -> String {
 }
 
 fn arguments(machine: &Machine<'_>) -> Vec<String> {
-    let Machine { image, initramfs, shared, console, devices, queues, cpus } = machine;
+    let Machine { image, initramfs, shared, console, devices, queues, cpus, append } = machine;
     let smp = cpus.to_string();
     let mut words: Vec<String> = [
         // Always emulate: most machines that run this are guests themselves, without nested KVM.
@@ -136,7 +140,8 @@ fn arguments(machine: &Machine<'_>) -> Vec<String> {
     words.extend(["-initrd".to_owned(), initramfs.display().to_string()]);
     words.extend(["-serial".to_owned(), format!("file:{}", console.display())]);
     // Without tsc=reliable, the kernel stops trusting the emulated clock after a while and takes a slow one.
-    words.extend(["-append".to_owned(), "console=ttyS0 tsc=reliable panic=-1 quiet".to_owned()]);
+    let line = format!("console=ttyS0 tsc=reliable panic=-1 quiet {append}");
+    words.extend(["-append".to_owned(), line.trim_end().to_owned()]);
     words.extend([
         "-virtfs".to_owned(),
         format!("local,path={},mount_tag=out,security_model=none,id=out", shared.display()),
@@ -176,9 +181,11 @@ mod tests {
             devices: &devices,
             queues: 4,
             cpus: 4,
+            append: "isolcpus=3",
         };
         let words = arguments(&machine);
         let has = |word: &str| words.iter().any(|w| w == word);
+        assert!(has("console=ttyS0 tsc=reliable panic=-1 quiet isolcpus=3"));
         assert!(has("rtl8139,netdev=tap0,mac=02:00:00:00:03:00,romfile="));
         assert!(has("virtio-net-pci,netdev=tap1,mac=02:00:00:00:03:01,romfile=,mq=on,rss=on,vectors=10"));
         assert!(has("tap,id=tap1,ifname=tap1,script=no,downscript=no,vhost=off,queues=4"));

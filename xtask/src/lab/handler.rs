@@ -98,7 +98,7 @@ impl Run {
 
 pub(super) fn plan(args: &Args) -> Plan {
     let mut plan = Plan::of(args, &[Device::Rtl8139]);
-    plan.programs = vec!["bpftrace"];
+    plan.programs = vec!["bpftrace".to_owned()];
     plan.script.push_str(include_str!("scripts/handler.sh"));
     let runs = Run::all(&plan);
     plan.measurements = runs.len() as u64;

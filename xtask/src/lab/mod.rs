@@ -7,12 +7,14 @@ mod counts;
 mod device;
 mod download;
 mod fetch;
+mod findings;
 mod frames;
 mod guest;
 mod handler;
 mod initramfs;
 mod job;
 mod kernel;
+mod load;
 mod net;
 mod pairs;
 mod perf;
@@ -50,6 +52,7 @@ Examples:
   cargo xtask lab --kernel 7.3 --device virtio --queues 4
   cargo xtask lab --device igb --device e1000 --megabytes 50 --keep
   cargo xtask lab --case stacks --kernel 5.10
+  cargo xtask lab --case findings --only one-queue --only balanced --kernel 6.12
   cargo xtask lab --case pairs                           some 5 minutes
   cargo xtask lab --capture nicmon/tests/fixtures/guests --kernel 6.12")]
 pub(crate) struct Args {
@@ -71,6 +74,12 @@ pub(crate) struct Args {
     /// Store what nicmon, ethtool, sysfs and procfs report about the guest's NICs as a fixture in this folder
     #[arg(long, value_name = "FOLDER", conflicts_with = "case")]
     capture: Option<PathBuf>,
+    /// Guests to boot for each scenario of --case findings
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    runs: u32,
+    /// A scenario of --case findings; may be repeated [default: all]
+    #[arg(long, value_name = "NAME")]
+    only: Vec<String>,
     /// Keep the guest's output, and print where it is
     #[arg(long)]
     keep: bool,
@@ -97,25 +106,13 @@ enum Case {
     Pairs,
     /// A recording of a download with --stacks: call stacks in the driver's polls agree with perf's
     Stacks,
+    /// Guests saturated on purpose, or only busy: nicmon's findings name what is wrong, and nothing else
+    Findings,
     /// Observations for nicmon's scenario tests, with the kernel's counters; use --keep to keep them
     Scenarios,
 }
 
-impl Args {
-    fn plan(&self) -> Plan {
-        match self.case {
-            _ if self.capture.is_some() => capture::plan(self),
-            Case::Download => download::plan(self),
-            Case::Counts => counts::plan(self),
-            Case::Changes => changes::plan(self),
-            Case::Rules => rules::plan(self),
-            Case::Handler => handler::plan(self),
-            Case::Pairs => pairs::plan(self),
-            Case::Stacks => stacks::plan(self),
-            Case::Scenarios => scenarios::plan(self),
-        }
-    }
-}
+type Judge = fn(&Done<'_>, &mut Verdicts) -> Result<()>;
 
 /// A guest that has finished its job.
 struct Done<'a> {
@@ -130,96 +127,135 @@ struct Done<'a> {
 }
 
 pub(crate) fn main(args: &Args) -> Result<ExitCode> {
-    let nicmon = workspace::as_root_with_nicmon(args.nicmon.as_ref(), Profile::Dist)?;
-    process::catch_signals()?;
-    let cache = env::var_os("NICMON_LAB").map_or_else(|| workspace::target_dir().join("lab"), PathBuf::from);
-    let cache = std::path::absolute(cache)?;
-    let tools = Tools::get(&cache)?;
-    let kernel = Kernel::get(args.kernel, &cache)?;
-    process::check_signalled()?;
-
-    let mut work =
-        tempfile::Builder::new().prefix("nicmon-lab-").tempdir().context("cannot make a folder")?;
-    if args.keep {
-        work.disable_cleanup(true);
-        eprintln!("xtask: the guest's output stays in {}", work.path().join("out").display());
+    let lab = Lab::get(args)?;
+    if args.capture.is_some() {
+        return lab.run(args, &capture::plan(args), |done, _| capture::store(done, args));
     }
-    let plan = args.plan();
-    boot(&plan, &nicmon, &tools, &kernel, &work)?;
-
-    let done = Done {
-        plan: &plan,
-        release: &kernel.release,
-        tools: &tools,
-        nicmon: &nicmon,
-        out: work.path().join("out"),
+    let (plan, judge): (Plan, Judge) = match args.case {
+        Case::Download => (download::plan(args), download::judge),
+        Case::Counts => (counts::plan(args), counts::judge),
+        Case::Changes => (changes::plan(args), changes::judge),
+        Case::Rules => (rules::plan(args), rules::judge),
+        Case::Handler => (handler::plan(args), handler::judge),
+        Case::Pairs => (pairs::plan(args), pairs::judge),
+        Case::Stacks => (stacks::plan(args), stacks::judge),
+        Case::Scenarios => (scenarios::plan(args), |done, _| scenarios::judge(done)),
+        // These boot a guest for each scenario and run.
+        Case::Findings => return findings::run(args, &lab),
     };
-    if let Some(folder) = &args.capture {
-        capture::store(&done, args.kernel, folder)?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    println!("Linux {} in a guest\n", done.release);
-    let mut verdicts = Verdicts::default();
-    match args.case {
-        Case::Download => download::judge(&done, &mut verdicts)?,
-        Case::Counts => counts::judge(&done, &mut verdicts)?,
-        Case::Changes => changes::judge(&done, &mut verdicts)?,
-        Case::Rules => rules::judge(&done, &mut verdicts)?,
-        Case::Handler => handler::judge(&done, &mut verdicts)?,
-        Case::Pairs => pairs::judge(&done, &mut verdicts)?,
-        Case::Stacks => stacks::judge(&done, &mut verdicts)?,
-        Case::Scenarios => scenarios::judge(&done)?,
-    }
-    Ok(if verdicts.all_hold() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    lab.run(args, &plan, |done, verdicts| {
+        println!("Linux {} in a guest\n", done.release);
+        judge(done, verdicts)
+    })
 }
 
-/// Creates the guest's files, boots it, and waits until it has finished.
-fn boot(plan: &Plan, nicmon: &Path, tools: &Tools, kernel: &Kernel, work: &TempDir) -> Result<()> {
-    let at = |part: &str| work.path().join(part);
-    let busybox = tools.busybox()?;
-    std::fs::create_dir(at("out"))?;
-    std::fs::create_dir(at("www"))?;
+/// What all guests of a run have in common.
+struct Lab {
+    /// The nicmon to test.
+    nicmon: PathBuf,
+    tools: Tools,
+    kernel: Kernel,
+}
 
-    let root = initramfs::Root::create(&at("root"), &busybox, job::INIT)?;
-    root.add_program(nicmon, "nicmon")?;
-    for program in &plan.programs {
-        root.add_program(&initramfs::find_program(program)?, program)?;
+impl Lab {
+    fn get(args: &Args) -> Result<Self> {
+        let nicmon = workspace::as_root_with_nicmon(args.nicmon.as_ref(), Profile::Dist)?;
+        process::catch_signals()?;
+        let cache =
+            env::var_os("NICMON_LAB").map_or_else(|| workspace::target_dir().join("lab"), PathBuf::from);
+        let cache = std::path::absolute(cache)?;
+        let tools = Tools::get(&cache)?;
+        let kernel = Kernel::get(args.kernel, &cache)?;
+        process::check_signalled()?;
+        Ok(Self { nicmon, tools, kernel })
     }
-    for (file, path) in &plan.binaries {
-        root.add_file(file, path)?;
-    }
-    for (path, text) in &plan.files {
-        root.write(path, text)?;
-    }
-    root.write("job", &job::whole(&plan.script))?;
-    let drivers = plan.devices.iter().map(|device| device.module());
-    let wanted: Vec<_> = MODULES.into_iter().chain(plan.modules.iter().copied()).chain(drivers).collect();
-    let modules = kernel.write_modules(&wanted, &root.modules())?;
-    root.write("modules/order", &(modules.join("\n") + "\n"))?;
-    root.pack(&busybox, &at("initramfs"))?;
-    kernel.write_image(&at("vmlinux"))?;
 
-    let network = net::Network::create(&plan.devices, plan.queues, plan.bytes, &busybox, &at("www"))?;
-    let machine = Machine {
-        image: &at("vmlinux"),
-        initramfs: &at("initramfs"),
-        shared: &at("out"),
-        console: &at("console"),
-        devices: &plan.devices,
-        queues: plan.queues,
-        cpus: plan.cpus(),
-    };
-    eprintln!("xtask: booting Linux {} with {}", kernel.release, names(&plan.devices));
-    guest::run(tools, &machine, &network, plan.limit())?;
-    let log = std::fs::read_to_string(at("out/log")).unwrap_or_default();
-    if !log.ends_with("finished\n") {
-        anyhow::bail!(
-            "the guest's job did not finish: {}; {}",
-            log.trim(),
-            guest::console_end(&at("console"))
-        );
+    /// Boots one guest, and judges what it brings out.
+    fn run(
+        &self,
+        args: &Args,
+        plan: &Plan,
+        judge: impl FnOnce(&Done<'_>, &mut Verdicts) -> Result<()>,
+    ) -> Result<ExitCode> {
+        let mut work = work_folder()?;
+        if args.keep {
+            work.disable_cleanup(true);
+            eprintln!("xtask: the guest's output stays in {}", work.path().join("out").display());
+        }
+        self.boot(plan, work.path())?;
+        let done = Done {
+            plan,
+            release: &self.kernel.release,
+            tools: &self.tools,
+            nicmon: &self.nicmon,
+            out: work.path().join("out"),
+        };
+        let mut verdicts = Verdicts::default();
+        judge(&done, &mut verdicts)?;
+        Ok(if verdicts.all_hold() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
-    Ok(())
+
+    /// Creates the guest's files, boots it, and waits until it has finished. What it brings out is then in
+    /// the folder `out` of `work`.
+    fn boot(&self, plan: &Plan, work: &Path) -> Result<()> {
+        let at = |part: &str| work.join(part);
+        let (tools, busybox) = (&self.tools, self.tools.busybox()?);
+        std::fs::create_dir(at("out"))?;
+        std::fs::create_dir(at("www"))?;
+        self.write_files(plan, work, &busybox)?;
+
+        let network = net::Network::create(&plan.devices, plan.queues, plan.bytes, &busybox, &at("www"))?;
+        let machine = Machine {
+            image: &at("vmlinux"),
+            initramfs: &at("initramfs"),
+            shared: &at("out"),
+            console: &at("console"),
+            devices: &plan.devices,
+            queues: plan.queues,
+            cpus: plan.cpus(),
+            append: &plan.append,
+        };
+        eprintln!("xtask: booting Linux {} with {}", self.kernel.release, names(&plan.devices));
+        let mut load = load::OnRequest::new(plan.load, &network, machine.shared, plan.limit());
+        guest::run(tools, &machine, &network, plan.limit(), || load.follow())?;
+        let log = std::fs::read_to_string(at("out/log")).unwrap_or_default();
+        if !log.ends_with("finished\n") {
+            anyhow::bail!(
+                "the guest's job did not finish: {}; {}",
+                log.trim(),
+                guest::console_end(&at("console"))
+            );
+        }
+        Ok(())
+    }
+
+    /// Writes the kernel's image and the initramfs with everything that the guest runs.
+    fn write_files(&self, plan: &Plan, work: &Path, busybox: &Path) -> Result<()> {
+        let root = initramfs::Root::create(&work.join("root"), busybox, job::INIT)?;
+        root.add_program(&self.nicmon, "nicmon")?;
+        for program in &plan.programs {
+            root.add_program(&initramfs::find_program(program)?, program)?;
+        }
+        for (file, path) in &plan.binaries {
+            root.add_file(file, path)?;
+        }
+        for (path, text) in &plan.files {
+            root.write(path, text)?;
+        }
+        root.write("job", &job::whole(&plan.script))?;
+        let drivers = plan.devices.iter().map(|device| device.module());
+        let more = plan.modules.iter().map(String::as_str);
+        let wanted: Vec<_> = MODULES.into_iter().chain(more).chain(drivers).collect();
+        let modules = self.kernel.write_modules(&wanted, &root.modules())?;
+        root.write("modules/order", &(modules.join("\n") + "\n"))?;
+        root.pack(busybox, &work.join("initramfs"))?;
+        self.kernel.write_image(&work.join("vmlinux"))
+    }
+}
+
+/// A folder for the files of one guest.
+fn work_folder() -> Result<TempDir> {
+    tempfile::Builder::new().prefix("nicmon-lab-").tempdir().context("cannot make a folder")
 }
 
 fn names(devices: &[Device]) -> String {

@@ -2,6 +2,7 @@
 
 use std::{
     fs::File,
+    net::Ipv4Addr,
     path::Path,
     process::{Command, Stdio},
 };
@@ -57,6 +58,21 @@ impl Network {
     /// A command to run in the namespace.
     pub(super) fn command(&self, program: &str) -> Command {
         self.namespace.command(program)
+    }
+
+    /// The namespace.
+    pub(super) fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    /// The addresses of a link: the host's and the guest's. From now on the host does not ask for the guest's
+    /// MAC address, so that a load cannot be held up by a guest that is too busy to answer.
+    pub(super) fn ends(&self, index: usize) -> Result<(Ipv4Addr, Ipv4Addr)> {
+        let (host, guest) = (host_address(index), guest_address(index));
+        let mut neighbour = self.namespace.command("ip");
+        neighbour.args(["neigh", "replace", &guest, "lladdr", &mac(index), "dev", &tap(index)]);
+        output(neighbour.args(["nud", "permanent"]))?;
+        Ok((host.parse()?, guest.parse()?))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::{Args, device::Device};
+use super::{Args, device::Device, load::Load};
 
 /// A transfer below this rate is aborted. It is a tenth of the rate on a busy machine.
 const SLOWEST_MB_S: u64 = 1;
@@ -15,16 +15,22 @@ pub(super) struct Plan {
     pub(super) devices: Vec<Device>,
     /// Queues of virtio NICs.
     pub(super) queues: u32,
+    /// CPUs of the guest, if their number does not follow from the queues.
+    pub(super) smp: Option<u32>,
+    /// More words for the kernel's command line.
+    pub(super) append: String,
     /// Bytes per transfer.
     pub(super) bytes: u64,
     /// Programs of this machine to copy into the guest, besides nicmon.
-    pub(super) programs: Vec<&'static str>,
+    pub(super) programs: Vec<String>,
     /// Other binaries of this machine to copy, and their paths in the guest's root.
-    pub(super) binaries: Vec<(PathBuf, &'static str)>,
+    pub(super) binaries: Vec<(PathBuf, String)>,
     /// Kernel modules to load, besides the drivers of the NICs.
-    pub(super) modules: Vec<&'static str>,
+    pub(super) modules: Vec<String>,
     /// Files to create in the guest's root: path and text.
     pub(super) files: Vec<(String, String)>,
+    /// The load that the guest can ask for.
+    pub(super) load: Option<Load>,
     /// The shell script to run in the guest, after the functions of [`super::job`].
     pub(super) script: String,
     /// Number of measurements, on which the time limit depends.
@@ -39,11 +45,14 @@ impl Plan {
         Self {
             devices: if args.chosen.is_empty() { devices.to_vec() } else { args.chosen.clone() },
             queues: args.queues.unwrap_or(1),
+            smp: None,
+            append: String::new(),
             bytes: args.megabytes * 1_000_000,
             programs: Vec::new(),
             binaries: Vec::new(),
             modules: Vec::new(),
             files: Vec::new(),
+            load: None,
             script: String::new(),
             measurements: 0,
             limit: None,
@@ -57,7 +66,7 @@ impl Plan {
 
     /// CPUs of the guest.
     pub(super) fn cpus(&self) -> u32 {
-        self.queues.max(2)
+        self.smp.unwrap_or(self.queues.max(2))
     }
 
     /// Time limit of one transfer, in seconds.

@@ -24,10 +24,10 @@ const NETFILTER: [&str; 3] = ["ip_tables", "x_tables", "iptable_filter"];
 
 pub(super) fn plan(args: &Args) -> Plan {
     let mut plan = Plan::of(args, &[Device::E1000]);
-    plan.programs = vec!["perf", "xtables-legacy-multi", "ethtool"];
-    plan.modules = vec!["iptable_filter"];
+    plan.programs = ["perf", "xtables-legacy-multi", "ethtool"].map(str::to_owned).into();
+    plan.modules = vec!["iptable_filter".to_owned()];
     // `-j DROP` needs this extension. The path is Debian's.
-    plan.binaries.push((STANDARD.into(), "xtables/libxt_standard.so"));
+    plan.binaries.push((STANDARD.into(), "xtables/libxt_standard.so".to_owned()));
     // No packets come from this network, which is reserved for documentation.
     let rule = |n: u32| format!("-A INPUT -s 198.51.{}.{}/32 -j DROP\n", n / 250, n % 250 + 1);
     let head = "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n";

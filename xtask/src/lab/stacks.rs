@@ -38,7 +38,7 @@ const CUT_OFF_PER_MILLE: u64 = 20;
 
 pub(super) fn plan(args: &Args) -> Plan {
     let mut plan = Plan::of(args, &[Device::Rtl8139]);
-    plan.programs = vec!["perf"];
+    plan.programs = vec!["perf".to_owned()];
     plan.script.push_str(include_str!("scripts/stacks.sh"));
     plan.measurements = plan.devices.iter().map(|device| device.downloads()).sum();
     for (index, device) in plan.numbered().collect::<Vec<_>>() {

@@ -6,6 +6,7 @@
 //! map of NICs by CPUs with unknown cells.
 
 mod drivers;
+mod findings;
 mod flame;
 mod functions;
 mod header;
@@ -41,6 +42,7 @@ impl Page {
         let whole = self.whole.frame();
         let sections = [
             self.header.section(),
+            whole.as_ref().map(findings::section).unwrap_or_default(),
             self.heat.section(),
             whole.as_ref().map(drivers::section).unwrap_or_default(),
             whole.as_ref().map(functions::section).unwrap_or_default(),

@@ -6,6 +6,7 @@
 mod cpus;
 mod csv;
 mod drivers;
+mod findings;
 mod functions;
 mod head;
 mod nics;
@@ -22,6 +23,7 @@ impl Report<'_> {
     pub fn text(&self) -> String {
         let sections = [
             head::section(self),
+            findings::section(self),
             cpus::section(self),
             drivers::section(self),
             functions::section(self),

@@ -75,6 +75,10 @@ pub fn assemble(seen: &Observation, filter: &Filter) -> Frame {
         irqs,
         netns: netns::netns(&seen.facts),
         topology: seen.topology.clone(),
+        findings: None,
+        headroom: None,
+        not_judged: Vec::new(),
+        rules_version: None,
         own: own_cost(seen),
     }
 }

@@ -30,6 +30,7 @@
 
 mod cpus;
 mod drivers;
+mod findings;
 mod host;
 mod irqs;
 mod napis;
@@ -42,8 +43,8 @@ mod sum;
 mod tests;
 
 use self::{
-    cpus::Cpus, drivers::Drivers, host::HostSum, irqs::Irqs, netns::Namespaces, nics::Nics, own::OwnSum,
-    stacks::Stacks,
+    cpus::Cpus, drivers::Drivers, findings::Findings, host::HostSum, irqs::Irqs, netns::Namespaces,
+    nics::Nics, own::OwnSum, stacks::Stacks,
 };
 use super::{Frame, SCHEMA, topology::Topology};
 
@@ -64,6 +65,7 @@ pub struct Merged {
     irqs: Irqs,
     netns: Namespaces,
     topology: Option<Topology>,
+    findings: Findings,
     own: OwnSum,
 }
 
@@ -103,6 +105,10 @@ impl Merged {
             irqs,
             netns,
             topology,
+            findings: _,
+            headroom: _,
+            not_judged: _,
+            rules_version: _,
             own,
         } = frame;
         self.last = Some(Last { seq: *seq, time: time.clone(), mono_ns: *mono_ns, boot_id: boot_id.clone() });
@@ -121,6 +127,7 @@ impl Merged {
         if let Some(topology) = topology {
             self.topology = Some(topology.clone());
         }
+        self.findings.add(frame);
         self.own.add(own, *interval_ns);
     }
 
@@ -148,6 +155,10 @@ impl Merged {
             irqs: self.irqs.irqs(),
             netns: self.netns.netns(self.interval_ns),
             topology: self.topology.clone(),
+            findings: self.findings.findings(self.interval_ns),
+            headroom: self.findings.headroom(self.interval_ns),
+            not_judged: self.findings.not_judged(),
+            rules_version: self.findings.rules_version(),
             own: self.own.own(self.interval_ns)?,
         })
     }

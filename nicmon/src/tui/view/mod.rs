@@ -4,6 +4,7 @@ mod cpus;
 mod drivers;
 mod footer;
 mod header;
+mod headline;
 mod help;
 mod nics;
 
@@ -32,9 +33,17 @@ pub fn render(state: &State, buffer: &mut Buffer) {
         return;
     }
     let footer_height = u16::from(area.height >= LEAST_FOR_FOOTER);
-    let [top, body, bottom] =
-        Layout::vertical([Constraint::Length(1), Constraint::Fill(1), Constraint::Length(footer_height)])
-            .areas(area);
+    let headline = state.frame.as_ref().and_then(|frame| headline::of(frame));
+    let [first, top, body, bottom] = Layout::vertical([
+        Constraint::Length(u16::from(headline.is_some())),
+        Constraint::Length(1),
+        Constraint::Fill(1),
+        Constraint::Length(footer_height),
+    ])
+    .areas(area);
+    if let Some(headline) = headline {
+        headline::render(state, &headline, first, buffer);
+    }
     header::render(state, top, buffer);
     if footer_height > 0 {
         footer::render(state, bottom, buffer);
