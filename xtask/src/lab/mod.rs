@@ -159,7 +159,7 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     println!("Linux {} in a guest\n", done.release);
-    let mut verdicts = Verdicts::default();
+    let mut verdicts = Verdicts::of(args.kernel);
     match args.case {
         Case::Download => download::judge(&done, &mut verdicts)?,
         Case::Counts => counts::judge(&done, &mut verdicts)?,
