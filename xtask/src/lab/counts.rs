@@ -36,7 +36,7 @@ pub(super) fn judge(done: &Done<'_>, verdicts: &mut Verdicts) -> Result<()> {
         // Drivers choose what their polls return, so nicmon never derives packets from it.
         println!("  -       work is {}, with {} packets received", nicmon.work, nicmon.rx_packets);
         verdicts.all_interrupts(&nicmon, &results.interrupts()?);
-        verdicts.check(nicmon.lost == 0, &format!("{} events lost", nicmon.lost));
+        verdicts.losses(&nicmon);
     }
     Ok(())
 }

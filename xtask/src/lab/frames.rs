@@ -23,6 +23,8 @@ pub(super) struct Sums {
     /// Interrupts of the NIC by line: number, count, and time in its handler.
     pub(super) irqs: Vec<Line>,
     pub(super) lost: u64,
+    /// Runs of nicmon's programs.
+    pub(super) events: u64,
     /// Samples of the frames that lie within the transfer.
     pub(super) sampled: Sampled,
 }
@@ -78,6 +80,7 @@ impl Sums {
             }
         }
         self.lost += number(&frame["self"]["lost"]);
+        self.events += number(&frame["self"]["bpf_runs"]);
     }
 }
 

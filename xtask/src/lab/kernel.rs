@@ -59,6 +59,12 @@ impl Series {
         self.bundle().name.trim_start_matches("kernel-")
     }
 
+    /// Whether softirqs can be preempted by those of other tasks, in the midst of a BPF program
+    /// (docs/kernel-notes/2026-11-27-softirqs-of-two-tasks-take-turns.md).
+    pub(super) fn preempts_programs(self) -> bool {
+        self == Self::V7_3Rt
+    }
+
     /// The start of the version. It shows whether the suite has moved on to a newer kernel.
     fn prefix(self) -> &'static str {
         match self {

@@ -190,7 +190,7 @@ impl Lab {
             nicmon: &self.nicmon,
             out: work.path().join("out"),
         };
-        let mut verdicts = Verdicts::default();
+        let mut verdicts = Verdicts::of(args.kernel);
         judge(&done, &mut verdicts)?;
         Ok(if verdicts.all_hold() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }

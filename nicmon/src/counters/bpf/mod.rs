@@ -125,7 +125,7 @@ impl Probe {
         let stacks = options.sampling.is_some_and(|how| how.stacks);
         let Options { cpus, preempt_rt, log, .. } = options;
         let setup = Setup { cpus, preempt_rt, sample_slots, stacks, log };
-        // aya parses the kernel's types once for the object, and once more for BTF tracepoints: some 30 ms each.
+        // aya parses the kernel's types for the object and again for BTF tracepoints: some 30 ms each.
         let (btf, loaded) = thread::scope(|scope| {
             let btf = scope.spawn(|| Btf::parse_file(Path::new(KERNEL_BTF), aya::Endianness::default()));
             let loaded = object::load(&setup, kernel);

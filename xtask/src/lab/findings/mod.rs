@@ -33,7 +33,7 @@ pub(super) fn run(args: &Args, lab: &Lab) -> Result<ExitCode> {
         for number in 1..=args.runs {
             println!("{name}, run {number} of {}: {}", args.runs, scenario.title);
             let kept = kept.as_ref().map(|folder| folder.join(format!("{name}-{number}")));
-            let mut verdicts = Verdicts::default();
+            let mut verdicts = Verdicts::of(args.kernel);
             if let Err(error) = judge(scenario, args, lab, kept.as_deref(), &mut verdicts) {
                 // A guest that fails says nothing about the next one, but a signal ends all.
                 process::check_signalled()?;
