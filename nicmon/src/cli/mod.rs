@@ -1,5 +1,7 @@
 //! The command line: options and commands as types, and what their help says.
 
+mod compare;
+mod diagnose;
 mod notes;
 mod values;
 mod wrap;
@@ -20,18 +22,16 @@ use clap::{
 use clap_complete::Shell;
 
 use self::values::{
-    parse_count, parse_cpus, parse_delay, parse_frequency, parse_moment, parse_rows, parse_run_to_run,
-    parse_speed, parse_window,
+    parse_count, parse_cpus, parse_delay, parse_frequency, parse_moment, parse_rows, parse_speed,
 };
 pub(crate) use self::wrap::wrap;
 pub use self::{
+    compare::Compare,
+    diagnose::{Brief, Diagnose},
     notes::{Example, Notes, Section, notes},
     values::{CpuList, Moment},
 };
-use crate::{
-    analyze::compare::{Claim, Wanted},
-    present::text::printable_lines,
-};
+use crate::present::text::printable_lines;
 
 // Headings of `--help` and of the manual pages.
 const SHOW: &str = "What to show";
@@ -99,13 +99,13 @@ pub enum Command {
     /// Prints the ratio B/A of each figure with its 95 % interval. It says that one side costs more only if
     /// the interval excludes 1.
     Compare(Compare),
-    /// Say whether a CPU is the bottleneck, why, and how much headroom is left
+    /// Say whether a CPU is the bottleneck, why, and what is left
     ///
     /// Watches this machine for some seconds, or reads a recording, and judges it by rules. Each finding has
     /// its figures and what could make it wrong; docs/findings explains it. Traffic that bypasses the kernel
-    /// (AF_XDP, DPDK, hardware offloads) is not seen.
+    /// (`AF_XDP`, DPDK, hardware offloads) is not seen.
     Diagnose(Diagnose),
-    /// Print what matters in at most 4 KB of text, for a ticket or a chat
+    /// Print what matters in 4 KB of text, for a ticket or a chat
     ///
     /// The verdict, the busiest CPUs, NICs and drivers, how they are set up, and what is unknown. Without
     /// network addresses.
@@ -186,86 +186,6 @@ pub struct Report {
     pub html: Option<PathBuf>,
 }
 
-/// Options of `diagnose`.
-#[derive(Debug, Args)]
-pub struct Diagnose {
-    /// A recording, or output of nicmon --json; - is standard input; without it, this machine
-    #[arg(value_name = "FILE|-")]
-    pub file: Option<PathBuf>,
-    /// Watch this machine for so long
-    ///
-    /// From 5s to 1h. What lasts less than 4 seconds is no finding.
-    #[arg(
-        long = "for",
-        value_name = "TIME",
-        default_value = "10s",
-        value_parser = parse_window,
-        conflicts_with = "file",
-        help_heading = MEASURE
-    )]
-    pub time: Duration,
-    /// Print one JSON object
-    #[arg(long, help_heading = OUTPUT)]
-    pub json: bool,
-}
-
-/// Options of `brief`.
-#[derive(Debug, Args)]
-pub struct Brief {
-    /// A recording, or output of nicmon --json; - is standard input; without it, this machine
-    #[arg(value_name = "FILE|-")]
-    pub file: Option<PathBuf>,
-    /// Watch this machine for so long, from 5s to 1h
-    #[arg(
-        long = "for",
-        value_name = "TIME",
-        default_value = "10s",
-        value_parser = parse_window,
-        conflicts_with = "file",
-        help_heading = MEASURE
-    )]
-    pub time: Duration,
-}
-
-/// Options of `compare`.
-#[derive(Debug, Args)]
-pub struct Compare {
-    /// A recording, or several joined with cat; - is standard input
-    #[arg(value_name = "A")]
-    pub a: PathBuf,
-    /// The recording to compare with A; without it, two drivers of A
-    #[arg(value_name = "B")]
-    pub b: Option<PathBuf>,
-    /// Compare this driver of A with this driver of B; repeatable
-    ///
-    /// Without it, nicmon compares the driver that carried nine tenths of the bytes in each recording. If
-    /// there is no such driver, it compares all that have traffic in both.
-    #[arg(long = "driver", value_name = "A=B", help_heading = SHOW)]
-    pub drivers: Vec<Wanted>,
-    /// Assumed spread between recordings of the same work
-    ///
-    /// A standard deviation in percent. It widens the intervals, because recordings of the same work differ
-    /// by more than their frames show. It is not used if each side joins three or more recordings.
-    #[arg(
-        long,
-        value_name = "PCT",
-        default_value = "15",
-        value_parser = parse_run_to_run,
-        help_heading = MEASURE
-    )]
-    pub run_to_run: f64,
-    /// Exit with 3 if this claim about B/A holds; repeatable
-    ///
-    /// A claim is FIGURE > RATIO (or >=, <, <=). FIGURE is `cost_per_gb`, `cost_per_packet`, `busy_share`,
-    /// `cost`, `poll_ns_per_packet` or `irq_ns_per_packet`. The claim holds if it is true of the whole 95 %
-    /// interval of the ratio. If the ratio or its interval is unknown, nicmon says why and exits with 1.
-    #[arg(long, value_name = "CLAIM", help_heading = OUTPUT)]
-    pub fail_if: Vec<Claim>,
-    /// Print the comparison as one JSON object
-    #[arg(long, help_heading = OUTPUT)]
-    pub json: bool,
-}
-
 /// How to print frames, if not on the screen.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Form {
@@ -328,7 +248,14 @@ pub struct Measure {
     /// Show only these CPUs, such as 0-3,8
     ///
     /// The totals of NICs and drivers then cover only these CPUs.
-    #[arg(short = 'C', long = "cpu", value_name = "LIST", value_parser = parse_cpus, help_heading = SHOW)]
+    #[arg(
+        short = 'C',
+        long = "cpu",
+        value_name = "LIST",
+        value_parser = parse_cpus,
+        hide_short_help = true,
+        help_heading = SHOW
+    )]
     pub cpus: Option<CpuList>,
     /// Time between frames: 0.5, 500ms, 2s, 1m
     ///

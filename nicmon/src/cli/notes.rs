@@ -8,6 +8,8 @@ use super::wrap::wrap;
 const WIDTH: usize = 80;
 /// Examples that `-h` shows: more would not fit its screen.
 const IN_SUMMARY: usize = 2;
+/// Only nicmon itself has more.
+const MANY_SECTIONS: usize = 3;
 
 /// A command line, and what it does.
 pub type Example = (&'static str, &'static str);
@@ -281,7 +283,9 @@ pub fn notes(command: &str) -> Notes {
 impl Notes {
     /// What stands at the end of `-h`.
     pub(super) fn short_text(&self) -> String {
-        let examples = &self.examples[..self.examples.len().min(IN_SUMMARY)];
+        // The list of commands takes most of nicmon's own screen.
+        let most = if self.sections.len() > MANY_SECTIONS { 1 } else { IN_SUMMARY };
+        let examples = &self.examples[..self.examples.len().min(most)];
         let width = examples.iter().map(|(line, _)| line.len()).max().unwrap_or(0);
         let line = |(line, meaning): &Example| format!("\n  {line:<width$}  {meaning}");
         iter::once("Examples:".to_owned()).chain(examples.iter().map(line)).collect()

@@ -34,8 +34,9 @@ async fn show(args: Replay) -> Result<(), Failure> {
     let end = EndSignals::listen()?;
     let reader = Reader::open(&args.file)?;
     let is_stream = reader.is_stream();
-    let frames = FrameThread::start(reader).map_err(Failure::Runtime)?;
-    if screen::is_wanted(args.form) {
+    let is_screen = screen::is_wanted(args.form);
+    let frames = FrameThread::start(reader, is_screen).map_err(Failure::Runtime)?;
+    if is_screen {
         // Frames from a pipe are shown as they arrive.
         let speed = args.speed.or_else(|| (!is_stream).then_some(1.0));
         play(speed, frames, end).await
@@ -51,15 +52,18 @@ struct FrameThread {
 }
 
 impl FrameThread {
-    fn start(mut reader: Reader) -> std::io::Result<Self> {
+    /// What is printed stays as it was recorded; what is shown has the findings of today's rules.
+    fn start(mut reader: Reader, is_shown: bool) -> std::io::Result<Self> {
         let (sender, frames) = mpsc::channel(AHEAD);
         let warning = Arc::new(Mutex::new(None));
         let shared = Arc::clone(&warning);
         let mut rejudged = Rejudged::default();
         thread::Builder::new().name("nicmon-reader".to_owned()).spawn(move || {
             while let Some(mut frame) = reader.next().transpose() {
-                if let Ok(frame) = &mut frame {
-                    rejudged.complete(frame);
+                match &mut frame {
+                    Ok(frame) if is_shown => rejudged.complete(frame),
+                    Ok(frame) => drop(rejudged.judge(frame)),
+                    Err(_) => {}
                 }
                 let is_bad = frame.is_err();
                 if sender.blocking_send(frame).is_err() || is_bad {

@@ -16,8 +16,8 @@ pub(super) struct Rule {
 /// What a rule says about a frame.
 #[derive(Default)]
 pub(super) struct Cases {
-    /// All that are bad, and those between good and bad. Of the subjects that have a finding already, also the
-    /// good ones; one that is not mentioned could not be judged.
+    /// All that are bad, and those between good and bad. Of the subjects that have a finding already, also
+    /// the good ones; one that is not mentioned could not be judged.
     pub(super) all: Vec<Case>,
     /// Why a part could not be judged that may be bad.
     pub(super) not_judged: Option<String>,
@@ -34,6 +34,7 @@ pub(super) type Standing = HashSet<Key>;
 
 /// How long it takes until a condition becomes a finding, and until that is over. In seconds.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_field_names, reason = "the unit is in the name")]
 pub(super) struct Hold {
     /// Bad for this long ...
     pub(super) bad_s: f64,

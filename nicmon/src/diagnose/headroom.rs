@@ -1,9 +1,9 @@
 //! How many packets a NIC could receive before its busiest CPU is full.
 //!
 //! The lower bound takes that CPU's idle time only, at today's time per packet. The upper bound adds the time
-//! of tasks, which the scheduler could run elsewhere, and takes the marginal time of a packet: at higher rates
-//! a poll handles more packets, and its fixed time falls on more of them. The marginal time comes from a fit
-//! of time = a * polls + b * packets over the last frames.
+//! of tasks, which the scheduler could run elsewhere, and takes the marginal time of a packet: at higher
+//! rates a poll handles more packets, and its fixed time falls on more of them. The marginal time comes from
+//! a fit of time = a * polls + b * packets over the last frames.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -17,7 +17,8 @@ const LEAST_LOAD_PCT: f64 = 2.0;
 const FRAMES: usize = 60;
 /// Fewer do not make a fit.
 const LEAST_FRAMES: usize = 5;
-/// Packets get cheaper at higher rates, but never by more than this: memory and the stack above cost the same.
+/// Packets get cheaper at higher rates, but never by more than this: memory and the stack above cost the
+/// same.
 const CHEAPEST: f64 = 0.5;
 /// Today's time per packet is known to this part.
 const UNSURE: f64 = 0.1;

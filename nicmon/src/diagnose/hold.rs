@@ -60,8 +60,8 @@ impl Tracks {
             track.note(rule.hold, frame_s, &case);
             findings.extend(track.finding(rule.id, Some(case), frame));
         }
-        // A subject that a rule does not mention is good, unless it has a finding: then it could not be judged,
-        // which is borne for as long as it takes to be over.
+        // A subject that a rule does not mention is good, unless it has a finding: then it could not be
+        // judged, which is borne for as long as it takes to be over.
         tracks.retain(|key, track| {
             if !mentioned.contains(key) {
                 let is_unknown = track.since.is_some() && is_there(*key, frame);
@@ -139,8 +139,8 @@ impl Track {
         }
     }
 
-    /// The finding, if it is one. While it is not bad, the figures are those of now, and the rest is as it was
-    /// when it was bad last.
+    /// The finding, if it is one. While it is not bad, the figures are those of now, and the rest is as it
+    /// was when it was bad last.
     fn finding(&self, id: FindingId, now: Option<Case>, frame: &Frame) -> Option<Finding> {
         let (since, worst) = (self.since.clone()?, self.worst.clone()?);
         let fades = now.as_ref().is_none_or(|case| case.level != Level::Bad);

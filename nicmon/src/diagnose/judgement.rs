@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use crate::frame::{Finding, FindingId, Headroom, NotJudged, Severity};
+use super::RULES_VERSION;
+use crate::frame::{Finding, FindingId, Frame, Headroom, NotJudged, Severity};
 
 /// What the rules say about a frame and those before it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -33,6 +34,15 @@ impl Judgement {
     /// Whether it was judged if a CPU is full of receiving, which is the first question.
     pub fn is_judged(&self) -> bool {
         self.not_judged.iter().all(|rule| rule.id != FindingId::SingleCpuReceive)
+    }
+
+    /// Puts what was found into the frame that was judged.
+    pub(super) fn put_into(self, frame: &mut Frame) {
+        let is_judged = self.is_judged();
+        frame.headroom = is_judged.then_some(self.headroom);
+        frame.findings = (is_judged || !self.findings.is_empty()).then_some(self.findings);
+        frame.not_judged = self.not_judged;
+        frame.rules_version = Some(RULES_VERSION);
     }
 }
 

@@ -104,11 +104,8 @@ impl Diagnosis {
     /// Judges a frame, and puts what was found into it. Says whether the frame came right after the last one.
     pub fn complete(&mut self, frame: &mut Frame) -> bool {
         let judgement = self.judge(frame);
-        let (follows, is_judged) = (judgement.follows, judgement.is_judged());
-        frame.headroom = is_judged.then_some(judgement.headroom);
-        frame.findings = (is_judged || !judgement.findings.is_empty()).then_some(judgement.findings);
-        frame.not_judged = judgement.not_judged;
-        frame.rules_version = Some(RULES_VERSION);
+        let follows = judgement.follows;
+        judgement.put_into(frame);
         follows
     }
 
@@ -133,7 +130,7 @@ fn keep_one_per_condition(findings: &mut Vec<Finding>) {
     findings.retain(|finding| match finding.id {
         MachineSaturated => !has(SingleCpuReceive),
         CpuShared => {
-            let is_here = |id: FindingId| about.iter().any(|other| *other == (id, finding.subject.cpu));
+            let is_here = |id: FindingId| about.contains(&(id, finding.subject.cpu));
             !is_here(SingleCpuReceive) && !is_here(SoftirqOutsideNapi) && !has(MachineSaturated)
         }
         _ => true,

@@ -1,6 +1,6 @@
 //! Recorded frames, judged again: by today's rules, and beside what was found when they were recorded.
 
-use super::{Diagnosis, RULES_VERSION};
+use super::{Diagnosis, Judgement, RULES_VERSION};
 use crate::frame::{Finding, FindingKey, Frame};
 
 /// A recording may start in the midst of what its machine had seen for longer: a finding that came back stays
@@ -21,16 +21,21 @@ pub struct Rejudged {
 impl Rejudged {
     /// Judges the next frame, and puts what was found into it.
     pub fn complete(&mut self, frame: &mut Frame) {
-        let recorded = frame.rules_version.and_then(|_| frame.findings.as_deref().map(names));
+        self.judge(frame).put_into(frame);
+    }
+
+    /// Judges the next frame, and leaves it as it was recorded.
+    pub fn judge(&mut self, frame: &Frame) -> Judgement {
+        let judgement = self.diagnosis.judge(frame);
+        self.seen_ns = if judgement.follows { self.seen_ns.saturating_add(frame.interval_ns) } else { 0 };
         self.recorded_version = frame.rules_version.or(self.recorded_version);
-        let follows = self.diagnosis.complete(frame);
-        self.seen_ns = if follows { self.seen_ns.saturating_add(frame.interval_ns) } else { 0 };
-        if let Some(recorded) = recorded
-            && self.seen_ns > SETTLED_NS
-            && recorded != names(frame.findings.as_deref().unwrap_or_default())
+        let recorded = frame.rules_version.map(|_| names(frame.findings.as_deref().unwrap_or_default()));
+        if self.seen_ns > SETTLED_NS
+            && recorded.is_some_and(|recorded| recorded != names(&judgement.findings))
         {
             self.differ += 1;
         }
+        judgement
     }
 
     /// What to say about frames that have other findings than when they were recorded.

@@ -17,6 +17,9 @@ const LEAST_PART: f64 = 1e-5;
 const OVER: f64 = 0.5;
 
 fn cases(view: &View<'_>, standing: &Standing) -> Result<Cases, String> {
+    if view.frame.nics.iter().all(|nic| nic.counters.drops.is_none()) {
+        return Err("no NIC says how many packets it lost".to_owned());
+    }
     let of_nic = |(at, nic): (usize, &Nic)| {
         let (drops, packets) = (nic.counters.drops?, nic.counters.rx_packets?);
         let lost = drops.rx_missed.saturating_add(drops.rx_fifo);

@@ -117,7 +117,7 @@ impl<'a> View<'a> {
     }
 
     /// The NIC whose packets the backlog of a CPU handles: one that RPS steers there, or one that receives
-    /// where it sends. `None` if it has too few packets for that, or if both may be it.
+    /// where it sends. `None` if it has too few packets for that, or if both come into question.
     pub(super) fn owner_of_backlog(&self, row: &Row<'_>) -> Option<&'a Nic> {
         let packets = |nic: &Nic| nic.counters.rx_packets.unwrap_or(0);
         let enough = row.on.work.unwrap_or(0) as f64 * OWNS_BACKLOG;

@@ -1,4 +1,5 @@
-//! `wasted-steering`: RPS moves packets that the NIC's queues spread already. docs/findings/wasted-steering.md
+//! `wasted-steering`: RPS moves packets that the NIC's queues spread already.
+//! docs/findings/wasted-steering.md
 
 use super::{
     case::{Case, Cases, Hold, Key, Level, Rule, Standing, compared, told},
@@ -83,8 +84,8 @@ fn case(
 ) -> Case {
     let name = &nic.name;
     let why = format!(
-        "RPS takes {pct:.0} % of the receive time, although {name} has {queues} queues that spread its packets \
-         already"
+        "RPS takes {pct:.0} % of the receive time, although {name} has {queues} queues that spread its \
+         packets already"
     );
     let subject = Subject { nic: Some(name.clone()), netns: nic.netns, ..Subject::default() };
     let mut case = Case::new(key, level, Severity::Info, subject, why);

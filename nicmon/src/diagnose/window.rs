@@ -15,7 +15,7 @@ const LEAST_NS: u64 = 3_900_000_000;
 #[derive(Debug, Default)]
 pub struct Window {
     diagnosis: Diagnosis,
-    window_ns: u64,
+    all_ns: u64,
     /// How long in a row it was judged whether a CPU is full of receiving, and at most; and in all.
     row_ns: u64,
     longest_row_ns: u64,
@@ -51,7 +51,7 @@ impl Window {
         let is_judged = judgement.is_judged();
         let Judgement { findings, headroom, not_judged, follows } = judgement;
         let frame_ns = frame.interval_ns;
-        self.window_ns = self.window_ns.saturating_add(frame_ns);
+        self.all_ns = self.all_ns.saturating_add(frame_ns);
         if is_judged {
             self.row_ns = if follows { self.row_ns.saturating_add(frame_ns) } else { frame_ns };
             self.judged_ns = self.judged_ns.saturating_add(frame_ns);
@@ -59,7 +59,9 @@ impl Window {
         } else {
             self.row_ns = 0;
         }
-        findings.into_iter().for_each(|finding| self.keep(finding, frame_ns));
+        for finding in findings {
+            self.keep(finding, frame_ns);
+        }
         for more in headroom {
             let least = self.headroom.entry((more.nic.clone(), more.netns)).or_insert_with(|| more.clone());
             if more.factor_ci[0] < least.factor_ci[0] {
@@ -87,17 +89,17 @@ impl Window {
 
     /// All that was found; `None` before the first frame.
     pub fn answer(&self) -> Option<Answer> {
-        if self.window_ns == 0 {
+        if self.all_ns == 0 {
             return None;
         }
         let mut findings: Vec<Finding> = self.findings.values().cloned().collect();
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
         let mut headroom: Vec<Headroom> = self.headroom.values().cloned().collect();
         headroom.sort_by(|a, b| a.factor_ci[0].total_cmp(&b.factor_ci[0]));
-        let unjudged = self.not_judged.iter().filter(|(_, (_, for_ns))| *for_ns >= self.window_ns / 2);
+        let unjudged = self.not_judged.iter().filter(|(_, (_, for_ns))| *for_ns >= self.all_ns / 2);
         let mut not_judged: Vec<NotJudged> =
             unjudged.map(|(id, (why, _))| NotJudged { id: *id, why: why.clone() }).collect();
-        let is_judged = self.longest_row_ns >= LEAST_NS && self.judged_ns >= self.window_ns / 2;
+        let is_judged = self.longest_row_ns >= LEAST_NS && self.judged_ns >= self.all_ns / 2;
         let first = FindingId::SingleCpuReceive;
         if !is_judged && not_judged.iter().all(|rule| rule.id != first) {
             let why = format!(
@@ -107,6 +109,6 @@ impl Window {
             not_judged.insert(0, NotJudged { id: first, why });
         }
         let verdict = Verdict::of(&findings, is_judged);
-        Some(Answer { schema: SCHEMA, window_ns: self.window_ns, verdict, not_judged, findings, headroom })
+        Some(Answer { schema: SCHEMA, window_ns: self.all_ns, verdict, not_judged, findings, headroom })
     }
 }

@@ -28,8 +28,8 @@ pub struct Finding {
     #[schemars(title = "Stood for, in a report")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stood_ns: Option<u64>,
-    /// True if this frame no longer shows it: it is over once it has been good for some seconds. Cause, subject
-    /// and `why` are then those of the last frame that showed it. Absent if it is not so.
+    /// True if this frame no longer shows it: it is over once it has been good for some seconds. Cause,
+    /// subject and `why` are then those of the last frame that showed it. Absent if it is not so.
     #[schemars(title = "No longer seen, and soon over")]
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub fades: bool,
@@ -245,8 +245,8 @@ pub struct Evidence {
     /// What it is, for people.
     #[schemars(title = "What it is")]
     pub what: String,
-    /// Where it stands, or the largest part of what it is made from: a JSON pointer (RFC 6901) into this frame.
-    /// `/topology` is the last one that the stream carried.
+    /// Where it stands, or the largest part of what it is made from: a JSON pointer (RFC 6901) into this
+    /// frame. `/topology` is the last one that the stream carried.
     #[schemars(title = "Field of the frame")]
     pub field: String,
     /// The figure.

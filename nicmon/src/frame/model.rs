@@ -77,9 +77,9 @@ pub struct Frame {
     #[schemars(title = "Network configuration")]
     #[serde(default)]
     pub topology: Option<Topology>,
-    /// What this frame and those before it mean, the worst first (in a report, in the order of time); `null` if
-    /// it could not be judged. "Nothing
-    /// found" is said of what the kernel sees: AF_XDP, DPDK and hardware offloads bypass it.
+    /// What this frame and those before it mean, the worst first (in a report, in the order of time); `null`
+    /// if it could not be judged. "Nothing found" is said of what the kernel sees: `AF_XDP`, DPDK and
+    /// hardware offloads bypass it.
     #[schemars(title = "Findings")]
     #[serde(default)]
     pub findings: Option<Vec<Finding>>,

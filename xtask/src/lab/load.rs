@@ -55,7 +55,7 @@ impl<'a> OnRequest<'a> {
                     eprintln!("xtask: sent {packets} packets, {rate:.0} per second");
                 }
             }
-            self.sending = wanted.map(|load| Ok((load, self.start(load)?))).transpose()?;
+            self.sending = wanted.map(|load| anyhow::Ok((load, self.start(load)?))).transpose()?;
         }
         if let Some((_, sending)) = self.sending.take_if(|(_, sending)| !sending.is_sending()) {
             sending.stop()?;

@@ -75,7 +75,12 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FOLDER", conflicts_with = "case")]
     capture: Option<PathBuf>,
     /// Guests to boot for each scenario of --case findings
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1,
+        value_parser = clap::value_parser!(u32).range(1..=100)
+    )]
     runs: u32,
     /// A scenario of --case findings; may be repeated [default: all]
     #[arg(long, value_name = "NAME")]

@@ -175,9 +175,9 @@ fn not_followed<'a>(queues: usize) -> Blame<'a> {
     Blame::new(Cause::AffinityNotFollowed, why)
 }
 
-/// Whether the interrupts of the queues polled here are meant for other CPUs, and hardly any comes because the
-/// polls never end. `____napi_schedule` puts a NAPI on the CPU of its interrupt, and `net_rx_action` keeps it
-/// there until it completes (net/core/dev.c).
+/// Whether the interrupts of the queues polled here are meant for other CPUs, and hardly any comes because
+/// the polls never end. `____napi_schedule` puts a NAPI on the CPU of its interrupt, and `net_rx_action`
+/// keeps it there until it completes (net/core/dev.c).
 fn stays_behind(view: &View<'_>, row: &Row<'_>, setup: Option<&topology::Nic>, busy: &[RxNapi<'_>]) -> bool {
     let cpu = row.on.cpu;
     let Some(setup) = setup else { return false };

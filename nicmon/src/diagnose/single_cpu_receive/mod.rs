@@ -1,7 +1,7 @@
 //! `single-cpu-receive`: receiving fills one CPU while others are idle. docs/findings/single-cpu-receive.md
 //!
-//! Two questions have two answers. `cause.rs` says why the work is on this CPU, `contributing.rs` why a packet
-//! costs as much as it does.
+//! Two questions have two answers. `cause.rs` says why the work is on this CPU, `contributing.rs` why a
+//! packet costs as much as it does.
 
 mod backlog;
 mod cause;

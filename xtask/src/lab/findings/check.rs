@@ -165,7 +165,13 @@ fn shown(finding: &Value) -> String {
         word(&finding["severity"]),
         word(&finding["id"]),
         word(&finding["cause"]),
-        Some(array(&finding["contributing"]).filter_map(word).map(|one| format!("+ {one}")).collect()),
+        Some(
+            array(&finding["contributing"])
+                .filter_map(word)
+                .map(|one| format!("+ {one}"))
+                .collect::<Vec<_>>()
+                .concat(),
+        ),
         word(&subject["nic"]),
         numbered("queue", &subject["queue"]),
         numbered("irq", &subject["irq"]),

@@ -1,8 +1,8 @@
 //! Guests that are saturated on purpose, and guests that are only busy. nicmon's findings must say what is
 //! wrong with the former, and find nothing wrong with the latter.
 //!
-//! Each scenario is a file `NAME.toml` in this folder; [`scenario::Scenario`] explains its fields. To add one,
-//! add a file.
+//! Each scenario is a file `NAME.toml` in this folder; [`scenario::Scenario`] explains its fields. To add
+//! one, add a file.
 
 mod check;
 mod scenario;

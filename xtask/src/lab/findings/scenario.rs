@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// How long a guest may take to boot and to start nicmon, and to stop.
-const OVERHEAD: Duration = Duration::from_secs(120);
+const OVERHEAD: Duration = Duration::from_mins(2);
 
 /// A guest, the load on it, and what nicmon should find.
 #[derive(Debug, Deserialize)]
