@@ -95,10 +95,8 @@ fn found(expected: &Expected, loaded: Option<usize>, frames: &[Value]) -> Checke
     let what = expected.shown();
     let first_bad = match expected.bad {
         // nicmon's start fills CPUs as well.
-        Bad::FullCpu => loaded.and_then(|loaded| {
-            let full = |frame| has_full_cpu(frame, expected.cpu);
-            frames[loaded..].iter().position(full).map(|after| loaded + after)
-        }),
+        Bad::FullCpu => loaded
+            .and_then(|loaded| (loaded..frames.len()).find(|&at| has_full_cpu(&frames[at], expected.cpu))),
         Bad::Packets => loaded,
     };
     let is_it = |frame: &Value| array(&frame["findings"]).any(|finding| expected.is(finding));
