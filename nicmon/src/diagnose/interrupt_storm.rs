@@ -4,6 +4,7 @@ use super::{
     case::{Case, Cases, Hold, Key, Level, Rule, Standing, compared},
     saturation,
     setup::Origin,
+    single_cpu_receive::queue_of,
     view::{CpuView, Row, View, total},
 };
 use crate::frame::{FindingId, Irq, Severity, Subject, Unit};
@@ -68,7 +69,8 @@ fn case(view: &View<'_>, cpu: &CpuView<'_>, level: Level, rate: f64, each: f64) 
     let subject = Subject {
         netns: row.and_then(|row| row.nic.netns),
         cpu: Some(number),
-        queue: line.and_then(|(_, irq)| irq.queue),
+        // The line of a NIC with one queue does not say so.
+        queue: line.and_then(|(_, irq)| irq.queue).or_else(|| queue_of(view, row?)?.queue),
         irq: line.map(|(_, irq)| irq.irq),
         comm: None,
         nic,

@@ -40,7 +40,7 @@ fn cases(view: &View<'_>, standing: &Standing) -> Result<Cases, String> {
         };
         let (name, _) = *parts.iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
         let stands = standing.contains(&Key::Cpu(number));
-        (level != Level::Good || stands).then(|| case(cpu, level, name, pct))
+        (level != Level::Good || stands).then(|| case(view, cpu, level, name, pct))
     };
     Ok(view.cpus.iter().filter_map(of_cpu).collect::<Vec<Case>>().into())
 }
@@ -65,15 +65,31 @@ fn ns_of(cpu: &Cpu, name: &str) -> Option<u64> {
     }
 }
 
-fn case(cpu: &CpuView<'_>, level: Level, name: &str, pct: f64) -> Case {
+/// The ifb whose packets these are: it hands packets on in a tasklet (`ifb_ri_tasklet`, drivers/net/ifb.c).
+/// `None` if it is not an ifb, or one of several.
+fn shaper<'a>(view: &View<'a>, name: &str) -> Option<&'a Nic> {
+    let has_packets = |nic: &Nic| nic.counters.rx_packets.is_some_and(|packets| packets > 0);
+    let is_ifb = |nic: &&Nic| nic.driver.as_deref() == Some("ifb") && has_packets(nic);
+    let mut all = view.frame.nics.iter().filter(is_ifb);
+    all.next().filter(|_| name == "tasklet" && all.next().is_none())
+}
+
+fn case(view: &View<'_>, cpu: &CpuView<'_>, level: Level, name: &str, pct: f64) -> Case {
     let number = cpu.cpu.cpu;
     let vector = name.to_uppercase();
     let is_full = cpu.idle_pct.is_some_and(|idle| idle <= FULL_PCT);
     let severity = if is_full { Severity::Warning } else { Severity::Info };
+    let shaper = shaper(view, name);
+    let whose = shaper.map_or_else(String::new, |nic| format!(" for {}", nic.name));
     let why = format!(
-        "network code takes {pct:.0} % of CPU {number} in {vector}, which is not part of any NIC's load"
+        "network code takes {pct:.0} % of CPU {number} in {vector}{whose}, which is not part of any NIC's load"
     );
-    let subject = Subject { nic: Some(format!("({name})")), cpu: Some(number), ..Subject::default() };
+    let subject = Subject {
+        nic: Some(shaper.map_or_else(|| format!("({name})"), |nic| nic.name.clone())),
+        netns: shaper.and_then(|nic| nic.netns),
+        cpu: Some(number),
+        ..Subject::default()
+    };
     let mut case = Case::new(Key::Cpu(number), level, severity, subject, why);
     let field = cpu.field(&format!("softirq/{name}/ns"));
     let what = format!("softirqs with network code on CPU {number}");

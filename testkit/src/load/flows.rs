@@ -34,6 +34,8 @@ pub struct FlowsPlan {
     pub flows: u16,
     /// Packets per second, of all flows together.
     pub pps: u32,
+    /// Each packet at its own time, instead of bursts. This takes much of a CPU.
+    pub singly: bool,
     /// If the load comes and goes.
     pub phases: Option<Phases>,
     /// The load ends on its own after this time.
@@ -93,7 +95,7 @@ impl Drop for UdpFlows {
 }
 
 fn send(plan: &FlowsPlan, stop: &AtomicBool) -> Result<Sent> {
-    let FlowsPlan { from, to, flows, pps, phases, limit } = *plan;
+    let FlowsPlan { from, to, flows, pps, singly, phases, limit } = *plan;
     let socket = |flow: u16| {
         let socket = UdpSocket::bind((from, FIRST_SOURCE_PORT + flow)).context("cannot bind the sender")?;
         socket.connect((to, PORT)).context("cannot connect the sender")?;
@@ -101,7 +103,7 @@ fn send(plan: &FlowsPlan, stop: &AtomicBool) -> Result<Sent> {
     };
     let sockets = (0..flows).map(socket).collect::<Result<Vec<UdpSocket>>>()?;
     let mut turns = sockets.iter().cycle();
-    pace::send(Pace { pps, phases, limit }, stop, || match turns.next() {
+    pace::send(Pace { pps, singly, phases, limit }, stop, || match turns.next() {
         Some(socket) => socket.send(&PAYLOAD),
         None => Ok(0),
     })

@@ -105,7 +105,7 @@ pub(super) fn plan(args: &Args) -> Plan {
     for run in runs {
         let Run { index, device, function, method, first } = run;
         let program = method.program(device.module(), function);
-        plan.files.push((format!("{function}.{}.bt", method.name()), program));
+        plan.files.push((format!("{function}.{}.bt", method.name()), program.into_bytes()));
         let (folder, nic, url) = (run.folder(), job::nic(index), job::url(index));
         let (seconds, first, method) = (plan.transfer_s(), first.name(), method.name());
         let _ =

@@ -37,10 +37,10 @@ impl Root {
         self.folder.join("modules")
     }
 
-    /// Writes a text file.
-    pub(super) fn write(&self, path: &str, text: &str) -> Result<()> {
+    /// Writes a file.
+    pub(super) fn write(&self, path: &str, bytes: impl AsRef<[u8]>) -> Result<()> {
         let path = self.folder.join(path);
-        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+        fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))
     }
 
     /// Copies a program of this machine to `/bin` as `name`, with its libraries.

@@ -7,6 +7,7 @@ mod counts;
 mod device;
 mod download;
 mod fetch;
+mod filter;
 mod findings;
 mod frames;
 mod guest;
@@ -244,8 +245,8 @@ impl Lab {
         for (file, path) in &plan.binaries {
             root.add_file(file, path)?;
         }
-        for (path, text) in &plan.files {
-            root.write(path, text)?;
+        for (path, bytes) in &plan.files {
+            root.write(path, bytes)?;
         }
         root.write("job", &job::whole(&plan.script))?;
         let drivers = plan.devices.iter().map(|device| device.module());

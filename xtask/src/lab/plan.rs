@@ -27,8 +27,8 @@ pub(super) struct Plan {
     pub(super) binaries: Vec<(PathBuf, String)>,
     /// Kernel modules to load, besides the drivers of the NICs.
     pub(super) modules: Vec<String>,
-    /// Files to create in the guest's root: path and text.
-    pub(super) files: Vec<(String, String)>,
+    /// Files to create in the guest's root: path and contents.
+    pub(super) files: Vec<(String, Vec<u8>)>,
     /// The load that the guest can ask for.
     pub(super) load: Option<Load>,
     /// The shell script to run in the guest, after the functions of [`super::job`].

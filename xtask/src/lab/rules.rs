@@ -31,9 +31,9 @@ pub(super) fn plan(args: &Args) -> Plan {
     // No packets come from this network, which is reserved for documentation.
     let rule = |n: u32| format!("-A INPUT -s 198.51.{}.{}/32 -j DROP\n", n / 250, n % 250 + 1);
     let head = "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n";
-    plan.files.push(("no-rules".to_owned(), format!("{head}COMMIT\n")));
-    plan.files
-        .push(("rules".to_owned(), format!("{head}{}COMMIT\n", (0..RULES).map(rule).collect::<String>())));
+    plan.files.push(("no-rules".to_owned(), format!("{head}COMMIT\n").into_bytes()));
+    let rules: String = (0..RULES).map(rule).collect();
+    plan.files.push(("rules".to_owned(), format!("{head}{rules}COMMIT\n").into_bytes()));
     plan.script.push_str(include_str!("scripts/download.sh"));
     plan.script.push_str(include_str!("scripts/rules.sh"));
     for (index, device) in plan.numbered().collect::<Vec<_>>() {

@@ -19,6 +19,8 @@ const IN_TIME: usize = 5;
 /// The load has reached the NIC when it receives one in this many of the packets: a NIC that is overrun does
 /// not receive all, and a NIC at rest receives nearly none.
 const ONE_IN: f64 = 100.0;
+/// The first frame in which the guest's own load may run.
+const BESIDE: usize = 2;
 
 /// A finding that must appear. What is left out may be anything.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -33,6 +35,7 @@ pub(super) struct Expected {
     nic: Option<String>,
     cpu: Option<u64>,
     queue: Option<u64>,
+    comm: Option<String>,
     /// How to recognise the first bad frame.
     #[serde(default)]
     bad: Bad,
@@ -58,7 +61,11 @@ struct Checked {
 
 /// Checks the frames of one run. Prints what they show of the load, and all their findings.
 pub(super) fn all(scenario: &Scenario, nic: &str, frames: &[Value], verdicts: &mut Verdicts) {
-    let loaded = scenario.load.and_then(|load| first_with_load(load, nic, frames));
+    let loaded = match scenario.load {
+        Some(load) => first_with_load(load, nic, frames),
+        // What runs beside starts with the second frame.
+        None => scenario.has_load_of_its_own().then_some(BESIDE),
+    };
     if let Some(first) = loaded {
         println!("  -       {}", figures(nic, &frames[first..]));
     }
@@ -79,13 +86,14 @@ pub(super) fn all(scenario: &Scenario, nic: &str, frames: &[Value], verdicts: &m
     }
 }
 
-/// Whether nothing is wrong in any frame. A frame that was not judged proves nothing.
+/// Whether nothing is wrong in any frame. A frame that was not judged proves nothing, but on a host that has
+/// other work as well, a guest's CPUs lose time, which nicmon notices.
 fn healthy(frames: &[Value]) -> Checked {
     let is_alarm = |finding: &Value| finding["severity"] != "info";
     let alarms = frames.iter().filter(|frame| array(&frame["findings"]).any(is_alarm)).count();
     let unjudged = frames.iter().filter(|frame| !frame["findings"].is_array()).count();
     Checked {
-        holds: alarms == 0 && unjudged == 0 && !frames.is_empty(),
+        holds: alarms == 0 && unjudged * 4 <= frames.len() && !frames.is_empty(),
         text: format!("of {} frames, {alarms} have a warning, and {unjudged} were not judged", frames.len()),
     }
 }
@@ -123,6 +131,7 @@ impl Expected {
             && text(&self.cause, &finding["cause"])
             && text(&self.severity, &finding["severity"])
             && text(&self.nic, &subject["nic"])
+            && text(&self.comm, &subject["comm"])
             && count(self.cpu, &subject["cpu"])
             && count(self.queue, &subject["queue"])
             && self.contributing.iter().all(contributes)
@@ -136,6 +145,7 @@ impl Expected {
         parts.extend(self.nic.clone());
         parts.extend(self.queue.map(|queue| format!("queue {queue}")));
         parts.extend(self.cpu.map(|cpu| format!("CPU {cpu}")));
+        parts.extend(self.comm.clone());
         parts.join(" ")
     }
 }
@@ -174,6 +184,7 @@ fn shown(finding: &Value) -> String {
         numbered("queue", &subject["queue"]),
         numbered("irq", &subject["irq"]),
         numbered("CPU", &subject["cpu"]),
+        word(&subject["comm"]),
     ];
     parts.into_iter().flatten().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
 }
@@ -303,7 +314,7 @@ mod tests {
         assert!(!found(&expected(), Some(0), &quiet).holds);
         let by_packets = Expected { bad: Bad::Packets, ..expected() };
         assert!(found(&by_packets, Some(0), &quiet).holds && !found(&by_packets, None, &quiet).holds);
-        let load = Load { flows: 16, pps: 70_000, phases_s: None };
+        let load = Load { flows: 16, pps: 70_000, singly: false, phases_s: None };
         assert_eq!(first_with_load(load, "eth0", &run(3, &json!([]))), Some(2));
         assert_eq!(first_with_load(load, "eth1", &run(3, &json!([]))), None);
     }

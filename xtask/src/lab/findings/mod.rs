@@ -68,7 +68,7 @@ fn judge(
     verdicts: &mut Verdicts,
 ) -> Result<()> {
     let work = super::work_folder()?;
-    let booted = lab.boot(&scenario.plan(args), work.path());
+    let booted = lab.boot(&scenario.plan(args)?, work.path());
     let mut out = work.path().join("out");
     if let Some(kept) = kept.filter(|_| out.exists()) {
         fs::rename(&out, kept).with_context(|| format!("cannot move the output to {}", kept.display()))?;

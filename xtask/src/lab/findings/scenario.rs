@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::check::Expected;
 use crate::{
-    lab::{Args, device::Device, job, load::Load, plan::Plan},
+    lab::{Args, device::Device, filter, job, load::Load, plan::Plan},
     workspace,
 };
 
@@ -39,12 +39,18 @@ pub(super) struct Scenario {
     /// Files of this machine to copy to the same place in the guest.
     #[serde(default)]
     files: Vec<String>,
+    /// If given, `/filter.o` in the guest is a BPF program that counts so far for each packet, before it lets
+    /// it pass. Its sections are `tc` and `xdp`.
+    filter_turns: Option<i32>,
     /// Shell lines to run in the guest before nicmon starts. Each must succeed. `$nic` is the interface, and
     /// scripts/findings.sh has functions for its interrupts.
     #[serde(default)]
     setup: String,
     /// The load, if there is any. It starts when nicmon has seen the NIC at rest.
     pub(super) load: Option<Load>,
+    /// Shell lines to run in the guest beside nicmon, from when it has seen the NIC at rest.
+    #[serde(default)]
+    beside: String,
     /// Frames of one second.
     #[serde(default = "twenty")]
     seconds: u64,
@@ -71,8 +77,13 @@ impl Scenario {
         Ok(scenario)
     }
 
+    /// Whether the guest itself makes all of the load.
+    pub(super) fn has_load_of_its_own(&self) -> bool {
+        self.load.is_none() && !self.beside.is_empty()
+    }
+
     /// The guest for one run.
-    pub(super) fn plan(&self, args: &Args) -> Plan {
+    pub(super) fn plan(&self, args: &Args) -> Result<Plan> {
         let mut plan = Plan::of(args, &[self.device]);
         plan.queues = self.queues;
         plan.smp = Some(self.cpus);
@@ -81,13 +92,17 @@ impl Scenario {
         plan.programs.clone_from(&self.programs);
         let to = |file: &String| (PathBuf::from(file), file.trim_start_matches('/').to_owned());
         plan.binaries.extend(self.files.iter().map(to));
+        if let Some(turns) = self.filter_turns {
+            plan.files.push(("filter.o".to_owned(), filter::object_file(turns)?));
+        }
         plan.load = self.load;
         plan.limit = Some(OVERHEAD + Duration::from_secs(self.seconds));
         plan.script.push_str(include_str!("../scripts/findings.sh"));
         // A function must not be empty.
         let _ = writeln!(plan.script, "setup() {{\n:\n{}\n}}", self.setup);
+        let _ = writeln!(plan.script, "beside() {{\n:\n{}\n}}", self.beside);
         let _ = writeln!(plan.script, "findings {} {}", job::nic(0), self.seconds);
-        plan
+        Ok(plan)
     }
 }
 
@@ -126,7 +141,7 @@ mod tests {
         let bad = all.iter().filter(|(_, scenario)| !scenario.healthy);
         assert!(bad.clone().count() > 0, "no scenario is bad");
         for (name, scenario) in bad {
-            assert!(scenario.load.is_some(), "{name} has no load");
+            assert!(scenario.load.is_some() || scenario.has_load_of_its_own(), "{name} has no load");
         }
         let error = super::all(&["none".to_owned()]).unwrap_err().to_string();
         assert!(error.starts_with("there is no scenario none, only "), "{error}");

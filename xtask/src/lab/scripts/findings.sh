@@ -17,6 +17,15 @@ all_to_cpu() {
     done
 }
 
+# `lines_to_cpus`: sends the NIC's interrupts to one CPU after the other.
+lines_to_cpus() {
+    cpu=0
+    for line in $(lines "$nic"); do
+        echo $cpu >"/proc/irq/$line/smp_affinity_list"
+        cpu=$(((cpu + 1) % $(nproc)))
+    done
+}
+
 # A few packets for each queue. An interrupt goes to another CPU only when it comes the next time
 # (irq_move_irq, kernel/irq/migration.c), and a queue that is never empty from then on has no next time.
 settle() {
@@ -65,6 +74,7 @@ findings() {
     tries=600
     while ! frames_are 2 && kill -0 $nicmon 2>/dev/null && [ $((tries -= 1)) -gt 0 ]; do sleep 0.1; done
     touch /out/send
+    (beside) 2>>"$folder/other.err" &
     wait $nicmon
     echo "nicmon $?" >>"$folder/status"
     rm /out/send
