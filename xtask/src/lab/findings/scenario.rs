@@ -42,7 +42,8 @@ pub(super) struct Scenario {
     /// If given, `/filter.o` in the guest is a BPF program that counts so far for each packet, before it lets
     /// it pass. Its sections are `tc` and `xdp`.
     filter_turns: Option<i32>,
-    /// Shell lines to run in the guest before nicmon starts. Each must succeed. `$nic` is the interface, and
+    /// Shell lines to run in the guest before nicmon starts. Each must succeed. `$nic` is the interface, `$url` a
+    /// large file on the host, and
     /// scripts/findings.sh has functions for its interrupts.
     #[serde(default)]
     setup: String,
@@ -98,6 +99,7 @@ impl Scenario {
         plan.load = self.load;
         plan.limit = Some(OVERHEAD + Duration::from_secs(self.seconds));
         plan.script.push_str(include_str!("../scripts/findings.sh"));
+        let _ = writeln!(plan.script, "url={}", job::url(0));
         // A function must not be empty.
         let _ = writeln!(plan.script, "setup() {{\n:\n{}\n}}", self.setup);
         let _ = writeln!(plan.script, "beside() {{\n:\n{}\n}}", self.beside);
