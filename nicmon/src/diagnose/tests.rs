@@ -356,6 +356,23 @@ fn drops_of_backlog_ring_and_socket() {
 }
 
 #[test]
+fn a_saturated_cpu_that_runs_slowly() {
+    let at = |now_khz: Value| {
+        let mut machine = Machine::new(4).full(0, 0, 90);
+        machine.frame["cpus"][0]["freq"] = json!({ "now_khz": now_khz, "max_khz": 4_000_000 });
+        machine.one()
+    };
+    let slow = at(json!(3_100_000));
+    assert_eq!(slow.contributing, [Contributing::CpuSlow]);
+    let speed = slow.evidence.iter().find(|evidence| evidence.field == "/cpus/0/freq/now_khz").expect("it");
+    assert_eq!((speed.value, speed.threshold), (77.5, Some(80.0)));
+    assert_eq!(at(json!(3_200_000)).contributing, []);
+    // Unknown is not slow.
+    let unknown = Machine::new(4).full(0, 0, 90).one();
+    assert!(unknown.contributing.is_empty() && unknown.evidence.iter().all(|e| !e.field.contains("freq")));
+}
+
+#[test]
 fn nicmon_says_what_it_costs_itself() {
     let costs = |pct: u64| {
         let ns = pct * 10_000_000;

@@ -202,6 +202,8 @@ pub enum Contributing {
     RemoteNuma,
     /// Another hardware thread of the core is busy.
     SmtBusy,
+    /// The CPU runs slower than it could.
+    CpuSlow,
 }
 
 impl Contributing {
@@ -215,6 +217,7 @@ impl Contributing {
             Self::GroIneffective => "gro-ineffective",
             Self::RemoteNuma => "remote-numa",
             Self::SmtBusy => "smt-busy",
+            Self::CpuSlow => "cpu-slow",
         }
     }
 }
