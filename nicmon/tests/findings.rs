@@ -2,7 +2,7 @@
 //!
 //! Each `tests/findings/NAME.toml` says what was wrong with the machine, how the frames in `NAME.ndjson` were
 //! recorded, and what must be found in which time. A twin is the same recording with only that changed which
-//! was wrong: there, it must not be found.
+//! was wrong: there, it must not be found. A scenario may take the frames of another one, and change them.
 
 use std::{fs, path::Path};
 
@@ -20,8 +20,13 @@ use serde_json::Value;
 struct Scenario {
     /// What is wrong, in one line.
     title: String,
-    /// Machine, kernel, load and day.
+    /// Machine, kernel, load and day; with `set`, also what is made up.
     source: String,
+    /// The scenario whose frames these are, if it is not this one.
+    frames: Option<String>,
+    /// Values to put into every frame, as in a twin, which is a twin of the result.
+    #[serde(default)]
+    set: Vec<(String, Value)>,
     /// What must be found; nothing above `info` if it is absent.
     expect: Option<Expect>,
     /// The same frames with a change.
@@ -48,10 +53,13 @@ struct Expect {
 struct Twin {
     /// What is different, in one line.
     title: String,
-    /// Values to put into every frame that has the place: JSON pointer and value.
+    /// Values to put into every frame that has the place, or a parent of which the field was not known when
+    /// it was recorded: JSON pointer and value.
     set: Vec<(String, Value)>,
     /// What must be found instead; nothing above `info` if it is absent.
     expect: Option<Expect>,
+    /// What must not be found, although other things may be: an id, or a word in `contributing`.
+    without: Option<String>,
     /// Nothing at all must be found.
     #[serde(default)]
     none: bool,
@@ -60,22 +68,36 @@ struct Twin {
     indeterminate: bool,
 }
 
-/// What is found in these frames.
-fn judge(text: &str, set: &[(String, Value)]) -> Result<Answer> {
-    let mut window = Window::default();
-    let mut places = vec![false; set.len()];
-    for line in text.lines() {
-        let mut frame: Value = serde_json::from_str(line)?;
-        for ((pointer, value), found) in set.iter().zip(&mut places) {
+/// Puts a value into a frame.
+fn put(frame: &mut Value, pointer: &str, value: &Value) {
+    let Some((parent, field)) = pointer.rsplit_once('/') else { return };
+    match frame.pointer_mut(parent) {
+        Some(Value::Object(fields)) => drop(fields.insert(field.to_owned(), value.clone())),
+        _ => {
             if let Some(place) = frame.pointer_mut(pointer) {
                 place.clone_from(value);
-                *found = true;
             }
         }
-        window.add(&serde_json::from_value::<Frame>(frame)?);
+    }
+}
+
+/// What is found in these frames.
+fn judge<'a>(text: &str, set: &(impl Iterator<Item = &'a (String, Value)> + Clone)) -> Result<Answer> {
+    let mut window = Window::default();
+    let mut places = vec![false; set.clone().count()];
+    for line in text.lines() {
+        let mut frame: Value = serde_json::from_str(line)?;
+        set.clone().for_each(|(pointer, value)| put(&mut frame, pointer, value));
+        let frame: Frame = serde_json::from_value(frame)?;
+        // A misspelt field is lost here.
+        let read = serde_json::to_value(&frame)?;
+        for ((pointer, _), found) in set.clone().zip(&mut places) {
+            *found |= read.pointer(pointer).is_some();
+        }
+        window.add(&frame);
     }
     if let Some(at) = places.iter().position(|found| !found) {
-        bail!("no frame has {}", set[at].0);
+        bail!("no frame has {}", set.clone().nth(at).map_or("it", |(pointer, _)| pointer));
     }
     window.answer().context("there are no frames")
 }
@@ -117,24 +139,33 @@ fn check(answer: &Answer, expect: Option<&Expect>) -> Result<()> {
     Ok(())
 }
 
-fn check_twin(text: &str, twin: &Twin) -> Result<()> {
-    let answer = judge(text, &twin.set)?;
+fn check_twin(text: &str, set: &[(String, Value)], twin: &Twin) -> Result<()> {
+    let answer = judge(text, &set.iter().chain(&twin.set))?;
     if twin.indeterminate {
         ensure!(answer.verdict == Verdict::Indeterminate, "the verdict is {:?}", answer.verdict);
         return Ok(());
     }
     ensure!(!twin.none || answer.findings.is_empty(), "there is {:#?}", answer.findings);
+    if let Some(without) = &twin.without {
+        let is_it = |finding: &&Finding| {
+            finding.id.label() == without || finding.contributing.iter().any(|what| what.label() == without)
+        };
+        let found = answer.findings.iter().find(is_it);
+        ensure!(found.is_none(), "there is {found:#?}");
+        return twin.expect.as_ref().map_or(Ok(()), |expect| find(&answer, expect));
+    }
     check(&answer, twin.expect.as_ref())
 }
 
 fn run(folder: &Path, name: &str) -> Result<()> {
     let scenario: Scenario = toml::from_str(&fs::read_to_string(folder.join(format!("{name}.toml")))?)?;
     ensure!(!scenario.title.is_empty() && !scenario.source.is_empty(), "title and source must not be empty");
-    let text = fs::read_to_string(folder.join(format!("{name}.ndjson")))?;
-    check(&judge(&text, &[])?, scenario.expect.as_ref())?;
+    let frames = scenario.frames.as_deref().unwrap_or(name);
+    let text = fs::read_to_string(folder.join(format!("{frames}.ndjson")))?;
+    check(&judge(&text, &scenario.set.iter())?, scenario.expect.as_ref())?;
     ensure!(scenario.expect.is_none() || !scenario.twin.is_empty(), "it has no twin");
     for twin in &scenario.twin {
-        check_twin(&text, twin).with_context(|| format!("twin: {}", twin.title))?;
+        check_twin(&text, &scenario.set, twin).with_context(|| format!("twin: {}", twin.title))?;
     }
     Ok(())
 }

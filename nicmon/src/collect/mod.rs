@@ -50,7 +50,7 @@ use self::{
 use crate::counters::bpf::{Probe, ProbeError};
 use crate::{
     counters::{HowToSample, procfs::Counts},
-    frame::{Accounting, Frame},
+    frame::{Accounting, Finding, FindingId, Frame},
     host::{
         self, Roots,
         btf::{KERNEL_BTF, KernelBtf},
@@ -143,6 +143,8 @@ pub struct Collector {
     last_tidied_ns: u64,
     seq: u64,
     capture: Option<Capture>,
+    /// Whose frequency to read with the next frame.
+    saturated_cpus: Vec<u32>,
 }
 
 impl Collector {
@@ -203,12 +205,20 @@ impl Collector {
             last_tidied_ns: 0,
             seq: 0,
             capture: None,
+            saturated_cpus: Vec::new(),
         })
     }
 
     /// Saves the observation behind each frame from now on.
     pub fn save_to(&mut self, capture: Capture) {
         self.capture = Some(capture);
+    }
+
+    /// Takes in what was found in the last frame, so that the next one has what would explain it: of each CPU
+    /// that receiving saturates, how fast it runs.
+    pub fn follow_findings(&mut self, findings: &[Finding]) {
+        let is_seen = |finding: &&Finding| finding.id == FindingId::SingleCpuReceive && !finding.fades;
+        self.saturated_cpus = findings.iter().filter(is_seen).filter_map(|found| found.subject.cpu).collect();
     }
 
     /// The attached programs; `None` if the kernel's files count.

@@ -17,7 +17,7 @@ pub(super) use super::known::NicKey;
 use super::known::{DriverModules, KnownNics};
 use crate::{
     counters::Reading,
-    frame::{self, Accounting, gained, topology::Topology},
+    frame::{self, Accounting, CpuFreq, gained, topology::Topology},
     host::{
         irqs::NicIrqs,
         links::Link,
@@ -61,6 +61,9 @@ pub struct Observation {
     #[serde(default)]
     pub(super) driver_modules: Arc<DriverModules>,
     pub(super) code: Code,
+    /// How fast the CPUs run that the frame before found saturated.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) cpu_freq: BTreeMap<u32, CpuFreq>,
     /// Only in frames that carry it.
     pub(super) topology: Option<Topology>,
     pub(super) own: OwnUse,

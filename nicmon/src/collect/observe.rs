@@ -1,12 +1,15 @@
 //! Reads everything that a frame needs, in the order that its figures depend on.
 
-use std::time::SystemTime;
+use std::{collections::BTreeMap, time::SystemTime};
 
 use super::{
     CollectError, Collector,
     observation::{Code, Observation, OwnUse, nic_keys},
 };
-use crate::host;
+use crate::{
+    frame::CpuFreq,
+    host::{self, cpu_freq::cpu_freq},
+};
 
 impl Collector {
     /// Reads what happened since the previous observation.
@@ -68,6 +71,7 @@ impl Collector {
             known_napis,
             driver_modules,
             code: Code { symbols, drivers },
+            cpu_freq: self.freq_of_saturated_cpus(),
             topology: self.topology.next(
                 self.facts.links_changed(),
                 || self.facts.namespaces(),
@@ -75,6 +79,11 @@ impl Collector {
             ),
             own: OwnUse { cpu_ns, rss_bytes: host::own::resident_bytes(&self.facts.roots.proc).unwrap_or(0) },
         })
+    }
+
+    fn freq_of_saturated_cpus(&self) -> BTreeMap<u32, CpuFreq> {
+        let sys = &self.facts.roots.sys;
+        self.saturated_cpus.iter().filter_map(|cpu| Some((*cpu, cpu_freq(sys, *cpu)?))).collect()
     }
 
     /// The kernel's limit, if the CPUs are to be sampled.

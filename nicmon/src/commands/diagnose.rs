@@ -79,7 +79,7 @@ async fn judge_live(time: Duration, judged: &mut Judged) -> Result<(), Failure> 
             break;
         }
         let frame = collector.frame()?;
-        judged.window.add(&frame);
+        collector.follow_findings(&judged.window.add(&frame));
         judged.sum.add(&frame);
     }
     Ok(())

@@ -16,6 +16,7 @@ mod interrupt_storm;
 mod intrusion;
 mod judgement;
 mod machine_saturated;
+mod own_cost;
 mod replay;
 mod ring_overrun;
 mod saturation;
@@ -47,7 +48,7 @@ use crate::frame::{Finding, FindingId, Frame, NotJudged};
 pub const RULES_VERSION: u32 = 1;
 
 /// All rules. Of two findings about one condition, the one of the earlier rule is shown.
-const RULES: [Rule; 10] = [
+const RULES: [Rule; 11] = [
     single_cpu_receive::RULE,
     machine_saturated::RULE,
     cpu_shared::RULE,
@@ -58,6 +59,7 @@ const RULES: [Rule; 10] = [
     interrupt_storm::RULE,
     intrusion::RULE,
     wasted_steering::RULE,
+    own_cost::RULE,
 ];
 
 /// Judges frames one after the other.

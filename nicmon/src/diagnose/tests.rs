@@ -121,6 +121,7 @@ fn evidence_points_at_fields_that_are_there() {
         Machine::new(4).full(1, 1, 25),
         Machine::new(4).with("/nics/0/drops/rx_missed", json!(500)),
         Machine::new(4).with("/netns/0/udp_rcvbuf_errors", json!(500)),
+        Machine::new(4).with("/self/overhead_pct", json!(12)),
     ];
     for machine in machines {
         let judged = machine.judged();
@@ -352,6 +353,56 @@ fn drops_of_backlog_ring_and_socket() {
     let socket = |lost: u64| Machine::new(4).with("/netns/0/udp_rcvbuf_errors", json!(lost));
     assert_eq!(socket(60).one().id, FindingId::SocketDrops);
     assert_eq!(socket(40).judged().findings, [], "less than one in a thousand");
+}
+
+#[test]
+fn a_saturated_cpu_that_runs_slowly() {
+    let at = |now_khz: Value| {
+        let mut machine = Machine::new(4).full(0, 0, 90);
+        machine.frame["cpus"][0]["freq"] = json!({ "now_khz": now_khz, "max_khz": 4_000_000 });
+        machine.one()
+    };
+    let slow = at(json!(3_100_000));
+    assert_eq!(slow.contributing, [Contributing::CpuSlow]);
+    let speed = slow.evidence.iter().find(|evidence| evidence.field == "/cpus/0/freq/now_khz").expect("it");
+    assert_eq!((speed.value, speed.threshold), (77.5, Some(80.0)));
+    assert_eq!(at(json!(3_200_000)).contributing, []);
+    // Unknown is not slow.
+    let unknown = Machine::new(4).full(0, 0, 90).one();
+    assert!(unknown.contributing.is_empty() && unknown.evidence.iter().all(|e| !e.field.contains("freq")));
+}
+
+#[test]
+fn nicmon_says_what_it_costs_itself() {
+    let costs = |pct: u64| {
+        let ns = pct * 10_000_000;
+        let machine = Machine::new(4).with("/self/overhead_pct", json!(pct));
+        machine.with("/self/bpf_est_ns", json!(ns / 2)).with("/self/cpu_ns", json!(ns / 2))
+    };
+    let finding = costs(5).one();
+    assert_eq!((finding.id, finding.severity), (FindingId::OwnCost, Severity::Info));
+    assert_eq!(costs(4).judged().findings, []);
+    // Only where a CPU is full as well, it costs somebody something.
+    assert_eq!(costs(20).one().severity, Severity::Info);
+    let full = |pct: u64| costs(pct).with("/cpus/2/stat/idle_pct", json!(4)).one();
+    assert_eq!((full(9).severity, full(10).severity), (Severity::Info, Severity::Warning));
+    assert_eq!(full(10).why, "nicmon itself takes 10 % of a CPU, while CPU 2 is full");
+}
+
+#[test]
+fn unknown_own_cost_is_not_judged() {
+    let unknown = |cpu_ns: u64| {
+        let machine = Machine::new(4).with("/self/overhead_pct", Value::Null);
+        machine.with("/self/bpf_est_ns", Value::Null).with("/self/cpu_ns", json!(cpu_ns))
+    };
+    let judged = unknown(10_000_000).judged();
+    assert_eq!(judged.not_judged.iter().map(|rule| rule.id).collect::<Vec<_>>(), [FindingId::OwnCost]);
+    // The process alone is enough.
+    let finding = unknown(60_000_000).one();
+    assert_eq!((finding.id, finding.evidence[0].field.as_str()), (FindingId::OwnCost, "/self/cpu_ns"));
+    // Without eBPF programs, the process is all.
+    let judged = unknown(10_000_000).with("/host/source", json!("proc")).judged();
+    assert!(judged.not_judged.iter().all(|rule| rule.id != FindingId::OwnCost), "{judged:#?}");
 }
 
 /// A rule must cost next to nothing: 256 CPUs, 32 NICs with 64 queues each, RPS from all to all, and ten CPUs

@@ -45,8 +45,8 @@ pub struct Answer {
 }
 
 impl Window {
-    /// Takes in the next frame.
-    pub fn add(&mut self, frame: &Frame) {
+    /// Takes in the next frame. Returns what is found in it.
+    pub fn add(&mut self, frame: &Frame) -> Vec<Finding> {
         let judgement = self.diagnosis.judge(frame);
         let is_judged = judgement.is_judged();
         let Judgement { findings, headroom, not_judged, follows } = judgement;
@@ -59,8 +59,8 @@ impl Window {
         } else {
             self.row_ns = 0;
         }
-        for finding in findings {
-            self.keep(finding, frame_ns);
+        for finding in &findings {
+            self.keep(finding.clone(), frame_ns);
         }
         for more in headroom {
             let least = self.headroom.entry((more.nic.clone(), more.netns)).or_insert_with(|| more.clone());
@@ -73,6 +73,7 @@ impl Window {
             *last = why;
             *for_ns = for_ns.saturating_add(frame_ns);
         }
+        findings
     }
 
     /// A finding that fades says less than it did when it was bad.

@@ -30,6 +30,22 @@ pub struct Cpu {
     /// The kernel's packet backlog counters for the CPU.
     #[schemars(title = "Packet backlog counters")]
     pub softnet: Option<Softnet>,
+    /// How fast the CPU ran at the end of the interval. It is read only while the frame before says that
+    /// receiving saturates the CPU (`single-cpu-receive`). Absent if it was not read, and without cpufreq.
+    #[schemars(title = "How fast a saturated CPU runs")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub freq: Option<CpuFreq>,
+}
+
+/// The frequency of a CPU as cpufreq says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CpuFreq {
+    /// Its frequency.
+    #[schemars(title = "Frequency")]
+    pub now_khz: u64,
+    /// The highest that the hardware allows, with boost.
+    #[schemars(title = "Highest frequency")]
+    pub max_khz: u64,
 }
 
 /// Shares of the interval according to the kernel's own accounting.

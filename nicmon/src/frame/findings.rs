@@ -53,7 +53,7 @@ impl Finding {
     pub fn key(&self) -> FindingKey {
         let Subject { nic, netns, cpu, .. } = &self.subject;
         let (cpu, nic, netns) = match self.id {
-            FindingId::MachineSaturated => (None, None, None),
+            FindingId::MachineSaturated | FindingId::OwnCost => (None, None, None),
             FindingId::RingOverrun | FindingId::WastedSteering => (None, nic.clone(), *netns),
             FindingId::SocketDrops => (None, None, *netns),
             _ => (*cpu, None, None),
@@ -97,6 +97,8 @@ pub enum FindingId {
     WastedSteering,
     /// A program reads too slowly from its sockets.
     SocketDrops,
+    /// nicmon itself takes much of a CPU.
+    OwnCost,
 }
 
 impl FindingId {
@@ -113,6 +115,7 @@ impl FindingId {
             Self::Intrusion => "intrusion",
             Self::WastedSteering => "wasted-steering",
             Self::SocketDrops => "socket-drops",
+            Self::OwnCost => "own-cost",
         }
     }
 }
@@ -199,6 +202,8 @@ pub enum Contributing {
     RemoteNuma,
     /// Another hardware thread of the core is busy.
     SmtBusy,
+    /// The CPU runs slower than it could.
+    CpuSlow,
 }
 
 impl Contributing {
@@ -212,6 +217,7 @@ impl Contributing {
             Self::GroIneffective => "gro-ineffective",
             Self::RemoteNuma => "remote-numa",
             Self::SmtBusy => "smt-busy",
+            Self::CpuSlow => "cpu-slow",
         }
     }
 }

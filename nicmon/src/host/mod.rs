@@ -13,6 +13,7 @@ use std::{
 
 pub mod btf;
 pub mod counts;
+pub mod cpu_freq;
 pub mod cpu_topology;
 pub mod cpus;
 pub mod driver_modules;

@@ -25,6 +25,7 @@ pub(super) fn cpus(seen: &Observation, filter: &Filter) -> Vec<Cpu> {
                 softirq: activity.map(|activity| softirqs(activity, asked.latency)),
                 ksoftirqd_ns: ksoftirqd_ns(facts, cpu),
                 softnet: softnet(facts, cpu),
+                freq: seen.cpu_freq.get(&cpu).copied(),
             }
         })
         .collect()

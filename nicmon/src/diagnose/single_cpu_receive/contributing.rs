@@ -1,9 +1,12 @@
 //! Why a packet costs as much as it does.
 
 use crate::{
-    diagnose::view::{CpuView, View},
+    diagnose::{
+        case::compared,
+        view::{CpuView, View},
+    },
     frame::{
-        Contributing, Nic, Stage,
+        Contributing, Evidence, Nic, Stage, Unit,
         topology::{self, XdpMode},
     },
 };
@@ -20,6 +23,8 @@ const TCP_PCT: f64 = 5.0;
 const MERGES: f64 = 1.1;
 /// A hardware thread that is this busy takes time from the other one.
 const BUSY_PCT: f64 = 50.0;
+/// A CPU below this part of its highest frequency is slow.
+const SLOW_PCT: f64 = 80.0;
 
 pub(super) fn of(view: &View<'_>, cpu: &CpuView<'_>, nic: Option<&Nic>) -> Vec<Contributing> {
     // Packets that RPS or a virtual NIC passed on are handled in the backlog, whose stages they are.
@@ -43,7 +48,18 @@ pub(super) fn of(view: &View<'_>, cpu: &CpuView<'_>, nic: Option<&Nic>) -> Vec<C
     add(part(Stage::Tcp) >= TCP_PCT && merges_nothing, Contributing::GroIneffective);
     add(setup.is_some_and(|setup| is_remote(view, cpu, setup)), Contributing::RemoteNuma);
     add(has_busy_sibling(view, cpu), Contributing::SmtBusy);
+    add(speed(cpu).is_some_and(|speed| speed.value < SLOW_PCT), Contributing::CpuSlow);
     found
+}
+
+/// How fast a CPU runs; `None` if that is unknown.
+pub(super) fn speed(cpu: &CpuView<'_>) -> Option<Evidence> {
+    let freq = cpu.cpu.freq.filter(|freq| freq.max_khz > 0)?;
+    let pct = freq.now_khz as f64 / freq.max_khz as f64 * 100.0;
+    let mhz = |khz: u64| khz / 1000;
+    let (now, most) = (mhz(freq.now_khz), mhz(freq.max_khz));
+    let what = format!("frequency of CPU {}, {now} of at most {most} MHz", cpu.cpu.cpu);
+    Some(compared(what, cpu.field("freq/now_khz"), pct, Unit::Pct, SLOW_PCT))
 }
 
 fn is_remote(view: &View<'_>, cpu: &CpuView<'_>, setup: &topology::Nic) -> bool {

@@ -70,6 +70,7 @@ fn case(view: &View<'_>, cpu: &CpuView<'_>, level: Level, free: &[u32]) -> Case 
     let other = free.first().and_then(|first| view.cpus.iter().find(|cpu| cpu.cpu.cpu == *first));
     case.evidence.extend(other.map(|other| saturation::idle(other, FREE_PCT)));
     case.evidence.extend(blame.evidence);
+    case.evidence.extend(contributing::speed(cpu));
     case.evidence.extend(losses);
     if view.topology().is_none() {
         let text = "no frame had the topology yet: siblings, isolated CPUs and the cause may be unknown";

@@ -36,7 +36,7 @@ impl Cpus {
 
 impl CpuSum {
     fn add(&mut self, more: &Cpu, stat: Option<CpuStat>, gap_ns: u64) {
-        let Cpu { cpu: _, stat: _, stat_gap_ns: _, hardirq_ns, softirq, ksoftirqd_ns, softnet } = more;
+        let Cpu { cpu: _, stat: _, stat_gap_ns: _, hardirq_ns, softirq, ksoftirqd_ns, softnet, freq } = more;
         self.stat = match (self.stat, stat) {
             (Some(one), Some(other)) => Some(both(one, other)),
             (one, other) => one.or(other),
@@ -53,6 +53,7 @@ impl CpuSum {
             received_rps: one.received_rps.saturating_add(other.received_rps),
             backlog_len: other.backlog_len,
         });
+        self.cpu.freq = freq.or(self.cpu.freq);
     }
 
     fn cpu(&self, interval_ns: u64) -> Cpu {

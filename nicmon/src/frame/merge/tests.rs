@@ -4,9 +4,9 @@ use serde_json::Value;
 
 use super::Merged;
 use crate::frame::{
-    Companion, Context, Cpu, Driver, DropLocation, DroppedPackets, Frame, Gap, Irq, IrqCpu, Napi, NapiCpu,
-    NapiMode, Netns, Nic, NicCounters, NicCpu, NicDrops, Origin, SampledFunction, Sampling, Share, Stage,
-    StageFunction, StageShare, ns_per, pct_of,
+    Companion, Context, Cpu, CpuFreq, Driver, DropLocation, DroppedPackets, Frame, Gap, Irq, IrqCpu, Napi,
+    NapiCpu, NapiMode, Netns, Nic, NicCounters, NicCpu, NicDrops, Origin, SampledFunction, Sampling, Share,
+    Stage, StageFunction, StageShare, ns_per, pct_of,
 };
 
 /// Frames of a real machine under load.
@@ -155,6 +155,7 @@ fn random_cpu(numbers: &mut Numbers, template: &Cpu, cpu: u32) -> Cpu {
     if let Some(softirq) = &mut one.softirq {
         softirq.net_rx.vector.max_ns = numbers.value();
     }
+    one.freq = numbers.value().map(|now_khz| CpuFreq { now_khz, max_khz: 2000 });
     one
 }
 

@@ -1,0 +1,77 @@
+//! `own-cost`: nicmon itself takes much of a CPU. docs/findings/own-cost.md
+
+use super::{
+    case::{Case, Cases, Hold, Key, Level, Rule, Standing, compared, told},
+    saturation::{self, FULL_PCT},
+    view::{CpuView, View},
+};
+use crate::frame::{FindingId, Severity, Source, Subject, Unit};
+
+pub(super) const RULE: Rule = Rule { id: FindingId::OwnCost, hold: Hold::LASTING, cases };
+
+/// nicmon takes at least this much of a CPU.
+const MUCH_PCT: f64 = 5.0;
+/// Below this, it no longer does.
+const LITTLE_PCT: f64 = 3.0;
+/// From here on it matters, if a CPU is full as well.
+const TOO_MUCH_PCT: f64 = 10.0;
+
+/// What nicmon cost, in percent of a CPU.
+struct Cost {
+    pct: f64,
+    /// Of that, its eBPF programs, if they run and that is known.
+    programs_pct: Option<f64>,
+    field: &'static str,
+}
+
+fn cases(view: &View<'_>, standing: &Standing) -> Result<Cases, String> {
+    let cost = cost(view)?;
+    let level = if cost.pct >= MUCH_PCT {
+        Level::Bad
+    } else if cost.pct < LITTLE_PCT {
+        Level::Good
+    } else {
+        Level::Between
+    };
+    if level == Level::Good && !standing.contains(&Key::Machine) {
+        return Ok(Cases::default());
+    }
+    Ok(vec![case(view, level, &cost)].into())
+}
+
+fn cost(view: &View<'_>) -> Result<Cost, String> {
+    let own = &view.frame.own;
+    let process_pct = view.pct(own.cpu_ns);
+    if let Some((pct, ns)) = own.overhead_pct.filter(|pct| pct.is_finite()).zip(own.bpf_est_ns) {
+        return Ok(Cost { pct, programs_pct: Some(view.pct(ns)), field: "/self/overhead_pct" });
+    }
+    // The process alone may be too much already, and is all there is without eBPF programs.
+    if view.frame.host.source == Source::Proc || process_pct >= MUCH_PCT {
+        return Ok(Cost { pct: process_pct, programs_pct: None, field: "/self/cpu_ns" });
+    }
+    Err("what nicmon's eBPF programs cost is unknown; it takes CAP_SYS_ADMIN to measure that".to_owned())
+}
+
+fn case(view: &View<'_>, level: Level, cost: &Cost) -> Case {
+    let known = view.cpus.iter().filter_map(|cpu| Some((cpu.idle_pct?, cpu)));
+    let fullest: Option<(f64, &CpuView<'_>)> = known.min_by(|(idle, _), (other, _)| idle.total_cmp(other));
+    let full = fullest.filter(|(idle, _)| *idle <= FULL_PCT && cost.pct >= TOO_MUCH_PCT).map(|(_, cpu)| cpu);
+    let severity = if full.is_some() { Severity::Warning } else { Severity::Info };
+    let beside = full.map_or_else(String::new, |cpu| format!(", while CPU {} is full", cpu.cpu.cpu));
+    let why = format!("nicmon itself takes {:.0} % of a CPU{beside}", cost.pct);
+    let mut case = Case::new(Key::Machine, level, severity, Subject::default(), why);
+    let of_cpu = Unit::PctOfCpu;
+    let what = "nicmon, of one CPU".to_owned();
+    case.evidence.push(compared(what, cost.field.to_owned(), cost.pct, of_cpu, MUCH_PCT));
+    if let Some(pct) = cost.programs_pct {
+        let what = "of that, its eBPF programs".to_owned();
+        case.evidence.push(told(what, "/self/bpf_est_ns".to_owned(), pct, of_cpu));
+        let text = "the part of the eBPF programs is an estimate: their runs times the cost of one, of which \
+                    the kernel's call of the program is a constant";
+        case.caveats.push(text.to_owned());
+    } else if view.frame.host.source == Source::Bpf {
+        case.caveats.push("what its eBPF programs cost is unknown and comes on top".to_owned());
+    }
+    case.evidence.extend(fullest.map(|(_, cpu)| saturation::idle(cpu, FULL_PCT)));
+    case
+}
