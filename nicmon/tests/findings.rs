@@ -4,7 +4,10 @@
 //! recorded, and what must be found in which time. A twin is the same recording with only that changed which
 //! was wrong: there, it must not be found. A scenario may take the frames of another one, and change them.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use nicmon::{
@@ -170,16 +173,51 @@ fn run(folder: &Path, name: &str) -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn every_scenario_is_found_and_no_twin() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/findings");
-    let mut names: Vec<String> = fs::read_dir(&folder)
+/// The names of the scenarios.
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(folder)
         .expect("the folder of scenarios")
         .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().strip_suffix(".toml")?.to_owned()))
         .collect();
     names.sort();
     assert!(!names.is_empty(), "there are no scenarios");
-    let failed: Vec<String> =
-        names.iter().filter_map(|name| Some(format!("{name}: {:#}", run(&folder, name).err()?))).collect();
+    names
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/findings")
+}
+
+#[test]
+fn every_scenario_is_found_and_no_twin() {
+    let folder = folder();
+    let failed: Vec<String> = names(&folder)
+        .iter()
+        .filter_map(|name| Some(format!("{name}: {:#}", run(&folder, name).err()?)))
+        .collect();
     assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+#[test]
+fn every_id_and_every_cause_has_a_scenario() {
+    let folder = folder();
+    let mut shown = Vec::new();
+    for name in names(&folder) {
+        let text = fs::read_to_string(folder.join(format!("{name}.toml"))).unwrap();
+        let scenario: Scenario = toml::from_str(&text).unwrap();
+        let of_twins = scenario.twin.into_iter().filter_map(|twin| twin.expect);
+        for expect in scenario.expect.into_iter().chain(of_twins) {
+            shown.push(expect.id);
+            shown.extend(expect.cause);
+            shown.extend(expect.contributing);
+        }
+    }
+    let schema = nicmon::frame::schema();
+    for kind in ["FindingId", "Cause", "Contributing"] {
+        let words = schema["$defs"][kind]["oneOf"].as_array().expect(kind);
+        assert!(words.len() > 5, "{kind} has only {} words", words.len());
+        for word in words.iter().filter_map(|word| word["const"].as_str()) {
+            assert!(shown.iter().any(|shown| shown == word), "no scenario has the {kind} {word}");
+        }
+    }
 }
