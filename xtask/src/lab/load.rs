@@ -77,7 +77,15 @@ impl<'a> OnRequest<'a> {
         let seconds = Duration::from_secs;
         let (from, to) = self.network.ends(0)?;
         let phases = load.phases_s.map(|(on, every)| Phases { on: seconds(on), every: seconds(every) });
-        let plan = FlowsPlan { from, to, flows: load.flows, pps: load.pps, phases, limit: self.limit };
+        let plan = FlowsPlan {
+            from,
+            to,
+            flows: load.flows,
+            pps: load.pps,
+            sender_cpu: None,
+            phases,
+            limit: self.limit,
+        };
         UdpFlows::start(self.network.namespace(), plan).context("cannot start the load")
     }
 }
