@@ -9,6 +9,7 @@ mod build_ebpf;
 mod demo;
 mod dist;
 mod lab;
+mod ramp;
 mod run;
 mod screenshots;
 mod test;
@@ -38,6 +39,8 @@ enum Command {
     Screenshots(screenshots::Args),
     /// Measure what nicmon costs, beside other tools
     Bench(bench::Args),
+    /// Raise a load until a CPU is full, and compare with the headroom that nicmon reported before
+    Ramp(ramp::Args),
     /// Build the Debian package and the tarball into target/dist (needs cargo-deb)
     Dist,
     /// Run nicmon beside perf on real drivers, in a QEMU guest
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::main(&args),
         Command::Screenshots(args) => screenshots::main(&args),
         Command::Bench(args) => bench::main(&args),
+        Command::Ramp(args) => ramp::main(&args),
         Command::Dist => dist::main(),
         Command::Lab(args) => lab::main(&args),
     };

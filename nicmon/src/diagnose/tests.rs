@@ -154,8 +154,31 @@ fn headroom_is_an_interval_around_what_is_left() {
     let judged = machine.judged();
     let [headroom] = &judged.headroom[..] else { panic!("{judged:#?}") };
     let [low, high] = headroom.factor_ci;
-    assert!(low > 2.7 && low < 3.0 && high > 3.3, "{headroom:?}");
+    // Down to 5 % idle, at 1.1 times today's time per packet.
+    assert!((low - (1.0 + 55.0 / 33.0)).abs() < 1e-9 && high > 3.3, "{headroom:?}");
     assert_eq!(headroom.cpu, 0);
+}
+
+#[test]
+fn a_full_cpu_has_no_headroom() {
+    let machine = Machine::new(2).full(0, 0, 90).with("/cpus/0/stat/idle_pct", json!(4));
+    let judged = machine.judged();
+    let [headroom] = &judged.headroom[..] else { panic!("{judged:#?}") };
+    assert!((headroom.factor_ci[0] - 1.0).abs() < 1e-9, "{headroom:?}");
+}
+
+/// Compilers on all CPUs: no idle time says which one receives most.
+#[test]
+fn of_cpus_full_of_tasks_the_one_that_receives_more_fills_first() {
+    let mut machine = Machine::new(2);
+    for (cpu, load) in [(0, 5), (1, 35)] {
+        machine.set(&format!("/cpus/{cpu}/stat/idle_pct"), json!(0));
+        machine.set(&format!("/cpus/{cpu}/stat/user_pct"), json!(60));
+        machine.set(&format!("/nics/0/cpus/{cpu}/load_pct"), json!(load));
+    }
+    let judged = machine.judged();
+    let cpus: Vec<u32> = judged.headroom.iter().map(|headroom| headroom.cpu).collect();
+    assert_eq!(cpus, [1]);
 }
 
 /// Frames with parts missing, doubled or out of order never panic, and findings name only what is there.

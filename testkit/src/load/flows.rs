@@ -15,6 +15,7 @@ use anyhow::{Context as _, Result, anyhow};
 use super::{
     Namespace, Phases,
     pace::{self, Pace, Sent},
+    pin_thread,
 };
 
 /// Discard. No reader is needed: without one, the kernel drops each packet as late as it can, after all work
@@ -34,8 +35,8 @@ pub struct FlowsPlan {
     pub flows: u16,
     /// Packets per second, of all flows together.
     pub pps: u32,
-    /// Each packet at its own time, instead of bursts. This takes much of a CPU.
-    pub singly: bool,
+    /// The CPU that sends; any if this is `None`.
+    pub sender_cpu: Option<usize>,
     /// If the load comes and goes.
     pub phases: Option<Phases>,
     /// The load ends on its own after this time.
@@ -59,6 +60,9 @@ impl UdpFlows {
         let (enter, stopped) = (namespace.entrance(), Arc::clone(&stop));
         let sender = thread::Builder::new().name("udp-flows".into()).spawn(move || {
             enter()?;
+            if let Some(cpu) = plan.sender_cpu {
+                pin_thread(cpu)?;
+            }
             send(&plan, &stopped)
         })?;
         Ok(Self { stop, sender: Some(sender) })
@@ -95,7 +99,7 @@ impl Drop for UdpFlows {
 }
 
 fn send(plan: &FlowsPlan, stop: &AtomicBool) -> Result<Sent> {
-    let FlowsPlan { from, to, flows, pps, singly, phases, limit } = *plan;
+    let FlowsPlan { from, to, flows, pps, sender_cpu: _, phases, limit } = *plan;
     let socket = |flow: u16| {
         let socket = UdpSocket::bind((from, FIRST_SOURCE_PORT + flow)).context("cannot bind the sender")?;
         socket.connect((to, PORT)).context("cannot connect the sender")?;
@@ -103,7 +107,7 @@ fn send(plan: &FlowsPlan, stop: &AtomicBool) -> Result<Sent> {
     };
     let sockets = (0..flows).map(socket).collect::<Result<Vec<UdpSocket>>>()?;
     let mut turns = sockets.iter().cycle();
-    pace::send(Pace { pps, singly, phases, limit }, stop, || match turns.next() {
+    pace::send(Pace { pps, phases, limit }, stop, || match turns.next() {
         Some(socket) => socket.send(&PAYLOAD),
         None => Ok(0),
     })

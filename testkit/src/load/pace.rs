@@ -1,7 +1,7 @@
 //! Sends packets at a steady rate.
 
 use std::{
-    fs, io,
+    io,
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
@@ -21,8 +21,6 @@ const CATCH_UP: Duration = Duration::from_millis(10);
 pub(super) struct Pace {
     /// Packets per second.
     pub(super) pps: u32,
-    /// Each packet at its own time, instead of bursts. This takes much of a CPU.
-    pub(super) singly: bool,
     /// Only a part of the time; all of it if this is `None`.
     pub(super) phases: Option<Phases>,
     /// The sender ends on its own after this time.
@@ -64,9 +62,6 @@ pub(super) fn send(
     let (mut packets, mut due) = (0_u64, 0_f64);
     let mut last = start;
     let mut tick = TICKS.start;
-    if pace.singly {
-        sleep_exactly()?;
-    }
     while !stop.load(Ordering::Relaxed) && start.elapsed() < pace.limit {
         let now = Instant::now();
         if pace.phases.is_none_or(|phases| phases.is_on(now - start)) {
@@ -83,22 +78,11 @@ pub(super) fn send(
                 Err(e) => return Err(e).context("cannot send"),
             }
         }
-        if pace.singly {
-            thread::sleep(Duration::from_secs_f64(0.5 / rate));
-            continue;
-        }
         // The step and the range's length have no common factor, so the steps visit the whole range.
         tick = TICKS.start + (tick - TICKS.start + 157) % (TICKS.end - TICKS.start);
         thread::sleep(Duration::from_micros(tick));
     }
     Ok(Sent { packets, time: start.elapsed() })
-}
-
-/// The kernel delays the end of a sleep by 50 us, to wake several threads at once; not that of this thread
-/// from now on.
-fn sleep_exactly() -> Result<()> {
-    let file = format!("/proc/{}/timerslack_ns", rustix::thread::gettid().as_raw_pid());
-    fs::write(&file, "1").with_context(|| format!("cannot write {file}"))
 }
 
 #[cfg(test)]
@@ -115,7 +99,7 @@ mod tests {
     #[test]
     fn packets_are_counted_until_the_limit() {
         let mut calls = 0;
-        let pace = Pace { pps: 10_000, singly: false, phases: None, limit: Duration::from_millis(50) };
+        let pace = Pace { pps: 10_000, phases: None, limit: Duration::from_millis(50) };
         let sent = send(pace, &AtomicBool::new(false), || {
             calls += 1;
             if calls == 1 { Err(io::Error::from_raw_os_error(libc::ECONNREFUSED)) } else { Ok(64) }

@@ -132,7 +132,7 @@ fn joined<T>(thread: JoinHandle<Result<T>>) -> Result<T> {
 fn send(plan: UdpPlan, stop: &AtomicBool) -> Result<Sent> {
     let socket = UdpSocket::bind((VethPair::TX_ADDRESS, 0)).context("cannot bind the sender")?;
     socket.connect((VethPair::RX_ADDRESS, PORT)).context("cannot connect the sender")?;
-    let pace = Pace { pps: plan.pps, singly: false, phases: None, limit: plan.limit };
+    let pace = Pace { pps: plan.pps, phases: None, limit: plan.limit };
     pace::send(pace, stop, || socket.send(&PAYLOAD))
 }
 

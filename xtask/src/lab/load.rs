@@ -24,9 +24,6 @@ pub(super) struct Load {
     pub(super) flows: u16,
     /// Packets per second, of all flows together.
     pub(super) pps: u32,
-    /// Each packet at its own time, instead of bursts.
-    #[serde(default)]
-    pub(super) singly: bool,
     /// If given, the load comes only in the first seconds of each period: seconds, and length of the period.
     pub(super) phases_s: Option<(u64, u64)>,
 }
@@ -80,8 +77,15 @@ impl<'a> OnRequest<'a> {
         let seconds = Duration::from_secs;
         let (from, to) = self.network.ends(0)?;
         let phases = load.phases_s.map(|(on, every)| Phases { on: seconds(on), every: seconds(every) });
-        let Load { flows, pps, singly, .. } = load;
-        let plan = FlowsPlan { from, to, flows, pps, singly, phases, limit: self.limit };
+        let plan = FlowsPlan {
+            from,
+            to,
+            flows: load.flows,
+            pps: load.pps,
+            sender_cpu: None,
+            phases,
+            limit: self.limit,
+        };
         UdpFlows::start(self.network.namespace(), plan).context("cannot start the load")
     }
 }
