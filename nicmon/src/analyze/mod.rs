@@ -6,3 +6,4 @@ mod cost;
 pub mod findings;
 pub mod html;
 pub mod report;
+mod timeline;

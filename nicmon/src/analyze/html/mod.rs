@@ -16,7 +16,10 @@ mod tests;
 mod text;
 
 use self::{header::Header, heat::Heat};
-use crate::frame::{Frame, Merged};
+use crate::{
+    frame::{Frame, Merged},
+    stream::Span,
+};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -26,11 +29,16 @@ pub struct Page {
     header: Header,
     heat: Heat,
     whole: Merged,
+    /// Start of the first frame, in nanoseconds since 1970.
+    start_ns: Option<u64>,
 }
 
 impl Page {
     /// Adds the next frame.
     pub fn add(&mut self, frame: &Frame) {
+        if self.start_ns.is_none() {
+            self.start_ns = Span::of(frame).map(|span| span.start_ns);
+        }
         self.header.add(frame);
         self.heat.add(frame);
         self.whole.add(frame);
@@ -42,7 +50,7 @@ impl Page {
         let whole = self.whole.frame();
         let sections = [
             self.header.section(),
-            whole.as_ref().map(findings::section).unwrap_or_default(),
+            whole.as_ref().map(|whole| findings::section(whole, self.start_ns)).unwrap_or_default(),
             self.heat.section(),
             whole.as_ref().map(drivers::section).unwrap_or_default(),
             whole.as_ref().map(functions::section).unwrap_or_default(),

@@ -189,3 +189,17 @@ fn absurd_numbers() {
     }
     check(&page(&frames));
 }
+
+#[test]
+fn a_finding_has_its_place_in_time() {
+    let mut page = Page::default();
+    let mut diagnosis = crate::diagnose::Diagnosis::default();
+    for mut frame in frames(include_str!("../../../tests/findings/one-queue.ndjson")) {
+        diagnosis.complete(&mut frame);
+        page.add(&frame);
+    }
+    let html = page.render();
+    let at = html.find("<div class=\"when\"><div class=\"h6\"").expect("a critical finding");
+    let style = html[at..].split('"').nth(5).expect("a style");
+    assert!(style.starts_with("margin-left:") && style.contains("%;width:"), "{style}");
+}

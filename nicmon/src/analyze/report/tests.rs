@@ -39,6 +39,30 @@ fn assert_fits(text: &str) {
 }
 
 #[test]
+fn a_finding_has_its_place_in_time() {
+    let mut frames = frames(include_str!("../../../tests/findings/healthy-bursts.ndjson"));
+    let mut diagnosis = crate::diagnose::Diagnosis::default();
+    for (at, frame) in frames.iter_mut().enumerate() {
+        // Seconds 8 to 13 of 20.
+        for cpu in frame.cpus.iter_mut().filter(|cpu| cpu.cpu == 1 && (8..14).contains(&at)) {
+            cpu.softnet.as_mut().expect("softnet").dropped = 10;
+        }
+        diagnosis.complete(frame);
+    }
+    let merged = merged(&frames);
+    let frame = merged.frame().expect("frames");
+    let start_ns = crate::stream::Span::of(&frames[0]).map(|span| span.start_ns);
+    let (frames, machines) = (frames.len() as u64, merged.machines());
+    let text = Report { name: "a.rec", frame: &frame, frames, start_ns, machines, top: 4 }.text();
+    assert_fits(&text);
+    let bar = text.lines().find(|line| line.starts_with("  [")).expect("a line of time");
+    let (from, length) = (bar.find('#').expect("a start") - 3, bar.matches('#').count());
+    assert_eq!(bar.len(), 64);
+    // It stands from the second of the bad seconds on, until five were good.
+    assert!((24..31).contains(&from) && (24..34).contains(&length), "{bar}");
+}
+
+#[test]
 fn real_recordings() {
     for (name, capture) in [("sampled", SAMPLED), ("rps", RPS), ("counts", COUNTS)] {
         let text = text_of(&frames(capture), 20);
