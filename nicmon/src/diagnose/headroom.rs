@@ -71,7 +71,7 @@ struct Moment {
 impl Rates {
     /// The headroom of each NIC that receives enough, the least first.
     pub(super) fn headroom(&mut self, view: &View<'_>) -> Vec<Headroom> {
-        if view.unjudged().is_some() {
+        if view.unjudged().or_else(|| view.lacks_samples()).is_some() {
             self.past.clear();
             return Vec::new();
         }

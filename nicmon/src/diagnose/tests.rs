@@ -96,6 +96,22 @@ fn stolen_time_cannot_be_judged() {
 }
 
 #[test]
+fn missing_samples_matter_only_if_a_cpu_looks_full() {
+    let sampling = json!({ "frequency_per_s": 99, "cpus": 4, "samples": 300, "idle": 150, "user": 0,
+        "busy": 150, "busy_expected": 300, "expected": 396, "lost": 0 });
+    let machine = |idle: u32| {
+        let machine = Machine::new(4).full(0, 0, 80).with("/host/sampling", sampling.clone());
+        machine.with("/cpus/0/stat/idle_pct", json!(idle)).judged()
+    };
+    let judged = machine(2);
+    assert_eq!(verdict(&judged), Verdict::Indeterminate, "{judged:#?}");
+    assert!(judged.not_judged[0].why.contains("50 %"), "{judged:#?}");
+    let judged = machine(20);
+    assert_eq!(verdict(&judged), Verdict::Healthy, "{judged:#?}");
+    assert!(judged.headroom.is_empty(), "{judged:#?}");
+}
+
+#[test]
 fn what_makes_packets_expensive_stands_beside_the_cause() {
     let stage = |stage: &str, low: f64| {
         let ci = [low, low + 10.0];

@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::setup::{NicKey, Origin, Setup, origin};
+use super::{
+    saturation::ROOM_PCT,
+    setup::{NicKey, Origin, Setup, origin},
+};
 use crate::frame::{
     Cpu, Frame, NapiMode, Nic, NicCpu, Source,
     topology::{self, Topology},
@@ -176,6 +179,14 @@ impl<'a> View<'a> {
         if self.cpus.iter().all(|cpu| cpu.idle_pct.is_none()) {
             return Some("the kernel's accounting of CPU time is unknown".to_owned());
         }
+        // Time that is stolen from a running CPU looks busy, so a CPU that still has idle time is not full.
+        let is_full = |cpu: &CpuView<'_>| cpu.idle_pct.is_some_and(|idle| idle < ROOM_PCT);
+        if self.cpus.iter().any(is_full) { self.lacks_samples() } else { None }
+    }
+
+    /// What says that busy CPUs gave fewer samples than they should have.
+    pub(super) fn lacks_samples(&self) -> Option<String> {
+        let host = &self.frame.host;
         // Samples that the kernel's own limit keeps away say nothing about the hypervisor.
         let is_limited =
             host.sampling_reason.as_ref().is_some_and(|why| why.contains("perf_event_max_sample_rate"));

@@ -69,7 +69,8 @@ impl Machine {
             "sysctls": { "netdev_budget": 300, "netdev_max_backlog": 1000, "rps_sock_flow_entries": 0 },
             "packet_types": [] });
         let host = json!({ "hostname": "made-up", "kernel": "6.18", "cpus_online": cpus, "source": "bpf",
-            "accounting": "tick", "preempt_rt": false, "drops": [] });
+            "accounting": "tick", "preempt_rt": false, "drops": [],
+            "sampling": null });
         let netns = json!({ "inum": 1, "name": null, "cgroup": null, "udp_rcvbuf_errors": 0,
             "listen_drops": 0, "gro_ratio": 1.0, "ip_packets": 50_000 });
         let own = json!({ "bpf_est_ns": 0, "bpf_runs": 0, "cpu_ns": 0, "rss_bytes": 0, "lost": 0,
