@@ -19,6 +19,8 @@ const IN_TIME: usize = 5;
 /// The load has reached the NIC when it receives one in this many of the packets: a NIC that is overrun does
 /// not receive all, and a NIC at rest receives nearly none.
 const ONE_IN: f64 = 100.0;
+/// Interrupts per second on one CPU that are a storm.
+const STORM_PER_S: f64 = 20_000.0;
 /// The first frame in which the guest's own load may run.
 const BESIDE: usize = 2;
 
@@ -50,6 +52,8 @@ enum Bad {
     FullCpu,
     /// The NIC receives the load.
     Packets,
+    /// Interrupts come so often that they are a storm.
+    Interrupts,
 }
 
 /// A check that holds or not, in words.
@@ -106,6 +110,7 @@ fn found(expected: &Expected, loaded: Option<usize>, frames: &[Value]) -> Checke
         Bad::FullCpu => loaded
             .and_then(|loaded| (loaded..frames.len()).find(|&at| has_full_cpu(&frames[at], expected.cpu))),
         Bad::Packets => loaded,
+        Bad::Interrupts => frames.iter().position(has_storm),
     };
     let is_it = |frame: &Value| array(&frame["findings"]).any(|finding| expected.is(finding));
     let first_found = frames.iter().position(is_it);
@@ -203,6 +208,13 @@ fn rx_per_s(frame: &Value, nic: &str) -> f64 {
 fn has_full_cpu(frame: &Value, wanted: Option<u64>) -> bool {
     let is_wanted = |cpu: &&Value| wanted.is_none_or(|wanted| cpu["cpu"] == wanted);
     array(&frame["cpus"]).filter(is_wanted).any(|cpu| idle_pct(cpu).is_some_and(|idle| idle <= FULL_PCT))
+}
+
+/// Whether a CPU takes so many interrupts.
+fn has_storm(frame: &Value) -> bool {
+    let of_line = |irq: &Value| array(&irq["cpus"]).map(|on| number(&on["count"])).max().unwrap_or(0);
+    let most = array(&frame["irqs"]).map(of_line).max().unwrap_or(0);
+    most as f64 * 1e9 / number(&frame["interval_ns"]).max(1) as f64 >= STORM_PER_S
 }
 
 /// Idle, or waiting for a disk.
