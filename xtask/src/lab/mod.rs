@@ -248,7 +248,7 @@ impl Lab {
         for (path, bytes) in &plan.files {
             root.write(path, bytes)?;
         }
-        root.write("job", &job::whole(&plan.script))?;
+        root.write("job", job::whole(&plan.script))?;
         let drivers = plan.devices.iter().map(|device| device.module());
         let more = plan.modules.iter().map(String::as_str);
         let wanted: Vec<_> = MODULES.into_iter().chain(more).chain(drivers).collect();
