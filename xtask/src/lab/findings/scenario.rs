@@ -53,7 +53,7 @@ pub(super) struct Scenario {
     #[serde(default)]
     beside: String,
     /// Frames of one second.
-    #[serde(default = "twenty")]
+    #[serde(default = "fourteen")]
     seconds: u64,
     /// Nothing is wrong: there must be no finding of severity warning or critical.
     #[serde(default)]
@@ -67,8 +67,8 @@ fn virtio() -> Device {
     Device::Virtio
 }
 
-fn twenty() -> u64 {
-    20
+fn fourteen() -> u64 {
+    14
 }
 
 impl Scenario {
