@@ -82,7 +82,8 @@ fn case(view: &View<'_>, cpu: &CpuView<'_>, level: Level, name: &str, pct: f64) 
     let shaper = shaper(view, name);
     let whose = shaper.map_or_else(String::new, |nic| format!(" for {}", nic.name));
     let why = format!(
-        "network code takes {pct:.0} % of CPU {number} in {vector}{whose}, which is not part of any NIC's load"
+        "network code takes {pct:.0} % of CPU {number} in {vector}{whose}, which is not part of any NIC's \
+         load"
     );
     let subject = Subject {
         nic: Some(shaper.map_or_else(|| format!("({name})"), |nic| nic.name.clone())),

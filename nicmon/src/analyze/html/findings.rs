@@ -43,7 +43,6 @@ fn bar(severity: Severity, place: &Range<f64>) -> String {
         Severity::Critical => "h6",
     };
     let (from, length) = (place.start * 100.0, (place.end - place.start) * 100.0);
-    format!(
-        "<div class=\"when\"><div class=\"{class}\" style=\"margin-left:{from:.1}%;width:{length:.1}%\"/></div>"
-    )
+    let style = format!("margin-left:{from:.1}%;width:{length:.1}%");
+    format!("<div class=\"when\"><div class=\"{class}\" style=\"{style}\"/></div>")
 }

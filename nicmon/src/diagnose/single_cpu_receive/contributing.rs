@@ -16,8 +16,8 @@ use crate::{
 const MUCH_PCT: f64 = 20.0;
 /// A packet socket copies each packet, which is a waste from the start.
 const TAP_PCT: f64 = 5.0;
-/// From this part of TCP on, GRO would matter. TCP alone filled a CPU of a guest without GRO with 3 to 14 % of
-/// certain samples in its own functions.
+/// From this part of TCP on, GRO would matter. Where TCP without GRO filled a CPU of a guest, 3 to 14 % were
+/// certainly in TCP's own functions.
 const TCP_PCT: f64 = 3.0;
 /// Packets that GRO makes one of. At 1, it merges nothing.
 const MERGES: f64 = 1.1;

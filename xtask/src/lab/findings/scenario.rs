@@ -42,9 +42,8 @@ pub(super) struct Scenario {
     /// If given, `/filter.o` in the guest is a BPF program that counts so far for each packet, before it lets
     /// it pass. Its sections are `tc` and `xdp`.
     filter_turns: Option<i32>,
-    /// Shell lines to run in the guest before nicmon starts. Each must succeed. `$nic` is the interface, `$url` a
-    /// large file on the host, and
-    /// scripts/findings.sh has functions for its interrupts.
+    /// Shell lines to run in the guest before nicmon starts. Each must succeed. `$nic` is the interface,
+    /// `$url` a large file on the host, and scripts/findings.sh has functions for its interrupts.
     #[serde(default)]
     setup: String,
     /// The load, if there is any. It starts when nicmon has seen the NIC at rest.
