@@ -382,11 +382,9 @@ fn nicmon_says_what_it_costs_itself() {
     let finding = costs(5).one();
     assert_eq!((finding.id, finding.severity), (FindingId::OwnCost, Severity::Info));
     assert_eq!(costs(4).judged().findings, []);
-    // Only where a CPU is full as well, it costs somebody something.
-    assert_eq!(costs(20).one().severity, Severity::Info);
-    let full = |pct: u64| costs(pct).with("/cpus/2/stat/idle_pct", json!(4)).one();
-    assert_eq!((full(9).severity, full(10).severity), (Severity::Info, Severity::Warning));
-    assert_eq!(full(10).why, "nicmon itself takes 10 % of a CPU, while CPU 2 is full");
+    // A CPU is full, but whether the cost falls on it is not known.
+    let full = costs(20).with("/cpus/2/stat/idle_pct", json!(4)).one();
+    assert_eq!((full.severity, full.why.as_str()), (Severity::Info, "nicmon itself takes 20 % of a CPU"));
 }
 
 #[test]
