@@ -19,6 +19,7 @@ mod softirq_loop;
 mod source;
 mod threads;
 mod topology;
+mod udp_readers;
 mod unread;
 
 use std::{
@@ -45,6 +46,7 @@ use self::{
     softirq_loop::SoftirqLoop,
     source::{Chosen, Source},
     threads::ThreadTimes,
+    udp_readers::UdpReaders,
 };
 #[cfg(feature = "bpf")]
 use crate::counters::bpf::{Probe, ProbeError};
@@ -145,6 +147,7 @@ pub struct Collector {
     capture: Option<Capture>,
     /// Whose frequency to read with the next frame.
     saturated_cpus: Vec<u32>,
+    udp_readers: UdpReaders,
 }
 
 impl Collector {
@@ -206,6 +209,7 @@ impl Collector {
             seq: 0,
             capture: None,
             saturated_cpus: Vec::new(),
+            udp_readers: UdpReaders::default(),
         })
     }
 

@@ -17,7 +17,7 @@ pub(super) use super::known::NicKey;
 use super::known::{DriverModules, KnownNics};
 use crate::{
     counters::Reading,
-    frame::{self, Accounting, CpuFreq, gained, topology::Topology},
+    frame::{self, Accounting, CpuFreq, UdpReader, gained, topology::Topology},
     host::{
         irqs::NicIrqs,
         links::Link,
@@ -64,6 +64,9 @@ pub struct Observation {
     /// How fast the CPUs run that the frame before found saturated.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) cpu_freq: BTreeMap<u32, CpuFreq>,
+    /// Who reads the UDP sockets that drop, by inode of the namespace.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) udp_readers: BTreeMap<u32, UdpReader>,
     /// Only in frames that carry it.
     pub(super) topology: Option<Topology>,
     pub(super) own: OwnUse,

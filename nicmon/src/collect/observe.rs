@@ -52,6 +52,7 @@ impl Collector {
             let nics = nic_keys(&reading, &facts, &known_napis);
             drivers = Some(self.driver_code.find(kallsyms, &facts.now, &nics, &known_napis));
         }
+        let udp_readers = self.udp_readers.find(&self.facts.roots.proc, &facts.now.links);
         let seq = self.seq;
         self.seq += 1;
         Ok(Observation {
@@ -72,6 +73,7 @@ impl Collector {
             driver_modules,
             code: Code { symbols, drivers },
             cpu_freq: self.freq_of_saturated_cpus(),
+            udp_readers,
             topology: self.topology.next(
                 self.facts.links_changed(),
                 || self.facts.namespaces(),

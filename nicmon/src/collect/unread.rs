@@ -89,6 +89,7 @@ mod tests {
             links: vec![LinkFacts { link, driver: None }],
             queues: None,
             ip: IpCounters::default(),
+            udp_dropper: None,
             name: None,
             cgroup: None,
         }

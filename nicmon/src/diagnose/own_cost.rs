@@ -2,8 +2,7 @@
 
 use super::{
     case::{Case, Cases, Hold, Key, Level, Rule, Standing, compared, told},
-    saturation::{self, FULL_PCT},
-    view::{CpuView, View},
+    view::View,
 };
 use crate::frame::{FindingId, Severity, Source, Subject, Unit};
 
@@ -13,8 +12,6 @@ pub(super) const RULE: Rule = Rule { id: FindingId::OwnCost, hold: Hold::LASTING
 const MUCH_PCT: f64 = 5.0;
 /// Below this, it no longer does.
 const LITTLE_PCT: f64 = 3.0;
-/// From here on it matters, if a CPU is full as well.
-const TOO_MUCH_PCT: f64 = 10.0;
 
 /// What nicmon cost, in percent of a CPU.
 struct Cost {
@@ -53,13 +50,9 @@ fn cost(view: &View<'_>) -> Result<Cost, String> {
 }
 
 fn case(view: &View<'_>, level: Level, cost: &Cost) -> Case {
-    let known = view.cpus.iter().filter_map(|cpu| Some((cpu.idle_pct?, cpu)));
-    let fullest: Option<(f64, &CpuView<'_>)> = known.min_by(|(idle, _), (other, _)| idle.total_cmp(other));
-    let full = fullest.filter(|(idle, _)| *idle <= FULL_PCT && cost.pct >= TOO_MUCH_PCT).map(|(_, cpu)| cpu);
-    let severity = if full.is_some() { Severity::Warning } else { Severity::Info };
-    let beside = full.map_or_else(String::new, |cpu| format!(", while CPU {} is full", cpu.cpu.cpu));
-    let why = format!("nicmon itself takes {:.0} % of a CPU{beside}", cost.pct);
-    let mut case = Case::new(Key::Machine, level, severity, Subject::default(), why);
+    let why = format!("nicmon itself takes {:.0} % of a CPU", cost.pct);
+    // It would be a warning if the cost fell on a CPU that is full. It is not known per CPU.
+    let mut case = Case::new(Key::Machine, level, Severity::Info, Subject::default(), why);
     let of_cpu = Unit::PctOfCpu;
     let what = "nicmon, of one CPU".to_owned();
     case.evidence.push(compared(what, cost.field.to_owned(), cost.pct, of_cpu, MUCH_PCT));
@@ -72,6 +65,5 @@ fn case(view: &View<'_>, level: Level, cost: &Cost) -> Case {
     } else if view.frame.host.source == Source::Bpf {
         case.caveats.push("what its eBPF programs cost is unknown and comes on top".to_owned());
     }
-    case.evidence.extend(fullest.map(|(_, cpu)| saturation::idle(cpu, FULL_PCT)));
     case
 }

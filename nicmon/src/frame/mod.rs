@@ -31,7 +31,7 @@ pub use self::{
     layers::{Layers, can_be_polled},
     merge::{Machine, Merged},
     model::*,
-    netns::Netns,
+    netns::*,
     nic::*,
     schema::schema,
     share::Share,

@@ -14,6 +14,7 @@ use std::{
 pub mod btf;
 pub mod counts;
 pub mod cpu_freq;
+pub mod cpu_quota;
 pub mod cpu_topology;
 pub mod cpus;
 pub mod driver_modules;
@@ -39,10 +40,12 @@ pub mod packet_types;
 pub mod queues;
 pub mod refusals;
 pub mod rss;
+pub mod socket_owner;
 pub mod softnet;
 pub mod stat;
 pub mod sysctls;
 pub mod threads;
+pub mod udp_sockets;
 
 /// Where `/proc` and `/sys` are.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -136,7 +136,7 @@ fn parse_inum(text: &[u8]) -> Option<u32> {
 
 /// A path in which white space, `\` and `#` are written as `\` and three octal digits (`mangle_path`,
 /// `fs/seq_file.c`).
-fn unescape(path: &[u8]) -> PathBuf {
+pub(super) fn unescape(path: &[u8]) -> PathBuf {
     let mut plain = Vec::with_capacity(path.len());
     let mut rest = path;
     while let Some((&byte, after)) = rest.split_first() {

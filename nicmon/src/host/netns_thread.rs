@@ -20,6 +20,7 @@ use super::{
     netns_enter::{Stopped, enter, leads_to, open},
     nic_files::{NicFiles, NicId},
     queues::{QueueNapi, queues, sorted},
+    udp_sockets::{Dropper, UdpDrops},
 };
 
 #[cfg(test)]
@@ -57,6 +58,9 @@ pub struct NamespaceFacts {
     pub queues: Option<Arc<[QueueNapi]>>,
     /// Counters of IP, UDP and TCP.
     pub ip: IpCounters,
+    /// The UDP socket that drops most; only if sockets dropped datagrams since the previous reading.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub udp_dropper: Option<Dropper>,
     /// Its name below `/run/netns`.
     pub name: Option<Arc<str>>,
     /// The control group of a process in it; `None` for the thread's own namespace.
@@ -166,6 +170,9 @@ struct Namespace {
     queues_problem: Option<io::Error>,
     /// Why the counters of IP could not be read.
     ip_problem: Option<io::Error>,
+    /// Datagrams that sockets had dropped at the previous reading.
+    udp_rcvbuf_errors: Option<u64>,
+    udp_drops: UdpDrops,
     identity: Option<Identity>,
 }
 
@@ -310,14 +317,23 @@ impl Namespace {
         let (ip, ip_problem) =
             ip_counters(proc).map_or_else(|error| (IpCounters::default(), Some(error)), |ip| (ip, None));
         self.ip_problem = ip_problem;
+        let udp_dropper = self.udp_dropper(proc, ip.udp_rcvbuf_errors);
         let identity = self.identity.clone().unwrap_or_default();
         Ok(NamespaceFacts {
             links: self.links.clone(),
             queues: self.queues.clone(),
             ip,
+            udp_dropper,
             name: identity.name,
             cgroup: identity.cgroup,
         })
+    }
+
+    /// Looks for the socket that drops, if there is one. If it cannot be found, the drops still count.
+    fn udp_dropper(&mut self, proc: &Path, rcvbuf_errors: Option<u64>) -> Option<Dropper> {
+        let before = std::mem::replace(&mut self.udp_rcvbuf_errors, rcvbuf_errors);
+        let is_dropping = rcvbuf_errors.zip(before).is_some_and(|(now, before)| now > before);
+        is_dropping.then(|| self.udp_drops.most(proc).ok()).flatten().flatten()
     }
 
     /// Reads only the counters. Returns false if the links are no longer the known ones.

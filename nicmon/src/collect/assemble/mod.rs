@@ -73,7 +73,7 @@ pub fn assemble(seen: &Observation, filter: &Filter) -> Frame {
         drivers,
         stacks: stacks::stacks(seen, filter),
         irqs,
-        netns: netns::netns(&seen.facts),
+        netns: netns::netns(seen),
         topology: seen.topology.clone(),
         findings: None,
         headroom: None,

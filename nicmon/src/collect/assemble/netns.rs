@@ -1,13 +1,14 @@
 //! `netns[]`: the namespaces that were read.
 
-use super::super::observation::HostFacts;
+use super::super::observation::Observation;
 use crate::{
     frame::{Netns, gained},
     host::ip_counters::IpCounters,
 };
 
 /// Those that could be entered, in ascending order of inode.
-pub(super) fn netns(facts: &HostFacts) -> Vec<Netns> {
+pub(super) fn netns(seen: &Observation) -> Vec<Netns> {
+    let facts = &seen.facts;
     let namespaces = facts.now.links.iter();
     namespaces
         .map(|(inum, namespace)| {
@@ -21,6 +22,7 @@ pub(super) fn netns(facts: &HostFacts) -> Vec<Netns> {
                 listen_drops: difference.of(|ip| ip.listen_drops),
                 gro_ratio: difference.gro_ratio(),
                 ip_packets: difference.of(|ip| ip.in_receives),
+                udp_reader: seen.udp_readers.get(inum).cloned(),
                 gap_ns: None,
             }
         })

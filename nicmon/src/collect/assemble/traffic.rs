@@ -106,6 +106,7 @@ mod tests {
             links,
             queues: None,
             ip: IpCounters::default(),
+            udp_dropper: None,
             name: None,
             cgroup: None,
         };

@@ -9,7 +9,7 @@
 //!   recomputed from the sums; those in `cpus[].stat` are weighted by time.
 //! * `time`, `mono_ns`, `seq`, `boot_id`, `topology`, `rss_bytes`, `backlog_len` and the facts about the host
 //!   come from the last frame. Names, drivers, queues, owners of interrupts and frequencies of CPUs are the
-//!   last known ones.
+//!   last known ones, and so are readers of UDP sockets.
 //! * An element that is absent from a frame counts as zero there. NICs are identified by namespace, index and
 //!   name, so a renamed NIC becomes two. NAPIs are identified by id, poll function, queue, kind and mode;
 //!   interrupts by line and action.

@@ -4,7 +4,7 @@ use super::{
     KEPT,
     sum::{gap_of, keep, reported_gap, sum},
 };
-use crate::frame::{Bounded, Netns};
+use crate::frame::{Bounded, Netns, UdpReader};
 
 /// The namespaces by inode.
 #[derive(Debug, Default)]
@@ -15,6 +15,7 @@ pub(super) struct Namespaces(Bounded<u32, Sum, KEPT>);
 struct Sum {
     name: Option<String>,
     cgroup: Option<String>,
+    udp_reader: Option<UdpReader>,
     counters: Option<Counters>,
     gap_ns: u64,
 }
@@ -33,11 +34,15 @@ impl Namespaces {
     pub(super) fn add(&mut self, namespaces: &[Netns], left_out: Option<u64>, interval_ns: u64) {
         self.0.start_frame(left_out);
         for namespace in namespaces {
-            let Netns { inum, name, cgroup, udp_rcvbuf_errors, listen_drops, gro_ratio, ip_packets, gap_ns } =
+            let Netns { inum, name, cgroup, udp_rcvbuf_errors, listen_drops, gro_ratio, ip_packets, .. } =
                 namespace;
+            let Netns { udp_reader, gap_ns, .. } = namespace;
             let to = self.0.of(*inum);
             keep(&mut to.name, name.as_ref());
             keep(&mut to.cgroup, cgroup.as_ref());
+            if let Some(more) = udp_reader {
+                add_reader(to.udp_reader.get_or_insert_default(), more);
+            }
             let more =
                 udp_rcvbuf_errors.zip(*listen_drops).map(|(udp_rcvbuf_errors, listen_drops)| Counters {
                     udp_rcvbuf_errors,
@@ -69,6 +74,7 @@ impl Namespaces {
             inum: *inum,
             name: sum.name.clone(),
             cgroup: sum.cgroup.clone(),
+            udp_reader: sum.udp_reader.clone(),
             udp_rcvbuf_errors: sum.counters.map(|counters| counters.udp_rcvbuf_errors),
             listen_drops: sum.counters.map(|counters| counters.listen_drops),
             gro_ratio: sum.counters.and_then(|counters| {
@@ -82,4 +88,16 @@ impl Namespaces {
         namespaces.sort_by_key(|namespace| namespace.inum);
         namespaces
     }
+}
+
+/// Unknown counts are those of first intervals, which have no previous reading: the others still count.
+fn add_reader(to: &mut UdpReader, more: &UdpReader) {
+    let UdpReader { pid, comm, dropped, nr_throttled, throttled_ns } = more;
+    if pid.is_some() {
+        (to.pid, to.comm) = (*pid, comm.clone());
+    }
+    let known = |one: Option<u64>, other: Option<u64>| sum(one, other).or(one).or(other);
+    to.dropped = known(to.dropped, *dropped);
+    to.nr_throttled = known(to.nr_throttled, *nr_throttled);
+    to.throttled_ns = known(to.throttled_ns, *throttled_ns);
 }

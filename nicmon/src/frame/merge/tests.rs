@@ -6,7 +6,7 @@ use super::Merged;
 use crate::frame::{
     Companion, Context, Cpu, CpuFreq, Driver, DropLocation, DroppedPackets, Frame, Gap, Irq, IrqCpu, Napi,
     NapiCpu, NapiMode, Netns, Nic, NicCounters, NicCpu, NicDrops, Origin, SampledFunction, Sampling, Share,
-    Stage, StageFunction, StageShare, ns_per, pct_of,
+    Stage, StageFunction, StageShare, UdpReader, ns_per, pct_of,
 };
 
 /// Frames of a real machine under load.
@@ -126,6 +126,7 @@ fn random(numbers: &mut Numbers, seq: u64) -> Frame {
         listen_drops: (!is_new).then_some(1),
         gro_ratio: (!is_new).then_some(2.5),
         ip_packets: (!is_new).then_some(100),
+        udp_reader: numbers.value().map(|dropped| random_reader(numbers, dropped)),
         gap_ns: None,
     }];
     frame.own.bpf_est_ns = numbers.value();
@@ -142,6 +143,18 @@ fn random_irq(numbers: &mut Numbers, irq: u32, action: &str) -> Irq {
         queue: None,
         threaded: Some(false),
         cpus: vec![IrqCpu { cpu: 1, count: numbers.value(), ns: numbers.value(), max_ns: numbers.value() }],
+    }
+}
+
+fn random_reader(numbers: &mut Numbers, dropped: u64) -> UdpReader {
+    let pid = numbers.once_in(2).then_some(70);
+    let comm = pid.map(|_| "resolver".to_owned());
+    UdpReader {
+        pid,
+        comm,
+        dropped: Some(dropped),
+        nr_throttled: numbers.value(),
+        throttled_ns: numbers.value(),
     }
 }
 
