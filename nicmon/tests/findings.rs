@@ -49,6 +49,7 @@ struct Expect {
     nic: Option<String>,
     queue: Option<u32>,
     irq: Option<u32>,
+    comm: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -110,7 +111,7 @@ fn label(value: &impl serde::Serialize) -> Result<String> {
 }
 
 fn is_it(finding: &Finding, expect: &Expect) -> Result<bool> {
-    let Expect { id, severity, cause, contributing, cpu, nic, queue, irq } = expect;
+    let Expect { id, severity, cause, contributing, cpu, nic, queue, irq, comm } = expect;
     let subject = &finding.subject;
     let found: Vec<&str> = finding.contributing.iter().map(|what| what.label()).collect();
     Ok(label(&finding.id)? == *id
@@ -119,6 +120,7 @@ fn is_it(finding: &Finding, expect: &Expect) -> Result<bool> {
         && contributing.iter().all(|what| found.contains(&what.as_str()))
         && cpu.is_none_or(|cpu| subject.cpu == Some(cpu))
         && nic.as_ref().is_none_or(|nic| subject.nic.as_ref() == Some(nic))
+        && comm.as_ref().is_none_or(|comm| subject.comm.as_ref() == Some(comm))
         && queue.is_none_or(|queue| subject.queue == Some(queue))
         && irq.is_none_or(|irq| subject.irq == Some(irq)))
 }
