@@ -12,6 +12,7 @@ mod known;
 mod maintain;
 mod observation;
 mod observe;
+mod own_quota;
 mod reason;
 #[cfg(all(test, feature = "bpf"))]
 mod scale;
@@ -43,6 +44,7 @@ use self::{
     facts::Facts,
     maintain::{SamplingProblems, give_back_memory},
     observation::Asked,
+    own_quota::OwnQuota,
     softirq_loop::SoftirqLoop,
     source::{Chosen, Source},
     threads::ThreadTimes,
@@ -148,6 +150,7 @@ pub struct Collector {
     /// Whose frequency to read with the next frame.
     saturated_cpus: Vec<u32>,
     udp_readers: UdpReaders,
+    own_quota: OwnQuota,
 }
 
 impl Collector {
@@ -210,6 +213,7 @@ impl Collector {
             capture: None,
             saturated_cpus: Vec::new(),
             udp_readers: UdpReaders::default(),
+            own_quota: OwnQuota::default(),
         })
     }
 

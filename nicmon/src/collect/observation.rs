@@ -143,6 +143,9 @@ pub(super) struct OwnUse {
     pub(super) cpu_ns: u64,
     /// Resident memory now.
     pub(super) rss_bytes: u64,
+    /// How often a CPU quota was used up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) nr_throttled: Option<u64>,
 }
 
 impl Observation {

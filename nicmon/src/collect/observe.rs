@@ -79,8 +79,14 @@ impl Collector {
                 || self.facts.namespaces(),
                 &self.filter,
             ),
-            own: OwnUse { cpu_ns, rss_bytes: host::own::resident_bytes(&self.facts.roots.proc).unwrap_or(0) },
+            own: self.own_use(cpu_ns),
         })
+    }
+
+    fn own_use(&mut self, cpu_ns: u64) -> OwnUse {
+        let proc = &self.facts.roots.proc;
+        let rss_bytes = host::own::resident_bytes(proc).unwrap_or(0);
+        OwnUse { cpu_ns, rss_bytes, nr_throttled: self.own_quota.used_up(proc) }
     }
 
     fn freq_of_saturated_cpus(&self) -> BTreeMap<u32, CpuFreq> {

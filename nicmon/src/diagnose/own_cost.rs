@@ -1,4 +1,4 @@
-//! `own-cost`: nicmon itself takes much of a CPU. docs/findings/own-cost.md
+//! `own-cost`: nicmon itself takes much of a CPU, or gets too little. docs/findings/own-cost.md
 
 use super::{
     case::{Case, Cases, Hold, Key, Level, Rule, Standing, compared, told},
@@ -22,10 +22,15 @@ struct Cost {
 }
 
 fn cases(view: &View<'_>, standing: &Standing) -> Result<Cases, String> {
-    let cost = cost(view)?;
-    let level = if cost.pct >= MUCH_PCT {
+    let throttled = view.per_s(view.frame.own.nr_throttled.unwrap_or(0));
+    let cost = match cost(view) {
+        Err(why) if throttled == 0.0 => return Err(why),
+        cost => cost.ok(),
+    };
+    let pct = cost.as_ref().map_or(0.0, |cost| cost.pct);
+    let level = if pct >= MUCH_PCT || throttled > 0.0 {
         Level::Bad
-    } else if cost.pct < LITTLE_PCT {
+    } else if pct < LITTLE_PCT {
         Level::Good
     } else {
         Level::Between
@@ -33,7 +38,7 @@ fn cases(view: &View<'_>, standing: &Standing) -> Result<Cases, String> {
     if level == Level::Good && !standing.contains(&Key::Machine) {
         return Ok(Cases::default());
     }
-    Ok(vec![case(view, level, &cost)].into())
+    Ok(vec![case(view, level, cost.as_ref(), throttled)].into())
 }
 
 fn cost(view: &View<'_>) -> Result<Cost, String> {
@@ -49,10 +54,27 @@ fn cost(view: &View<'_>) -> Result<Cost, String> {
     Err("what nicmon's eBPF programs cost is unknown; it takes CAP_SYS_ADMIN to measure that".to_owned())
 }
 
-fn case(view: &View<'_>, level: Level, cost: &Cost) -> Case {
-    let why = format!("nicmon itself takes {:.0} % of a CPU", cost.pct);
+fn case(view: &View<'_>, level: Level, cost: Option<&Cost>, throttled: f64) -> Case {
+    let takes = cost.map(|cost| format!("nicmon itself takes {:.0} % of a CPU", cost.pct));
+    let stopped = "a CPU quota of its control group stops nicmon, so frames may come late";
+    let why = match takes {
+        Some(takes) if throttled > 0.0 => format!("{takes}, and {stopped}"),
+        Some(takes) => takes,
+        None => stopped.to_owned(),
+    };
     // It would be a warning if the cost fell on a CPU that is full. It is not known per CPU.
     let mut case = Case::new(Key::Machine, level, Severity::Info, Subject::default(), why);
+    if let Some(cost) = cost {
+        tell_cost(view, cost, &mut case);
+    }
+    if throttled > 0.0 {
+        let what = "times that the CPU quota of nicmon was used up".to_owned();
+        case.evidence.push(compared(what, "/self/nr_throttled".to_owned(), throttled, Unit::PerS, 0.0));
+    }
+    case
+}
+
+fn tell_cost(view: &View<'_>, cost: &Cost, case: &mut Case) {
     let of_cpu = Unit::PctOfCpu;
     let what = "nicmon, of one CPU".to_owned();
     case.evidence.push(compared(what, cost.field.to_owned(), cost.pct, of_cpu, MUCH_PCT));
@@ -65,5 +87,4 @@ fn case(view: &View<'_>, level: Level, cost: &Cost) -> Case {
     } else if view.frame.host.source == Source::Bpf {
         case.caveats.push("what its eBPF programs cost is unknown and comes on top".to_owned());
     }
-    case
 }

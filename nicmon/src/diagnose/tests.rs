@@ -1,6 +1,7 @@
 //! Rules on made-up machines: one property at a time. Real loads are in tests/findings.
 
 mod machine;
+mod own;
 
 use serde_json::{Value, json};
 
@@ -446,37 +447,6 @@ fn a_saturated_cpu_that_runs_slowly() {
     // Unknown is not slow.
     let unknown = Machine::new(4).full(0, 0, 90).one();
     assert!(unknown.contributing.is_empty() && unknown.evidence.iter().all(|e| !e.field.contains("freq")));
-}
-
-#[test]
-fn nicmon_says_what_it_costs_itself() {
-    let costs = |pct: u64| {
-        let ns = pct * 10_000_000;
-        let machine = Machine::new(4).with("/self/overhead_pct", json!(pct));
-        machine.with("/self/bpf_est_ns", json!(ns / 2)).with("/self/cpu_ns", json!(ns / 2))
-    };
-    let finding = costs(5).one();
-    assert_eq!((finding.id, finding.severity), (FindingId::OwnCost, Severity::Info));
-    assert_eq!(costs(4).judged().findings, []);
-    // A CPU is full, but whether the cost falls on it is not known.
-    let full = costs(20).with("/cpus/2/stat/idle_pct", json!(4)).one();
-    assert_eq!((full.severity, full.why.as_str()), (Severity::Info, "nicmon itself takes 20 % of a CPU"));
-}
-
-#[test]
-fn unknown_own_cost_is_not_judged() {
-    let unknown = |cpu_ns: u64| {
-        let machine = Machine::new(4).with("/self/overhead_pct", Value::Null);
-        machine.with("/self/bpf_est_ns", Value::Null).with("/self/cpu_ns", json!(cpu_ns))
-    };
-    let judged = unknown(10_000_000).judged();
-    assert_eq!(judged.not_judged.iter().map(|rule| rule.id).collect::<Vec<_>>(), [FindingId::OwnCost]);
-    // The process alone is enough.
-    let finding = unknown(60_000_000).one();
-    assert_eq!((finding.id, finding.evidence[0].field.as_str()), (FindingId::OwnCost, "/self/cpu_ns"));
-    // Without eBPF programs, the process is all.
-    let judged = unknown(10_000_000).with("/host/source", json!("proc")).judged();
-    assert!(judged.not_judged.iter().all(|rule| rule.id != FindingId::OwnCost), "{judged:#?}");
 }
 
 /// A rule must cost next to nothing: 256 CPUs, 32 NICs with 64 queues each, RPS from all to all, and ten CPUs

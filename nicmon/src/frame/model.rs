@@ -276,6 +276,11 @@ pub struct OwnCost {
     /// `bpf_est_ns` and `cpu_ns` in percent of one CPU; `null` if `bpf_est_ns` is.
     #[schemars(title = "Overhead of nicmon, in percent of one CPU")]
     pub overhead_pct: Option<f64>,
+    /// Periods (100 ms unless set otherwise) in which nicmon's control group or a parent used up its CPU
+    /// quota, so that nicmon had to wait. Absent if that is unknown.
+    #[schemars(title = "Periods in which nicmon's CPU quota was used up")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nr_throttled: Option<u64>,
     /// The part of a report's interval in which `bpf_est_ns` was `null`. The sum leaves it out, and
     /// `overhead_pct` assumes the same rate as in the rest. Absent if there was none, and in every frame that
     /// is not a report.

@@ -92,6 +92,7 @@ fn own_cost(seen: &Observation) -> OwnCost {
         rss_bytes: own.rss_bytes,
         lost: reading.lost,
         overhead_pct: reading.bpf_est_ns.map(|bpf_ns| pct_of(bpf_ns + own.cpu_ns, seen.interval_ns)),
+        nr_throttled: own.nr_throttled,
         bpf_gap_ns: None,
     }
 }

@@ -12,7 +12,8 @@ pub(super) struct OwnSum {
 
 impl OwnSum {
     pub(super) fn add(&mut self, more: &OwnCost, interval_ns: u64) {
-        let OwnCost { bpf_est_ns, bpf_runs, cpu_ns, rss_bytes, lost, overhead_pct: _, bpf_gap_ns } = more;
+        let OwnCost { bpf_est_ns, bpf_runs, cpu_ns, rss_bytes, lost, .. } = more;
+        let OwnCost { overhead_pct: _, nr_throttled, bpf_gap_ns, .. } = more;
         let gap_ns = gap_of(*bpf_gap_ns, interval_ns, bpf_est_ns.is_some());
         self.bpf_gap_ns = self.bpf_gap_ns.saturating_add(gap_ns);
         let Some(to) = &mut self.own else {
@@ -27,6 +28,8 @@ impl OwnSum {
         to.cpu_ns = to.cpu_ns.saturating_add(*cpu_ns);
         to.rss_bytes = *rss_bytes;
         to.lost = sum(to.lost, *lost);
+        // Unknown in the first frame only, unless it always is.
+        to.nr_throttled = sum(to.nr_throttled, *nr_throttled).or(to.nr_throttled).or(*nr_throttled);
     }
 
     pub(super) fn own(&self, interval_ns: u64) -> Option<OwnCost> {
