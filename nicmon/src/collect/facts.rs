@@ -173,7 +173,7 @@ impl Facts {
     }
 
     /// Inode of nicmon's own network namespace.
-    fn own_netns(&self) -> u32 {
+    pub(super) fn own_netns(&self) -> u32 {
         self.namespaces.own()
     }
 

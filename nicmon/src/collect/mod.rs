@@ -14,6 +14,7 @@ mod observation;
 mod observe;
 mod own_quota;
 mod reason;
+mod requeues;
 #[cfg(all(test, feature = "bpf"))]
 mod scale;
 mod softirq_loop;
@@ -45,6 +46,7 @@ use self::{
     maintain::{SamplingProblems, give_back_memory},
     observation::Asked,
     own_quota::OwnQuota,
+    requeues::Requeues,
     softirq_loop::SoftirqLoop,
     source::{Chosen, Source},
     threads::ThreadTimes,
@@ -54,7 +56,7 @@ use self::{
 use crate::counters::bpf::{Probe, ProbeError};
 use crate::{
     counters::{HowToSample, procfs::Counts},
-    frame::{Accounting, Finding, FindingId, Frame},
+    frame::{Accounting, Frame, Wanted},
     host::{
         self, Roots,
         btf::{KERNEL_BTF, KernelBtf},
@@ -147,8 +149,9 @@ pub struct Collector {
     last_tidied_ns: u64,
     seq: u64,
     capture: Option<Capture>,
-    /// Whose frequency to read with the next frame.
-    saturated_cpus: Vec<u32>,
+    /// What the next frame should have besides.
+    wanted: Wanted,
+    requeues: Requeues,
     udp_readers: UdpReaders,
     own_quota: OwnQuota,
 }
@@ -211,7 +214,8 @@ impl Collector {
             last_tidied_ns: 0,
             seq: 0,
             capture: None,
-            saturated_cpus: Vec::new(),
+            wanted: Wanted::default(),
+            requeues: Requeues::default(),
             udp_readers: UdpReaders::default(),
             own_quota: OwnQuota::default(),
         })
@@ -222,11 +226,9 @@ impl Collector {
         self.capture = Some(capture);
     }
 
-    /// Takes in what was found in the last frame, so that the next one has what would explain it: of each CPU
-    /// that receiving saturates, how fast it runs.
-    pub fn follow_findings(&mut self, findings: &[Finding]) {
-        let is_seen = |finding: &&Finding| finding.id == FindingId::SingleCpuReceive && !finding.fades;
-        self.saturated_cpus = findings.iter().filter(is_seen).filter_map(|found| found.subject.cpu).collect();
+    /// Reads what would explain the findings of the last frame, with the next one.
+    pub fn look_closer(&mut self, wanted: &Wanted) {
+        self.wanted.clone_from(wanted);
     }
 
     /// The attached programs; `None` if the kernel's files count.

@@ -64,6 +64,10 @@ pub struct Observation {
     /// How fast the CPUs run that the frame before found saturated.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) cpu_freq: BTreeMap<u32, CpuFreq>,
+    /// Packets that NICs put back instead of sending them, where that matters, by interface index in nicmon's
+    /// own namespace.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) tx_requeues: BTreeMap<u32, u64>,
     /// Who reads the UDP sockets that drop, by inode of the namespace.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) udp_readers: BTreeMap<u32, UdpReader>,

@@ -14,15 +14,16 @@ use crate::{
 impl Collector {
     /// Reads what happened since the previous observation.
     ///
-    /// 1. Interfaces and their counters, together with all other facts. They need RTNL, which others may
-    ///    hold for long. Because they are read first, such a wait makes this interval longer, and its
-    ///    rates stay right.
+    /// 1. Requeues, and interfaces with their counters, together with all other facts. They need RTNL,
+    ///    which others may hold for long. Because they are read first, such a wait makes this interval
+    ///    longer, and its rates stay right.
     /// 2. The time, nicmon's own CPU time, and the counters. The interval ends here; what this frame
     ///    still costs belongs to the next one.
     /// 3. What depends on the counters: which interrupts belong to which NIC, and the CPU time of threads
     ///    that polled.
     /// 4. Names, as far as they are known by now, and the setup of the network if it is due.
     pub(super) fn observe(&mut self) -> Result<Observation, CollectError> {
+        let tx_requeues = self.tx_requeues();
         self.source.look_for_napis();
         self.facts.read(&self.source.known_napis())?;
 
@@ -53,10 +54,8 @@ impl Collector {
             drivers = Some(self.driver_code.find(kallsyms, &facts.now, &nics, &known_napis));
         }
         let udp_readers = self.udp_readers.find(&self.facts.roots.proc, &facts.now.links);
-        let seq = self.seq;
-        self.seq += 1;
         Ok(Observation {
-            seq,
+            seq: self.next_seq(),
             time: humantime::format_rfc3339_micros(time).to_string(),
             interval_ns: reading.mono_ns.saturating_sub(last_mono_ns),
             asked: self.asked,
@@ -73,6 +72,7 @@ impl Collector {
             driver_modules,
             code: Code { symbols, drivers },
             cpu_freq: self.freq_of_saturated_cpus(),
+            tx_requeues,
             udp_readers,
             topology: self.topology.next(
                 self.facts.links_changed(),
@@ -83,6 +83,12 @@ impl Collector {
         })
     }
 
+    fn next_seq(&mut self) -> u64 {
+        let seq = self.seq;
+        self.seq += 1;
+        seq
+    }
+
     fn own_use(&mut self, cpu_ns: u64) -> OwnUse {
         let proc = &self.facts.roots.proc;
         let rss_bytes = host::own::resident_bytes(proc).unwrap_or(0);
@@ -91,7 +97,14 @@ impl Collector {
 
     fn freq_of_saturated_cpus(&self) -> BTreeMap<u32, CpuFreq> {
         let sys = &self.facts.roots.sys;
-        self.saturated_cpus.iter().filter_map(|cpu| Some((*cpu, cpu_freq(sys, *cpu)?))).collect()
+        self.wanted.freq_of.iter().filter_map(|cpu| Some((*cpu, cpu_freq(sys, *cpu)?))).collect()
+    }
+
+    /// Of NICs in nicmon's own namespace.
+    fn tx_requeues(&mut self) -> BTreeMap<u32, u64> {
+        let own = self.facts.own_netns();
+        let nics = self.wanted.requeues_of.iter().filter(|(netns, _)| *netns == own);
+        self.requeues.since_last(nics.map(|(_, ifindex)| *ifindex))
     }
 
     /// The kernel's limit, if the CPUs are to be sampled.

@@ -79,7 +79,8 @@ async fn judge_live(time: Duration, judged: &mut Judged) -> Result<(), Failure> 
             break;
         }
         let frame = collector.frame()?;
-        collector.follow_findings(&judged.window.add(&frame));
+        judged.window.add(&frame);
+        collector.look_closer(judged.window.wanted());
         judged.sum.add(&frame);
     }
     Ok(())

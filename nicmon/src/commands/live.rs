@@ -88,7 +88,7 @@ impl LiveFrames {
     fn collect(&mut self) -> Result<Frame, Failure> {
         let mut frame = self.collector.frame()?;
         self.diagnosis.complete(&mut frame);
-        self.collector.follow_findings(frame.findings.as_deref().unwrap_or_default());
+        self.collector.look_closer(self.diagnosis.wanted());
         #[cfg(feature = "bpf")]
         if let Some(log) = &mut self.kernel_log {
             log.flush();

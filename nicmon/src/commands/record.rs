@@ -258,7 +258,7 @@ impl Recording {
     fn add(&mut self) -> Result<(), Failure> {
         let mut frame = self.collector.frame()?;
         self.diagnosis.complete(&mut frame);
-        self.collector.follow_findings(frame.findings.as_deref().unwrap_or_default());
+        self.collector.look_closer(self.diagnosis.wanted());
         self.problems.print(&frame.host);
         let written = self.writer.write(&frame);
         self.check(written)?;

@@ -22,11 +22,13 @@ mod ring_overrun;
 mod saturation;
 mod setup;
 mod single_cpu_receive;
+mod single_tx_queue;
 mod socket_drops;
 mod softirq_outside_napi;
 #[cfg(test)]
 mod tests;
 mod view;
+mod wanted;
 mod wasted_steering;
 mod window;
 
@@ -42,13 +44,13 @@ pub use self::{
     replay::Rejudged,
     window::{Answer, Window},
 };
-use crate::frame::{Finding, FindingId, Frame, NotJudged};
+use crate::frame::{Finding, FindingId, Frame, NotJudged, Wanted};
 
 /// The version of the rules. It grows whenever the same frames may give other findings.
 pub const RULES_VERSION: u32 = 1;
 
 /// All rules. Of two findings about one condition, the one of the earlier rule is shown.
-const RULES: [Rule; 11] = [
+const RULES: [Rule; 12] = [
     single_cpu_receive::RULE,
     machine_saturated::RULE,
     cpu_shared::RULE,
@@ -59,6 +61,7 @@ const RULES: [Rule; 11] = [
     interrupt_storm::RULE,
     intrusion::RULE,
     wasted_steering::RULE,
+    single_tx_queue::RULE,
     own_cost::RULE,
 ];
 
@@ -71,6 +74,7 @@ pub struct Diagnosis {
     rates: Rates,
     /// Boot, and end of the last frame on the monotonic clock.
     last: Option<(Option<String>, u64)>,
+    wanted: Wanted,
 }
 
 impl Diagnosis {
@@ -99,6 +103,7 @@ impl Diagnosis {
         }
         keep_one_per_condition(&mut judgement.findings);
         judgement.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+        self.wanted = wanted::wanted(&view, &judgement.findings);
         judgement.headroom = self.rates.headroom(&view);
         judgement
     }
@@ -109,6 +114,11 @@ impl Diagnosis {
         let follows = judgement.follows;
         judgement.put_into(frame);
         follows
+    }
+
+    /// What the next frame should have to explain what was found in the last.
+    pub fn wanted(&self) -> &Wanted {
+        &self.wanted
     }
 
     /// Whether this frame comes right after the last one. What happened in a gap is unknown, so nothing that

@@ -2,6 +2,7 @@
 
 mod machine;
 mod own;
+mod transmit;
 
 use serde_json::{Value, json};
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{Diagnosis, Judgement, Verdict};
-use crate::frame::{Finding, FindingId, FindingKey, Frame, Headroom, NotJudged};
+use crate::frame::{Finding, FindingId, FindingKey, Frame, Headroom, NotJudged, Wanted};
 
 const SCHEMA: &str = "nicmon.findings/1";
 /// A finding takes three of four seconds, so less says nothing.
@@ -74,6 +74,11 @@ impl Window {
             *for_ns = for_ns.saturating_add(frame_ns);
         }
         findings
+    }
+
+    /// What the next frame should have to explain what was found in the last.
+    pub fn wanted(&self) -> &Wanted {
+        self.diagnosis.wanted()
     }
 
     /// A finding that fades says less than it did when it was bad.

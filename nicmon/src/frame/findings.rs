@@ -54,7 +54,9 @@ impl Finding {
         let Subject { nic, netns, cpu, .. } = &self.subject;
         let (cpu, nic, netns) = match self.id {
             FindingId::MachineSaturated | FindingId::OwnCost => (None, None, None),
-            FindingId::RingOverrun | FindingId::WastedSteering => (None, nic.clone(), *netns),
+            FindingId::RingOverrun | FindingId::WastedSteering | FindingId::SingleTxQueue => {
+                (None, nic.clone(), *netns)
+            }
             FindingId::SocketDrops => (None, None, *netns),
             _ => (*cpu, None, None),
         };
@@ -95,6 +97,8 @@ pub enum FindingId {
     Intrusion,
     /// RPS moves packets that the NIC's queues spread already.
     WastedSteering,
+    /// Many CPUs send through a NIC's only transmit queue.
+    SingleTxQueue,
     /// A program reads too slowly from its sockets.
     SocketDrops,
     /// nicmon itself takes much of a CPU.
@@ -114,6 +118,7 @@ impl FindingId {
             Self::InterruptStorm => "interrupt-storm",
             Self::Intrusion => "intrusion",
             Self::WastedSteering => "wasted-steering",
+            Self::SingleTxQueue => "single-tx-queue",
             Self::SocketDrops => "socket-drops",
             Self::OwnCost => "own-cost",
         }

@@ -18,6 +18,7 @@ mod share;
 mod stacks;
 mod stage;
 pub mod topology;
+mod wanted;
 
 pub(crate) use self::bounded::Bounded;
 pub use self::{
@@ -37,4 +38,5 @@ pub use self::{
     share::Share,
     stacks::SampledStack,
     stage::Stage,
+    wanted::Wanted,
 };

@@ -31,6 +31,12 @@ pub struct Nic {
     /// Interface counters; `null` where its namespace cannot be entered.
     #[serde(flatten)]
     pub counters: NicCounters,
+    /// How often a packet was put back into the queueing discipline, because the transmit queue was full.
+    /// Read only while `NET_TX` softirqs run on more than two CPUs and the NIC has one transmit queue, and
+    /// absent otherwise. In a report it is the sum of those readings.
+    #[schemars(title = "Packets put back because its transmit queue was full")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tx_requeues: Option<u64>,
     /// The part of a report's interval in which one of the interface counters was `null`, usually the first
     /// interval of a new interface. The counters leave it out. Absent if there was none, and in every frame
     /// that is not a report.

@@ -37,6 +37,7 @@ pub mod nic_files;
 mod os_text;
 pub mod own;
 pub mod packet_types;
+pub mod qdisc;
 pub mod queues;
 pub mod refusals;
 pub mod rss;

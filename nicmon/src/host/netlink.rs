@@ -23,6 +23,7 @@ const NLMSG_MIN_TYPE: u16 = 16;
 
 const NLM_F_REQUEST: u16 = 0x1;
 const NLM_F_ACK: u16 = 0x4;
+const NLM_F_ECHO: u16 = 0x8;
 const NLM_F_DUMP_INTR: u16 = 0x10;
 const NLM_F_DUMP: u16 = 0x300;
 
@@ -30,6 +31,8 @@ const NLM_F_DUMP: u16 = 0x300;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ask {
     One,
+    /// One that the kernel announces to a group, and sends to us only on request (`rtnetlink_send`).
+    Echo,
     All,
 }
 
@@ -64,7 +67,12 @@ impl Socket {
         mut each: impl FnMut(&[u8]),
     ) -> io::Result<bool> {
         self.sequence += 1;
-        let flags = NLM_F_REQUEST | NLM_F_ACK | if ask == Ask::All { NLM_F_DUMP } else { 0 };
+        let how = match ask {
+            Ask::One => 0,
+            Ask::Echo => NLM_F_ECHO,
+            Ask::All => NLM_F_DUMP,
+        };
+        let flags = NLM_F_REQUEST | NLM_F_ACK | how;
         let length = u32::try_from(HEADER_BYTES + payload.len()).map_err(io::Error::other)?;
         let mut request = Vec::with_capacity(HEADER_BYTES + payload.len());
         request.extend(length.to_ne_bytes());

@@ -128,6 +128,11 @@ impl Assembly<'_> {
             .then(|| Nic { netns: None, ..self.nic(BACKLOG_KEY, BACKLOG.to_owned(), Some(napis), &[]) })
     }
 
+    fn tx_requeues(&self, (netns, ifindex): NicKey) -> Option<u64> {
+        let is_own = netns == self.seen.facts.own_netns;
+        is_own.then(|| self.seen.tx_requeues.get(&ifindex).copied()).flatten()
+    }
+
     fn nic(&self, key: NicKey, name: String, napis: Option<Vec<Napi>>, irqs: &[Irq]) -> Nic {
         let cpus = match &napis {
             Some(napis) => self.cpus(key, &name, napis, irqs),
@@ -144,6 +149,7 @@ impl Assembly<'_> {
             netns: Some(key.0),
             driver: self.seen.facts.link(key).and_then(|link| link.driver.as_deref().map(str::to_owned)),
             counters: self.counters(key),
+            tx_requeues: self.tx_requeues(key),
             counters_gap_ns: None,
             poll_ns: napis.as_deref().and_then(|napis| poll_ns(napis, |_| true)),
             threaded_est_ns: napis.as_deref().and_then(threaded),
@@ -240,6 +246,7 @@ pub(super) fn nameless(name: String) -> Nic {
         netns: None,
         driver: None,
         counters: NicCounters::default(),
+        tx_requeues: None,
         counters_gap_ns: None,
         poll_ns: None,
         threaded_est_ns: None,

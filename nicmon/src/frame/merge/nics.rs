@@ -26,6 +26,8 @@ struct NicSum {
     load_ns: u64,
     /// `None` until a frame knew all of them.
     counters: Option<NicCounters>,
+    /// `None` until a frame had them.
+    tx_requeues: Option<u64>,
     counters_gap_ns: u64,
     hardirq_ns: Option<u64>,
     /// `None` until a frame knew them.
@@ -86,6 +88,7 @@ impl Default for NicSum {
             driver: None,
             load_ns: 0,
             counters: None,
+            tx_requeues: None,
             counters_gap_ns: 0,
             hardirq_ns: Some(0),
             sampled: None,
@@ -104,6 +107,7 @@ impl NicSum {
             netns: _,
             driver,
             counters,
+            tx_requeues,
             counters_gap_ns,
             // These are recomputed from the NAPIs.
             poll_ns,
@@ -126,6 +130,9 @@ impl NicSum {
                 Some(sums) => add_counters(&sums, counters),
                 None => counters.clone(),
             });
+        }
+        if let Some(more) = tx_requeues {
+            self.tx_requeues = Some(self.tx_requeues.unwrap_or(0).saturating_add(*more));
         }
         self.counters_gap_ns =
             self.counters_gap_ns.saturating_add(gap_of(*counters_gap_ns, interval_ns, counted));
@@ -169,6 +176,7 @@ impl NicSum {
             netns,
             driver: self.driver.clone(),
             counters: self.counters.clone().unwrap_or_default(),
+            tx_requeues: self.tx_requeues,
             counters_gap_ns: reported_gap(self.counters_gap_ns, interval_ns, self.counters.is_some()),
             poll_ns: times.as_ref().and_then(|times| times.all.ns()),
             threaded_est_ns: times.as_ref().and_then(|times| times.threaded.ns()),

@@ -222,6 +222,7 @@ fn random_nic(numbers: &mut Numbers, ifindex: u32, name: &str, interval_ns: u64)
             tx_bytes: count(numbers),
             drops: counted.then(NicDrops::default),
         },
+        tx_requeues: numbers.value(),
         counters_gap_ns: None,
         poll_ns: None,
         threaded_est_ns: None,

@@ -1,0 +1,10 @@
+//! What a frame has only if there is a reason.
+
+/// What the next frame should have to explain findings. It would cost too much to read it always.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// CPUs whose frequency matters.
+    pub freq_of: Vec<u32>,
+    /// NICs of which it matters whether they put packets back, by inode of the namespace and interface index.
+    pub requeues_of: Vec<(u32, u32)>,
+}
