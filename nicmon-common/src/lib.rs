@@ -82,6 +82,19 @@ pub const UNFILED: u32 = u32::MAX - 2;
 pub const NO_SLOT: u32 = u32::MAX - 1;
 /// [`Sample::napi`]: in a poll of the per-CPU backlog.
 pub const BACKLOG_SLOT: u32 = u32::MAX;
+/// The most functions in [`SocketCalls`].
+pub const SOCKET_CALLS: usize = 26;
+/// One in this many samples of tasks is looked at for a call of a socket, because unwinding a stack takes
+/// six times as long as all else: a power of two.
+pub const SOCKETS_ONE_IN: u32 = 2;
+/// [`Sample::socket`]: not in a call of a socket, or not looked for.
+pub const SOCKET_NONE: u32 = 0;
+/// [`Sample::socket`]: in a call that receives from an IP or packet socket.
+pub const SOCKET_RX: u32 = 1;
+/// [`Sample::socket`]: in a call that sends through such a socket.
+pub const SOCKET_TX: u32 = 2;
+/// [`Sample::socket`]: the kernel could not unwind the stack.
+pub const SOCKET_UNKNOWN: u32 = 3;
 /// The offset of a struct member that this kernel does not have.
 pub const NO_MEMBER: u32 = u32::MAX;
 
@@ -189,6 +202,38 @@ pub struct Sample {
     pub stack_len: u32,
     /// The current thread's name.
     pub comm: [u8; COMM_LEN],
+    /// One of the `SOCKET_*`; only tasks are in calls of sockets.
+    pub socket: u32,
+    /// Zero.
+    pub pad: u32,
+}
+
+/// A function through which tasks receive from a socket, or send; or one that shows that something else runs
+/// meanwhile.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SocketCall {
+    /// Its first byte.
+    pub start: u64,
+    /// The first byte after it.
+    pub end: u64,
+    /// [`SOCKET_RX`] or [`SOCKET_TX`]; [`SOCKET_NONE`] if what it calls belongs to no call of a socket.
+    pub direction: u32,
+    /// Zero.
+    pub pad: u32,
+}
+
+/// The functions that tell whether a task is in a call of a socket. The user side writes them once it has
+/// read the kernel's symbols.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct SocketCalls {
+    /// The functions. Those that are not set are zero.
+    pub calls: [SocketCall; SOCKET_CALLS],
+    /// How many there are; with none, no call is looked for.
+    pub count: u32,
+    /// Zero.
+    pub pad: u32,
 }
 
 /// A call stack of the kernel.

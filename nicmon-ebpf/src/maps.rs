@@ -8,7 +8,7 @@ use aya_ebpf::{
 };
 use nicmon_common::{
     Config, CpuState, DropKey, IrqOwner, IrqStats, MAX_DROPS, NapiOwner, NapiStats, Offsets, RingEntry,
-    Sample, SampleStack,
+    Sample, SampleStack, SocketCalls,
 };
 
 /// Set by the user side before load and then frozen, so the verifier knows its values.
@@ -94,9 +94,14 @@ pub static IRQ_INDEX: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 #[map]
 pub static SAMPLES: Array<Sample> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
-/// The call stack of each element of [`SAMPLES`], if stacks were asked for.
+/// The call stack of each element of [`SAMPLES`], if stacks were asked for; otherwise one element per CPU,
+/// for the stack of its last sample.
 #[map]
 pub static SAMPLE_STACKS: Array<SampleStack> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// One element.
+#[map]
+pub static SOCKETS: Array<SocketCalls> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
 /// Dropped packets, by reason and location.
 #[map]

@@ -14,17 +14,20 @@ use aya_ebpf::{
 };
 use nicmon_common::{
     COMM_LEN, CpuState, NET_RX, SAMPLE_HARDIRQ, SAMPLE_IDLE, SAMPLE_SOFTIRQ, SAMPLE_TASK, SAMPLE_USER,
-    SampleStack, UNFILED,
+    SOCKET_CALLS, SOCKET_NONE, SOCKET_UNKNOWN, SOCKETS_ONE_IN, SampleStack, SocketCalls, UNFILED,
 };
 
 use crate::{
     context::{ThisCpu, is_other_task},
-    maps::{SAMPLE_STACKS, SAMPLES, config},
+    maps::{SAMPLE_STACKS, SAMPLES, SOCKETS, config},
     parked,
 };
 
 /// The most samples of one poll that are filed. A longer poll leaves the rest unfiled.
 const MOST_OF_A_POLL: u32 = 64;
+/// How many functions of a stack are looked at, from the innermost on. Sending through a bridge or a tunnel
+/// makes some fifty.
+const LOOKED_AT: usize = 64;
 
 #[inline(always)]
 pub fn sample(ctx: &PerfEventContext) -> u32 {
@@ -41,12 +44,13 @@ pub fn sample(ctx: &PerfEventContext) -> u32 {
     unsafe {
         let pid = bpf_get_current_pid_tgid() as u32;
         let kind = kind(this.state, (*ctx.ctx).regs.cs & 3 != 0, pid);
-        let stack_len = if config!(stacks) == 0 { 0 } else { keep_stack(ctx, index, kind) };
+        let (stack_len, socket) = look_at_stack(ctx, this.cpu, number, index, kind);
         (&raw mut (*entry).address).write_volatile((*ctx.ctx).regs.rip);
         (&raw mut (*entry).pid).write_volatile(pid);
         (&raw mut (*entry).kind).write_volatile(kind);
         (&raw mut (*entry).stack_len).write_volatile(stack_len);
         (&raw mut (*entry).napi).write_volatile(UNFILED);
+        (&raw mut (*entry).socket).write_volatile(socket);
         // This cannot fail for a task, and leaves zeros if it does.
         let _ = bpf_get_current_comm((&raw mut (*entry).comm).cast(), COMM_LEN as u32);
         samples.write_volatile(number.wrapping_add(1));
@@ -54,18 +58,65 @@ pub fn sample(ctx: &PerfEventContext) -> u32 {
     0
 }
 
-/// Keeps the call stack of what ran in the kernel; returns its number of addresses.
+/// Keeps the call stack of what ran in the kernel, if stacks were asked for, and looks in that of a task for
+/// a call of a socket, every so often. Returns the number of addresses kept, and one of the `SOCKET_*`.
 #[inline(always)]
-fn keep_stack(ctx: &PerfEventContext, index: u32, kind: u32) -> u32 {
+fn look_at_stack(ctx: &PerfEventContext, cpu: u32, number: u32, index: u32, kind: u32) -> (u32, u32) {
+    const NOTHING: (u32, u32) = (0, SOCKET_NONE);
     if kind == SAMPLE_IDLE || kind == SAMPLE_USER {
-        return 0;
+        return NOTHING;
     }
-    let Some(stack) = SAMPLE_STACKS.get_ptr_mut(index) else { return 0 };
-    // SAFETY: the kernel made the context for this event, and the element is as long as we say. Only the
-    // sampler writes it.
+    let keeps = config!(stacks) != 0;
+    let Some(calls) = SOCKETS.get_ptr(0) else { return NOTHING };
+    // SAFETY: an element of the map. The user side may write it now, so it is read whole.
+    let count = unsafe { (&raw const (*calls).count).read_volatile() };
+    let looks = kind == SAMPLE_TASK && count > 0 && number & (SOCKETS_ONE_IN - 1) == 0;
+    if !keeps && !looks {
+        return NOTHING;
+    }
+    let Some(stack) = SAMPLE_STACKS.get_ptr_mut(if keeps { index } else { cpu }) else { return NOTHING };
+    // SAFETY: the kernel made the context for this event, and the element is as long as we say. Only this
+    // CPU's sampler writes it.
     let bytes = unsafe { bpf_get_stack(ctx.as_ptr(), stack.cast(), size_of::<SampleStack>() as u32, 0) };
     // Negative if the kernel cannot unwind.
-    u32::try_from(bytes).map_or(0, |bytes| bytes / size_of::<u64>() as u32)
+    let Ok(bytes) = u32::try_from(bytes) else {
+        return (0, if looks { SOCKET_UNKNOWN } else { SOCKET_NONE });
+    };
+    let length = bytes / size_of::<u64>() as u32;
+    // SAFETY: elements of the maps.
+    let socket = if looks { unsafe { socket_call(stack, length, calls) } } else { SOCKET_NONE };
+    (if keeps { length } else { 0 }, socket)
+}
+
+/// The innermost of the functions in `calls` that is on a stack. A softirq that runs on top of a call comes
+/// first.
+///
+/// # Safety
+/// Both are elements of their maps.
+#[inline(always)]
+unsafe fn socket_call(stack: *const SampleStack, length: u32, calls: *const SocketCalls) -> u32 {
+    for at in 0..LOOKED_AT {
+        if at >= length as usize {
+            break;
+        }
+        // SAFETY: an address of the stack. It is a return address, so the call lies before it; that the
+        // innermost is none does not matter here.
+        let address = unsafe { (&raw const (*stack).addresses[at]).read_volatile() }.wrapping_sub(1);
+        for number in 0..SOCKET_CALLS {
+            // All are compared, since each way out of this loop would double the verifier's work. Those that
+            // are not set have no length.
+            // SAFETY: an element of the array.
+            unsafe {
+                let call = &raw const (*calls).calls[number];
+                let (start, end) =
+                    ((&raw const (*call).start).read_volatile(), (&raw const (*call).end).read_volatile());
+                if address.wrapping_sub(start) < end.wrapping_sub(start) {
+                    return (&raw const (*call).direction).read_volatile();
+                }
+            }
+        }
+    }
+    SOCKET_NONE
 }
 
 /// What the CPU was doing.

@@ -18,13 +18,14 @@ use crate::host::Roots;
 const TIDY_AGAIN_NS: u64 = 900_000_000;
 
 impl Collector {
-    /// Samples the CPUs that are online now and, at most once per second, forgets NAPIs that no longer exist
-    /// and follows kernel modules.
+    /// Samples the CPUs that are online now, with what is newly known of the kernel's functions, and, at
+    /// most once per second, forgets NAPIs that no longer exist and follows kernel modules.
     pub(super) fn maintain(&mut self, seen: &Observation) {
         if seen.reading.mono_ns.saturating_sub(self.last_tidied_ns) >= TIDY_AGAIN_NS {
             self.last_tidied_ns = seen.reading.mono_ns;
             self.tidy(seen);
         }
+        self.source.follow_symbols(&seen.code.symbols);
         let wanted = self.facts.cpus_to_sample(&self.filter);
         self.sample(&wanted, &busy_ns(seen, &self.filter));
     }

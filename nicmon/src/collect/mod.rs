@@ -180,6 +180,7 @@ impl Collector {
                 symbols.wait();
             }
         }
+        source.follow_symbols(&symbols.snapshot());
         let mut threads = ThreadTimes::new(&facts.roots.proc);
 
         let reading = source.read(&facts)?;

@@ -1,6 +1,8 @@
 //! Who counts: the eBPF programs or, if they are not allowed to run, the kernel's own files.
 
 use std::sync::Arc;
+#[cfg(feature = "bpf")]
+use std::sync::Weak;
 
 use nicmon_common::NapiKey;
 
@@ -11,6 +13,7 @@ use super::{known::KnownNapi, reason::reason};
 use crate::{
     counters::bpf::{self, Probe, ProbeError},
     host::{cpus, limits},
+    symbols::{Kallsyms, socket_calls},
 };
 use crate::{
     counters::{Reading, procfs::Counts},
@@ -19,6 +22,7 @@ use crate::{
         Roots,
         btf::{BtfError, KernelBtf},
     },
+    symbols::Snapshot,
 };
 
 /// Returns one [`Reading`] per call.
@@ -39,6 +43,8 @@ pub(super) struct BpfSource {
     known_at: Option<u64>,
     /// The CPUs that are sampled.
     sampled: Vec<u32>,
+    /// The symbols in which the functions of sockets were found.
+    symbols: Weak<Kallsyms>,
 }
 
 #[cfg(feature = "bpf")]
@@ -71,6 +77,15 @@ impl BpfSource {
         }
         has_room?;
         Ok(sampled?.map(CollectError::from))
+    }
+
+    fn follow_symbols(&mut self, symbols: &Snapshot) {
+        let Some(kallsyms) = &symbols.kallsyms else { return };
+        let symbols = Arc::downgrade(kallsyms);
+        if !self.symbols.ptr_eq(&symbols) {
+            self.symbols = symbols;
+            self.probe.look_for_socket_calls(&socket_calls(kallsyms));
+        }
     }
 }
 
@@ -107,7 +122,13 @@ pub(super) fn choose(
     });
     match attached {
         Ok(probe) => {
-            let source = BpfSource { probe, known: Arc::default(), known_at: None, sampled: Vec::new() };
+            let source = BpfSource {
+                probe,
+                known: Arc::default(),
+                known_at: None,
+                sampled: Vec::new(),
+                symbols: Weak::new(),
+            };
             Ok(Chosen { source: Source::Bpf(Box::new(source)), reason: None })
         }
         Err(error) if options.source == SourceChoice::Bpf => Err(error),
@@ -188,6 +209,16 @@ impl Source {
             #[cfg(feature = "bpf")]
             Self::Bpf(source) => source.sample_cpus(cpus, busy_ns, roots),
             Self::Proc(_) => Ok(None),
+        }
+    }
+
+    /// Learns of symbols that were read anew, in which the functions of sockets are found.
+    #[cfg_attr(not(feature = "bpf"), expect(unused_variables, reason = "files sample nothing"))]
+    pub(super) fn follow_symbols(&mut self, symbols: &Snapshot) {
+        match self {
+            #[cfg(feature = "bpf")]
+            Self::Bpf(source) => source.follow_symbols(symbols),
+            Self::Proc(_) => {}
         }
     }
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use nicmon_common::{DEVICE_OPS, NapiKey, PollStats, SOFTIRQ_VECTORS};
 
+use crate::frame::Direction;
 pub use crate::frame::SampleEvent;
 
 /// What was counted since the previous reading. `None` means that this source cannot know the value.
@@ -209,6 +210,9 @@ pub struct Samples {
     pub taken: Vec<TakenSample>,
     /// Samples that were overwritten before they were read.
     pub lost: u64,
+    /// Whether calls of sockets were looked for in all of them, with success.
+    #[serde(default)]
+    pub has_sockets: bool,
     /// Why a timer triggers the samples: which CPUs refused cycles, and with which error. `None` with cycles.
     pub timer_reason: Option<String>,
 }
@@ -230,6 +234,10 @@ pub struct TakenSample {
     pub comm: String,
     /// The kernel's call stack, innermost function first; empty if stacks are not kept.
     pub stack: Vec<u64>,
+    /// Which way packets go through the socket in whose call it was. Looked for in one of
+    /// [`SOCKETS_ONE_IN`](nicmon_common::SOCKETS_ONE_IN) samples of tasks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub socket: Option<Direction>,
 }
 
 /// The context of a sample.

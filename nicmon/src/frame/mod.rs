@@ -12,9 +12,11 @@ mod layers;
 mod merge;
 mod model;
 mod netns;
+mod network;
 mod nic;
 mod schema;
 mod share;
+mod sockets;
 mod stacks;
 mod stage;
 pub mod topology;
@@ -33,9 +35,11 @@ pub use self::{
     merge::{Machine, Merged},
     model::*,
     netns::*,
+    network::NetworkTime,
     nic::*,
     schema::schema,
     share::Share,
+    sockets::*,
     stacks::SampledStack,
     stage::Stage,
     wanted::Wanted,

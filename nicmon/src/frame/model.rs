@@ -18,6 +18,7 @@ use super::{
     irq::Irq,
     netns::Netns,
     nic::Nic,
+    sockets::SocketUse,
     stacks::SampledStack,
     topology::Topology,
 };
@@ -61,6 +62,12 @@ pub struct Frame {
     #[schemars(title = "What the drivers cost")]
     #[serde(default)]
     pub drivers: Option<Vec<Driver>>,
+    /// What receiving and sending cost outside polls, in the tasks that read and write sockets, the most
+    /// expensive first. Whatever stands per packet or per byte elsewhere is without it. `null` if the CPUs
+    /// are not sampled, kernel symbols cannot be read, or the kernel could not unwind a stack.
+    #[schemars(title = "What sockets cost the tasks that use them")]
+    #[serde(default)]
+    pub sockets: Option<Vec<SocketUse>>,
     /// Call stacks of network code, most samples first. `null` without `--stacks`, and whenever `drivers` is
     /// `null`.
     #[schemars(title = "Call stacks of network code")]
@@ -165,6 +172,11 @@ pub struct Host {
     #[schemars(title = "Part of a report without driver costs")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drivers_gap: Option<Gap>,
+    /// The part of a report's interval in which `sockets` was `null`. They leave it out. Absent if there was
+    /// none, and in every frame that is not a report.
+    #[schemars(title = "Part of a report without costs of sockets")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sockets_gap_ns: Option<u64>,
     /// How the CPUs were sampled; `null` if they were not.
     #[schemars(title = "How the CPUs were sampled")]
     #[serde(default)]

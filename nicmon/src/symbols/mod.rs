@@ -7,6 +7,7 @@ mod inferred;
 mod kallsyms;
 mod locate;
 mod seed;
+mod socket_calls;
 mod stages;
 
 use std::{
@@ -25,6 +26,7 @@ pub use self::{
     drivers::DriverText,
     kallsyms::{Function, Kallsyms, KallsymsError},
     seed::{Seed, Text, Unknown},
+    socket_calls::socket_calls,
     stages::{is_network, stage_of},
 };
 

@@ -23,6 +23,7 @@ mod record;
 mod record_perf;
 mod sampling;
 mod screen;
+mod sockets;
 mod stacks;
 mod start;
 mod tmux;
@@ -93,6 +94,7 @@ const TESTS: &[Test] = &[
     },
     Test { name: "tunnel::as_perf", programs: &[IP, ETHTOOL, PERF], run: tunnel::as_perf },
     Test { name: "comms::ten_thousand", programs: &[IP, ETHTOOL], run: comms::ten_thousand },
+    Test { name: "sockets::as_perf", programs: &[PERF], run: sockets::as_perf },
     Test { name: "stacks::as_perf", programs: &[IP, ETHTOOL, PERF], run: stacks::as_perf },
     Test { name: "html::in_chromium", programs: &[IP, ETHTOOL, CHROMIUM], run: html::in_chromium },
     Test { name: "irqs::counts_are_the_kernels", programs: &[], run: irqs::counts },

@@ -80,6 +80,7 @@ impl Samples {
 #[derive(Debug)]
 pub(crate) struct Stacked {
     pub(crate) pid: i64,
+    pub(crate) comm: String,
     /// When it was taken, on `CLOCK_MONOTONIC`.
     pub(crate) mono_ns: u64,
     /// The functions, the innermost first.
@@ -89,9 +90,10 @@ pub(crate) struct Stacked {
 impl Stacked {
     /// Reads what [`record_stacks`] wrote.
     pub(crate) fn read(data: &Path) -> Result<Vec<Self>> {
-        let script = output(Command::new("perf").args(["script", "-F", "pid,time,ip,sym", "-i"]).arg(data))?;
-        // Each sample is a line with pid and time, a line with address and name for each function, and an
-        // empty line.
+        let script =
+            output(Command::new("perf").args(["script", "-F", "comm,pid,time,ip,sym", "-i"]).arg(data))?;
+        // Each sample is a line with name, pid and time, a line with address and name for each function, and
+        // an empty line.
         let samples: Vec<Self> = script.split("\n\n").filter_map(Self::parse).collect();
         ensure!(!samples.is_empty(), "no samples of perf");
         Ok(samples)
@@ -99,12 +101,15 @@ impl Stacked {
 
     fn parse(text: &str) -> Option<Self> {
         let mut lines = text.trim_start_matches('\n').lines();
-        let (pid, time) = lines.next()?.trim().split_once(' ')?;
+        // A name may contain spaces.
+        let (first, time) = lines.next()?.trim().rsplit_once(' ')?;
+        let (comm, pid) = first.trim().rsplit_once(char::is_whitespace)?;
         let (seconds, fraction) = time.trim().strip_suffix(':')?.split_once('.')?;
         let ns = format!("{fraction:0<9}").parse::<u64>().ok()?;
         let name = |line: &str| line.split_whitespace().nth(1).unwrap_or("?").to_owned();
         Some(Self {
             pid: pid.parse().ok()?,
+            comm: comm.trim().to_owned(),
             mono_ns: seconds.parse::<u64>().ok()? * 1_000_000_000 + ns,
             functions: lines.map(name).collect(),
         })

@@ -23,6 +23,7 @@ mod plan;
 mod results;
 mod rules;
 mod scenarios;
+mod sockets;
 mod stacks;
 mod table;
 

@@ -91,7 +91,7 @@ pub(super) fn parse_head(line: &str) -> Option<(i64, u64)> {
 pub(super) struct Symbol {
     address: u64,
     pub(super) name: String,
-    module: Option<String>,
+    pub(super) module: Option<String>,
 }
 
 /// The functions of kallsyms, by address.

@@ -19,6 +19,7 @@ use super::{
     perf::{Symbols, parse_head},
     plan::Plan,
     results::Results,
+    sockets,
     table::Verdicts,
 };
 
@@ -53,7 +54,7 @@ pub(super) fn plan(args: &Args) -> Plan {
 pub(super) fn judge(done: &Done<'_>, verdicts: &mut Verdicts) -> Result<()> {
     for (index, device) in done.plan.numbered() {
         let both = Both::read(done, index, device);
-        let Both { ours, perf, softirqs } =
+        let Both { ours, perf, softirqs, receiving } =
             both.with_context(|| format!("the stacks of {}", device.model()))?;
         println!("{}", device.driver());
         println!("  -       {} of perf's {} stacks in polls are complete", perf.whole, perf.all);
@@ -76,6 +77,7 @@ pub(super) fn judge(done: &Done<'_>, verdicts: &mut Verdicts) -> Result<()> {
         }
         let itself = (Share::of(ours.itself, ours.all), Share::of(perf.itself, perf.all));
         verdicts.shares("of the polls in the poll function itself", itself.0, itself.1);
+        verdicts.shares("of the busy samples in tasks that receive", receiving.0, receiving.1);
     }
     Ok(())
 }
@@ -87,6 +89,8 @@ struct Both {
     /// nicmon's stacks in softirqs. A stack that is truncated before the poll is not recognised as one in a
     /// poll, but it is counted here.
     softirqs: Softirqs,
+    /// What tasks spend in receiving, by both.
+    receiving: (Option<Share>, Option<Share>),
 }
 
 impl Both {
@@ -101,6 +105,10 @@ impl Both {
             ours: Polls::of_frame(&frame, device.polls()),
             perf: Polls::of_perf(&perf, &symbols, window_ns(&frame), device.polls()),
             softirqs: Softirqs::of_frame(&frame),
+            receiving: (
+                sockets::of_frame(&frame),
+                sockets::of_perf(&perf, &symbols, device.module(), window_ns(&frame)),
+            ),
         })
     }
 }

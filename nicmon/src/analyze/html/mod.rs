@@ -11,6 +11,7 @@ mod flame;
 mod functions;
 mod header;
 mod heat;
+mod network;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -52,6 +53,7 @@ impl Page {
             self.header.section(),
             whole.as_ref().map(|whole| findings::section(whole, self.start_ns)).unwrap_or_default(),
             self.heat.section(),
+            whole.as_ref().map(network::section).unwrap_or_default(),
             whole.as_ref().map(drivers::section).unwrap_or_default(),
             whole.as_ref().map(functions::section).unwrap_or_default(),
             whole.as_ref().map(flame::section).unwrap_or_default(),

@@ -11,6 +11,7 @@ mod functions;
 mod head;
 mod nics;
 mod recording;
+mod sockets;
 mod stages;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ impl Report<'_> {
             cpus::section(self),
             drivers::section(self),
             functions::section(self),
+            sockets::section(self),
             nics::section(self),
             stages::section(self),
         ];

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use nicmon_common::SOCKETS_ONE_IN;
+
 use super::{
     super::observation::{DriverCode, NicKey},
     Filter, Observation,
@@ -11,7 +13,7 @@ use super::{
 };
 use crate::{
     counters::{SampleKind, SamplePoll, TakenSample},
-    frame::{Context, Stage},
+    frame::{Context, Direction, Stage},
     symbols::{Companion, Kallsyms, Unknown, stage_of},
 };
 
@@ -30,6 +32,8 @@ pub(super) struct Attribution<'a> {
     pub(super) others: HashMap<PollOf, HashMap<(Option<&'a str>, &'a str), u64>>,
     /// The softirqs in which network code ran outside polls, with the CPUs.
     pub(super) outside: BTreeMap<Outside, BTreeSet<u32>>,
+    /// By program and direction; `None` if calls of sockets were not looked for in all samples.
+    pub(super) sockets: Option<HashMap<(&'a str, Direction), Tally>>,
     weights: &'a Weights,
     pub(super) dummies: &'a Dummies,
     kallsyms: &'a Kallsyms,
@@ -107,6 +111,7 @@ impl<'a> Attribution<'a> {
             polls: HashMap::new(),
             others: HashMap::new(),
             outside: BTreeMap::new(),
+            sockets: samples.has_sockets.then(HashMap::new),
             weights,
             dummies,
             kallsyms,
@@ -134,6 +139,13 @@ impl<'a> Attribution<'a> {
                 let at = InDriver { text: driver, symbol: function.name, context, comm: &sample.comm };
                 *self.functions.entry(at).or_default() += 1;
             }
+        }
+        // A driver that sends for a task has its own figures, and so has a softirq that interrupts a call.
+        let socket = sample.socket.filter(|_| context == Context::Task && driver.is_none());
+        if let (Some(sockets), Some(direction)) = (&mut self.sockets, socket) {
+            // It also stands for those in which nobody looked.
+            let ns = ns * f64::from(SOCKETS_ONE_IN);
+            sockets.entry((&sample.comm, direction)).or_default().add(ns);
         }
         if let Some(companion) = text.companion_at(sample.address) {
             self.companions.entry(companion.name).or_insert((0, companion)).0 += 1;

@@ -13,6 +13,7 @@ mod netns;
 mod nics;
 mod outside;
 mod sampled;
+mod sockets;
 mod stacks;
 mod traffic;
 mod weights;
@@ -71,6 +72,7 @@ pub fn assemble(seen: &Observation, filter: &Filter) -> Frame {
         cpus,
         nics,
         drivers,
+        sockets: attribution.as_ref().and_then(sockets::sockets),
         stacks: stacks::stacks(seen, filter),
         irqs,
         netns: netns::netns(seen),

@@ -116,8 +116,15 @@ mod tests {
     fn it_says_where_samples_come_from() {
         let by = |event, reason: Option<&str>| {
             let timer_reason = reason.map(str::to_owned);
-            let samples =
-                Samples { event, frequency: 99, cpus: vec![0, 1], taken: Vec::new(), lost: 0, timer_reason };
+            let samples = Samples {
+                event,
+                frequency: 99,
+                cpus: vec![0, 1],
+                taken: Vec::new(),
+                lost: 0,
+                has_sockets: false,
+                timer_reason,
+            };
             sampled_by(&samples, 4).found
         };
         let timer = by(SampleEvent::CpuClock, Some("CPU 3 does not count cycles (an error)"));

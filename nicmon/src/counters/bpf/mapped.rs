@@ -72,6 +72,12 @@ impl<T: Copy> MappedArray<T> {
         unsafe { AtomicU32::from_ptr(self.field(index, offset)) }.store(value, Ordering::Release);
     }
 
+    /// The same of a `u64`.
+    pub(super) fn store_u64(&self, index: usize, offset: usize, value: u64) {
+        // SAFETY: as above.
+        unsafe { AtomicU64::from_ptr(self.field(index, offset)) }.store(value, Ordering::Release);
+    }
+
     /// The `u32` at `offset` in an element, before everything that is loaded afterwards.
     pub(super) fn load(&self, index: usize, offset: usize) -> u32 {
         // SAFETY: `field` returns an aligned address within the mapping.

@@ -16,6 +16,7 @@ mod programs;
 mod reading;
 mod sampling;
 mod slots;
+mod socket_calls;
 
 use std::{collections::HashSet, mem::offset_of, path::Path, thread};
 
@@ -149,6 +150,7 @@ impl Probe {
         let stacks = stacks
             .then(|| mapped(&mut ebpf, "SAMPLE_STACKS", possible * sample_slots as usize))
             .transpose()?;
+        let sampler_maps = sampling::Maps { ring, stacks, sockets: mapped(&mut ebpf, "SOCKETS", 1)? };
         drop(btf);
 
         let mut probe = Self {
@@ -165,7 +167,7 @@ impl Probe {
             before: Before::new(possible),
             sampler: options.sampling.map(|how| {
                 let periods = Periods::of(how.frequency, options.cpu_hz);
-                Sampler::new(how.frequency, periods, ring, stacks, sample_slots, possible)
+                Sampler::new(how.frequency, periods, sampler_maps, sample_slots, possible)
             }),
             runs: Vec::new(),
             calibrations_left: CALIBRATIONS,

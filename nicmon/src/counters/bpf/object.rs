@@ -56,7 +56,7 @@ pub(super) fn load(setup: &Setup, kernel: &KernelBtf) -> Result<(Ebpf, Config), 
         .map_max_entries("IRQ_RINGS", setup.cpus * irq_slots)
         .map_max_entries("IRQ_INDEX", setup.cpus * irq_slots * 2)
         .map_max_entries("SAMPLES", setup.cpus * setup.sample_slots)
-        .map_max_entries("SAMPLE_STACKS", if setup.stacks { setup.cpus * setup.sample_slots } else { 1 })
+        .map_max_entries("SAMPLE_STACKS", setup.cpus * if setup.stacks { setup.sample_slots } else { 1 })
         .load(OBJECT)
         .map_err(ProbeError::object)?;
     Ok((ebpf, config))

@@ -1,6 +1,6 @@
 //! Samples: a perf event on each CPU runs the program `sample`, which writes to the CPU's ring.
 
-use std::{collections::HashMap, mem::offset_of};
+use std::{collections::HashMap, mem::offset_of, ops::Range};
 
 use aya::programs::{
     PerfEvent, Program, ProgramError,
@@ -10,16 +10,19 @@ use aya::programs::{
 };
 use nicmon_common::{
     BACKLOG_SLOT, CpuState, NO_SLOT, NapiKey, SAMPLE_HARDIRQ, SAMPLE_IDLE, SAMPLE_SOFTIRQ, SAMPLE_TASK,
-    SAMPLE_USER, STACK_DEPTH, Sample, SampleStack, SamplerContext, UNFILED,
+    SAMPLE_USER, SOCKET_RX, SOCKET_TX, SOCKET_UNKNOWN, STACK_DEPTH, Sample, SampleStack, SamplerContext,
+    SocketCalls, UNFILED,
 };
 
-use super::{Probe, ProbeError, ProgramId, error::errno, mapped::MappedArray, reading::text};
+use super::{
+    Probe, ProbeError, ProgramId, error::errno, mapped::MappedArray, reading::text, socket_calls::SocketMap,
+};
 use crate::{
     counters::{
         CpuActivity, HowToSample, NapiActivity, PollActivity, SampleEvent, SampleKind, SamplePoll, Samples,
         TakenSample,
     },
-    frame::cpu_list,
+    frame::{Direction, cpu_list},
     host::{Roots, cpus},
 };
 
@@ -66,6 +69,13 @@ impl Periods {
     }
 }
 
+/// The maps of the program.
+pub(super) struct Maps {
+    pub(super) ring: MappedArray<Sample>,
+    pub(super) stacks: Option<MappedArray<SampleStack>>,
+    pub(super) sockets: MappedArray<SocketCalls>,
+}
+
 /// The perf events, and how far their rings were read.
 pub(super) struct Sampler {
     frequency: u32,
@@ -82,21 +92,25 @@ pub(super) struct Sampler {
     read: Vec<u32>,
     /// By CPU: how long it has been busy since its last sample.
     silent_ns: Vec<u64>,
+    sockets: SocketMap,
 }
 
 impl Sampler {
-    pub(super) fn new(
-        frequency: u32,
-        periods: Periods,
-        ring: MappedArray<Sample>,
-        stacks: Option<MappedArray<SampleStack>>,
-        slots: u32,
-        cpus: usize,
-    ) -> Self {
-        let (links, read, silent_ns) = (HashMap::new(), vec![0; cpus], vec![0; cpus]);
-        let event = SampleEvent::Cycles;
-        let timer_reason = None;
-        Self { frequency, periods, event, timer_reason, ring, stacks, slots, links, read, silent_ns }
+    pub(super) fn new(frequency: u32, periods: Periods, maps: Maps, slots: u32, cpus: usize) -> Self {
+        let Maps { ring, stacks, sockets } = maps;
+        Self {
+            frequency,
+            periods,
+            event: SampleEvent::Cycles,
+            timer_reason: None,
+            ring,
+            stacks,
+            slots,
+            links: HashMap::new(),
+            read: vec![0; cpus],
+            silent_ns: vec![0; cpus],
+            sockets: SocketMap::new(sockets),
+        }
     }
 
     /// What was sampled since the last call; `None` if no CPU is sampled.
@@ -114,6 +128,7 @@ impl Sampler {
             cpus: self.links.keys().copied().collect(),
             taken: Vec::new(),
             lost: 0,
+            has_sockets: self.sockets.looked(),
             timer_reason: self.timer_reason.clone(),
         };
         samples.cpus.sort_unstable();
@@ -133,6 +148,7 @@ impl Sampler {
                 let at = cpu * self.slots as usize + (number & (self.slots - 1)) as usize;
                 if let Some(sample) = self.ring.get(at) {
                     let mut taken = taken_sample(cpu, &sample, napi_of);
+                    samples.has_sockets &= sample.socket != SOCKET_UNKNOWN;
                     if let Some(stack) = self.stacks.as_ref().and_then(|stacks| stacks.get(at)) {
                         let length = STACK_DEPTH.min(sample.stack_len as usize);
                         taken.stack = stack.addresses[..length].to_vec();
@@ -193,6 +209,11 @@ fn taken_sample(
         pid: sample.pid,
         comm: text(&sample.comm),
         stack: Vec::new(),
+        socket: match sample.socket {
+            SOCKET_RX => Some(Direction::Rx),
+            SOCKET_TX => Some(Direction::Tx),
+            _ => None,
+        },
     }
 }
 
@@ -233,6 +254,13 @@ impl Probe {
         let result = self.attach_samplers(&mut sampler, wanted, busy_ns);
         self.sampler = Some(sampler);
         result
+    }
+
+    /// Looks for these calls of sockets in the samples from now on.
+    pub fn look_for_socket_calls(&mut self, calls: &[(Range<u64>, Option<Direction>)]) {
+        if let Some(sampler) = &mut self.sampler {
+            sampler.sockets.look_for(calls);
+        }
     }
 
     fn attach_samplers(
@@ -362,6 +390,7 @@ mod tests {
             pid,
             comm: String::new(),
             stack: Vec::new(),
+            socket: None,
         };
         let polls = |pid, polls| PollActivity {
             threaded: PollStats { polls, ..PollStats::default() },
@@ -386,6 +415,7 @@ mod tests {
                 .map(|(pid, kind)| sample(pid, kind))
                 .collect(),
             lost: 0,
+            has_sockets: false,
             timer_reason: None,
         };
         let cpu = CpuActivity { backlog: polls(9, 1), ..CpuActivity::default() };

@@ -46,6 +46,7 @@ impl HostSum {
             sample_event_reason,
             drivers_reason,
             drivers_gap: _,
+            sockets_gap_ns: _,
             sampling,
             problems,
             sampling_reason,
@@ -79,6 +80,7 @@ impl HostSum {
             sample_event_reason: None,
             drivers_reason: None,
             drivers_gap: None,
+            sockets_gap_ns: None,
             sampling: None,
             problems: Vec::new(),
             sampling_reason: None,
@@ -88,7 +90,7 @@ impl HostSum {
         });
     }
 
-    /// The host without `drivers_gap` and what is left out.
+    /// The host without gaps and what is left out.
     pub(super) fn host(&self) -> Option<Host> {
         Some(Host {
             sample_event: self.sample_event,

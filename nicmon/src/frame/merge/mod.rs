@@ -19,11 +19,12 @@
 //!
 //! * Polls in mode `busy` never have a time. As in single frames, they do not affect `poll_ns` of NICs and
 //!   their CPUs, which is `null` only if there were no other polls.
-//! * Some values are `null` in the first interval of something new, and samples cannot be attributed before a
-//!   driver was polled for the first time. The sum leaves that time out, and a field `..._gap_ns` says how
-//!   long it was. This applies to `cpus[].stat`, interface counters (one reset is enough), `driver_est_ns`,
-//!   `stack_est_ns` and `stages` of NICs, the counters in `netns[]`, and `self.bpf_est_ns`, which is unknown
-//!   until the cost of a program was measured. Rates of these values cover the rest of the interval.
+//! * Some values are `null` in the first interval of something new, and samples cannot be attributed before
+//!   a driver was polled for the first time, or before the kernel's symbols are read. The sum leaves that
+//!   time out, and a field `..._gap_ns` says how long it was. This applies to `cpus[].stat`, interface
+//!   counters (one reset is enough), `driver_est_ns`, `stack_est_ns` and `stages` of NICs, `sockets`, the
+//!   counters in `netns[]`, and `self.bpf_est_ns`, which is unknown until the cost of a program was
+//!   measured. Rates of these values cover the rest of the interval.
 //! * The figures of a driver, including the exact ones, leave out its `gap`, so they all cover the same time,
 //!   unless its code was never known. Its packets and bytes, and its cost per packet and byte, cover the
 //!   intervals in which all of them were known.
@@ -38,6 +39,7 @@ mod napis;
 mod netns;
 mod nics;
 mod own;
+mod sockets;
 mod stacks;
 mod sum;
 #[cfg(test)]
@@ -45,7 +47,7 @@ mod tests;
 
 use self::{
     cpus::Cpus, drivers::Drivers, findings::Findings, host::HostSum, irqs::Irqs, netns::Namespaces,
-    nics::Nics, own::OwnSum, stacks::Stacks,
+    nics::Nics, own::OwnSum, sockets::Sockets, stacks::Stacks,
 };
 use super::{Frame, SCHEMA, topology::Topology};
 
@@ -63,6 +65,7 @@ pub struct Merged {
     nics: Nics,
     drivers: Drivers,
     stacks: Stacks,
+    sockets: Sockets,
     irqs: Irqs,
     netns: Namespaces,
     topology: Option<Topology>,
@@ -103,6 +106,7 @@ impl Merged {
             nics,
             drivers,
             stacks,
+            sockets,
             irqs,
             netns,
             topology,
@@ -123,6 +127,7 @@ impl Merged {
         self.nics.add(nics, host.nics_left_out, *interval_ns);
         self.drivers.add(drivers.as_deref(), host, *interval_ns);
         self.stacks.add(stacks.as_deref());
+        self.sockets.add(sockets.as_deref(), host.sockets_gap_ns, *interval_ns);
         self.irqs.add(irqs);
         self.netns.add(netns, host.netns_left_out, *interval_ns);
         if let Some(topology) = topology {
@@ -140,6 +145,8 @@ impl Merged {
         let are_alike = host.sampling.is_none_or(|sampling| sampling.frequency_per_s.is_some());
         let (drivers, gap) = self.drivers.drivers(self.interval_ns, self.host.busy(), are_alike);
         host.drivers_gap = gap;
+        let (sockets, gap_ns) = self.sockets.sockets(are_alike.then(|| self.host.busy()));
+        host.sockets_gap_ns = gap_ns;
         (host.nics_left_out, host.netns_left_out) = (self.nics.left_out(), self.netns.left_out());
         Some(Frame {
             schema: SCHEMA.to_owned(),
@@ -153,6 +160,7 @@ impl Merged {
             nics: self.nics.nics(self.interval_ns, are_alike),
             drivers,
             stacks: self.stacks.stacks(),
+            sockets,
             irqs: self.irqs.irqs(),
             netns: self.netns.netns(self.interval_ns),
             topology: self.topology.clone(),

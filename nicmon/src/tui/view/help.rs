@@ -73,6 +73,9 @@ const DRIVERS_KEYS: &[Line] = &[
 ];
 
 const DRIVERS: &[Line] = &[
+    ("~stack", Plain("All polls but the code of drivers, % of one CPU")),
+    ("~receive", Plain("Tasks that receive from sockets, outside polls")),
+    ("~send", Plain("Tasks that send through sockets, outside polls")),
     ("ORIGIN", Field("drivers[].origin", "")),
     ("IRQ%", Field("drivers[].hardirq_ns", ", % of one CPU")),
     ("~CODE%", Field("drivers[].sampled_est_ns", ", % of one CPU")),

@@ -13,6 +13,7 @@ fn samples(event: SampleEvent, frequency: u32, cpus: &[(u32, u64, u64)]) -> Samp
         pid: 0,
         comm: String::new(),
         stack: Vec::new(),
+        socket: None,
     };
     let taken = cpus.iter().flat_map(|(cpu, busy, idle)| {
         let busy = (0..*busy).map(|_| sample(*cpu, SampleKind::Task));
@@ -24,6 +25,7 @@ fn samples(event: SampleEvent, frequency: u32, cpus: &[(u32, u64, u64)]) -> Samp
         cpus: cpus.iter().map(|(cpu, ..)| *cpu).collect(),
         taken: taken.collect(),
         lost: 0,
+        has_sockets: false,
         timer_reason: None,
     }
 }

@@ -14,12 +14,13 @@ use ratatui::{
 };
 
 use crate::{
-    frame::{self, Frame, SampleEvent},
+    frame::{self, Frame, NetworkTime, SampleEvent, pct_of},
     present::text::{plain, printable},
     tui::{
         State,
         costs::{self, Cost, Details},
         paint::{left, text_width},
+        text::{Figure, short_pct},
         window::Excerpt,
     },
 };
@@ -49,6 +50,8 @@ pub(super) fn render(state: &State, frame: &Frame, area: Rect, buffer: &mut Buff
         return;
     };
     note(state, newest, &recent, first, buffer);
+    let [network, body] = Layout::vertical([Constraint::Length(1), Constraint::Fill(1)]).areas(body);
+    left(buffer, (network.x, network.y), network.width, &side_by_side(&recent), Style::new());
     let rows = costs::rows(&recent);
     let chosen = costs::chosen(&rows, state.drivers.chosen.as_ref());
     let Some(row) = rows.get(chosen) else {
@@ -112,6 +115,25 @@ fn note(state: &State, newest: &Excerpt, recent: &[&Excerpt], area: Rect, buffer
     let x = text_width(&text).saturating_add(2);
     let room = area.width.saturating_sub(x);
     left(buffer, (area.x.saturating_add(x), area.y), room, &warning, state.theme.loud());
+}
+
+/// All that the network cost, in percent of one CPU. `~` marks estimates from samples.
+fn side_by_side(recent: &[&Excerpt]) -> String {
+    let interval_ns = recent.iter().fold(0_u64, |sum, excerpt| sum.saturating_add(excerpt.interval_ns));
+    let time = recent.iter().map(|excerpt| excerpt.network).reduce(NetworkTime::plus);
+    let pct = |part: fn(NetworkTime) -> Option<u64>| {
+        let ns = time.and_then(part);
+        Figure::from(ns.map(|ns| pct_of(ns, interval_ns))).text(short_pct)
+    };
+    format!(
+        "CPU%: polls {} irqs {} | ~drivers {} ~stack {} ~receive {} ~send {}",
+        pct(|time| time.polls_ns),
+        pct(|time| time.irqs_ns),
+        pct(|time| time.drivers_est_ns),
+        pct(|time| time.stack_est_ns),
+        pct(|time| time.receive_est_ns),
+        pct(|time| time.send_est_ns),
+    )
 }
 
 /// Says if a driver's figures are unknown or do not cover all these frames.

@@ -1,0 +1,52 @@
+//! The functions that show whether a task is in a call of a socket, as the sampler is told of them.
+
+use std::{
+    mem::{offset_of, replace},
+    ops::Range,
+};
+
+use nicmon_common::{SOCKET_CALLS, SOCKET_NONE, SOCKET_RX, SOCKET_TX, SocketCall, SocketCalls};
+
+use super::mapped::MappedArray;
+use crate::frame::Direction;
+
+/// The map, and whether samples are looked at.
+pub(super) struct SocketMap {
+    calls: MappedArray<SocketCalls>,
+    looks: bool,
+    /// Whether they were when the samples were last read.
+    looked: bool,
+}
+
+impl SocketMap {
+    pub(super) fn new(calls: MappedArray<SocketCalls>) -> Self {
+        Self { calls, looks: false, looked: false }
+    }
+
+    /// Looks for these from now on: addresses, and which way packets go (`None` if what it calls is no part
+    /// of a call of a socket).
+    pub(super) fn look_for(&mut self, calls: &[(Range<u64>, Option<Direction>)]) {
+        let set = |offset, value| self.calls.store_u64(0, offset, value);
+        // None are looked at while they change.
+        self.calls.store(0, offset_of!(SocketCalls, count), 0);
+        for (number, (addresses, direction)) in calls.iter().take(SOCKET_CALLS).enumerate() {
+            let at = offset_of!(SocketCalls, calls) + number * size_of::<SocketCall>();
+            set(at + offset_of!(SocketCall, start), addresses.start);
+            set(at + offset_of!(SocketCall, end), addresses.end);
+            let direction = match direction {
+                Some(Direction::Rx) => SOCKET_RX,
+                Some(Direction::Tx) => SOCKET_TX,
+                None => SOCKET_NONE,
+            };
+            self.calls.store(0, at + offset_of!(SocketCall, direction), direction);
+        }
+        let count = u32::try_from(calls.len().min(SOCKET_CALLS)).unwrap_or(0);
+        self.calls.store(0, offset_of!(SocketCalls, count), count);
+        (self.looks, self.looked) = (!calls.is_empty(), false);
+    }
+
+    /// Whether all samples since the last call were looked at.
+    pub(super) fn looked(&mut self) -> bool {
+        replace(&mut self.looked, self.looks)
+    }
+}
