@@ -9,13 +9,25 @@ use rustix::{
     net::{AddressFamily, SocketFlags, SocketType},
 };
 
-use super::netlink::read_u32;
+use super::netlink::{read_u32, text};
 
 const SIOCETHTOOL: libc::Ioctl = 0x8946;
 const ETHTOOL_GDRVINFO: u32 = 0x03;
+const ETHTOOL_GSTRINGS: u32 = 0x1b;
+const ETHTOOL_GSTATS: u32 = 0x1d;
 const ETHTOOL_GRXFH: u32 = 0x29;
 const ETHTOOL_GRXRINGS: u32 = 0x2d;
+const ETHTOOL_GSSET_INFO: u32 = 0x37;
 const ETHTOOL_GRSSH: u32 = 0x46;
+const ETH_SS_STATS: u32 = 1;
+/// Bytes of the name of a statistic.
+const ETH_GSTRING_LEN: usize = 32;
+/// `struct ethtool_sset_info` with one number, padded.
+const SSET_INFO_BYTES: usize = 24;
+/// `struct ethtool_gstrings` before the names.
+const GSTRINGS_BYTES: usize = 12;
+/// `struct ethtool_stats` before the numbers.
+const STATS_BYTES: usize = 8;
 /// Bytes of a name, with the zero byte at its end.
 const IFNAMSIZ: usize = 16;
 /// `struct ethtool_drvinfo` (`include/uapi/linux/ethtool.h`).
@@ -39,6 +51,12 @@ pub(super) enum Question {
     /// `struct ethtool_rxfh`, with a table of this many entries and a key of this many bytes. Both are 0, or
     /// both are what the kernel reported (`ethtool_get_rxfh` in `net/ethtool/ioctl.c`).
     Rss { table: u32, key: u32 },
+    /// `struct ethtool_sset_info`, whose `data` is the number of the driver's statistics.
+    CountStatistics,
+    /// `struct ethtool_gstrings`: their names.
+    StatisticNames,
+    /// `struct ethtool_stats`.
+    Statistics,
 }
 
 impl Question {
@@ -52,6 +70,10 @@ impl Question {
                 (ETHTOOL_GRSSH, RXFH_BYTES + 4 * table as usize + key as usize)
             }
             Self::Rss { .. } => return Err(io::ErrorKind::InvalidInput.into()),
+            Self::CountStatistics => (ETHTOOL_GSSET_INFO, SSET_INFO_BYTES),
+            // The kernel writes as many as the driver has then, whatever it was asked for: room for the most.
+            Self::StatisticNames => (ETHTOOL_GSTRINGS, GSTRINGS_BYTES + MOST as usize * ETH_GSTRING_LEN),
+            Self::Statistics => (ETHTOOL_GSTATS, STATS_BYTES + MOST as usize * size_of::<u64>()),
         };
         let mut request = vec![0; length];
         let mut put = |at: usize, value: u32| request[at..at + 4].copy_from_slice(&value.to_ne_bytes());
@@ -62,7 +84,9 @@ impl Question {
                 put(8, table);
                 put(12, key);
             }
-            Self::Driver | Self::RxQueues => {}
+            Self::CountStatistics => put(8, 1 << ETH_SS_STATS),
+            Self::StatisticNames => put(4, ETH_SS_STATS),
+            Self::Driver | Self::RxQueues | Self::Statistics => {}
         }
         Ok(request)
     }
@@ -99,11 +123,33 @@ impl EthtoolIoctl {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         request.name[..name.len()].copy_from_slice(name);
-        // SAFETY: `request` has the layout of the kernel's struct. It points to as many writable bytes as the
-        // kernel copies for the command at their start; for a table and a key the kernel refuses any size but
-        // its own. Both live until the call returns, and the kernel keeps neither address.
+        // SAFETY: `request` has the layout of the kernel's struct. It points to as many writable bytes as
+        // the kernel copies for the command at their start; for a table and a key the kernel refuses any
+        // size but its own, and for statistics `statistics` asked how many there are. Both live until the
+        // call returns, and the kernel keeps neither address.
         let status = unsafe { libc::ioctl(self.0.as_raw_fd(), SIOCETHTOOL, &raw mut request) };
         if status < 0 { Err(io::Error::last_os_error()) } else { Ok(answer) }
+    }
+
+    /// The driver's own statistics, by its own names for them (`ethtool -S`); `None` if it has none.
+    pub(super) fn statistics(&self, name: &OsStr) -> Option<Vec<(String, u64)>> {
+        // Should they become more until they are read, there is room.
+        let count = self.number(name, Question::CountStatistics, 16)?;
+        if count == 0 || count > MOST / 2 {
+            return None;
+        }
+        let names = self.ask(name, Question::StatisticNames).ok()?;
+        let values = self.ask(name, Question::Statistics).ok()?;
+        // Both say how many there were; if it differs, they do not belong together.
+        let count = read_u32(names.get(8..)?)?;
+        if read_u32(values.get(4..)?)? != count {
+            return None;
+        }
+        let (names, _) = names.get(GSTRINGS_BYTES..)?.as_chunks::<ETH_GSTRING_LEN>();
+        let (values, _) = values.get(STATS_BYTES..)?.as_chunks::<8>();
+        let all = names.iter().zip(values).take(count as usize);
+        let text = |name: &[u8]| String::from_utf8_lossy(text(name)).into_owned();
+        Some(all.map(|(name, value)| (text(name), u64::from_ne_bytes(*value))).collect())
     }
 
     /// The number at this offset of the answer.
@@ -123,6 +169,7 @@ mod tests {
         let rss = Question::Rss { table: 128, key: 40 }.request().unwrap();
         assert_eq!((rss.len(), rss[0], rss[8], rss[12]), (24 + 512 + 40, 0x46, 128, 40));
         assert!(Question::Rss { table: u32::MAX, key: 40 }.request().is_err());
+        assert_eq!(Question::CountStatistics.request().unwrap()[8], 2);
         assert_eq!(Question::HashFields(5).request().unwrap()[..5], [0x29, 0, 0, 0, 5]);
     }
 

@@ -38,6 +38,7 @@ mod os_text;
 pub mod own;
 pub mod packet_types;
 pub mod qdisc;
+pub mod queue_counters;
 pub mod queues;
 pub mod refusals;
 pub mod rss;

@@ -174,6 +174,10 @@ pub(super) fn read_u32(bytes: &[u8]) -> Option<u32> {
     bytes.first_chunk().copied().map(u32::from_ne_bytes)
 }
 
+pub(super) fn read_u64(bytes: &[u8]) -> Option<u64> {
+    bytes.first_chunk().copied().map(u64::from_ne_bytes)
+}
+
 /// Appends an attribute to a payload. Only for values of less than 64 KiB.
 pub(super) fn push(payload: &mut Vec<u8>, attribute_type: u16, value: &[u8]) {
     let length = u16::try_from(4 + value.len()).unwrap_or(u16::MAX);

@@ -114,13 +114,10 @@ impl NicFiles {
         let cpus = |file: &str| parse_mask(&self.line(&format!("{directory}/{file}"))?);
         let receives = kind == QueueKind::Rx;
         Queue {
-            kind,
-            index,
-            napi_id: None,
-            irq: None,
             rps_cpus: receives.then(|| cpus("rps_cpus")).flatten(),
             rps_flow_cnt: receives.then(|| self.number(&format!("{directory}/rps_flow_cnt"))).flatten(),
             xps_cpus: (!receives).then(|| cpus("xps_cpus")).flatten(),
+            ..Queue::new(kind, index)
         }
     }
 
@@ -170,16 +167,8 @@ mod tests {
         assert_eq!((files.upper(), files.lower()), (Some(vec![]), Some(vec![])));
         assert_eq!(files.threaded(), Some(false));
         assert_eq!((files.gro_flush_timeout_ns(), files.napi_defer_hard_irqs()), (Some(0), Some(0)));
-        let queue = |kind, rps_cpus, rps_flow_cnt| Queue {
-            kind,
-            index: 0,
-            napi_id: None,
-            irq: None,
-            rps_cpus,
-            rps_flow_cnt,
-            // With one transmit queue the kernel refuses to say (`xps_cpus_show`).
-            xps_cpus: None,
-        };
+        // With one transmit queue the kernel refuses to say what XPS does (`xps_cpus_show`).
+        let queue = |kind, rps_cpus, rps_flow_cnt| Queue { rps_cpus, rps_flow_cnt, ..Queue::new(kind, 0) };
         let expected = [queue(QueueKind::Rx, Some(vec![]), Some(0)), queue(QueueKind::Tx, None, None)];
         assert_eq!(files.queues(), expected);
     }

@@ -56,8 +56,27 @@ pub(crate) fn here() -> Result<()> {
     }
     ensure!(nics.len() == std::fs::read_dir("/sys/class/net")?.count(), "not the NICs of /sys/class/net");
     ensure!(topology.cpus.len() == testkit::load::online_cpus()?.len(), "not the online CPUs");
-    tell("topology, here", &format!("{} NICs, {compared} values agree", nics.len()));
+    let counted = counts_of_virtio(&nics)?;
+    tell("topology, here", &format!("{} NICs, {compared} values agree; {counted}", nics.len()));
     Ok(())
+}
+
+/// Compares what the queues of virtio NICs have counted with the interfaces' counters, which this driver
+/// makes from the same (`virtnet_stats`, `drivers/net/virtio_net.c`). Returns what was compared.
+fn counts_of_virtio(nics: &[&Nic]) -> Result<String> {
+    let mut told = Vec::new();
+    for nic in nics.iter().filter(|nic| nic.driver.as_deref() == Some("virtio_net")) {
+        let own = |kind| nic.queues.iter().filter(move |queue| queue.kind == kind);
+        for (kind, file) in [(QueueKind::Rx, "rx_packets"), (QueueKind::Tx, "tx_packets")] {
+            let Some(sum) = own(kind).map(|queue| queue.packets).sum::<Option<u64>>() else { continue };
+            let path = format!("/sys/class/net/{}/statistics/{file}", nic.name);
+            let now: u64 = std::fs::read_to_string(&path)?.trim().parse()?;
+            // Packets go on, but not that many in the time between both readings.
+            ensure!(sum <= now && now - sum < 1000, "{}: {sum} by queues, {file} is {now}", nic.name);
+            told.push(format!("{} {file}: {sum} by queues, {now}", nic.name));
+        }
+    }
+    Ok(if told.is_empty() { "no queue of a virtio NIC is counted".to_owned() } else { told.join(", ") })
 }
 
 /// A veth with several queues in a namespace, with no setting left at its default.

@@ -1,6 +1,10 @@
 //! What the kernel and the drivers report about NICs, and what files add to it.
 
-use std::{collections::HashMap, io, path::Path};
+use std::{
+    collections::{BTreeMap, HashMap},
+    io,
+    path::Path,
+};
 
 use crate::{
     frame::topology::{Irq, Nic, Queue, QueueKind},
@@ -12,6 +16,7 @@ use crate::{
         irqs::{NicIrqs, direction_of, queue_of},
         link_details::{LinkDetails, link_details},
         nic_files::{NicFiles, NicId},
+        queue_counters::{QueuesCounted, Statistics, told_to_kernel},
         queues::{Direction, QueueNapi, napi_irqs, queues},
         rss::RssReader,
     },
@@ -23,13 +28,15 @@ pub(super) struct Devices {
     queues: Vec<QueueNapi>,
     /// Interrupts by NAPI id.
     napi_irqs: HashMap<u32, u32>,
+    /// By interface index; empty if they were not asked for.
+    counted: BTreeMap<u32, QueuesCounted>,
 }
 
 impl Devices {
     /// Asks in the namespace of the calling thread, whose inode is `netns`. Each request takes the
     /// kernel's RTNL lock. The drivers of devices that sleep are not asked, as far as `sys` shows the
-    /// namespace.
-    pub(super) fn ask(netns: u32, sys: &Path) -> io::Result<Self> {
+    /// namespace. `counts` is whether to read what the queues have counted.
+    pub(super) fn ask(netns: u32, sys: &Path, counts: bool) -> io::Result<Self> {
         let links = link_details()?;
         let (drivers, rss) = (Drivers::open()?, RssReader::open()?);
         // If the kernel lacks the family, what it would report is unknown.
@@ -75,7 +82,9 @@ impl Devices {
             nic
         };
         let nics: Vec<Nic> = links.iter().map(nic).collect();
+        let awake = links.iter().zip(&nics).filter(|(_, nic)| !nic.sleeps).map(|(link, _)| link);
         Ok(Self {
+            counted: if counts { counted(awake) } else { BTreeMap::new() },
             nics: links.into_iter().zip(nics).collect(),
             queues: queues().ok().flatten().unwrap_or_default(),
             napi_irqs: napi_irqs().ok().flatten().unwrap_or_default().into_iter().collect(),
@@ -116,6 +125,12 @@ impl Devices {
             nic.queues[at].napi_id = Some(told.napi_id);
         }
         nic.queues.sort_by_key(|queue| (queue.kind, queue.index));
+        for ((direction, number), counts) in self.counted.get(&nic.ifindex).into_iter().flatten() {
+            let is_it = |queue: &&mut Queue| (queue.kind, queue.index) == (kind_of(*direction), *number);
+            if let Some(queue) = nic.queues.iter_mut().find(is_it) {
+                (queue.packets, queue.bytes) = (counts.packets, counts.bytes);
+            }
+        }
         for queue in &mut nic.queues {
             let named = |says: fn(Option<QueueKind>, QueueKind) -> bool| {
                 let mut irqs = nic.irqs.iter().flatten();
@@ -130,6 +145,17 @@ impl Devices {
                 .or_else(|| named(|told, _| told.is_none()));
         }
     }
+}
+
+/// What the queues have counted, by interface index: as the kernel says, or else by the driver's own
+/// statistics.
+fn counted<'a>(links: impl Iterator<Item = &'a LinkDetails>) -> BTreeMap<u32, QueuesCounted> {
+    let mut told = told_to_kernel().unwrap_or_default();
+    let Ok(statistics) = Statistics::open() else { return told };
+    for link in links {
+        told.entry(link.ifindex).or_insert_with(|| statistics.of(&link.name));
+    }
+    told
 }
 
 fn id(link: &LinkDetails) -> NicId<'_> {
@@ -187,6 +213,9 @@ mod tests {
     use std::{ffi::OsString, path::PathBuf};
 
     use super::*;
+    use crate::host::queue_counters::QueueCounts;
+
+    const COUNTED: QueueCounts = QueueCounts { packets: Some(5), bytes: None };
 
     fn devices() -> Devices {
         let link = LinkDetails {
@@ -201,6 +230,7 @@ mod tests {
             nics: vec![(link, nic)],
             queues: vec![queue(Direction::Rx, 8193), QueueNapi { ifindex: 5, ..queue(Direction::Tx, 7) }],
             napi_irqs: HashMap::from([(7, 77)]),
+            counted: BTreeMap::from([(4, [((Direction::Rx, 0), COUNTED)].into())]),
         }
     }
 
@@ -215,7 +245,7 @@ mod tests {
         std::os::unix::fs::symlink("../bus/igb", lo.join("device/driver")).unwrap();
         let ask = |status: &str| {
             std::fs::write(lo.join("device/power/runtime_status"), status).unwrap();
-            let nics = Devices::ask(7, sys.path()).unwrap().nics;
+            let nics = Devices::ask(7, sys.path(), true).unwrap().nics;
             nics.into_iter().map(|(_, nic)| nic).find(|nic| nic.name == "lo").unwrap()
         };
         let awake = ask("active\n");
@@ -224,7 +254,7 @@ mod tests {
         assert_eq!((asleep.sleeps, asleep.driver.as_deref()), (true, Some("igb")));
         assert!(asleep.offloads.is_none() && asleep.rss.is_none() && asleep.mtu_bytes == awake.mtu_bytes);
         let elsewhere = tempfile::tempdir().unwrap();
-        let unknown = Devices::ask(7, elsewhere.path()).unwrap().nics;
+        let unknown = Devices::ask(7, elsewhere.path(), true).unwrap().nics;
         assert!(unknown.iter().all(|(_, nic)| !nic.sleeps));
     }
 
@@ -232,7 +262,10 @@ mod tests {
     fn without_files() {
         let nics = devices().nics(None);
         assert_eq!(nics[0].irqs, None);
-        assert_eq!(nics[0].queues, [Queue { napi_id: Some(8193), ..Queue::new(QueueKind::Rx, 0) }]);
+        assert_eq!(
+            nics[0].queues,
+            [Queue { napi_id: Some(8193), packets: Some(5), ..Queue::new(QueueKind::Rx, 0) }]
+        );
         let mut devices = devices();
         devices.napi_irqs = HashMap::from([(8193, 40)]);
         assert_eq!(devices.nics(None)[0].queues[0].irq, Some(40));

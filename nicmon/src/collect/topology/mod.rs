@@ -19,7 +19,7 @@ use crate::{
 /// filter names something that does not exist.
 pub fn read_topology(roots: &Roots, filter: &Filter) -> Result<Topology, CollectError> {
     let thread = Thread::start(roots.clone())?;
-    thread.ask(Depth::Devices, netns::existing(&roots.proc));
+    thread.ask(Depth::Counters, netns::existing(&roots.proc));
     let mut topology = thread.wait()?;
     let names = |nic: &Nic| std::iter::once(&nic.name).chain(&nic.alt_names).cloned().collect();
     filter.check_interfaces(&topology.nics.iter().map(names).collect::<Vec<_>>())?;

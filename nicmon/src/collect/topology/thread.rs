@@ -25,6 +25,8 @@ pub(super) enum Depth {
     Files,
     /// Also everything that takes the RTNL lock.
     Devices,
+    /// Also what the queues have counted.
+    Counters,
 }
 
 /// A separate thread, because it enters other namespaces. It ends when this value is dropped.
@@ -93,13 +95,15 @@ impl Reader {
         depth: Depth,
         namespaces: &BTreeSet<u32>,
     ) -> Result<Result<Topology, host::Error>, Stopped> {
-        if depth == Depth::Devices || self.devices.is_none() {
-            match Devices::ask(self.own, &self.roots.sys) {
+        if depth >= Depth::Devices || self.devices.is_none() {
+            let counts = depth == Depth::Counters;
+            match Devices::ask(self.own, &self.roots.sys, counts) {
                 Ok(devices) => self.devices = Some(devices),
                 Err(source) => return Ok(Err(host::Error::Interfaces { source })),
             }
             let nics = |inum| {
-                Devices::ask(inum, &self.roots.sys).map(|devices| devices.nics(None)).unwrap_or_default()
+                let devices = Devices::ask(inum, &self.roots.sys, counts);
+                devices.map(|devices| devices.nics(None)).unwrap_or_default()
             };
             let elsewhere = netns::visit(&self.roots.proc, self.own, namespaces, nics)?;
             self.elsewhere = elsewhere.into_iter().flatten().collect();

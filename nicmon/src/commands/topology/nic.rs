@@ -10,7 +10,7 @@ use crate::{
     },
     present::{
         table::{Column, Table},
-        text::{plain, printable},
+        text::{known, plain, printable},
     },
 };
 
@@ -23,6 +23,13 @@ const QUEUES: [Column; 8] = [
     Column::words("RPS").at_least(11),
     Column::figures("RFS").at_least(6),
     Column::words("XPS"),
+];
+
+const COUNTED: [Column; 4] = [
+    Column::words("QUEUE").at_least(8),
+    Column::figures("PACKETS").at_least(14),
+    Column::figures("SHARE%").at_least(6),
+    Column::figures("BYTES").at_least(17),
 ];
 
 /// Aligned with the columns of the queues.
@@ -53,6 +60,7 @@ pub(super) fn render(text: &mut String, nic: &Nic) {
     add("NAPI", napi(nic));
     text.push_str(&queues(nic));
     text.push_str(&other_irqs(nic));
+    text.push_str(&counted(nic));
 }
 
 fn driver(nic: &Nic) -> Vec<String> {
@@ -223,6 +231,32 @@ fn queues(nic: &Nic) -> String {
     table.text()
 }
 
+/// What the queues have counted, and the share of each in the packets of its direction.
+fn counted(nic: &Nic) -> String {
+    if nic.queues.iter().all(|queue| queue.packets.is_none() && queue.bytes.is_none()) {
+        return String::new();
+    }
+    let mut table = Table::new(COUNTED).indented(2);
+    for queue in &nic.queues {
+        let own = nic.queues.iter().filter(|other| other.kind == queue.kind);
+        let all: Option<u64> =
+            own.map(|other| other.packets).try_fold(0_u64, |sum, more| Some(sum.saturating_add(more?)));
+        let share = queue.packets.zip(all).filter(|(_, all)| *all > 0);
+        let share = share.map(|(packets, all)| packets as f64 / all as f64 * 100.0);
+        table.add([
+            queue_name(queue),
+            plain(queue.packets),
+            known(share, |share| format!("{share:.1}")),
+            plain(queue.bytes),
+        ]);
+    }
+    table.text()
+}
+
+fn queue_name(queue: &Queue) -> String {
+    format!("{}-{}", if queue.kind == QueueKind::Rx { "rx" } else { "tx" }, queue.index)
+}
+
 fn queue_row(queue: &Queue, irqs: Option<&[Irq]>) -> [String; 8] {
     // A virtual interface has no interrupts.
     let (irq, affinity, effective) = if irqs.is_some_and(<[Irq]>::is_empty) && queue.irq.is_none() {
@@ -236,13 +270,12 @@ fn queue_row(queue: &Queue, irqs: Option<&[Irq]>) -> [String; 8] {
         )
     };
     let receives = queue.kind == QueueKind::Rx;
-    let name = format!("{}-{}", if receives { "rx" } else { "tx" }, queue.index);
     let (rps, rfs, xps) = if receives {
         (list(queue.rps_cpus.as_deref()), plain(queue.rps_flow_cnt), String::new())
     } else {
         (String::new(), String::new(), list(queue.xps_cpus.as_deref()))
     };
-    [name, plain(queue.napi_id), irq, affinity, effective, rps, rfs, xps]
+    [queue_name(queue), plain(queue.napi_id), irq, affinity, effective, rps, rfs, xps]
 }
 
 /// Interrupts that belong to no queue.
@@ -303,6 +336,8 @@ mod tests {
                     irq: Some(38),
                     rps_cpus: Some(vec![2, 3]),
                     rps_flow_cnt: Some(4096),
+                    packets: Some(1_234_567),
+                    bytes: Some(98_765_432_100),
                     ..Queue::new(QueueKind::Rx, 0)
                 },
                 Queue { xps_cpus: Some(vec![]), ..Queue::new(QueueKind::Tx, 0) },
@@ -328,6 +363,9 @@ eth\u{fffd}0
   tx-0          ?     ?  ?           ?                               -
                     IRQ  AFFINITY    EFFECTIVE   OTHER INTERRUPT
                      37  0-3         ?           eth0
+  QUEUE           PACKETS SHARE%             BYTES
+  rx-0            1234567  100.0       98765432100
+  tx-0                  ?      ?                 ?
 ";
         assert_eq!(of(&nic), expected);
     }

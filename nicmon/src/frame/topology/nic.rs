@@ -177,6 +177,15 @@ pub struct Queue {
     /// interface has only one transmit queue.
     #[schemars(title = "CPUs that send through it (XPS)")]
     pub xps_cpus: Option<Vec<u32>>,
+    /// Packets that went through it since its driver began to count. Only `nicmon topology` reads it; absent
+    /// in frames, and if neither the kernel nor `ethtool -S` tells.
+    #[schemars(title = "Packets since its driver began to count")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packets: Option<u64>,
+    /// The same in bytes. Drivers do not agree on whether Ethernet headers count.
+    #[schemars(title = "Bytes since its driver began to count")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
 }
 
 /// An interrupt of a NIC.
@@ -202,6 +211,16 @@ pub struct Irq {
 impl Queue {
     /// A queue about which nothing else is known.
     pub fn new(kind: QueueKind, index: u32) -> Self {
-        Self { kind, index, napi_id: None, irq: None, rps_cpus: None, rps_flow_cnt: None, xps_cpus: None }
+        Self {
+            kind,
+            index,
+            napi_id: None,
+            irq: None,
+            rps_cpus: None,
+            rps_flow_cnt: None,
+            xps_cpus: None,
+            packets: None,
+            bytes: None,
+        }
     }
 }
