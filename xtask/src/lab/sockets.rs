@@ -8,8 +8,8 @@ use super::{
     perf::{Symbols, parse_head},
 };
 
-/// Functions on the stack of a task that receives (`net/ipv4/af_inet.c`, `net/ipv4/tcp.c`).
-const RECEIVES: [&str; 2] = ["inet_recvmsg", "tcp_recvmsg"];
+/// Functions on the stack of a task that receives (`net/ipv4/af_inet.c`, `tcp.c`, `udp.c`).
+const RECEIVES: [&str; 3] = ["inet_recvmsg", "tcp_recvmsg", "udp_recvmsg"];
 /// What is on the stack of a softirq. `handle_softirqs` was called `__do_softirq` before 6.11.
 const SOFTIRQS: [&str; 3] = ["handle_softirqs", "__do_softirq", "__softirqentry_text_start"];
 /// nicmon looks at every second sample of a task.

@@ -16,6 +16,7 @@ use super::{
     device::Device,
     frames::{array, number, window_ns},
     job,
+    load::Load,
     perf::{Symbols, parse_head},
     plan::Plan,
     results::Results,
@@ -32,6 +33,11 @@ const WAY: [&[&str]; 2] =
 /// calls `gro_receive_skb` and is inlined.
 const CALLED: [&[&str]; 2] = [&["napi_gro_receive", "gro_receive_skb"], &["tcp_v4_rcv"]];
 
+/// What the program receives that reads datagrams. A guest's CPU is not full of it.
+const LOAD: Load = Load { flows: 16, pps: 5_000, phases_s: None };
+const DATAGRAMS: &str = "datagrams";
+const DATAGRAM_SECONDS: u64 = 10;
+
 /// How many stacks may be truncated. The kernel's unwinder stops in thunks of indirect calls
 /// (`UNWIND_HINT_EMPTY` in arch/x86/lib/retpoline.S), and at the start and the end of a BPF program, where
 /// there is no stack frame.
@@ -39,7 +45,7 @@ const CUT_OFF_PER_MILLE: u64 = 20;
 
 pub(super) fn plan(args: &Args) -> Plan {
     let mut plan = Plan::of(args, &[Device::Rtl8139]);
-    plan.programs = vec!["perf".to_owned()];
+    plan.programs = ["perf", "perl"].map(str::to_owned).to_vec();
     plan.script.push_str(include_str!("scripts/stacks.sh"));
     plan.measurements = plan.devices.iter().map(|device| device.downloads()).sum();
     for (index, device) in plan.numbered().collect::<Vec<_>>() {
@@ -48,6 +54,9 @@ pub(super) fn plan(args: &Args) -> Plan {
         let seconds = plan.transfer_s() * downloads;
         let _ = writeln!(plan.script, "stacks {folder} {nic} {url} {seconds} {downloads}");
     }
+    plan.load = Some(LOAD);
+    plan.measurements += 1;
+    let _ = writeln!(plan.script, "datagrams {DATAGRAMS} {} {DATAGRAM_SECONDS}", job::nic(0));
     plan
 }
 
@@ -79,7 +88,22 @@ pub(super) fn judge(done: &Done<'_>, verdicts: &mut Verdicts) -> Result<()> {
         verdicts.shares("of the polls in the poll function itself", itself.0, itself.1);
         verdicts.shares("of the busy samples in tasks that receive", receiving.0, receiving.1);
     }
+    let Some((_, device)) = done.plan.numbered().next() else { return Ok(()) };
+    let results = Results::open(&done.out.join(DATAGRAMS))?;
+    let (frame, perf, symbols) = recorded(done, &results)?;
+    let theirs = sockets::of_perf(&perf, &symbols, device.module(), window_ns(&frame));
+    println!("UDP datagrams");
+    verdicts.shares("of the busy samples in tasks that receive", sockets::of_frame(&frame), theirs);
     Ok(())
+}
+
+/// The sum of nicmon's recording, what perf sampled meanwhile, and the kernel's symbols.
+fn recorded(done: &Done<'_>, results: &Results) -> Result<(Value, String, Symbols)> {
+    let mut report = Command::new(done.nicmon);
+    let frame = output(report.args(["report", "--json"]).arg(results.path("recording")))?;
+    let frame = serde_json::from_str(&frame).context("cannot parse the output of nicmon report")?;
+    let perf = perf_script(&results.path("perf.data"))?;
+    Ok((frame, perf, Symbols::parse(&results.text("kallsyms")?)))
 }
 
 /// nicmon's stacks, and perf's from the same time.
@@ -96,11 +120,7 @@ struct Both {
 impl Both {
     fn read(done: &Done<'_>, index: usize, device: Device) -> Result<Self> {
         let results = Results::open(&done.out.join(job::folder(index)))?;
-        let mut report = Command::new(done.nicmon);
-        let frame = output(report.args(["report", "--json"]).arg(results.path("recording")))?;
-        let frame = serde_json::from_str(&frame).context("cannot parse the output of nicmon report")?;
-        let perf = perf_script(&results.path("perf.data"))?;
-        let symbols = Symbols::parse(&results.text("kallsyms")?);
+        let (frame, perf, symbols) = recorded(done, &results)?;
         Ok(Self {
             ours: Polls::of_frame(&frame, device.polls()),
             perf: Polls::of_perf(&perf, &symbols, window_ns(&frame), device.polls()),
