@@ -20,8 +20,11 @@ impl Requeues {
 
     fn follow(&mut self, now: BTreeMap<u32, u32>) -> BTreeMap<u32, u64> {
         let last = std::mem::replace(&mut self.last, now);
-        let both = self.last.iter().filter_map(|(ifindex, now)| Some((*ifindex, now, last.get(ifindex)?)));
-        both.map(|(ifindex, now, last)| (ifindex, u64::from(now.wrapping_sub(*last)))).collect()
+        let since = |(ifindex, now): (&u32, &u32)| {
+            // It begins at 0 again if the queueing discipline is replaced.
+            Some((*ifindex, u64::from(now.checked_sub(*last.get(ifindex)?)?)))
+        };
+        self.last.iter().filter_map(since).collect()
     }
 }
 
@@ -36,6 +39,7 @@ mod tests {
         assert_eq!(requeues.follow([(2, 15), (3, 7)].into()), [(2, 5)].into());
         assert_eq!(requeues.follow([(3, 7)].into()), [(3, 0)].into());
         assert_eq!(requeues.follow([(2, u32::MAX)].into()), [].into(), "of a longer time");
-        assert_eq!(requeues.follow([(2, 4)].into()), [(2, 5)].into());
+        assert_eq!(requeues.follow([(2, 4)].into()), [].into(), "another queueing discipline");
+        assert_eq!(requeues.follow([(2, 9)].into()), [(2, 5)].into());
     }
 }

@@ -27,6 +27,9 @@ const OVER: f64 = 0.5;
 const FULL_LINK: f64 = 0.9;
 
 fn cases(view: &View<'_>, standing: &Standing) -> Result<Cases, String> {
+    if !view.frame.has_all_cpus() {
+        return Err("the frame does not have all CPUs (-C)".to_owned());
+    }
     let senders = senders(view);
     if senders <= FEW_SENDERS && standing.is_empty() {
         return Ok(Cases::default());
@@ -72,7 +75,9 @@ fn tx_queues(setup: &topology::Nic) -> usize {
 fn level(view: &View<'_>, nic: &Nic, senders: usize) -> Level {
     let link_bits_per_s =
         view.setup(nic).and_then(|setup| setup.speed_mbps).map(|mbps| f64::from(mbps) * 1e6);
-    let sent_bits_per_s = view.per_s(nic.counters.tx_bytes.unwrap_or(0)) * 8.0;
+    // The counter has neither preamble, gap nor checksum.
+    let (bytes, packets) = (nic.counters.tx_bytes.unwrap_or(0), nic.counters.tx_packets.unwrap_or(0));
+    let sent_bits_per_s = view.per_s(bytes.saturating_add(packets.saturating_mul(24))) * 8.0;
     let is_full = link_bits_per_s.is_some_and(|speed| sent_bits_per_s >= speed * FULL_LINK);
     let requeues = nic.tx_requeues.map(|requeues| view.per_s(requeues));
     if senders <= FEW_SENDERS || requeues.is_some_and(|rate| rate < LEAST_REQUEUES_PER_S * OVER) {
@@ -93,9 +98,10 @@ fn case(view: &View<'_>, at: usize, nic: &Nic, key: Key, level: Level, senders: 
         format!("{senders} CPUs send through the only transmit queue of {name}, and wait because it is full");
     let subject = Subject { nic: Some(name.clone()), netns: nic.netns, queue: Some(0), ..Subject::default() };
     let mut case = Case::new(key, level, Severity::Info, subject, why);
-    let requeues = view.per_s(nic.tx_requeues.unwrap_or(0));
-    let (what, field) = ("packets put back".to_owned(), format!("/nics/{at}/tx_requeues"));
-    case.evidence.push(compared(what, field, requeues, Unit::PerS, LEAST_REQUEUES_PER_S));
+    if let Some(requeues) = nic.tx_requeues.map(|requeues| view.per_s(requeues)) {
+        let (what, field) = ("packets put back".to_owned(), format!("/nics/{at}/tx_requeues"));
+        case.evidence.push(compared(what, field, requeues, Unit::PerS, LEAST_REQUEUES_PER_S));
+    }
     let what = "CPUs with NET_TX".to_owned();
     case.evidence.push(compared(what, "/cpus".to_owned(), senders as f64, Unit::Count, LEAST_SENDERS as f64));
     let sent = view.per_s(nic.counters.tx_packets.unwrap_or(0));

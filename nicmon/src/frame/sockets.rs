@@ -76,7 +76,9 @@ pub fn ranked(mut uses: Vec<SocketUse>, busy: Option<u64>) -> Vec<SocketUse> {
         other.est_ns.cmp(&one.est_ns).then_with(by_name)
     };
     uses.sort_by(order);
-    let rest = uses.split_off(uses.len().min(MOST_SOCKET_USERS));
+    // Those of a sum that is added up again stay together.
+    let mut rest: Vec<SocketUse> = uses.extract_if(.., |one| one.comm == OTHER_COMMS).collect();
+    rest.extend(uses.split_off(uses.len().min(MOST_SOCKET_USERS)));
     for direction in [Direction::Rx, Direction::Tx] {
         let own = || rest.iter().filter(|more| more.direction == direction);
         let samples = own().fold(0_u64, |sum, more| sum.saturating_add(more.samples));
@@ -107,7 +109,7 @@ mod tests {
             let direction = if number % 2 == 0 { Direction::Rx } else { Direction::Tx };
             SocketUse::of(format!("p{number}"), direction, 1, 1000 - number, Some(100))
         });
-        let ranked = ranked(all.collect(), Some(100));
+        let ranked = super::ranked(super::ranked(all.collect(), Some(100)), Some(100));
         assert_eq!(ranked.len(), MOST_SOCKET_USERS + 2);
         assert_eq!((ranked[0].comm.as_str(), ranked[63].comm.as_str()), ("p0", "p63"));
         let rest: Vec<_> = ranked[64..].iter().map(|one| (one.direction, one.samples, one.est_ns)).collect();

@@ -29,7 +29,10 @@ impl SocketMap {
         let set = |offset, value| self.calls.store_u64(0, offset, value);
         // None are looked at while they change.
         self.calls.store(0, offset_of!(SocketCalls, count), 0);
-        for (number, (addresses, direction)) in calls.iter().take(SOCKET_CALLS).enumerate() {
+        // All are compared, so those that are not needed must be empty.
+        let unset = (0..0, None);
+        let all = calls.iter().chain(std::iter::repeat(&unset));
+        for (number, (addresses, direction)) in all.take(SOCKET_CALLS).enumerate() {
             let at = offset_of!(SocketCalls, calls) + number * size_of::<SocketCall>();
             set(at + offset_of!(SocketCall, start), addresses.start);
             set(at + offset_of!(SocketCall, end), addresses.end);

@@ -41,7 +41,7 @@ fn what_is_no_crowd() {
     let queues = two_queues.frame["topology"]["nics"][0]["queues"].as_array_mut().unwrap();
     queues.push(queues.last().unwrap().clone());
     none(&two_queues, "two queues");
-    let full = crowded(4, Some(100)).with("/topology/nics/0/speed_mbps", json!(85));
+    let full = crowded(4, Some(100)).with("/topology/nics/0/speed_mbps", json!(100));
     none(&full, "the link is full");
     none(&crowded(4, Some(100)).with("/topology/nics/0/kind", json!("vlan")), "not the NIC that sends");
 }
