@@ -116,6 +116,11 @@ impl Frame {
         self.cpus.len() >= self.host.cpus_online as usize
     }
 
+    /// How long it was known what sockets cost.
+    pub fn sockets_known_ns(&self) -> u64 {
+        self.interval_ns.saturating_sub(self.host.sockets_gap_ns.unwrap_or(0))
+    }
+
     /// The softirqs `TASKLET`, `HRTIMER` and `NET_TX` of a CPU, with their exact time, if samples found
     /// network code in them there. All of `NET_TX` is network code; of the others it is a part.
     pub fn network_softirqs<'a>(

@@ -66,9 +66,9 @@ impl Ethtool {
     /// Speed of the link in Mbit/s; `None` if there is no link, or the device does not know its speed.
     pub fn speed_mbps(&mut self, ifindex: u32) -> Option<u32> {
         self.ask(ETHTOOL_MSG_LINKMODES_GET, ifindex, |message| {
-            let speed = Attributes(message).find(|(attribute, _)| *attribute == ETHTOOL_A_LINKMODES_SPEED);
+            let speed = Attributes(message).value(ETHTOOL_A_LINKMODES_SPEED);
             // `SPEED_UNKNOWN` is -1.
-            speed.and_then(|(_, value)| read_u32(value)).filter(|speed| ![0, u32::MAX].contains(speed))
+            speed.and_then(read_u32).filter(|speed| ![0, u32::MAX].contains(speed))
         })?
     }
 
@@ -186,10 +186,7 @@ fn flag(value: &[u8]) -> Option<bool> {
 /// members (`features_fill_reply` in `net/ethtool/features.c`, `ethnl_put_bitset32` in `bitset.c`). As in
 /// ethtool, a feature that cannot or must not be switched is fixed.
 fn offloads(message: &[u8]) -> BTreeMap<String, Offload> {
-    let set = |wanted| {
-        let set = Attributes(message).find(|(attribute, _)| *attribute == wanted);
-        bits(set.map(|(_, set)| set).unwrap_or_default())
-    };
+    let set = |wanted| bits(Attributes(message).value(wanted).unwrap_or_default());
     let (active, nochange) = (set(ETHTOOL_A_FEATURES_ACTIVE), set(ETHTOOL_A_FEATURES_NOCHANGE));
     set(ETHTOOL_A_FEATURES_HW)
         .into_iter()
@@ -206,15 +203,14 @@ fn offloads(message: &[u8]) -> BTreeMap<String, Offload> {
 
 /// The named bits of a set, and whether each has a value.
 fn bits(set: &[u8]) -> BTreeMap<String, bool> {
-    let bits = Attributes(set).find(|(attribute, _)| *attribute == ETHTOOL_A_BITSET_BITS);
+    let bits = Attributes(set).value(ETHTOOL_A_BITSET_BITS);
     let mut named = BTreeMap::new();
-    for (_, bit) in Attributes(bits.map(|(_, bits)| bits).unwrap_or_default()) {
-        let find = |wanted| Attributes(bit).find(|(attribute, _)| *attribute == wanted);
-        let name = find(ETHTOOL_A_BITSET_BIT_NAME).map(|(_, name)| text(name)).unwrap_or_default();
+    for (_, bit) in Attributes(bits.unwrap_or_default()) {
+        let name = Attributes(bit).value(ETHTOOL_A_BITSET_BIT_NAME).map(text).unwrap_or_default();
         // Bits that stand for no feature have no name.
         if !name.is_empty() {
             let name = String::from_utf8_lossy(name).into_owned();
-            named.insert(name, find(ETHTOOL_A_BITSET_BIT_VALUE).is_some());
+            named.insert(name, Attributes(bit).value(ETHTOOL_A_BITSET_BIT_VALUE).is_some());
         }
     }
     named

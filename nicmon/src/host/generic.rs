@@ -27,9 +27,7 @@ impl Family {
         let mut id = None;
         socket.ask(Ask::One, GENL_ID_CTRL, &get_family, |message| {
             let attributes = message.get(GENLMSGHDR_BYTES..).unwrap_or_default();
-            id = Attributes(attributes)
-                .find(|(attribute, _)| *attribute == CTRL_ATTR_FAMILY_ID)
-                .and_then(|(_, id)| read_u16(id));
+            id = Attributes(attributes).value(CTRL_ATTR_FAMILY_ID).and_then(read_u16);
         })?;
         Ok(Self { socket, id: id.ok_or(io::ErrorKind::InvalidData)? })
     }

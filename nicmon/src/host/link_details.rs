@@ -88,7 +88,7 @@ fn parse(message: &[u8]) -> Option<LinkDetails> {
 /// How an XDP program is attached and, since Linux 4.13, its id. Each of several programs has an attribute of
 /// its own (`rtnl_xdp_fill` in `net/core/rtnetlink.c`).
 fn parse_xdp(value: &[u8]) -> Vec<Xdp> {
-    let find = |wanted| Attributes(value).find(|(attribute, _)| *attribute == wanted).map(|(_, value)| value);
+    let find = |wanted| Attributes(value).value(wanted);
     let id = |attribute| find(attribute).and_then(read_u32);
     let program = |mode, prog_id| Xdp { mode, prog_id };
     // IFLA_XDP_ATTACHED, and of its values XDP_ATTACHED_*; IFLA_XDP_PROG_ID.

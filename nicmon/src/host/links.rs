@@ -136,7 +136,7 @@ pub fn stats() -> io::Result<Vec<(u32, LinkStats)>> {
 
 fn parse_stats_message(message: &[u8]) -> Option<(u32, LinkStats)> {
     let (header, attributes) = message.split_at_checked(IF_STATS_MSG_BYTES)?;
-    let (_, counters) = Attributes(attributes).find(|(attribute, _)| *attribute == IFLA_STATS_LINK_64)?;
+    let counters = Attributes(attributes).value(IFLA_STATS_LINK_64)?;
     Some((read_u32(&header[4..])?, parse_stats(counters)))
 }
 
@@ -183,8 +183,8 @@ pub(super) fn parse_alt_names(value: &[u8]) -> Vec<String> {
 
 /// The kind of a virtual interface, in `IFLA_LINKINFO`.
 pub(super) fn parse_kind(value: &[u8]) -> Option<String> {
-    let kind = Attributes(value).find(|(info, _)| *info == IFLA_INFO_KIND);
-    kind.map(|(_, kind)| String::from_utf8_lossy(text(kind)).into_owned())
+    let kind = Attributes(value).value(IFLA_INFO_KIND);
+    kind.map(|kind| String::from_utf8_lossy(text(kind)).into_owned())
 }
 
 fn parse_stats(value: &[u8]) -> LinkStats {

@@ -147,6 +147,13 @@ impl<'a> Message<'a> {
 /// The attributes in a payload (`struct nlattr`) as (type, value); ends at the first that does not fit.
 pub(super) struct Attributes<'a>(pub(super) &'a [u8]);
 
+impl<'a> Attributes<'a> {
+    /// The value of the first attribute of this type.
+    pub(super) fn value(mut self, wanted: u16) -> Option<&'a [u8]> {
+        self.find(|(attribute_type, _)| *attribute_type == wanted).map(|(_, value)| value)
+    }
+}
+
 impl<'a> Iterator for Attributes<'a> {
     type Item = (u16, &'a [u8]);
 

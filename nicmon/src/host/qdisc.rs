@@ -38,9 +38,8 @@ fn request(ifindex: u32) -> [u8; TCMSG_BYTES] {
 }
 
 fn parse(message: &[u8]) -> Option<u32> {
-    let find = |attributes, wanted| Attributes(attributes).find(|(attribute, _)| *attribute == wanted);
-    let (_, stats) = find(message.get(TCMSG_BYTES..)?, TCA_STATS2)?;
-    let (_, queue) = find(stats, TCA_STATS_QUEUE)?;
+    let stats = Attributes(message.get(TCMSG_BYTES..)?).value(TCA_STATS2)?;
+    let queue = Attributes(stats).value(TCA_STATS_QUEUE)?;
     read_u32(queue.get(REQUEUES_AT..)?)
 }
 

@@ -4,9 +4,8 @@ use std::{collections::BTreeMap, ffi::OsStr, io};
 
 use super::{
     ethtool_ioctl::EthtoolIoctl,
-    generic::Family,
-    netlink::{Ask, Attributes, push, read_u32, read_u64},
-    queues::Direction,
+    netlink::{Attributes, push, read_u32, read_u64},
+    queues::{Direction, dump},
 };
 
 const NETDEV_CMD_QSTATS_GET: u8 = 12;
@@ -39,30 +38,21 @@ pub type QueuesCounted = BTreeMap<(Direction, u32), QueueCounts>;
 /// No netlink socket can be created, or the kernel refuses for another reason than that it does not know the
 /// request.
 pub fn told_to_kernel() -> io::Result<BTreeMap<u32, QueuesCounted>> {
-    let unknown = |error: &io::Error| matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EOPNOTSUPP));
     let mut request = Vec::new();
     push(&mut request, NETDEV_A_QSTATS_SCOPE, &NETDEV_QSTATS_SCOPE_QUEUE.to_ne_bytes());
     let mut all: BTreeMap<u32, QueuesCounted> = BTreeMap::new();
-    let mut add = |message: &[u8]| {
-        if let Some((ifindex, key, counts)) = parse(message) {
-            all.entry(ifindex).or_default().insert(key, counts);
-        }
-    };
-    let done = Family::open(b"netdev\0")
-        .and_then(|mut family| family.ask(Ask::All, NETDEV_CMD_QSTATS_GET, &request, &mut add));
-    match done {
-        Ok(_) => Ok(all),
-        Err(error) if unknown(&error) => Ok(BTreeMap::new()),
-        Err(error) => Err(error),
+    let told = dump(NETDEV_CMD_QSTATS_GET, &request, parse)?;
+    for (ifindex, key, counts) in told.into_iter().flatten() {
+        all.entry(ifindex).or_default().insert(key, counts);
     }
+    Ok(all)
 }
 
 fn parse(message: &[u8]) -> Option<(u32, (Direction, u32), QueueCounts)> {
-    let value = |wanted| Attributes(message).find(|(attribute, _)| *attribute == wanted);
-    let number = |wanted| value(wanted).and_then(|(_, value)| read_u32(value));
+    let number = |wanted| Attributes(message).value(wanted).and_then(read_u32);
     // An integer of either length.
     let count = |wanted| {
-        let (_, value) = value(wanted)?;
+        let value = Attributes(message).value(wanted)?;
         read_u64(value).or_else(|| read_u32(value).map(u64::from))
     };
     let (direction, packets, bytes) = match number(NETDEV_A_QSTATS_QUEUE_TYPE)? {

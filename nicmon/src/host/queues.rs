@@ -70,7 +70,7 @@ pub fn of_napi(sorted: &[QueueNapi], ifindex: u32, napi_id: u32) -> &[QueueNapi]
 /// No netlink socket can be created, or the kernel refuses for another reason than that it does not know the
 /// request.
 pub fn queues() -> io::Result<Option<Vec<QueueNapi>>> {
-    dump(NETDEV_CMD_QUEUE_GET, parse)
+    dump(NETDEV_CMD_QUEUE_GET, &[], parse)
 }
 
 /// The interrupts of NAPIs as (NAPI id, irq), if their driver reports them (`netif_napi_set_irq`). Namespace,
@@ -79,15 +79,22 @@ pub fn queues() -> io::Result<Option<Vec<QueueNapi>>> {
 /// # Errors
 /// As [`queues()`].
 pub fn napi_irqs() -> io::Result<Option<Vec<(u32, u32)>>> {
-    dump(NETDEV_CMD_NAPI_GET, parse_napi)
+    dump(NETDEV_CMD_NAPI_GET, &[], parse_napi)
 }
 
-fn dump<T>(command: u8, parse: fn(&[u8]) -> Option<T>) -> io::Result<Option<Vec<T>>> {
+/// All that the family `netdev` answers to a command with these attributes, for the calling thread's
+/// namespace; `None` if the kernel does not know the command.
+pub(super) fn dump<T>(
+    command: u8,
+    attributes: &[u8],
+    parse: fn(&[u8]) -> Option<T>,
+) -> io::Result<Option<Vec<T>>> {
     let unknown = |error: &io::Error| matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EOPNOTSUPP));
     let mut found = Vec::new();
     // An interrupted dump is good enough: the change of links that interrupted it leads to another.
-    let done = Family::open(b"netdev\0")
-        .and_then(|mut family| family.ask(Ask::All, command, &[], |message| found.extend(parse(message))));
+    let done = Family::open(b"netdev\0").and_then(|mut family| {
+        family.ask(Ask::All, command, attributes, |message| found.extend(parse(message)))
+    });
     match done {
         Ok(_) => Ok(Some(found)),
         Err(error) if unknown(&error) => Ok(None),
@@ -97,8 +104,7 @@ fn dump<T>(command: u8, parse: fn(&[u8]) -> Option<T>) -> io::Result<Option<Vec<
 
 /// `netdev_nl_napi_fill_one` (`net/core/netdev-genl.c`).
 fn parse_napi(message: &[u8]) -> Option<(u32, u32)> {
-    let value = |wanted| Attributes(message).find(|(attribute, _)| *attribute == wanted);
-    let number = |wanted| value(wanted).and_then(|(_, value)| read_u32(value));
+    let number = |wanted| Attributes(message).value(wanted).and_then(read_u32);
     Some((number(NETDEV_A_NAPI_ID)?, number(NETDEV_A_NAPI_IRQ)?))
 }
 

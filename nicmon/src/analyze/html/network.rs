@@ -12,7 +12,7 @@ const COLUMNS: [(&str, &str); 4] =
 /// `whole` is the recording as one frame. Empty if it does not know what sockets cost.
 pub(super) fn section(whole: &Frame) -> String {
     let Some(sockets) = &whole.sockets else { return String::new() };
-    let known_ns = whole.interval_ns.saturating_sub(whole.host.sockets_gap_ns.unwrap_or(0));
+    let known_ns = whole.sockets_known_ns();
     let mut html = "<h2>The network side by side</h2>\n".to_owned();
     parts(&mut html, whole, known_ns);
     if !sockets.is_empty() {

@@ -36,7 +36,7 @@ pub(super) fn section(report: &Report<'_>) -> String {
     let Some(sockets) = frame.sockets.as_ref().filter(|sockets| !sockets.is_empty()) else {
         return String::new();
     };
-    let ns = known_ns(frame);
+    let ns = frame.sockets_known_ns();
     let mut parts = Table::new(PARTS);
     parts.add(side_by_side(frame, ns));
     let mut programs = Table::new(PROGRAMS);
@@ -68,11 +68,6 @@ pub(super) fn section(report: &Report<'_>) -> String {
         rows(&programs, report),
         gap.unwrap_or_default()
     )
-}
-
-/// How long sockets were known.
-fn known_ns(frame: &Frame) -> u64 {
-    frame.interval_ns.saturating_sub(frame.host.sockets_gap_ns.unwrap_or(0))
 }
 
 fn side_by_side(frame: &Frame, known_ns: u64) -> [String; 7] {

@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 
 use super::text::{list, paragraph, yes_no};
 use crate::{
-    frame::topology::{
-        Channels, Coalesce, HashField, HashFields, Irq, Nic, Offload, Queue, QueueKind, Rings, Rss, Xdp,
-        XdpMode,
+    frame::{
+        pct_of,
+        topology::{
+            Channels, Coalesce, HashField, HashFields, Irq, Nic, Offload, Queue, QueueKind, Rings, Rss, Xdp,
+            XdpMode,
+        },
     },
     present::{
         table::{Column, Table},
@@ -241,8 +244,7 @@ fn counted(nic: &Nic) -> String {
         let own = nic.queues.iter().filter(|other| other.kind == queue.kind);
         let all: Option<u64> =
             own.map(|other| other.packets).try_fold(0_u64, |sum, more| Some(sum.saturating_add(more?)));
-        let share = queue.packets.zip(all).filter(|(_, all)| *all > 0);
-        let share = share.map(|(packets, all)| packets as f64 / all as f64 * 100.0);
+        let share = queue.packets.zip(all.filter(|all| *all > 0)).map(|(packets, all)| pct_of(packets, all));
         table.add([
             queue_name(queue),
             plain(queue.packets),

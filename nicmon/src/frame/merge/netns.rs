@@ -2,7 +2,7 @@
 
 use super::{
     KEPT,
-    sum::{gap_of, keep, reported_gap, sum},
+    sum::{gap_of, keep, reported_gap, sum, sum_of_known},
 };
 use crate::frame::{Bounded, Netns, UdpReader};
 
@@ -96,8 +96,7 @@ fn add_reader(to: &mut UdpReader, more: &UdpReader) {
     if pid.is_some() {
         (to.pid, to.comm) = (*pid, comm.clone());
     }
-    let known = |one: Option<u64>, other: Option<u64>| sum(one, other).or(one).or(other);
-    to.dropped = known(to.dropped, *dropped);
-    to.nr_throttled = known(to.nr_throttled, *nr_throttled);
-    to.throttled_ns = known(to.throttled_ns, *throttled_ns);
+    to.dropped = sum_of_known(to.dropped, *dropped);
+    to.nr_throttled = sum_of_known(to.nr_throttled, *nr_throttled);
+    to.throttled_ns = sum_of_known(to.throttled_ns, *throttled_ns);
 }

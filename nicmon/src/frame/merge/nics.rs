@@ -5,7 +5,7 @@ use std::{cmp::Reverse, collections::BTreeMap};
 use super::{
     KEPT,
     napis::{Napis, PollTime, PollTimes},
-    sum::{add_rows, gap_of, keep, reported_gap, sum},
+    sum::{add_rows, gap_of, keep, reported_gap, sum, sum_of_known},
 };
 use crate::frame::{
     Bounded, Nic, NicCounters, NicCpu, NicDrops, Share, Stage, StageFunction, StageShare, pct_of,
@@ -131,9 +131,7 @@ impl NicSum {
                 None => counters.clone(),
             });
         }
-        if let Some(more) = tx_requeues {
-            self.tx_requeues = Some(self.tx_requeues.unwrap_or(0).saturating_add(*more));
-        }
+        self.tx_requeues = sum_of_known(self.tx_requeues, *tx_requeues);
         self.counters_gap_ns =
             self.counters_gap_ns.saturating_add(gap_of(*counters_gap_ns, interval_ns, counted));
         self.hardirq_ns = sum(self.hardirq_ns, *hardirq_ns);

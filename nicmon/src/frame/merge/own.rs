@@ -1,6 +1,6 @@
 //! `self`.
 
-use super::sum::{gap_of, reported_gap, sum};
+use super::sum::{gap_of, reported_gap, sum, sum_of_known};
 use crate::frame::{OwnCost, pct_of};
 
 /// What nicmon itself cost; `None` before the first frame.
@@ -20,16 +20,13 @@ impl OwnSum {
             self.own = Some(more.clone());
             return;
         };
-        to.bpf_est_ns = match (to.bpf_est_ns, *bpf_est_ns) {
-            (Some(one), Some(other)) => Some(one.saturating_add(other)),
-            (one, other) => one.or(other),
-        };
+        to.bpf_est_ns = sum_of_known(to.bpf_est_ns, *bpf_est_ns);
         to.bpf_runs = sum(to.bpf_runs, *bpf_runs);
         to.cpu_ns = to.cpu_ns.saturating_add(*cpu_ns);
         to.rss_bytes = *rss_bytes;
         to.lost = sum(to.lost, *lost);
         // Unknown in the first frame only, unless it always is.
-        to.nr_throttled = sum(to.nr_throttled, *nr_throttled).or(to.nr_throttled).or(*nr_throttled);
+        to.nr_throttled = sum_of_known(to.nr_throttled, *nr_throttled);
     }
 
     pub(super) fn own(&self, interval_ns: u64) -> Option<OwnCost> {

@@ -5,6 +5,11 @@ pub(super) fn sum(one: Option<u64>, other: Option<u64>) -> Option<u64> {
     Some(one?.saturating_add(other?))
 }
 
+/// The sum of what is known; unknown only if both are.
+pub(super) fn sum_of_known(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    sum(one, other).or(one).or(other)
+}
+
 /// The longer of both; unknown if either is.
 pub(super) fn longest(one: Option<u64>, other: Option<u64>) -> Option<u64> {
     Some(one?.max(other?))
