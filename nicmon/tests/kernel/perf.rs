@@ -1,9 +1,16 @@
 //! perf's samples of a driver, to compare nicmon's with.
 
-use std::{collections::BTreeMap, path::Path, process::Command};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context as _, Result, ensure};
+use tempfile::TempDir;
 use testkit::{idle::is_idle, process::output, share::Share};
+
+use crate::child::{Arrived, Nicmon};
 
 /// Samples per CPU per second for nicmon and for perf. They differ because timers of the same frequency would
 /// run in step (docs/kernel-notes.md).
@@ -18,6 +25,18 @@ pub(crate) fn record(data: &Path) -> Command {
 /// The same with call stacks, and times on `CLOCK_MONOTONIC`.
 pub(crate) fn record_stacks(data: &Path) -> Command {
     record_with(&["-g", "-k", "CLOCK_MONOTONIC"], data)
+}
+
+/// nicmon with these options beside perf with call stacks, for so many frames of a second. Returns the
+/// frames, and where perf's data is for as long as the folder lives.
+pub(crate) fn beside_nicmon(options: &[&str], seconds: u64) -> Result<(Vec<Arrived>, TempDir, PathBuf)> {
+    let folder = tempfile::tempdir()?;
+    let data = folder.path().join("perf.data");
+    let seconds = seconds.to_string();
+    let always = ["-F", NICMON_HZ, "-d", "1s", "-n", &seconds];
+    let nicmon = Nicmon::start(&[options, &always].concat())?;
+    output(record_stacks(&data).args(["sleep", &seconds]))?;
+    Ok((nicmon.finish()?, folder, data))
 }
 
 fn record_with(options: &[&str], data: &Path) -> Command {

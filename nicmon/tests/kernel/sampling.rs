@@ -4,13 +4,11 @@ use anyhow::{Context as _, Result, ensure};
 use nicmon::frame::Frame;
 use testkit::{
     load::{Receive, UdpLoad, VethPair},
-    process::output,
     share::Share,
 };
 
 use crate::{
     check::{nic, pct},
-    child::Nicmon,
     loads::{inode, plan},
     perf, tell,
 };
@@ -22,12 +20,7 @@ pub(crate) fn agree() -> Result<()> {
     let pair = VethPair::create("nicmon-t-samples")?;
     pair.receive_by(Receive::Napi, 0)?;
     let load = UdpLoad::start(&pair, plan(0))?;
-    let folder = tempfile::tempdir()?;
-    let data = folder.path().join("perf.data");
-    let seconds = SECONDS.to_string();
-    let nicmon = Nicmon::start(&["-F", perf::NICMON_HZ, "-d", "1s", "-n", &seconds])?;
-    output(perf::record_stacks(&data).args(["sleep", &seconds]))?;
-    let frames = nicmon.finish()?;
+    let (frames, _folder, data) = perf::beside_nicmon(&[], SECONDS)?;
     load.stop()?;
     let stacks = perf::Stacked::read(&data)?;
     let (first, last) = stacks.first().zip(stacks.last()).context("no samples of perf")?;

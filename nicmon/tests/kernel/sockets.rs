@@ -18,9 +18,9 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use nicmon::frame::Direction;
-use testkit::{process::output, share::Share};
+use testkit::share::Share;
 
-use crate::{child::Nicmon, perf, tell};
+use crate::{perf, tell};
 
 const SECONDS: u64 = 8;
 /// Functions on the stack of a task that receives, or sends.
@@ -43,12 +43,7 @@ type Counts = BTreeMap<(String, Direction), u64>;
 
 pub(crate) fn as_perf() -> Result<()> {
     let load = Load::start()?;
-    let folder = tempfile::tempdir()?;
-    let data = folder.path().join("perf.data");
-    let seconds = SECONDS.to_string();
-    let nicmon = Nicmon::start(&["-F", perf::NICMON_HZ, "-d", "1s", "-n", &seconds])?;
-    output(perf::record_stacks(&data).args(["sleep", &seconds]))?;
-    let frames = nicmon.finish()?;
+    let (frames, _folder, data) = perf::beside_nicmon(&[], SECONDS)?;
     load.stop()?;
 
     let (mut ours, mut our_busy, mut spans) = (Counts::new(), 0, Vec::new());

@@ -9,7 +9,7 @@ use testkit::{
     share::Share,
 };
 
-use crate::{child::Nicmon, loads::plan, perf, tell};
+use crate::{loads::plan, perf, tell};
 
 /// How many seconds nicmon and perf watch the load.
 const SECONDS: u64 = 6;
@@ -24,12 +24,7 @@ pub(crate) fn as_perf() -> Result<()> {
     let pair = VethPair::create("nicmon-t-stacks")?;
     pair.receive_by(Receive::Napi, 0)?;
     let load = UdpLoad::start(&pair, plan(0))?;
-    let folder = tempfile::tempdir()?;
-    let data = folder.path().join("perf.data");
-    let seconds = SECONDS.to_string();
-    let nicmon = Nicmon::start(&["-F", perf::NICMON_HZ, "--stacks", "-d", "1s", "-n", &seconds])?;
-    output(perf::record_stacks(&data).args(["sleep", &seconds]))?;
-    let frames = nicmon.finish()?;
+    let (frames, _folder, data) = perf::beside_nicmon(&["--stacks"], SECONDS)?;
     load.stop()?;
 
     let (mut polls, mut whole, mut ours) = (0, 0, 0);

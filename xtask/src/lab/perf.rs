@@ -9,6 +9,10 @@ use std::{
 use anyhow::{Context as _, Result};
 use testkit::{idle::is_idle, process::output, share::Share};
 
+/// What is on the stack of a softirq. `handle_softirqs` was called `__do_softirq` before 6.11 and the stable
+/// releases with that change. The start of its section has the same address.
+pub(super) const SOFTIRQS: [&str; 3] = ["handle_softirqs", "__do_softirq", "__softirqentry_text_start"];
+
 /// Samples of one transfer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Samples {
@@ -71,6 +75,42 @@ impl Samples {
     }
 }
 
+/// A sample of perf with its call stack.
+pub(super) struct Stacked<'a> {
+    pub(super) pid: i64,
+    /// The innermost first; `None` outside the kernel.
+    pub(super) called: Vec<Option<&'a Symbol>>,
+}
+
+impl<'a> Stacked<'a> {
+    /// The samples of this time in the output of `perf script --ns -F pid,time,ip`: a line with process and
+    /// time, then the addresses, innermost first, one per line, then an empty line.
+    pub(super) fn all(
+        script: &'a str,
+        symbols: &'a Symbols,
+        window_ns: (u64, u64),
+    ) -> impl Iterator<Item = Self> + 'a {
+        script.split("\n\n").filter_map(move |sample| {
+            let mut lines = sample.lines();
+            let (pid, time_ns) = lines.next().and_then(parse_head)?;
+            if !(window_ns.0..window_ns.1).contains(&time_ns) {
+                return None;
+            }
+            let addresses = lines.filter_map(|line| u64::from_str_radix(line.trim(), 16).ok());
+            // All addresses except the first are return addresses. After a call that never returns, such an
+            // address is in the next function.
+            let inside =
+                addresses.enumerate().map(|(at, address)| address - u64::from(at > 0 && address > 0));
+            Some(Self { pid, called: inside.map(|address| symbols.at(address)).collect() })
+        })
+    }
+
+    /// The functions, the innermost first; empty where there is no name.
+    pub(super) fn functions(&self) -> Vec<&'a str> {
+        self.called.iter().map(|symbol| symbol.map_or("", |symbol| &symbol.name)).collect()
+    }
+}
+
 /// Parses a line of `perf script --ns -F pid,time,ip`: `117   12.345678901:  ffffffff81000010`.
 fn parse_sample(line: &str) -> Option<(i64, u64, u64)> {
     let (pid, time_ns) = parse_head(line)?;
@@ -78,7 +118,7 @@ fn parse_sample(line: &str) -> Option<(i64, u64, u64)> {
 }
 
 /// Parses the first two words. If samples have stacks, the line has no others.
-pub(super) fn parse_head(line: &str) -> Option<(i64, u64)> {
+fn parse_head(line: &str) -> Option<(i64, u64)> {
     let mut words = line.split_whitespace();
     let pid = words.next()?.parse().ok()?;
     let (seconds, fraction) = words.next()?.strip_suffix(':')?.split_once('.')?;

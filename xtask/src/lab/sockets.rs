@@ -5,13 +5,11 @@ use testkit::{idle::is_idle, share::Share};
 
 use super::{
     frames::{array, number},
-    perf::{Symbols, parse_head},
+    perf::{SOFTIRQS, Stacked, Symbols},
 };
 
 /// Functions on the stack of a task that receives (`net/ipv4/af_inet.c`, `tcp.c`, `udp.c`).
 const RECEIVES: [&str; 3] = ["inet_recvmsg", "tcp_recvmsg", "udp_recvmsg"];
-/// What is on the stack of a softirq. `handle_softirqs` was called `__do_softirq` before 6.11.
-const SOFTIRQS: [&str; 3] = ["handle_softirqs", "__do_softirq", "__softirqentry_text_start"];
 /// nicmon looks at every second sample of a task.
 const ONE_IN: u64 = 2;
 
@@ -22,24 +20,18 @@ pub(super) fn of_frame(frame: &Value) -> Option<Share> {
     Share::of(samples, number(&frame["host"]["sampling"]["busy"]) / ONE_IN)
 }
 
-/// The same by the output of `perf script -F pid,time,ip`: a line with process and time, then the addresses,
-/// innermost first, one per line, then an empty line. What the driver does for a task, which sends
-/// acknowledgements as well, is not a part of it.
+/// The same of perf's samples in this time. What the driver does for a task, which sends acknowledgements as
+/// well, is not a part of it.
 pub(super) fn of_perf(script: &str, symbols: &Symbols, driver: &str, window_ns: (u64, u64)) -> Option<Share> {
     let (mut receives, mut busy) = (0, 0);
-    for sample in script.split("\n\n") {
-        let mut lines = sample.lines();
-        let Some((pid, time_ns)) = lines.next().and_then(parse_head) else { continue };
-        let addresses = lines.filter_map(|line| u64::from_str_radix(line.trim(), 16).ok());
-        let called: Vec<_> = addresses.map(|address| symbols.at(address)).collect();
-        let functions: Vec<&str> =
-            called.iter().map(|symbol| symbol.map_or("", |symbol| &symbol.name)).collect();
-        if !(window_ns.0..window_ns.1).contains(&time_ns) || is_idle(pid, functions.first().copied()) {
+    for sample in Stacked::all(script, symbols, window_ns) {
+        let functions = sample.functions();
+        if is_idle(sample.pid, functions.first().copied()) {
             continue;
         }
         busy += 1;
         let has = |names: &[&str]| functions.iter().any(|function| names.contains(function));
-        let module = called.first().and_then(|symbol| symbol.as_ref()?.module.as_deref());
+        let module = sample.called.first().and_then(|symbol| symbol.as_ref()?.module.as_deref());
         receives += u64::from(has(&RECEIVES) && !has(&SOFTIRQS) && module != Some(driver));
     }
     Share::of(receives, busy)

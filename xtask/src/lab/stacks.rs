@@ -17,18 +17,15 @@ use super::{
     frames::{array, number, window_ns},
     job,
     load::Load,
-    perf::{Symbols, parse_head},
+    perf::{SOFTIRQS, Stacked, Symbols},
     plan::Plan,
     results::Results,
     sockets,
     table::Verdicts,
 };
 
-/// The functions that lead to a poll, outermost first (kernel/softirq.c, net/core/dev.c). `handle_softirqs`
-/// was called `__do_softirq` before 6.11 and the stable releases with that change. The start of its section
-/// has the same address.
-const WAY: [&[&str]; 2] =
-    [&["handle_softirqs", "__do_softirq", "__softirqentry_text_start"], &["net_rx_action"]];
+/// The functions that lead to a poll, outermost first (kernel/softirq.c, net/core/dev.c).
+const WAY: [&[&str]; 2] = [&SOFTIRQS, &["net_rx_action"]];
 /// Functions that polls call, with their names in different kernels. Since 6.15, `napi_gro_receive` only
 /// calls `gro_receive_skb` and is inlined.
 const CALLED: [&[&str]; 2] = [&["napi_gro_receive", "gro_receive_skb"], &["tcp_v4_rcv"]];
@@ -160,23 +157,11 @@ impl Polls {
         polls
     }
 
-    /// Parses the output of `perf script -F pid,time,ip`: a line with process and time, then the addresses,
-    /// innermost first, one per line, then an empty line.
+    /// Of perf's samples in this time.
     fn of_perf(script: &str, symbols: &Symbols, window_ns: (u64, u64), poll: &[&str]) -> Self {
         let mut polls = Self::default();
-        for sample in script.split("\n\n") {
-            let mut lines = sample.lines();
-            let time_ns = lines.next().and_then(parse_head).map(|(_, time_ns)| time_ns);
-            if !time_ns.is_some_and(|time_ns| (window_ns.0..window_ns.1).contains(&time_ns)) {
-                continue;
-            }
-            let addresses = lines.filter_map(|line| u64::from_str_radix(line.trim(), 16).ok());
-            // All addresses except the first are return addresses. After a call that never returns, such an
-            // address is in the next function.
-            let inside =
-                addresses.enumerate().map(|(at, address)| address - u64::from(at > 0 && address > 0));
-            let mut functions: Vec<&str> =
-                inside.map(|address| symbols.at(address).map_or("", |symbol| &symbol.name)).collect();
+        for sample in Stacked::all(script, symbols, window_ns) {
+            let mut functions = sample.functions();
             functions.reverse();
             polls.add(&functions, poll, 1);
         }
@@ -212,7 +197,7 @@ impl Softirqs {
         for stack in array(&frame["stacks"]).filter(|stack| stack["context"] == "softirq") {
             let samples = number(&stack["samples"]);
             softirqs.all += samples;
-            let is_whole = functions(stack).iter().any(|function| WAY[0].contains(function));
+            let is_whole = functions(stack).iter().any(|function| SOFTIRQS.contains(function));
             softirqs.whole += if is_whole { samples } else { 0 };
         }
         softirqs
