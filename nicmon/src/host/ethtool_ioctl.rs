@@ -1,4 +1,5 @@
-//! The ethtool ioctl, for what netlink does not answer on every kernel: the driver, and RSS.
+//! The ethtool ioctl, for what netlink does not answer on every kernel: the driver, RSS, and the driver's own
+//! statistics.
 //!
 //! It is the only place that uses the ioctl, because the request decides how much memory the answer takes.
 
@@ -36,7 +37,7 @@ const DRVINFO_BYTES: usize = 196;
 const RXNFC_BYTES: usize = 192;
 /// `struct ethtool_rxfh` without the table and the key that follow it.
 const RXFH_BYTES: usize = 24;
-/// More than any driver has. If the kernel claims that a table or key is longer, it is not read.
+/// More than any driver has of anything. What the kernel says is longer is not read.
 const MOST: u32 = 1 << 16;
 
 /// A request.
@@ -53,10 +54,10 @@ pub(super) enum Question {
     Rss { table: u32, key: u32 },
     /// `struct ethtool_sset_info`, whose `data` is the number of the driver's statistics.
     CountStatistics,
-    /// `struct ethtool_gstrings`: their names.
-    StatisticNames,
-    /// `struct ethtool_stats`.
-    Statistics,
+    /// `struct ethtool_gstrings`: the names of so many statistics.
+    StatisticNames(u32),
+    /// `struct ethtool_stats`: the values of so many statistics.
+    Statistics(u32),
 }
 
 impl Question {
@@ -71,9 +72,10 @@ impl Question {
             }
             Self::Rss { .. } => return Err(io::ErrorKind::InvalidInput.into()),
             Self::CountStatistics => (ETHTOOL_GSSET_INFO, SSET_INFO_BYTES),
-            // The kernel writes as many as the driver has then, whatever it was asked for: room for the most.
-            Self::StatisticNames => (ETHTOOL_GSTRINGS, GSTRINGS_BYTES + MOST as usize * ETH_GSTRING_LEN),
-            Self::Statistics => (ETHTOOL_GSTATS, STATS_BYTES + MOST as usize * size_of::<u64>()),
+            // Older kernels write as many as the driver has then, whatever number was asked for: there is
+            // room for the most.
+            Self::StatisticNames(_) => (ETHTOOL_GSTRINGS, GSTRINGS_BYTES + MOST as usize * ETH_GSTRING_LEN),
+            Self::Statistics(_) => (ETHTOOL_GSTATS, STATS_BYTES + MOST as usize * size_of::<u64>()),
         };
         let mut request = vec![0; length];
         let mut put = |at: usize, value: u32| request[at..at + 4].copy_from_slice(&value.to_ne_bytes());
@@ -85,8 +87,12 @@ impl Question {
                 put(12, key);
             }
             Self::CountStatistics => put(8, 1 << ETH_SS_STATS),
-            Self::StatisticNames => put(4, ETH_SS_STATS),
-            Self::Driver | Self::RxQueues | Self::Statistics => {}
+            Self::StatisticNames(count) => {
+                put(4, ETH_SS_STATS);
+                put(8, count);
+            }
+            Self::Statistics(count) => put(4, count),
+            Self::Driver | Self::RxQueues => {}
         }
         Ok(request)
     }
@@ -124,23 +130,23 @@ impl EthtoolIoctl {
         }
         request.name[..name.len()].copy_from_slice(name);
         // SAFETY: `request` has the layout of the kernel's struct. It points to as many writable bytes as
-        // the kernel copies for the command at their start; for a table and a key the kernel refuses any
-        // size but its own, and for statistics `statistics` asked how many there are. Both live until the
-        // call returns, and the kernel keeps neither address.
+        // the kernel copies for the command at their start: for a table and a key the kernel refuses any
+        // size but its own, and for statistics there is room for more than any driver has. Both live until
+        // the call returns, and the kernel keeps neither address.
         let status = unsafe { libc::ioctl(self.0.as_raw_fd(), SIOCETHTOOL, &raw mut request) };
         if status < 0 { Err(io::Error::last_os_error()) } else { Ok(answer) }
     }
 
     /// The driver's own statistics, by its own names for them (`ethtool -S`); `None` if it has none.
     pub(super) fn statistics(&self, name: &OsStr) -> Option<Vec<(String, u64)>> {
-        // Should they become more until they are read, there is room.
         let count = self.number(name, Question::CountStatistics, 16)?;
         if count == 0 || count > MOST / 2 {
             return None;
         }
-        let names = self.ask(name, Question::StatisticNames).ok()?;
-        let values = self.ask(name, Question::Statistics).ok()?;
-        // Both say how many there were; if it differs, they do not belong together.
+        let names = self.ask(name, Question::StatisticNames(count)).ok()?;
+        let values = self.ask(name, Question::Statistics(count)).ok()?;
+        // Both say how many there were (newer kernels none if it changed); if it differs, they do not belong
+        // together.
         let count = read_u32(names.get(8..)?)?;
         if read_u32(values.get(4..)?)? != count {
             return None;

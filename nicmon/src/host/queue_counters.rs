@@ -61,6 +61,10 @@ fn parse(message: &[u8]) -> Option<(u32, (Direction, u32), QueueCounts)> {
         _ => return None,
     };
     let counts = QueueCounts { packets: count(packets), bytes: count(bytes) };
+    // Some drivers tell other things of their queues than these, such as wakeups.
+    if counts == QueueCounts::default() {
+        return None;
+    }
     Some((number(NETDEV_A_QSTATS_IFINDEX)?, (direction, number(NETDEV_A_QSTATS_QUEUE_ID)?), counts))
 }
 
@@ -85,26 +89,28 @@ impl Statistics {
 }
 
 fn named(statistics: impl IntoIterator<Item = (String, u64)>) -> QueuesCounted {
-    let mut all = QueuesCounted::new();
+    let mut values: BTreeMap<(Direction, Unit), BTreeMap<u32, u64>> = BTreeMap::new();
     for (name, value) in statistics {
-        let Some((direction, queue, what)) = meaning(&name) else { continue };
-        let counts = all.entry((direction, queue)).or_default();
-        match what {
-            Unit::Packets => counts.packets = Some(value),
-            Unit::Bytes => counts.bytes = Some(value),
+        if let Some((direction, queue, unit)) = meaning(&name) {
+            values.entry((direction, unit)).or_default().insert(queue, value);
         }
     }
-    for direction in [Direction::Rx, Direction::Tx] {
-        let own: Vec<u32> =
-            all.keys().filter(|(other, _)| *other == direction).map(|(_, queue)| *queue).collect();
-        if !own.iter().copied().eq(0..u32::try_from(own.len()).unwrap_or(0)) {
-            all.retain(|(other, _), _| *other != direction);
+    // Each by itself: beside real queues may stand sizes of packets (`rx_64_bytes`).
+    values.retain(|_, of| of.keys().copied().eq(0..u32::try_from(of.len()).unwrap_or(0)));
+    let mut all = QueuesCounted::new();
+    for ((direction, unit), of) in values {
+        for (queue, value) in of {
+            let counts = all.entry((direction, queue)).or_default();
+            match unit {
+                Unit::Packets => counts.packets = Some(value),
+                Unit::Bytes => counts.bytes = Some(value),
+            }
         }
     }
     all
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Unit {
     Packets,
     Bytes,
@@ -175,6 +181,10 @@ mod tests {
         let expected =
             [((Direction::Rx, 0), counts(Some(5), Some(7))), ((Direction::Rx, 1), counts(Some(6), None))];
         assert_eq!(all, expected.into());
+        let sizes = of(&[("rx0_packets", 5), ("rx1_packets", 6), ("rx_64_bytes", 9)]);
+        let expected =
+            [((Direction::Rx, 0), counts(Some(5), None)), ((Direction::Rx, 1), counts(Some(6), None))];
+        assert_eq!(sizes, expected.into());
     }
 
     #[test]
@@ -187,6 +197,7 @@ mod tests {
         push(&mut message, NETDEV_A_QSTATS_TX_BYTES, &(1_u64 << 40).to_ne_bytes());
         let counts = QueueCounts { packets: Some(70), bytes: Some(1 << 40) };
         assert_eq!(parse(&message), Some((4, (Direction::Tx, 2), counts)));
+        assert_eq!(parse(&message[..24]), None, "without a count");
         testkit::fuzz::inputs("queue_counters", &[&message], |message| {
             std::hint::black_box(parse(message));
         });
