@@ -84,7 +84,7 @@ impl BpfSource {
         let symbols = Arc::downgrade(kallsyms);
         if !self.symbols.ptr_eq(&symbols) {
             self.symbols = symbols;
-            self.probe.look_for_socket_calls(&socket_calls(kallsyms));
+            self.probe.look_for_socket_calls(socket_calls(kallsyms));
         }
     }
 }

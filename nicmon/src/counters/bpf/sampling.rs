@@ -257,7 +257,7 @@ impl Probe {
     }
 
     /// Looks for these calls of sockets in the samples from now on.
-    pub fn look_for_socket_calls(&mut self, calls: &[(Range<u64>, Option<Direction>)]) {
+    pub fn look_for_socket_calls(&mut self, calls: Vec<(Range<u64>, Option<Direction>)>) {
         if let Some(sampler) = &mut self.sampler {
             sampler.sockets.look_for(calls);
         }
