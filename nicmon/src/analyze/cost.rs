@@ -1,6 +1,6 @@
 //! The cost of a driver: estimates with their 95 % intervals.
 
-use crate::frame::{Driver, Frame, Gap, SampleEvent, Share, pct_of};
+use crate::frame::{Driver, Frame, Gap, SampledPart, Share, pct_of};
 
 /// An estimate, and its 95 % interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -22,10 +22,7 @@ pub(super) fn known_time(frame: &Frame, driver: &Driver) -> Gap {
     let alike = frame.host.sampling.filter(|sampling| sampling.frequency_per_s.is_some());
     let busy = alike.map_or(0, |sampling| sampling.busy);
     let gaps = [frame.host.drivers_gap, driver.gap.filter(|_| driver.samples.is_some())];
-    gaps.into_iter().flatten().fold(Gap { ns: frame.interval_ns, busy }, |left, gap| Gap {
-        ns: left.ns.saturating_sub(gap.ns),
-        busy: left.busy.saturating_sub(gap.busy),
-    })
+    gaps.into_iter().flatten().fold(Gap { ns: frame.interval_ns, busy }, Gap::without)
 }
 
 /// Only the sampled part is uncertain.
@@ -57,7 +54,9 @@ fn bounds_ns(frame: &Frame, driver: &Driver) -> Option<[f64; 2]> {
     let exact = driver.hardirq_ns? as f64;
     let (hits, est_ns) = (driver.samples?, driver.sampled_est_ns?);
     let ns_per_sample = if hits > 0 { est_ns as f64 / hits as f64 } else { any_sample_ns(frame)? };
-    let trials = trials(frame, driver, ns_per_sample)?.max(hits);
+    let known = known_time(frame, driver);
+    let part = SampledPart { host: &frame.host, interval_ns: frame.interval_ns, known };
+    let trials = part.trials(ns_per_sample)?.max(hits);
     let share = Share::of(hits, trials)?;
     Some(share.ci_pct.map(|pct| exact + pct / 100.0 * trials as f64 * ns_per_sample))
 }
@@ -72,32 +71,10 @@ fn any_sample_ns(frame: &Frame) -> Option<f64> {
     Some(missing * 1e9 / f64::from(sampling.frequency_per_s?.max(1)))
 }
 
-/// How many samples might have hit the driver. A timer ticks in time, so each tick might have, also those of
-/// an idle CPU: how much of the time was busy is as uncertain as whose it was. Cycles are counted only by
-/// busy CPUs, and for how long they were busy is known from the kernel's accounting.
-fn trials(frame: &Frame, driver: &Driver, ns_per_sample: f64) -> Option<u64> {
-    let known = known_time(frame, driver);
-    let sampling = frame.host.sampling?;
-    let (Some(SampleEvent::CpuClock), Some(expected)) = (frame.host.sample_event, sampling.expected) else {
-        return Some(known.busy);
-    };
-    // What was expected of a timer is the CPU time that was sampled, in periods. If ticks are missing, each
-    // of those that came stands for more than one.
-    let sampled_ns = expected as f64 * 1e9 / f64::from(sampling.frequency_per_s?.max(1));
-    let part = known.ns as f64 / frame.interval_ns.max(1) as f64;
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a positive number of samples"
-    )]
-    let trials = (sampled_ns * part / ns_per_sample.max(1.0)).round() as u64;
-    Some(trials)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::Sampling;
+    use crate::frame::{SampleEvent, Sampling};
 
     /// A real frame with samples.
     fn capture() -> Frame {

@@ -52,6 +52,18 @@ pub struct Gap {
     pub busy: u64,
 }
 
+impl Gap {
+    /// Both together.
+    pub(crate) fn plus(self, more: Self) -> Self {
+        Self { ns: self.ns.saturating_add(more.ns), busy: self.busy.saturating_add(more.busy) }
+    }
+
+    /// What is left of an interval and its busy samples.
+    pub(crate) fn without(self, gap: Self) -> Self {
+        Self { ns: self.ns.saturating_sub(gap.ns), busy: self.busy.saturating_sub(gap.busy) }
+    }
+}
+
 /// What triggers a sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum SampleEvent {

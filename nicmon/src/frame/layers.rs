@@ -238,7 +238,7 @@ mod tests {
         assert_eq!(own(links(), &all[2..]), [100, 0]);
         assert_eq!(own(links(), &all[3..]), [90]);
         assert_eq!(own(links(), &[all[0].clone(), all[1].clone(), all[3].clone()]), [70, 30, 0]);
-        // In another namespace, sysfs does not say what is below, but netlink tells the master.
+        // In another namespace, sysfs does not say what is below, but netlink reports the master.
         let mut unseen = links();
         for link in &mut unseen {
             link.lower = None;

@@ -14,6 +14,7 @@ mod model;
 mod netns;
 mod network;
 mod nic;
+mod sampled_part;
 mod schema;
 mod share;
 mod sockets;
@@ -35,8 +36,9 @@ pub use self::{
     merge::{Machine, Merged},
     model::*,
     netns::*,
-    network::NetworkTime,
+    network::NetworkLoad,
     nic::*,
+    sampled_part::SampledPart,
     schema::schema,
     share::Share,
     sockets::*,

@@ -63,7 +63,7 @@ pub struct Frame {
     #[serde(default)]
     pub drivers: Option<Vec<Driver>>,
     /// What receiving and sending cost outside polls, in the tasks that read and write sockets, the most
-    /// expensive first. Whatever stands per packet or per byte elsewhere is without it. `null` if the CPUs
+    /// expensive first. No figure per packet or per byte includes it. `null` if the CPUs
     /// are not sampled, kernel symbols cannot be read, or the kernel could not unwind a stack.
     #[schemars(title = "What sockets cost the tasks that use them")]
     #[serde(default)]
@@ -118,7 +118,7 @@ impl Frame {
 
     /// How long it was known what sockets cost.
     pub fn sockets_known_ns(&self) -> u64 {
-        self.interval_ns.saturating_sub(self.host.sockets_gap_ns.unwrap_or(0))
+        self.interval_ns.saturating_sub(self.host.sockets_gap.map_or(0, |gap| gap.ns))
     }
 
     /// The softirqs `TASKLET`, `HRTIMER` and `NET_TX` of a CPU, with their exact time, if samples found
@@ -177,11 +177,11 @@ pub struct Host {
     #[schemars(title = "Part of a report without driver costs")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drivers_gap: Option<Gap>,
-    /// The part of a report's interval in which `sockets` was `null`. They leave it out. Absent if there was
-    /// none, and in every frame that is not a report.
+    /// The part of a report's interval in which `sockets` was `null`. Its figures leave it out. Absent if
+    /// there was none, and in every frame that is not a report.
     #[schemars(title = "Part of a report without costs of sockets")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sockets_gap_ns: Option<u64>,
+    pub sockets_gap: Option<Gap>,
     /// How the CPUs were sampled; `null` if they were not.
     #[schemars(title = "How the CPUs were sampled")]
     #[serde(default)]

@@ -1,60 +1,79 @@
-//! All that the network costs a machine, side by side.
+//! What the network costs a machine, side by side.
 
-use super::{Direction, Driver, Frame, Nic, NicCounters};
+use super::{Direction, Driver, Frame, Nic, NicCounters, pct_of};
 
-/// Time of network work in one frame, or in several. Polls and interrupts are exact, the rest is estimated.
+/// Parts of network work in one frame, or in several, in percent of one CPU. Polls and interrupts are exact,
+/// the rest is estimated.
 ///
-/// Drivers and stack are the parts of the polls, but for what drivers do to send. Sockets are outside both.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NetworkTime {
+/// These parts are no sum. Drivers and stack make up the polls, but for what drivers do outside polls (they
+/// send for tasks), and the code of one driver in a poll of another's NIC is in both. Network code in other
+/// softirqs than `NET_RX` is in none. Sockets are outside all of them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct NetworkLoad {
+    interval_ns: u64,
     /// Polls of all NICs and of the backlog.
-    pub polls_ns: Option<u64>,
+    pub polls_pct: Option<f64>,
     /// Interrupt handlers of all NICs.
-    pub irqs_ns: Option<u64>,
+    pub irqs_pct: Option<f64>,
     /// Code of drivers outside interrupts.
-    pub drivers_est_ns: Option<u64>,
+    pub drivers_pct: Option<f64>,
     /// Polls outside the code of their drivers.
-    pub stack_est_ns: Option<u64>,
+    pub stack_pct: Option<f64>,
     /// Tasks that receive from sockets.
-    pub receive_est_ns: Option<u64>,
+    pub receive_pct: Option<f64>,
     /// Tasks that send through sockets.
-    pub send_est_ns: Option<u64>,
+    pub send_pct: Option<f64>,
 }
 
-impl NetworkTime {
-    /// Of a frame. A part is `None` if it is unknown of a NIC, or driver, that was not idle.
+impl NetworkLoad {
+    /// Of a frame. A part is `None` if it is unknown of a NIC, or driver, that was not idle. In a report, it
+    /// is the load in the time in which it was known.
     pub fn of(frame: &Frame) -> Self {
+        let interval_ns = frame.interval_ns;
         let polled = || frame.nics.iter().filter(|nic| !nic.is_softirq() && !is_idle(nic));
+        let pct = |ns: Option<u64>, gap_ns: u64| Some(pct_of(ns?, interval_ns.saturating_sub(gap_ns)));
         let sockets = |direction: Direction| {
             let own = frame.sockets.iter().flatten().filter(move |one| one.direction == direction);
-            frame.sockets.is_some().then(|| own.fold(0_u64, |sum, one| sum.saturating_add(one.est_ns)))
+            let ns = own.fold(0_u64, |sum, one| sum.saturating_add(one.est_ns));
+            frame.sockets.is_some().then(|| pct_of(ns, frame.sockets_known_ns()))
         };
         let works = |driver: &&Driver| {
             let mut own = frame.nics.iter().filter(|nic| nic.driver.as_ref() == Some(&driver.driver));
             driver.samples.is_some() || !own.all(is_idle)
         };
+        let drivers_gap_ns = frame.host.drivers_gap.map_or(0, |gap| gap.ns);
+        let of_driver = |driver: &Driver| {
+            let own_gap_ns = driver.gap.map_or(0, |gap| gap.ns);
+            pct(driver.sampled_est_ns, drivers_gap_ns.saturating_add(own_gap_ns))
+        };
         Self {
-            polls_ns: sum(polled().map(|nic| nic.poll_ns)),
-            irqs_ns: sum(polled().filter(|nic| nic.netns.is_some()).map(|nic| nic.hardirq_ns)),
-            drivers_est_ns: (frame.drivers.as_ref())
-                .and_then(|drivers| sum(drivers.iter().filter(works).map(|driver| driver.sampled_est_ns))),
-            stack_est_ns: sum(polled().map(|nic| nic.stack_est_ns)),
-            receive_est_ns: sockets(Direction::Rx),
-            send_est_ns: sockets(Direction::Tx),
+            interval_ns,
+            polls_pct: sum(polled().map(|nic| pct(nic.poll_ns, 0))),
+            irqs_pct: sum(polled().filter(|nic| nic.netns.is_some()).map(|nic| pct(nic.hardirq_ns, 0))),
+            drivers_pct: (frame.drivers.as_ref())
+                .and_then(|drivers| sum(drivers.iter().filter(works).map(of_driver))),
+            stack_pct: sum(polled().map(|nic| pct(nic.stack_est_ns, nic.sampled_gap_ns.unwrap_or(0)))),
+            receive_pct: sockets(Direction::Rx),
+            send_pct: sockets(Direction::Tx),
         }
     }
 
-    /// Of both; a part that is unknown of one is unknown.
+    /// Of both one after the other; a part that is unknown of one is unknown.
     #[must_use]
     pub fn plus(self, more: Self) -> Self {
-        let both = |one: Option<u64>, other: Option<u64>| Some(one?.saturating_add(other?));
+        let interval_ns = self.interval_ns.saturating_add(more.interval_ns);
+        let both = |one: Option<f64>, other: Option<f64>| {
+            let sum = one? * self.interval_ns as f64 + other? * more.interval_ns as f64;
+            Some(sum / interval_ns.max(1) as f64)
+        };
         Self {
-            polls_ns: both(self.polls_ns, more.polls_ns),
-            irqs_ns: both(self.irqs_ns, more.irqs_ns),
-            drivers_est_ns: both(self.drivers_est_ns, more.drivers_est_ns),
-            stack_est_ns: both(self.stack_est_ns, more.stack_est_ns),
-            receive_est_ns: both(self.receive_est_ns, more.receive_est_ns),
-            send_est_ns: both(self.send_est_ns, more.send_est_ns),
+            interval_ns,
+            polls_pct: both(self.polls_pct, more.polls_pct),
+            irqs_pct: both(self.irqs_pct, more.irqs_pct),
+            drivers_pct: both(self.drivers_pct, more.drivers_pct),
+            stack_pct: both(self.stack_pct, more.stack_pct),
+            receive_pct: both(self.receive_pct, more.receive_pct),
+            send_pct: both(self.send_pct, more.send_pct),
         }
     }
 }
@@ -66,14 +85,15 @@ fn is_idle(nic: &Nic) -> bool {
         && nic.cpus.iter().all(|row| row.polls.unwrap_or(0) == 0 && row.hardirq_ns.unwrap_or(0) == 0)
 }
 
-fn sum(mut parts: impl Iterator<Item = Option<u64>>) -> Option<u64> {
-    parts.try_fold(0_u64, |sum, part| Some(sum.saturating_add(part?)))
+fn sum(parts: impl Iterator<Item = Option<f64>>) -> Option<f64> {
+    // The sum of no floats is -0.
+    parts.sum::<Option<f64>>().map(|sum| sum + 0.0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::SocketUse;
+    use crate::frame::{Gap, SocketUse};
 
     fn frame() -> Frame {
         const RECORDING: &str = include_str!("../../tests/fixtures/frames/drivers.ndjson");
@@ -85,23 +105,41 @@ mod tests {
         let mut frame = frame();
         let one = |direction, est_ns| SocketUse::of("curl".to_owned(), direction, 1, est_ns, None);
         frame.sockets = Some(vec![one(Direction::Rx, 7), one(Direction::Rx, 3), one(Direction::Tx, 5)]);
-        let time = NetworkTime::of(&frame);
-        assert!(time.polls_ns.unwrap() > time.stack_est_ns.unwrap() / 2, "{time:?}");
-        assert!(time.drivers_est_ns.unwrap() > 0 && time.irqs_ns.is_some(), "{time:?}");
-        assert_eq!((time.receive_est_ns, time.send_est_ns), (Some(10), Some(5)));
-        assert_eq!(time.plus(time).receive_est_ns, Some(20));
+        frame.interval_ns = 1000;
+        let load = NetworkLoad::of(&frame);
+        assert!(load.polls_pct.unwrap() > load.stack_pct.unwrap() / 2.0, "{load:?}");
+        assert!(load.drivers_pct.unwrap() > 0.0 && load.irqs_pct.is_some(), "{load:?}");
+        assert_eq!((load.receive_pct, load.send_pct), (Some(1.0), Some(0.5)));
+        let twice = NetworkLoad { interval_ns: 3000, receive_pct: Some(3.0), ..load };
+        assert_eq!(load.plus(twice).receive_pct, Some(2.5));
 
         let mut idle = frame.nics[0].clone();
         (idle.driver, idle.poll_ns, idle.hardirq_ns, idle.stack_est_ns) = (None, None, None, None);
         idle.cpus.clear();
         (idle.counters.rx_packets, idle.counters.tx_packets) = (Some(0), Some(0));
         frame.nics.push(idle.clone());
-        assert_eq!(NetworkTime::of(&frame), time);
+        assert_eq!(NetworkLoad::of(&frame), load);
         idle.counters.rx_packets = Some(1);
         frame.nics.push(idle);
         frame.sockets = None;
-        let unknown = NetworkTime::of(&frame);
-        assert_eq!((unknown.polls_ns, unknown.stack_est_ns, unknown.receive_est_ns), (None, None, None));
-        assert_eq!(unknown.drivers_est_ns, time.drivers_est_ns);
+        let unknown = NetworkLoad::of(&frame);
+        assert_eq!((unknown.polls_pct, unknown.stack_pct, unknown.receive_pct), (None, None, None));
+        assert_eq!(unknown.drivers_pct, load.drivers_pct);
+    }
+
+    #[test]
+    fn a_part_is_the_load_while_it_was_known() {
+        let mut frame = frame();
+        frame.sockets = Some(vec![SocketUse::of("curl".to_owned(), Direction::Rx, 1, 10, None)]);
+        let gap = Gap { ns: frame.interval_ns, busy: 0 };
+        let load = NetworkLoad::of(&frame);
+        // The same again, in which samples were not known.
+        frame.interval_ns *= 2;
+        (frame.host.drivers_gap, frame.host.sockets_gap) = (Some(gap), Some(gap));
+        frame.nics.iter_mut().for_each(|nic| nic.sampled_gap_ns = Some(gap.ns));
+        let half = NetworkLoad::of(&frame);
+        assert_eq!((half.drivers_pct, half.stack_pct), (load.drivers_pct, load.stack_pct));
+        assert_eq!((half.receive_pct, half.send_pct), (load.receive_pct, load.send_pct));
+        assert_eq!(half.polls_pct, load.polls_pct.map(|pct| pct / 2.0));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::frame::{Driver, Frame, NetworkTime, Nic, SampleEvent, Sampling, StageShare};
+use crate::frame::{Driver, Frame, NetworkLoad, Nic, SampleEvent, Sampling, StageShare};
 
 /// How long excerpts of frames are kept.
 const KEPT_NS: u64 = 30_000_000_000;
@@ -65,7 +65,7 @@ pub(super) struct Excerpt {
     pub(super) sampling: Sampling,
     pub(super) drivers: Vec<Driver>,
     pub(super) nics: Vec<NicExcerpt>,
-    pub(super) network: NetworkTime,
+    pub(super) network: NetworkLoad,
 }
 
 /// The part of a NIC that is kept.
@@ -116,7 +116,7 @@ impl Excerpt {
             sampling,
             drivers: frame.drivers.clone()?,
             nics: frame.nics.iter().map(NicExcerpt::of).collect(),
-            network: NetworkTime::of(frame),
+            network: NetworkLoad::of(frame),
         })
     }
 

@@ -1,45 +1,43 @@
-//! All that the network cost over the whole recording, side by side, and which programs use sockets.
+//! What the network cost over the whole recording, side by side, and which programs use sockets.
 
 use std::fmt::Write as _;
 
 use super::text::{escape, head, number, share};
-use crate::frame::{Frame, NetworkTime, SocketUse, pct_of};
+use crate::frame::{Frame, NetworkLoad, SocketUse, pct_of};
 
 /// Fields of a program, and units that their titles leave out.
 const COLUMNS: [(&str, &str); 4] =
     [("comm", ""), ("direction", ""), ("samples", ""), ("est_ns", ", % of one CPU [95 % interval]")];
 
-/// `whole` is the recording as one frame. Empty if it does not know what sockets cost.
+/// `whole` is the recording as one frame. Empty if its CPUs were not sampled.
 pub(super) fn section(whole: &Frame) -> String {
-    let Some(sockets) = &whole.sockets else { return String::new() };
-    let known_ns = whole.sockets_known_ns();
+    if whole.sockets.is_none() && whole.drivers.is_none() {
+        return String::new();
+    }
     let mut html = "<h2>The network side by side</h2>\n".to_owned();
-    parts(&mut html, whole, known_ns);
-    if !sockets.is_empty() {
-        programs(&mut html, sockets, known_ns);
+    parts(&mut html, whole);
+    match whole.sockets.as_deref() {
+        None => html.push_str("<p class=\"note\">What sockets cost is unknown.</p>\n"),
+        Some([]) => html.push_str("<p class=\"note\">No sampled program used an IP or packet socket.</p>\n"),
+        Some(sockets) => programs(&mut html, sockets, whole.sockets_known_ns()),
     }
     html
 }
 
-fn parts(html: &mut String, whole: &Frame, known_ns: u64) {
-    let time = NetworkTime::of(whole);
+fn parts(html: &mut String, whole: &Frame) {
+    let load = NetworkLoad::of(whole);
     let rows = [
-        ("polls of NICs and backlog, exact", time.polls_ns, whole.interval_ns),
-        ("interrupt handlers, exact", time.irqs_ns, whole.interval_ns),
-        (
-            "code of drivers, estimated: a part of the polls, but for what it does to send",
-            time.drivers_est_ns,
-            whole.interval_ns,
-        ),
-        ("rest of the polls (stack), estimated", time.stack_est_ns, whole.interval_ns),
-        ("tasks that receive from sockets, estimated: outside polls", time.receive_est_ns, known_ns),
-        ("tasks that send through sockets, estimated: outside polls", time.send_est_ns, known_ns),
+        ("polls of NICs and backlog, exact", load.polls_pct),
+        ("interrupt handlers, exact", load.irqs_pct),
+        ("code of drivers, estimated: a part of the polls, but for what it does to send", load.drivers_pct),
+        ("rest of the polls (stack), estimated", load.stack_pct),
+        ("tasks that receive from sockets, estimated: outside polls", load.receive_pct),
+        ("tasks that send through sockets, estimated: outside polls", load.send_pct),
     ];
     html.push_str("<div class=\"wide\"><table>\n<tr><th>Part</th><th>% of one CPU</th></tr>\n");
-    for (name, ns, of_ns) in rows {
-        let pct = number(ns.map(|ns| pct_of(ns, of_ns)));
+    for (name, pct) in rows {
         // Writing to a String cannot fail.
-        let _ = writeln!(html, "<tr><td>{name}</td><td>{pct}</td></tr>");
+        let _ = writeln!(html, "<tr><td>{name}</td><td>{}</td></tr>", number(pct));
     }
     html.push_str("</table></div>\n");
 }
@@ -61,5 +59,8 @@ fn programs(html: &mut String, sockets: &[SocketUse], known_ns: u64) {
         );
     }
     html.push_str("</table></div>\n");
-    html.push_str("<p class=\"note\">Sockets are in no figure per packet or per GB.</p>\n");
+    html.push_str(
+        "<p class=\"note\">The parts are not to be added up. No figure per packet, per GB or of a NIC \
+         includes sockets.</p>\n",
+    );
 }

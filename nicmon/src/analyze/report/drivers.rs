@@ -72,7 +72,8 @@ pub(super) fn section(report: &Report<'_>) -> String {
         ),
         rows(&parts, report),
         wrapped(
-            "Both together, estimated: percent of one CPU, ns per packet, CPU seconds per GB (10^9 bytes)"
+            "Both together, estimated, without sockets: percent of one CPU, ns per packet, CPU seconds per \
+             GB (10^9 bytes)"
         ),
         rows(&costs, report),
         companions(&at_work)

@@ -60,8 +60,8 @@ pub(super) fn section(report: &Report<'_>) -> String {
         wrapped("NICs: rates, and the number of packets dropped"),
         rows(&rates, report),
         wrapped(
-            "Polls (driver and stack) and interrupts, exact: percent of one CPU, ns per packet, CPU \
-             seconds per GB (10^9 bytes)",
+            "Polls (driver and stack) and interrupts, exact, without sockets: percent of one CPU, ns per \
+             packet, CPU seconds per GB (10^9 bytes)",
         ),
         rows(&costs, report),
         notes,

@@ -2,10 +2,10 @@
 
 use super::{
     recording::Report,
-    text::{ms, name, pct, rows, share, wrapped},
+    text::{ms, name, pct, rows, wrapped},
 };
 use crate::{
-    frame::{Frame, NetworkTime, SocketUse, pct_of},
+    frame::{Frame, NetworkLoad, SocketUse, pct_of},
     present::{
         table::{Column, Table},
         text::{interval, known, seconds},
@@ -33,12 +33,32 @@ const PROGRAMS: [Column; 6] = [
 
 pub(super) fn section(report: &Report<'_>) -> String {
     let frame = report.frame;
-    let Some(sockets) = frame.sockets.as_ref().filter(|sockets| !sockets.is_empty()) else {
+    if frame.sockets.is_none() && frame.drivers.is_none() {
         return String::new();
-    };
-    let ns = frame.sockets_known_ns();
+    }
     let mut parts = Table::new(PARTS);
-    parts.add(side_by_side(frame, ns));
+    parts.add(side_by_side(frame));
+    format!(
+        "{}{}{}",
+        wrapped(
+            "The network in percent of one CPU, side by side, not to be added up. Left of the bar: polls and \
+             interrupts, exact. Right of it, estimated: drivers and stack, which make up the polls (drivers \
+             also send outside them), and tasks that receive from sockets or send. The figures of \
+             NICs and drivers are without these"
+        ),
+        parts.text(),
+        by_program(report, frame)
+    )
+}
+
+fn by_program(report: &Report<'_>, frame: &Frame) -> String {
+    let Some(sockets) = &frame.sockets else {
+        return wrapped("What sockets cost is unknown.");
+    };
+    if sockets.is_empty() {
+        return wrapped("No sampled program used an IP or packet socket.");
+    }
+    let ns = frame.sockets_known_ns();
     let mut programs = Table::new(PROGRAMS);
     for SocketUse { comm, direction, samples, est_ns, est_ci_ns } in sockets {
         programs.add([
@@ -50,18 +70,12 @@ pub(super) fn section(report: &Report<'_>) -> String {
             known(*est_ci_ns, |bounds| interval(bounds.map(|bound| pct_of(bound, ns)), pct)),
         ]);
     }
-    let gap = frame.host.sockets_gap_ns.map(|_| {
+    let gap = frame.host.sockets_gap.map(|_| {
         let all_ns = frame.interval_ns;
         wrapped(&format!("Sockets were known for {} of {} s.", seconds(ns), seconds(all_ns)))
     });
     format!(
-        "{}{}{}{}{}",
-        wrapped(
-            "The network in percent of one CPU. Left of the bar: polls and interrupts, exact. Right of it, \
-             estimated: drivers and stack, which make up the polls (drivers also send outside them), and \
-             tasks that receive from sockets or send. These are in no figure per packet or GB"
-        ),
-        parts.text(),
+        "{}{}{}",
         wrapped(
             "Sockets: time of tasks in calls that receive from IP and packet sockets, or send, estimated"
         ),
@@ -70,16 +84,15 @@ pub(super) fn section(report: &Report<'_>) -> String {
     )
 }
 
-fn side_by_side(frame: &Frame, known_ns: u64) -> [String; 7] {
-    let all_ns = frame.interval_ns;
-    let time = NetworkTime::of(frame);
+fn side_by_side(frame: &Frame) -> [String; 7] {
+    let load = NetworkLoad::of(frame);
     [
-        share(time.polls_ns, all_ns),
-        share(time.irqs_ns, all_ns),
+        known(load.polls_pct, pct),
+        known(load.irqs_pct, pct),
         "|".to_owned(),
-        share(time.drivers_est_ns, all_ns),
-        share(time.stack_est_ns, all_ns),
-        share(time.receive_est_ns, known_ns),
-        share(time.send_est_ns, known_ns),
+        known(load.drivers_pct, pct),
+        known(load.stack_pct, pct),
+        known(load.receive_pct, pct),
+        known(load.send_pct, pct),
     ]
 }

@@ -21,7 +21,7 @@ pub(super) fn host(seen: &Observation, weights: Option<&Weights>) -> Host {
         sample_event_reason: samples.and_then(|samples| samples.timer_reason.clone()),
         drivers_reason: drivers_reason(seen),
         drivers_gap: None,
-        sockets_gap_ns: None,
+        sockets_gap: None,
         sampling: samples.map(|samples| sampling(samples, weights, seen.interval_ns)),
         sampling_reason: samples
             .zip(weights)

@@ -61,6 +61,9 @@ pub fn assemble(seen: &Observation, filter: &Filter) -> Frame {
         drivers.retain(|driver| nics.iter().any(|nic| nic.driver.as_ref() == Some(&driver.driver)));
     }
 
+    let host = host::host(seen, weights.as_ref());
+    let sockets =
+        attribution.as_ref().and_then(|attribution| sockets::sockets(attribution, &host, seen.interval_ns));
     Frame {
         schema: SCHEMA.to_owned(),
         seq: seen.seq,
@@ -68,11 +71,11 @@ pub fn assemble(seen: &Observation, filter: &Filter) -> Frame {
         mono_ns: seen.reading.mono_ns,
         boot_id: seen.facts.machine.boot_id.clone(),
         interval_ns: seen.interval_ns,
-        host: host::host(seen, weights.as_ref()),
+        host,
         cpus,
         nics,
         drivers,
-        sockets: attribution.as_ref().and_then(sockets::sockets),
+        sockets,
         stacks: stacks::stacks(seen, filter),
         irqs,
         netns: netns::netns(seen),

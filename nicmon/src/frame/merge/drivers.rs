@@ -53,11 +53,11 @@ impl Drivers {
         let busy = host.sampling.map_or(0, |sampling| sampling.busy);
         let whole = Gap { ns: interval_ns, busy };
         let Some(drivers) = drivers else {
-            self.gap = joined(self.gap, host.drivers_gap.unwrap_or(whole));
+            self.gap = self.gap.plus(host.drivers_gap.unwrap_or(whole));
             return;
         };
         self.are_known = true;
-        self.gap = joined(self.gap, host.drivers_gap.unwrap_or_default());
+        self.gap = self.gap.plus(host.drivers_gap.unwrap_or_default());
         for driver in drivers {
             self.sums.entry(driver.driver.clone()).or_default().add(driver, whole);
         }
@@ -75,7 +75,7 @@ impl Drivers {
             return (None, None);
         }
         let whole = Gap { ns: interval_ns, busy };
-        let time = left(whole, self.gap);
+        let time = whole.without(self.gap);
         let mut drivers: Vec<Driver> =
             self.sums.iter().map(|(name, sum)| sum.driver(name, whole, time, are_alike)).collect();
         drivers.sort_by(|a, b| b.cost_cpu_pct.unwrap_or(-1.0).total_cmp(&a.cost_cpu_pct.unwrap_or(-1.0)));
@@ -89,10 +89,10 @@ impl DriverSum {
         keep(&mut self.unknown, more.unknown.as_ref());
         if more.samples.is_some() {
             self.known.get_or_insert_default().add(more);
-            self.gap = joined(self.gap, more.gap.unwrap_or_default());
+            self.gap = self.gap.plus(more.gap.unwrap_or_default());
         } else {
             self.others.add(more);
-            self.gap = joined(self.gap, more.gap.unwrap_or(whole));
+            self.gap = self.gap.plus(more.gap.unwrap_or(whole));
         }
     }
 
@@ -101,7 +101,7 @@ impl DriverSum {
         let Self { origin, unknown, known, others, gap } = self;
         let is_known = known.is_some();
         let sums = known.as_ref().unwrap_or(others);
-        let time = if is_known { left(time, *gap) } else { time };
+        let time = if is_known { time.without(*gap) } else { time };
         let share_of = |samples| Share::of(samples, time.busy).filter(|_| are_alike);
         let share = share_of(sums.samples).filter(|_| is_known);
         let sampled_est_ns = sums.sampled_est_ns.filter(|_| is_known);
@@ -213,12 +213,4 @@ impl Sums {
         });
         functions
     }
-}
-
-fn joined(one: Gap, other: Gap) -> Gap {
-    Gap { ns: one.ns.saturating_add(other.ns), busy: one.busy.saturating_add(other.busy) }
-}
-
-fn left(whole: Gap, gap: Gap) -> Gap {
-    Gap { ns: whole.ns.saturating_sub(gap.ns), busy: whole.busy.saturating_sub(gap.busy) }
 }

@@ -51,7 +51,7 @@ use self::{
 };
 use super::{Frame, SCHEMA, topology::Topology};
 
-/// How many NICs, and how many namespaces, that are gone are kept.
+/// How many NICs, namespaces, and programs that use sockets are kept although they are gone.
 const KEPT: usize = 1024;
 
 /// The sum of the frames of a recording.
@@ -127,7 +127,7 @@ impl Merged {
         self.nics.add(nics, host.nics_left_out, *interval_ns);
         self.drivers.add(drivers.as_deref(), host, *interval_ns);
         self.stacks.add(stacks.as_deref());
-        self.sockets.add(sockets.as_deref(), host.sockets_gap_ns, *interval_ns);
+        self.sockets.add(sockets.as_deref(), host, *interval_ns);
         self.irqs.add(irqs);
         self.netns.add(netns, host.netns_left_out, *interval_ns);
         if let Some(topology) = topology {
@@ -145,8 +145,8 @@ impl Merged {
         let are_alike = host.sampling.is_none_or(|sampling| sampling.frequency_per_s.is_some());
         let (drivers, gap) = self.drivers.drivers(self.interval_ns, self.host.busy(), are_alike);
         host.drivers_gap = gap;
-        let (sockets, gap_ns) = self.sockets.sockets(are_alike.then(|| self.host.busy()));
-        host.sockets_gap_ns = gap_ns;
+        let (sockets, gap) = self.sockets.sockets(&host, self.interval_ns);
+        host.sockets_gap = gap;
         (host.nics_left_out, host.netns_left_out) = (self.nics.left_out(), self.netns.left_out());
         Some(Frame {
             schema: SCHEMA.to_owned(),

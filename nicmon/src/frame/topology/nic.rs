@@ -178,7 +178,7 @@ pub struct Queue {
     #[schemars(title = "CPUs that send through it (XPS)")]
     pub xps_cpus: Option<Vec<u32>>,
     /// Packets that went through it since its driver began to count. Only `nicmon topology` reads it; absent
-    /// in frames, and if neither the kernel nor `ethtool -S` tells.
+    /// in frames, and if neither the kernel nor `ethtool -S` counts them.
     #[schemars(title = "Packets since its driver began to count")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub packets: Option<u64>,

@@ -14,7 +14,7 @@ use ratatui::{
 };
 
 use crate::{
-    frame::{self, Frame, NetworkTime, SampleEvent, pct_of},
+    frame::{self, Frame, NetworkLoad, SampleEvent},
     present::text::{plain, printable},
     tui::{
         State,
@@ -117,22 +117,18 @@ fn note(state: &State, newest: &Excerpt, recent: &[&Excerpt], area: Rect, buffer
     left(buffer, (area.x.saturating_add(x), area.y), room, &warning, state.theme.loud());
 }
 
-/// All that the network cost, in percent of one CPU. `~` marks estimates from samples.
+/// What the network cost, in percent of one CPU. `~` marks estimates from samples.
 fn side_by_side(recent: &[&Excerpt]) -> String {
-    let interval_ns = recent.iter().fold(0_u64, |sum, excerpt| sum.saturating_add(excerpt.interval_ns));
-    let time = recent.iter().map(|excerpt| excerpt.network).reduce(NetworkTime::plus);
-    let pct = |part: fn(NetworkTime) -> Option<u64>| {
-        let ns = time.and_then(part);
-        Figure::from(ns.map(|ns| pct_of(ns, interval_ns))).text(short_pct)
-    };
+    let load = recent.iter().map(|excerpt| excerpt.network).reduce(NetworkLoad::plus);
+    let pct = |part: fn(NetworkLoad) -> Option<f64>| Figure::from(load.and_then(part)).text(short_pct);
     format!(
         "CPU%: polls {} irqs {} | ~drivers {} ~stack {} ~receive {} ~send {}",
-        pct(|time| time.polls_ns),
-        pct(|time| time.irqs_ns),
-        pct(|time| time.drivers_est_ns),
-        pct(|time| time.stack_est_ns),
-        pct(|time| time.receive_est_ns),
-        pct(|time| time.send_est_ns),
+        pct(|load| load.polls_pct),
+        pct(|load| load.irqs_pct),
+        pct(|load| load.drivers_pct),
+        pct(|load| load.stack_pct),
+        pct(|load| load.receive_pct),
+        pct(|load| load.send_pct),
     )
 }
 
