@@ -14,12 +14,17 @@
 #![no_std]
 
 mod cpu;
+mod path;
 mod slots;
 
 pub use crate::{
     cpu::{
         CachedIrq, CachedNapi, CpuState, IrqContext, IrqFrame, ParkedRun, SamplerContext, SoftirqContext,
         unslotted_cell,
+    },
+    path::{
+        MAX_PATH_DROPS, PATH_ENTERING, PATH_OUTGOING, PATH_RECEIVED, Passed, PathConfig, PathCounts,
+        PathDropKey,
     },
     slots::{
         INDEX_EMPTY, INDEX_PROBES, INDEX_REMOVED, IrqKey, IrqOwner, IrqStats, NapiKey, NapiOwner, NapiStats,
@@ -266,5 +271,5 @@ mod pod {
             $(unsafe impl aya::Pod for crate::$type {})*
         };
     }
-    pod!(Config, DropKey);
+    pod!(Config, DropKey, Passed, PathConfig, PathCounts, PathDropKey);
 }

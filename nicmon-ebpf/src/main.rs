@@ -2,7 +2,8 @@
 //!
 //! Every tracepoint has two programs: a BTF tracepoint, which may load through its typed arguments, and a raw
 //! tracepoint (`*_raw`), which calls a helper for each value it reads. The user side loads one of the two
-//! sets. `ARCHITECTURE.md` says what the programs count, `context` which of them may interrupt which.
+//! sets. The programs of `nicmon path` are raw tracepoints only. `ARCHITECTURE.md` says what the programs
+//! count, `context` which of them may interrupt which.
 
 #![no_std]
 #![no_main]
@@ -14,6 +15,7 @@ mod maps;
 mod memory;
 mod napi;
 mod parked;
+mod path;
 mod sampling;
 mod slots;
 mod threads;
@@ -118,6 +120,37 @@ fn kfree_skb_raw(ctx: RawTracePointContext) -> i32 {
 #[raw_tracepoint(tracepoint = "softirq_entry")]
 fn empty_raw(_ctx: RawTracePointContext) -> i32 {
     0
+}
+
+/// `napi_gro_receive_entry(const struct sk_buff *skb)`, and the other tracepoints at which drivers hand
+/// packets over: the user side attaches it to all of them.
+#[raw_tracepoint(tracepoint = "netif_receive_skb_entry")]
+fn path_enter(ctx: RawTracePointContext) -> i32 {
+    path::enter(ctx.arg(0))
+}
+
+/// `netif_rx_entry(const struct sk_buff *skb)`, and `netif_rx_ni_entry` until 5.17.
+#[raw_tracepoint(tracepoint = "netif_rx_entry")]
+fn path_queue(ctx: RawTracePointContext) -> i32 {
+    path::queue(ctx.arg(0))
+}
+
+/// `netif_receive_skb(struct sk_buff *skb)`
+#[raw_tracepoint(tracepoint = "netif_receive_skb")]
+fn path_receive(ctx: RawTracePointContext) -> i32 {
+    path::receive(ctx.arg(0))
+}
+
+/// `kfree_skb`, with the reason.
+#[raw_tracepoint(tracepoint = "kfree_skb")]
+fn path_drop(ctx: RawTracePointContext) -> i32 {
+    path::dropped(ctx.arg(0), ctx.arg(1), ctx.arg(2))
+}
+
+/// `kfree_skb` before 5.17, which has no reason.
+#[raw_tracepoint(tracepoint = "kfree_skb")]
+fn path_drop_unexplained(ctx: RawTracePointContext) -> i32 {
+    path::dropped(ctx.arg(0), ctx.arg(1), 0)
 }
 
 #[panic_handler]

@@ -4,11 +4,11 @@
 use aya_ebpf::{
     bindings::BPF_F_MMAPABLE,
     macros::map,
-    maps::{Array, PerCpuHashMap},
+    maps::{Array, PerCpuArray, PerCpuHashMap},
 };
 use nicmon_common::{
-    Config, CpuState, DropKey, IrqOwner, IrqStats, MAX_DROPS, NapiOwner, NapiStats, Offsets, RingEntry,
-    Sample, SampleStack, SocketCalls,
+    Config, CpuState, DropKey, IrqOwner, IrqStats, MAX_DROPS, MAX_PATH_DROPS, NapiOwner, NapiStats, Offsets,
+    Passed, PathConfig, PathCounts, PathDropKey, RingEntry, Sample, SampleStack, SocketCalls,
 };
 
 /// Set by the user side before load and then frozen, so the verifier knows its values.
@@ -38,6 +38,23 @@ pub static CONFIG: Config = Config {
     sample_slots: 0,
     stacks: 0,
     log: 0,
+};
+
+/// Likewise, for the programs of `nicmon path`.
+#[unsafe(no_mangle)]
+pub static PATH: PathConfig = PathConfig {
+    ifindex: 0,
+    netns: 0,
+    skb_dev: 0,
+    skb_sk: 0,
+    skb_iif: 0,
+    skb_protocol: 0,
+    skb_head: 0,
+    skb_end: 0,
+    info_gso_segs: 0,
+    dev_ifindex: 0,
+    dev_net: 0,
+    net_inum: 0,
 };
 
 /// Reads a member of [`CONFIG`]. Volatile, lest the compiler use the initial value above.
@@ -106,3 +123,12 @@ pub static SOCKETS: Array<SocketCalls> = Array::with_max_entries(1, BPF_F_MMAPAB
 /// Dropped packets, by reason and location.
 #[map]
 pub static DROPS: PerCpuHashMap<DropKey, u64> = PerCpuHashMap::with_max_entries(MAX_DROPS, 0);
+
+/// For `nicmon path`: one element on each CPU.
+#[map]
+pub static PATH_COUNTS: PerCpuArray<PathCounts> = PerCpuArray::with_max_entries(1, 0);
+
+/// For `nicmon path`: packets dropped, by reason and place.
+#[map]
+pub static PATH_DROPS: PerCpuHashMap<PathDropKey, Passed> =
+    PerCpuHashMap::with_max_entries(MAX_PATH_DROPS, 0);

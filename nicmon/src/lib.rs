@@ -43,6 +43,8 @@ pub mod counters;
 #[doc(hidden)]
 pub mod host;
 #[doc(hidden)]
+pub mod path;
+#[doc(hidden)]
 pub mod symbols;
 #[doc(hidden)]
 pub mod tui;

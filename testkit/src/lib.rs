@@ -2,6 +2,7 @@
 //! with their parent, the rules for comparing samples with perf's, and the way a test reports that it did not
 //! run.
 
+pub mod filter;
 pub mod fuzz;
 pub mod idle;
 pub mod load;

@@ -3,6 +3,7 @@
 mod compare;
 mod diagnose;
 mod notes;
+mod setup;
 mod values;
 mod wrap;
 
@@ -29,6 +30,7 @@ pub use self::{
     compare::Compare,
     diagnose::{Brief, Diagnose},
     notes::{Example, Notes, Section, notes},
+    setup::{Path, Topology},
     values::{CpuList, Moment},
 };
 use crate::present::text::printable_lines;
@@ -114,6 +116,13 @@ pub enum Command {
     ///
     /// Needs neither root nor eBPF. An offload marked * cannot be turned off.
     Topology(Topology),
+    /// Show where the packets of one NIC go, and where they are lost
+    ///
+    /// A ledger from the NIC to the sockets: how many packets came into each stage, how many were lost there
+    /// and by which counter or reason of the kernel, and what nothing explains. Small programs run for each
+    /// packet meanwhile, so it costs more than the live view. To look at a NIC in another network namespace,
+    /// run nicmon in it: `ip netns exec NAME nicmon path NIC`.
+    Path(Path),
     /// Print the fields of a frame: units and meaning, or JSON Schema
     Schema(Schema),
     /// Print the manual page, or write all pages into a directory
@@ -267,6 +276,7 @@ pub struct Measure {
         default_value = "1s",
         value_parser = parse_delay,
         allow_hyphen_values = true,
+        hide_short_help = true,
         help_heading = MEASURE
     )]
     pub delay: Duration,
@@ -327,20 +337,6 @@ pub struct Record {
     pub measure: Measure,
 }
 
-/// Options of `topology`.
-#[derive(Debug, Args)]
-pub struct Topology {
-    /// Show only NICs that match; '!veth*' hides; repeatable
-    ///
-    /// Give a name or a pattern such as 'eth*'. A pattern that starts with ! hides what it matches.
-    /// Alternative names count, too. What follows an @ is ignored, so names can be copied from `ip link`.
-    #[arg(short, long = "interface", value_name = "GLOB", help_heading = SHOW)]
-    pub interfaces: Vec<String>,
-    /// Print JSON, as in frames
-    #[arg(long, help_heading = OUTPUT)]
-    pub json: bool,
-}
-
 /// Options of `schema`.
 #[derive(Debug, Args)]
 pub struct Schema {
@@ -389,6 +385,8 @@ pub enum SchemaOf {
     Frame,
     /// what compare --json prints
     Comparison,
+    /// what path --json prints
+    Path,
 }
 
 /// The definition of the command line, with the notes of each command.

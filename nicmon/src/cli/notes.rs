@@ -236,6 +236,14 @@ const TOPOLOGY: Notes = Notes {
     sections: &[EXIT_STATUS],
 };
 
+const PATH: Notes = Notes {
+    examples: &[
+        ("nicmon path eth0", "where the packets of eth0 go"),
+        ("nicmon path eth0 --for 1m --json | jq .receive", "each stage of the way in as JSON"),
+    ],
+    sections: &[EXIT_STATUS],
+};
+
 const SCHEMA: Notes = Notes {
     examples: &[
         ("nicmon schema --markdown", "every field with its unit and meaning"),
@@ -273,6 +281,7 @@ pub fn notes(command: &str) -> Notes {
         "diagnose" => DIAGNOSE,
         "brief" => BRIEF,
         "topology" => TOPOLOGY,
+        "path" => PATH,
         "schema" => SCHEMA,
         "man" => MAN,
         "completions" => COMPLETIONS,

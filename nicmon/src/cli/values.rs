@@ -10,6 +10,7 @@ use crate::{host::cpus::parse_list, stream::since_1970};
 
 /// Shorter windows find nothing: a finding takes three of four seconds.
 const SHORTEST_WINDOW: Duration = Duration::from_secs(5);
+const SHORTEST_PATH: Duration = Duration::from_secs(2);
 const LONGEST_WINDOW: Duration = Duration::from_hours(1);
 /// The shortest `--delay`: a single softirq run can last longer than a shorter interval.
 const SHORTEST_DELAY: Duration = Duration::from_millis(100);
@@ -100,15 +101,29 @@ pub(super) fn parse_delay(text: &str) -> Result<Duration, String> {
 
 /// How long to watch.
 pub(super) fn parse_window(text: &str) -> Result<Duration, String> {
-    const HOW: &str = "give seconds, or a number with a unit, such as 10s or 2m";
-    let window = match text.parse::<u64>() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => humantime::parse_duration(text).map_err(|_| format!("not a time; {HOW}"))?,
-    };
+    let window = parse_time(text)?;
     if !(SHORTEST_WINDOW..=LONGEST_WINDOW).contains(&window) {
         return Err("watch for 5s to 1h: what lasts less than 4 seconds is no finding".to_owned());
     }
     Ok(window)
+}
+
+/// How long `path` measures.
+pub(super) fn parse_path_time(text: &str) -> Result<Duration, String> {
+    let time = parse_time(text)?;
+    if !(SHORTEST_PATH..=LONGEST_WINDOW).contains(&time) {
+        return Err("measure for 2s to 1h".to_owned());
+    }
+    Ok(time)
+}
+
+/// Seconds, or a number with a unit.
+fn parse_time(text: &str) -> Result<Duration, String> {
+    const HOW: &str = "give seconds, or a number with a unit, such as 10s or 2m";
+    match text.parse::<u64>() {
+        Ok(seconds) => Ok(Duration::from_secs(seconds)),
+        Err(_) => humantime::parse_duration(text).map_err(|_| format!("not a time; {HOW}")),
+    }
 }
 
 #[cfg(test)]

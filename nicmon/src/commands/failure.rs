@@ -63,6 +63,23 @@ pub enum Failure {
         /// End of the range.
         to: String,
     },
+    /// `path` was asked about an interface that is not here.
+    #[error(
+        "the interface {name} does not exist in this network namespace\nExisting interfaces: {existing}\n\
+         For another namespace: ip netns exec NAMESPACE nicmon path {name}"
+    )]
+    NoInterface {
+        /// What was asked for.
+        name: String,
+        /// What exists.
+        existing: String,
+    },
+    /// The interface of `path` vanished, or its counters began anew.
+    #[error("{name} was removed or reset while its packets were counted; run nicmon path again")]
+    InterfaceGone {
+        /// Its name.
+        name: String,
+    },
     /// There is nothing to judge.
     #[error("there are no frames to judge; wait longer, or give a recording that has some")]
     NoFrames,
@@ -160,6 +177,7 @@ impl Failure {
             | Self::SwappedRange { .. }
             | Self::Compare(_)
             | Self::StandardInputTwice
+            | Self::NoInterface { .. }
             | Self::Page { .. }
             | Self::NoPage { .. }
             | Self::RecordingToStdout

@@ -10,6 +10,8 @@ mod live;
 mod manual;
 mod new_file;
 mod output;
+#[cfg(feature = "bpf")]
+mod path;
 mod player;
 mod problems;
 mod record;
@@ -40,6 +42,10 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command {
         Some(Command::Doctor) => doctor::run()?,
         Some(Command::Topology(args)) => topology::run(&args)?,
+        #[cfg(feature = "bpf")]
+        Some(Command::Path(args)) => path::run(&args)?,
+        #[cfg(not(feature = "bpf"))]
+        Some(Command::Path(_)) => return Err(CollectError::NoPrograms.into()),
         Some(Command::Record(args)) => return record::run(args),
         Some(Command::Replay(args)) => replay::run(args)?,
         Some(Command::Report(args)) => report::run(&args)?,

@@ -1,4 +1,4 @@
-//! `nicmon schema`: the fields of frames and comparisons, as JSON Schema or as a table.
+//! `nicmon schema`: the fields of frames, comparisons and paths, as JSON Schema or as a table.
 
 use std::fmt::Write as _;
 
@@ -7,6 +7,7 @@ use crate::{
     analyze::compare,
     cli::{Schema, SchemaOf},
     frame::{Field, SCHEMA, fields, fields_of, schema as json_schema},
+    path,
 };
 
 pub(super) fn run(args: &Schema) -> Result<(), Failure> {
@@ -15,6 +16,8 @@ pub(super) fn run(args: &Schema) -> Result<(), Failure> {
         (SchemaOf::Frame, true) => frame_fields(),
         (SchemaOf::Comparison, false) => format!("{:#}\n", compare::schema()),
         (SchemaOf::Comparison, true) => comparison_fields(),
+        (SchemaOf::Path, false) => format!("{:#}\n", path::schema()),
+        (SchemaOf::Path, true) => path_fields(),
     };
     print(text.as_bytes())
 }
@@ -39,6 +42,17 @@ fn comparison_fields() -> String {
         compare::SCHEMA
     );
     head + &table(&fields_of(&compare::schema()))
+}
+
+fn path_fields() -> String {
+    let head = format!(
+        "# Fields of a path\n\n\
+         Made by `nicmon schema path --markdown` from the fields in `nicmon/src/path`: do not edit.\n\
+         \n\
+         These are the fields of `{}`, which `nicmon path --json` prints. `null` means unknown.\n",
+        path::SCHEMA
+    );
+    head + &table(&fields_of(&path::schema()))
 }
 
 fn table(fields: &[Field]) -> String {

@@ -3,12 +3,14 @@
 
 #[cfg(feature = "bpf")]
 pub mod bpf;
+mod path;
 pub mod procfs;
 
 use serde::{Deserialize, Serialize};
 
 use nicmon_common::{DEVICE_OPS, NapiKey, PollStats, SOFTIRQ_VECTORS};
 
+pub use self::path::{PathDropAt, PathPlace, PathReading};
 use crate::frame::Direction;
 pub use crate::frame::SampleEvent;
 

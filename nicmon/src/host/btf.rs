@@ -58,7 +58,10 @@ pub struct KernelBtf {
 
 /// Kinds and names of the types that can be looked up.
 const INDEXED: [(u32, &[&str]); 3] = [
-    (KIND_STRUCT, &["napi_struct", "net_device", "net_device_ops", "net", "irqaction"]),
+    (
+        KIND_STRUCT,
+        &["napi_struct", "net_device", "net_device_ops", "net", "irqaction", "sk_buff", "skb_shared_info"],
+    ),
     (KIND_ENUM, &["skb_drop_reason"]),
     (KIND_FUNC, &["irqtime_account_irq", "vtime_account_kernel"]),
 ];

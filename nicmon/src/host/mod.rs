@@ -23,6 +23,7 @@ pub mod ethtool;
 mod ethtool_ioctl;
 mod generic;
 pub mod ip_counters;
+pub mod ip_statistics;
 pub mod irq_lines;
 pub mod irqs;
 pub mod limits;

@@ -81,10 +81,15 @@ impl Statistics {
         EthtoolIoctl::open().map(Self)
     }
 
+    /// All that the driver of an interface counts, by its names; empty if it counts nothing.
+    pub fn all(&self, name: &OsStr) -> Vec<(String, u64)> {
+        self.0.statistics(name).unwrap_or_default()
+    }
+
     /// The queues of one interface. The names of statistics are the driver's choice, so only those count that
     /// can mean nothing else, and only if there is one for each queue from 0 on.
     pub fn of(&self, name: &OsStr) -> QueuesCounted {
-        named(self.0.statistics(name).unwrap_or_default())
+        named(self.all(name))
     }
 }
 

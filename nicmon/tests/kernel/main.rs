@@ -18,6 +18,7 @@ mod loads;
 mod modes;
 mod namespaces;
 mod netns_counters;
+mod path;
 mod perf;
 mod record;
 mod record_perf;
@@ -60,6 +61,7 @@ const IP: (&str, &str) = ("ip", "iproute2");
 const ETHTOOL: (&str, &str) = ("ethtool", "ethtool");
 const BPFTOOL: (&str, &str) = ("bpftool", "bpftool");
 const BPFTRACE: (&str, &str) = ("bpftrace", "bpftrace");
+const IPTABLES: (&str, &str) = ("iptables", "iptables");
 const MOUNT: (&str, &str) = ("mount", "mount");
 const NOHUP: (&str, &str) = ("nohup", "coreutils");
 const PERF: (&str, &str) = ("perf", "linux-perf");
@@ -106,6 +108,13 @@ const TESTS: &[Test] = &[
     Test { name: "namespaces::deleted_is_gone", programs: NET, run: namespaces::deleted },
     Test { name: "namespaces::odd_names", programs: &[IP], run: namespaces::odd_names },
     Test { name: "netns::full_sockets", programs: &[IP], run: netns_counters::full_sockets },
+    Test { name: "path::full_socket", programs: NET, run: path::full_socket },
+    Test { name: "path::netfilter", programs: &[IP, ETHTOOL, IPTABLES], run: path::netfilter },
+    Test { name: "path::no_route", programs: NET, run: path::no_route },
+    Test { name: "path::xdp", programs: NET, run: path::xdp },
+    Test { name: "path::backlog", programs: NET, run: path::backlog },
+    Test { name: "path::download", programs: NET, run: path::download },
+    Test { name: "path::two_nics", programs: NET, run: path::two_nics },
     Test { name: "netns::merged_packets", programs: NET, run: netns_counters::merged },
     Test { name: "topology::here_as_ethtool_says", programs: &[ETHTOOL], run: topology::here },
     Test { name: "topology::veth_as_ethtool_says", programs: NET, run: topology::veth },

@@ -1,7 +1,7 @@
 //! Load from outside that a guest asks for. It is not switched by fixed times, because under emulation nobody
 //! knows when nicmon has started.
 
-use std::{path::Path, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
@@ -11,6 +11,8 @@ use super::net::Network;
 
 /// The load lasts while this file is in the folder that the guest shares.
 const SEND: &str = "send";
+/// The number of packets that the load sent stands in this file of that folder.
+pub(super) const SENT: &str = "sent";
 /// While this one is there, a few packets of each flow come.
 const SETTLE: &str = "settle";
 /// Packets per second that are no load.
@@ -52,6 +54,7 @@ impl<'a> OnRequest<'a> {
                 let Sent { packets, time } = sending.stop()?;
                 let rate = packets as f64 / time.as_secs_f64().max(0.001);
                 if Some(load) == self.load {
+                    fs::write(self.shared.join(SENT), packets.to_string())?;
                     eprintln!("xtask: sent {packets} packets, {rate:.0} per second");
                 }
             }

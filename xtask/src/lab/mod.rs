@@ -7,7 +7,6 @@ mod counts;
 mod device;
 mod download;
 mod fetch;
-mod filter;
 mod findings;
 mod frames;
 mod guest;
@@ -18,6 +17,7 @@ mod kernel;
 mod load;
 mod net;
 mod pairs;
+mod path;
 mod perf;
 mod plan;
 mod results;
@@ -113,6 +113,8 @@ enum Case {
     Pairs,
     /// A recording of a download with --stacks: call stacks in the driver's polls agree with perf's
     Stacks,
+    /// nicmon path of a NIC under a load of known size: what was sent came in or is lost by a counter
+    Path,
     /// Guests saturated on purpose, or only busy: nicmon's findings name what is wrong, and nothing else
     Findings,
     /// Observations for nicmon's scenario tests, with the kernel's counters; use --keep to keep them
@@ -146,6 +148,7 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
         Case::Handler => (handler::plan(args), handler::judge),
         Case::Pairs => (pairs::plan(args), pairs::judge),
         Case::Stacks => (stacks::plan(args), stacks::judge),
+        Case::Path => (path::plan(args), path::judge),
         Case::Scenarios => (scenarios::plan(args), |done, _| scenarios::judge(done)),
         // These boot a guest for each scenario and run.
         Case::Findings => return findings::run(args, &lab),

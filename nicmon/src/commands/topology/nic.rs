@@ -256,7 +256,7 @@ fn counted(nic: &Nic) -> String {
 }
 
 fn queue_name(queue: &Queue) -> String {
-    format!("{}-{}", if queue.kind == QueueKind::Rx { "rx" } else { "tx" }, queue.index)
+    format!("{}-{}", queue.kind.label(), queue.index)
 }
 
 fn queue_row(queue: &Queue, irqs: Option<&[Irq]>) -> [String; 8] {

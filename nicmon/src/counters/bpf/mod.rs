@@ -12,6 +12,7 @@ mod events;
 mod filled;
 mod mapped;
 mod object;
+mod path;
 mod programs;
 mod reading;
 mod sampling;
@@ -30,6 +31,7 @@ use nicmon_common::{CpuState, DropKey, LATENCY, NapiKey, PREEMPT_RT};
 pub use self::{
     cost::{RunCosts, WINDOW as CALIBRATION_WINDOW},
     error::ProbeError,
+    path::PathProbe,
     programs::{AttachKind, ProgramId},
 };
 use self::{

@@ -9,7 +9,7 @@ use crate::host::btf::KernelBtf;
 /// Built by `cargo xtask build-ebpf`. Each architecture needs its own object, because the programs read
 /// arguments from registers.
 #[cfg(target_arch = "x86_64")]
-static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../bpf/x86_64/nicmon.bpf.o");
+pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../bpf/x86_64/nicmon.bpf.o");
 #[cfg(not(target_arch = "x86_64"))]
 compile_error!("nicmon has no eBPF object for this architecture yet: only nicmon/bpf/x86_64 exists");
 
@@ -56,6 +56,7 @@ pub(super) fn load(setup: &Setup, kernel: &KernelBtf) -> Result<(Ebpf, Config), 
         .map_max_entries("IRQ_RINGS", setup.cpus * irq_slots)
         .map_max_entries("IRQ_INDEX", setup.cpus * irq_slots * 2)
         .map_max_entries("SAMPLES", setup.cpus * setup.sample_slots)
+        .map_max_entries("PATH_DROPS", 1)
         .map_max_entries("SAMPLE_STACKS", setup.cpus * if setup.stacks { setup.sample_slots } else { 1 })
         .load(OBJECT)
         .map_err(ProbeError::object)?;

@@ -269,11 +269,7 @@ impl Probe {
             let now: u64 = counts.iter().sum();
             let count = now.wrapping_sub(self.before.drops.insert(key, now).unwrap_or(0));
             if count > 0 {
-                let reason = reasons.get(&key.reason).map_or_else(
-                    // Subsystems have lists of their own, in the upper half (include/net/dropreason.h).
-                    || format!("SUBSYS_{}_{}", key.reason >> 16, key.reason & 0xffff),
-                    |name| name.trim_start_matches("SKB_DROP_REASON_").to_owned(),
-                );
+                let reason = drop_reason(reasons, key.reason);
                 drops.push(DropActivity { reason, location: key.location, count });
             }
         }
@@ -463,4 +459,12 @@ fn number(cpu: usize) -> u32 {
 pub(super) fn text(bytes: &[u8]) -> String {
     let name = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
     String::from_utf8_lossy(name).into_owned()
+}
+/// The name of a drop reason, without its prefix.
+pub(super) fn drop_reason(names: &HashMap<u32, String>, reason: u32) -> String {
+    names.get(&reason).map_or_else(
+        // Subsystems have lists of their own, in the upper half (include/net/dropreason.h).
+        || format!("SUBSYS_{}_{}", reason >> 16, reason & 0xffff),
+        |name| name.trim_start_matches("SKB_DROP_REASON_").to_owned(),
+    )
 }

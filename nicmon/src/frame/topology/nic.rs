@@ -150,6 +150,16 @@ pub enum QueueKind {
     Tx,
 }
 
+impl QueueKind {
+    /// The word for people, the same in every output.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Rx => "rx",
+            Self::Tx => "tx",
+        }
+    }
+}
+
 /// A queue, its NAPI and interrupt, and the CPUs that work on it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Queue {

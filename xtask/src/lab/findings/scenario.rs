@@ -4,10 +4,11 @@ use std::{fmt::Write as _, fs, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde::Deserialize;
+use testkit::filter::{Verdict, object_file};
 
 use super::check::Expected;
 use crate::{
-    lab::{Args, device::Device, filter, job, load::Load, plan::Plan},
+    lab::{Args, device::Device, job, load::Load, plan::Plan},
     workspace,
 };
 
@@ -93,7 +94,7 @@ impl Scenario {
         let to = |file: &String| (PathBuf::from(file), file.trim_start_matches('/').to_owned());
         plan.binaries.extend(self.files.iter().map(to));
         if let Some(turns) = self.filter_turns {
-            plan.files.push(("filter.o".to_owned(), filter::object_file(turns)?));
+            plan.files.push(("filter.o".to_owned(), object_file(turns, Verdict::Pass)?));
         }
         plan.load = self.load;
         plan.limit = Some(OVERHEAD + Duration::from_secs(self.seconds));

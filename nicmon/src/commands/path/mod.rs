@@ -1,0 +1,117 @@
+//! `nicmon path`: where the packets of one NIC go.
+
+mod text;
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use super::{
+    Failure,
+    output::{json_line, print},
+    runtime,
+    signals::EndSignals,
+};
+use crate::{
+    cli,
+    collect::{Clock, CollectError, Collector, Due, Filter, Options, read_topology},
+    counters::{
+        HowToSample,
+        bpf::{PathProbe, ProbeError},
+    },
+    frame::{Merged, Nic, topology},
+    host::{
+        self, Roots,
+        btf::{KERNEL_BTF, KernelBtf},
+        links::{Link, links},
+        netns::own_inum,
+    },
+    path::{Counters, Observed, PacketPath, ledger},
+    symbols::Kallsyms,
+};
+
+/// Samples per CPU per second while time is measured: short, and of one NIC.
+const FREQUENCY: u32 = 999;
+
+pub(super) fn run(args: &cli::Path) -> Result<(), Failure> {
+    let path = runtime::block_on(observe(args))?;
+    let text = if args.json { json_line(&path)? } else { text::render(&path) };
+    print(text.as_bytes())
+}
+
+/// Measures time first, then counts: the programs that count run for each packet, and would be in the time.
+async fn observe(args: &cli::Path) -> Result<PacketPath, Failure> {
+    let mut end = EndSignals::listen()?;
+    let roots = Roots::default();
+    let netns = own_inum(&roots.proc).map_err(CollectError::from)?;
+    let link = find(&args.nic)?;
+    let frames = u32::try_from(args.time.as_secs() / 2).unwrap_or(u32::MAX).max(1);
+    let timed = time(frames, &mut end).await?;
+    let nic = timed.as_ref().and_then(|(nics, ns)| {
+        let own = nics.iter().find(|nic| (nic.netns, nic.ifindex) == (Some(netns), link.ifindex))?;
+        Some((own, *ns))
+    });
+
+    let setup = |roots| -> Result<topology::Nic, Failure> {
+        let topology = read_topology(roots, &Filter::default())?;
+        let mut nics = topology.nics.into_iter();
+        nics.find(|nic| (nic.netns, nic.ifindex) == (netns, link.ifindex)).ok_or_else(|| gone(&args.nic))
+    };
+    let kernel =
+        KernelBtf::read(Path::new(KERNEL_BTF)).map_err(ProbeError::from).map_err(CollectError::from)?;
+    let probe = PathProbe::attach(link.ifindex, netns, &kernel).map_err(CollectError::from)?;
+    drop(kernel);
+    let read = || -> Result<Counters, Failure> {
+        let programs = probe.read().map_err(CollectError::from)?;
+        Ok(Counters::read(&link.name, &roots.proc, programs).map_err(CollectError::from)?)
+    };
+    let before_setup = setup(&roots)?;
+    let before = read()?;
+    let start = Instant::now();
+    let wait = args.time.saturating_sub(Duration::from_secs(frames.into()));
+    end.comes_before(tokio::time::sleep(wait)).await;
+    let after = read()?;
+    let interval_ns = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+    let after_setup = setup(&roots)?;
+    drop(probe);
+
+    let kallsyms = Kallsyms::read(&roots.proc).ok();
+    let seen = Observed {
+        setup: [&before_setup, &after_setup],
+        grown: &after.since(&before),
+        interval_ns,
+        timed: nic,
+        kallsyms: kallsyms.as_ref(),
+    };
+    ledger(&seen).ok_or_else(|| gone(&args.nic))
+}
+
+/// The interface of this name.
+fn find(name: &str) -> Result<Link, Failure> {
+    let links = links().map_err(|source| host::Error::Interfaces { source }).map_err(CollectError::from)?;
+    let existing: Vec<String> = links.iter().map(|link| link.name.to_string_lossy().into_owned()).collect();
+    let link = links.into_iter().find(|link| link.names().iter().any(|own| own == name));
+    link.ok_or_else(|| Failure::NoInterface { name: name.to_owned(), existing: existing.join(", ") })
+}
+
+fn gone(name: &str) -> Failure {
+    Failure::InterfaceGone { name: name.to_owned() }
+}
+
+/// The NICs over so many seconds, and how long that was; `None` if a signal came first.
+async fn time(frames: u32, end: &mut EndSignals) -> Result<Option<(Vec<Nic>, u64)>, Failure> {
+    const FRAME: Duration = Duration::from_secs(1);
+    let sampling = Some(HowToSample { frequency: FREQUENCY, stacks: false });
+    let options = Options { wait_for_symbols: true, interval: FRAME, sampling, ..Options::default() };
+    let mut collector = Collector::start(options)?;
+    let mut clock = Clock::start(FRAME);
+    let mut sum = Merged::default();
+    for _ in 0..frames {
+        if end.comes_before(async { while clock.next().await != Due::Frame {} }).await {
+            break;
+        }
+        sum.add(&collector.frame()?);
+    }
+    Ok(sum.frame().map(|frame| (frame.nics, frame.interval_ns)))
+}
