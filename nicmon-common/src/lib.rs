@@ -14,6 +14,7 @@
 #![no_std]
 
 mod cpu;
+mod flows;
 mod path;
 mod slots;
 
@@ -21,6 +22,10 @@ pub use crate::{
     cpu::{
         CachedIrq, CachedNapi, CpuState, IrqContext, IrqFrame, ParkedRun, SamplerContext, SoftirqContext,
         unslotted_cell,
+    },
+    flows::{
+        FLOW_DISSECTED, FLOW_HASHED, FLOW_SAMPLES, FLOWS_FIRST, FLOWS_FIRST_ONE_IN, FLOWS_ONE_IN, FlowConfig,
+        FlowSample, FlowWindow,
     },
     path::{
         MAX_PATH_DROPS, PATH_ENTERING, PATH_OUTGOING, PATH_RECEIVED, Passed, PathConfig, PathCounts,
@@ -271,5 +276,5 @@ mod pod {
             $(unsafe impl aya::Pod for crate::$type {})*
         };
     }
-    pod!(Config, DropKey, Passed, PathConfig, PathCounts, PathDropKey);
+    pod!(Config, DropKey, FlowConfig, Passed, PathConfig, PathCounts, PathDropKey);
 }

@@ -2,14 +2,15 @@
 //!
 //! Every tracepoint has two programs: a BTF tracepoint, which may load through its typed arguments, and a raw
 //! tracepoint (`*_raw`), which calls a helper for each value it reads. The user side loads one of the two
-//! sets. The programs of `nicmon path` are raw tracepoints only. `ARCHITECTURE.md` says what the programs
-//! count, `context` which of them may interrupt which.
+//! sets. The programs of `nicmon path` and of the flow window are raw tracepoints only. `ARCHITECTURE.md`
+//! says what the programs count, `context` which of them may interrupt which.
 
 #![no_std]
 #![no_main]
 
 mod context;
 mod drops;
+mod flows;
 mod irq;
 mod maps;
 mod memory;
@@ -151,6 +152,12 @@ fn path_drop(ctx: RawTracePointContext) -> i32 {
 #[raw_tracepoint(tracepoint = "kfree_skb")]
 fn path_drop_unexplained(ctx: RawTracePointContext) -> i32 {
     path::dropped(ctx.arg(0), ctx.arg(1), 0)
+}
+
+/// Attached to the same tracepoints as `path_enter`, for a moment.
+#[raw_tracepoint(tracepoint = "napi_gro_receive_entry")]
+fn flow_look(ctx: RawTracePointContext) -> i32 {
+    flows::look(ctx.arg(0))
 }
 
 #[panic_handler]

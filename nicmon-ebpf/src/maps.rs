@@ -7,8 +7,9 @@ use aya_ebpf::{
     maps::{Array, PerCpuArray, PerCpuHashMap},
 };
 use nicmon_common::{
-    Config, CpuState, DropKey, IrqOwner, IrqStats, MAX_DROPS, MAX_PATH_DROPS, NapiOwner, NapiStats, Offsets,
-    Passed, PathConfig, PathCounts, PathDropKey, RingEntry, Sample, SampleStack, SocketCalls,
+    Config, CpuState, DropKey, FlowConfig, FlowWindow, IrqOwner, IrqStats, MAX_DROPS, MAX_PATH_DROPS,
+    NapiOwner, NapiStats, Offsets, Passed, PathConfig, PathCounts, PathDropKey, RingEntry, Sample,
+    SampleStack, SocketCalls,
 };
 
 /// Set by the user side before load and then frozen, so the verifier knows its values.
@@ -52,6 +53,26 @@ pub static PATH: PathConfig = PathConfig {
     skb_head: 0,
     skb_end: 0,
     info_gso_segs: 0,
+    dev_ifindex: 0,
+    dev_net: 0,
+    net_inum: 0,
+};
+
+/// Likewise, for the flow window.
+#[unsafe(no_mangle)]
+pub static FLOWS: FlowConfig = FlowConfig {
+    ifindex: 0,
+    netns: 0,
+    cpu: 0,
+    seed: 0,
+    skb_dev: 0,
+    skb_hash: 0,
+    skb_l4_hash: 0,
+    l4_hash_mask: 0,
+    skb_protocol: 0,
+    skb_data: 0,
+    skb_len: 0,
+    skb_data_len: 0,
     dev_ifindex: 0,
     dev_net: 0,
     net_inum: 0,
@@ -132,3 +153,7 @@ pub static PATH_COUNTS: PerCpuArray<PathCounts> = PerCpuArray::with_max_entries(
 #[map]
 pub static PATH_DROPS: PerCpuHashMap<PathDropKey, Passed> =
     PerCpuHashMap::with_max_entries(MAX_PATH_DROPS, 0);
+
+/// For the flow window: one element.
+#[map]
+pub static FLOW_WINDOW: Array<FlowWindow> = Array::with_max_entries(1, BPF_F_MMAPABLE);

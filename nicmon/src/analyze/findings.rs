@@ -96,6 +96,7 @@ pub fn of_evidence(evidence: &Evidence) -> String {
         Unit::Packets => " packets",
         Unit::Count => "",
         Unit::NsPerS => " ns per second",
+        Unit::Ns => " ns",
     };
     let limit = threshold.map_or_else(String::new, |limit| format!(" (limit {limit})"));
     format!("{what}: {value}{unit}{limit}")

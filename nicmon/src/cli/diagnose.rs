@@ -24,6 +24,9 @@ pub struct Diagnose {
         help_heading = MEASURE
     )]
     pub time: Duration,
+    /// Never look at packets to explain why a CPU is saturated
+    #[arg(long, conflicts_with = "file", help_heading = MEASURE)]
+    pub no_flow_window: bool,
     /// Print one JSON object
     #[arg(long, help_heading = OUTPUT)]
     pub json: bool,
@@ -45,4 +48,7 @@ pub struct Brief {
         help_heading = MEASURE
     )]
     pub time: Duration,
+    /// Never look at packets to explain why a CPU is saturated
+    #[arg(long, conflicts_with = "file", help_heading = MEASURE)]
+    pub no_flow_window: bool,
 }

@@ -242,6 +242,7 @@ pub struct Live {
 
 /// What to measure, and how often.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub struct Measure {
     /// Show only NICs that match; '!veth*' hides; repeatable
     ///
@@ -305,6 +306,12 @@ pub struct Measure {
         help_heading = MEASURE
     )]
     pub source: SourceArg,
+    /// Never look at packets to explain why a CPU is saturated
+    ///
+    /// If one queue of a NIC saturates a CPU and the counters of its queues do not say why, nicmon looks at
+    /// up to 1,000 packets, for at most a tenth of a second, once a minute. It keeps no addresses.
+    #[arg(long, hide_short_help = true, help_heading = MEASURE)]
+    pub no_flow_window: bool,
     /// Keep the call stacks of network code, for flame graphs
     ///
     /// See `nicmon report --html`. Frames become larger, and each sample costs some microseconds more.

@@ -8,6 +8,7 @@ mod driver_code;
 mod dummy_drivers;
 mod facts;
 mod filter;
+mod flow_windows;
 mod known;
 mod maintain;
 mod observation;
@@ -43,6 +44,7 @@ use self::{
     driver_code::DriverCodeFinder,
     dummy_drivers::DummyDrivers,
     facts::Facts,
+    flow_windows::FlowWindows,
     maintain::{SamplingProblems, give_back_memory},
     observation::Asked,
     own_quota::OwnQuota,
@@ -108,6 +110,7 @@ pub enum SourceChoice {
 
 /// What to collect.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub struct Options {
     /// Where procfs and sysfs are.
     pub roots: Roots,
@@ -117,6 +120,8 @@ pub struct Options {
     pub filter: Filter,
     /// Whether to also measure raise-to-run delays.
     pub latency: bool,
+    /// Whether packets may be looked at to explain why a CPU is saturated.
+    pub flow_window: bool,
     /// How to sample the CPUs; `None` if they are not to be sampled.
     pub sampling: Option<HowToSample>,
     /// The intended time between frames.
@@ -152,6 +157,7 @@ pub struct Collector {
     /// What the next frame should have besides.
     wanted: Wanted,
     requeues: Requeues,
+    flow_windows: FlowWindows,
     udp_readers: UdpReaders,
     own_quota: OwnQuota,
 }
@@ -173,13 +179,10 @@ impl Collector {
         let Chosen { mut source, reason } = source::choose(&options, &facts, kernel)?;
         give_back_memory();
         let is_proc = matches!(source, Source::Proc(_));
-        let mut symbols = Symbols::new(facts.roots.proc.clone());
-        if !is_proc {
-            symbols.read_in_background();
-            if options.wait_for_symbols {
-                symbols.wait();
-            }
-        }
+
+        let symbols =
+            if is_proc { Symbols::new(facts.roots.proc.clone()) } else { reading_symbols(&facts, &options) };
+
         source.follow_symbols(&symbols.snapshot());
         let mut threads = ThreadTimes::new(&facts.roots.proc);
 
@@ -197,6 +200,7 @@ impl Collector {
         let mut sampling_problems = SamplingProblems::default();
         sampling_problems.follow(sampled, &facts.roots);
         Ok(Self {
+            flow_windows: FlowWindows::new(source.look_at_flows().filter(|_| options.flow_window)),
             source,
             source_reason: reason,
             asked: Asked { latency, sampling: sampling.is_some() && !is_proc, stacks },
@@ -217,6 +221,7 @@ impl Collector {
             capture: None,
             wanted: Wanted::default(),
             requeues: Requeues::default(),
+
             udp_readers: UdpReaders::default(),
             own_quota: OwnQuota::default(),
         })
@@ -270,6 +275,16 @@ impl Collector {
         self.maintain(&seen);
         Ok(frame)
     }
+}
+
+/// The kernel's symbols, which are read in the background, or are there already if they are to be waited for.
+fn reading_symbols(facts: &Facts, options: &Options) -> Symbols {
+    let mut symbols = Symbols::new(facts.roots.proc.clone());
+    symbols.read_in_background();
+    if options.wait_for_symbols {
+        symbols.wait();
+    }
+    symbols
 }
 
 /// Reads everything about the host once that nicmon cannot do without. `has_programs` is whether the eBPF

@@ -17,7 +17,7 @@ pub(super) use super::known::NicKey;
 use super::known::{DriverModules, KnownNics};
 use crate::{
     counters::Reading,
-    frame::{self, Accounting, CpuFreq, UdpReader, gained, topology::Topology},
+    frame::{self, Accounting, CpuFreq, Flows, UdpReader, gained, topology::Topology},
     host::{
         irqs::NicIrqs,
         links::Link,
@@ -68,6 +68,12 @@ pub struct Observation {
     /// own namespace.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) tx_requeues: BTreeMap<u32, u64>,
+    /// What packets have in common, where that matters: inode of the namespace, interface index.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) flows: Vec<((u32, u32), Flows)>,
+    /// Why packets could not be looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) flow_problem: Option<String>,
     /// Who reads the UDP sockets that drop, by inode of the namespace.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) udp_readers: BTreeMap<u32, UdpReader>,

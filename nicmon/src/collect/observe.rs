@@ -7,7 +7,8 @@ use super::{
     observation::{Code, Observation, OwnUse, nic_keys},
 };
 use crate::{
-    frame::CpuFreq,
+    counters::WhoseFlows,
+    frame::{CpuFreq, Flows, topology::Topology},
     host::{self, cpu_freq::cpu_freq},
 };
 
@@ -24,6 +25,7 @@ impl Collector {
     /// 4. Names, as far as they are known by now, and the setup of the network if it is due.
     pub(super) fn observe(&mut self) -> Result<Observation, CollectError> {
         let tx_requeues = self.tx_requeues();
+
         self.source.look_for_napis();
         self.facts.read(&self.source.known_napis())?;
 
@@ -73,14 +75,17 @@ impl Collector {
             code: Code { symbols, drivers },
             cpu_freq: self.freq_of_saturated_cpus(),
             tx_requeues,
+            flows: self.flows(),
+            flow_problem: self.flow_windows.problem(),
             udp_readers,
-            topology: self.topology.next(
-                self.facts.links_changed(),
-                || self.facts.namespaces(),
-                &self.filter,
-            ),
+            topology: self.due_topology(),
             own: self.own_use(cpu_ns),
         })
+    }
+
+    fn due_topology(&mut self) -> Option<Topology> {
+        let have_changed = self.facts.links_changed();
+        self.topology.next(have_changed, || self.facts.namespaces(), &self.filter)
     }
 
     fn next_seq(&mut self) -> u64 {
@@ -105,6 +110,16 @@ impl Collector {
         let own = self.facts.own_netns();
         let nics = self.wanted.requeues_of.iter().filter(|(netns, _)| *netns == own);
         self.requeues.since_last(nics.map(|(_, ifindex)| *ifindex))
+    }
+
+    fn flows(&mut self) -> Vec<((u32, u32), Flows)> {
+        let whose = |(netns, ifindex, cpu): &(u32, u32, u32)| WhoseFlows {
+            netns: *netns,
+            ifindex: *ifindex,
+            cpu: *cpu,
+        };
+        let wanted: Vec<WhoseFlows> = self.wanted.flows_of.iter().map(whose).collect();
+        self.flow_windows.follow(&wanted).into_iter().collect()
     }
 
     /// The kernel's limit, if the CPUs are to be sampled.

@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 #[cfg(feature = "bpf")]
-use std::sync::Weak;
+use std::{path::Path, sync::Weak};
 
 use nicmon_common::NapiKey;
 
-use super::{CollectError, Options, SourceChoice, facts::Facts, known::KnownNics};
+use super::{CollectError, Options, SourceChoice, facts::Facts, flow_windows::Look, known::KnownNics};
 #[cfg(feature = "bpf")]
 use super::{known::KnownNapi, reason::reason};
 #[cfg(feature = "bpf")]
 use crate::{
     counters::bpf::{self, Probe, ProbeError},
-    host::{cpus, limits},
+    host::{btf::KERNEL_BTF, cpus, limits},
     symbols::{Kallsyms, socket_calls},
 };
 use crate::{
@@ -219,6 +219,19 @@ impl Source {
             #[cfg(feature = "bpf")]
             Self::Bpf(source) => source.follow_symbols(symbols),
             Self::Proc(_) => {}
+        }
+    }
+
+    /// How to look at packets; `None` if programs cannot run.
+    pub(super) fn look_at_flows(&self) -> Option<Look> {
+        match self {
+            #[cfg(feature = "bpf")]
+            Self::Bpf(_) => Some(|whose| {
+                let kernel = KernelBtf::read(Path::new(KERNEL_BTF)).map_err(ProbeError::from);
+                let look = kernel.and_then(|kernel| bpf::look_at_flows(whose, &kernel));
+                look.map_err(|error| error.to_string().lines().next().unwrap_or_default().to_owned())
+            }),
+            Self::Proc(_) => None,
         }
     }
 

@@ -24,7 +24,7 @@ const FRAME: Duration = Duration::from_secs(1);
 const FREQUENCY: u32 = 99;
 
 pub(super) fn run(args: &Diagnose) -> Result<ExitCode, Failure> {
-    let Judged { window, .. } = judge(args.file.as_deref(), args.time)?;
+    let Judged { window, .. } = judge(args.file.as_deref(), args.time, !args.no_flow_window)?;
     let Some(answer) = window.answer() else { return Err(Failure::NoFrames) };
     let text = if args.json { json_line(&answer)? } else { findings::text(&answer) };
     print(text.as_bytes())?;
@@ -36,7 +36,7 @@ pub(super) fn run(args: &Diagnose) -> Result<ExitCode, Failure> {
 }
 
 pub(super) fn brief(args: &Brief) -> Result<(), Failure> {
-    let Judged { window, sum } = judge(args.file.as_deref(), args.time)?;
+    let Judged { window, sum } = judge(args.file.as_deref(), args.time, !args.no_flow_window)?;
     let (Some(answer), Some(sum)) = (window.answer(), sum.frame()) else { return Err(Failure::NoFrames) };
     print(brief::text(&answer, &sum).as_bytes())
 }
@@ -48,10 +48,10 @@ struct Judged {
     sum: Merged,
 }
 
-fn judge(file: Option<&Path>, time: Duration) -> Result<Judged, Failure> {
+fn judge(file: Option<&Path>, time: Duration, flow_window: bool) -> Result<Judged, Failure> {
     let mut judged = Judged::default();
     let Some(file) = file else {
-        runtime::block_on(judge_live(time, &mut judged))?;
+        runtime::block_on(judge_live(time, flow_window, &mut judged))?;
         return Ok(judged);
     };
     let mut reader = Reader::open(file)?;
@@ -66,10 +66,11 @@ fn judge(file: Option<&Path>, time: Duration) -> Result<Judged, Failure> {
 }
 
 /// A signal ends it early: what was seen until then is judged.
-async fn judge_live(time: Duration, judged: &mut Judged) -> Result<(), Failure> {
+async fn judge_live(time: Duration, flow_window: bool, judged: &mut Judged) -> Result<(), Failure> {
     let mut end = EndSignals::listen()?;
     let sampling = Some(HowToSample { frequency: FREQUENCY, stacks: false });
-    let options = Options { wait_for_symbols: true, interval: FRAME, sampling, ..Options::default() };
+    let options =
+        Options { wait_for_symbols: true, flow_window, interval: FRAME, sampling, ..Options::default() };
     let mut collector = Collector::start(options)?;
     let mut clock = Clock::start(FRAME);
     let frames = time.as_secs().max(1);

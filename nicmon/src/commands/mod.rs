@@ -74,6 +74,7 @@ impl Measure {
             source,
             filter,
             latency: self.latency,
+            flow_window: !self.no_flow_window,
             sampling: Some(HowToSample { frequency: self.frequency, stacks: self.stacks }),
             interval: self.delay,
             ..collect::Options::default()

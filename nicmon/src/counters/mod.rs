@@ -3,6 +3,7 @@
 
 #[cfg(feature = "bpf")]
 pub mod bpf;
+mod flows;
 mod path;
 pub mod procfs;
 
@@ -10,7 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use nicmon_common::{DEVICE_OPS, NapiKey, PollStats, SOFTIRQ_VECTORS};
 
-pub use self::path::{PathDropAt, PathPlace, PathReading};
+pub use self::{
+    flows::{FlowLook, WhoseFlows},
+    path::{PathDropAt, PathPlace, PathReading},
+};
 use crate::frame::Direction;
 pub use crate::frame::SampleEvent;
 

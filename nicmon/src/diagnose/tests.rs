@@ -1,5 +1,6 @@
 //! Rules on made-up machines: one property at a time. Real loads are in tests/findings.
 
+mod flows;
 mod machine;
 mod own;
 mod transmit;

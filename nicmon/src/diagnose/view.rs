@@ -237,6 +237,11 @@ impl Row<'_> {
         let at = self.nic.cpus.iter().position(|on| on.cpu == self.on.cpu).unwrap_or(0);
         format!("/nics/{}/cpus/{at}/{name}", self.at)
     }
+
+    /// A JSON pointer to one of the fields of this NIC.
+    pub(super) fn nic_field(&self, name: &str) -> String {
+        format!("/nics/{}/{name}", self.at)
+    }
 }
 
 impl<'a> CpuView<'a> {

@@ -160,6 +160,10 @@ pub enum Cause {
     IrqsShareCpu,
     /// One queue gets more packets than the others.
     UnevenRss,
+    /// One flow, which cannot be spread over queues.
+    ElephantFlow,
+    /// Many flows between the same two addresses, and the NIC's hash covers nothing else.
+    HashAddressesOnly,
     /// The thread that polls a NAPI stays on this CPU.
     NapiThreadPinned,
     /// RPS passes packets to this CPU.
@@ -180,6 +184,8 @@ impl Cause {
             Self::QueuesNotEnabled => "queues-not-enabled",
             Self::IrqsShareCpu => "irqs-share-cpu",
             Self::UnevenRss => "uneven-rss",
+            Self::ElephantFlow => "elephant-flow",
+            Self::HashAddressesOnly => "hash-addresses-only",
             Self::NapiThreadPinned => "napi-thread-pinned",
             Self::RpsTarget => "rps-target",
             Self::AffinityNotFollowed => "affinity-not-followed",
@@ -283,6 +289,7 @@ pub enum Unit {
     Packets,
     Count,
     NsPerS,
+    Ns,
 }
 
 /// The packet rate that a NIC could receive before its busiest CPU is full.

@@ -7,6 +7,7 @@ mod delta;
 mod drivers;
 mod fields;
 mod findings;
+mod flows;
 mod irq;
 mod layers;
 mod merge;
@@ -31,6 +32,7 @@ pub use self::{
     drivers::*,
     fields::*,
     findings::*,
+    flows::Flows,
     irq::*,
     layers::{Layers, can_be_polled},
     merge::{Machine, Merged},

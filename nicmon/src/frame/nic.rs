@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     cpu::{Softirqs, Vector},
     drivers::StageShare,
+    flows::Flows,
 };
 
 /// Chooses one of a CPU's softirqs.
@@ -37,6 +38,11 @@ pub struct Nic {
     #[schemars(title = "Packets put back because its transmit queue was full")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tx_requeues: Option<u64>,
+    /// What its packets have in common, if they saturate a CPU and the counters of its queues do not say why.
+    /// Absent otherwise, and with `--no-flow-window`. In a report, what was seen last.
+    #[schemars(title = "What its packets have in common")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flows: Option<Flows>,
     /// The part of a report's interval in which one of the interface counters was `null`, usually the first
     /// interval of a new interface. The counters leave it out. Absent if there was none, and in every frame
     /// that is not a report.

@@ -7,4 +7,7 @@ pub struct Wanted {
     pub freq_of: Vec<u32>,
     /// NICs of which it matters whether they put packets back, by inode of the namespace and interface index.
     pub requeues_of: Vec<(u32, u32)>,
+    /// NICs whose packets saturate a CPU for a reason that they alone can tell: inode of the namespace,
+    /// interface index and CPU.
+    pub flows_of: Vec<(u32, u32, u32)>,
 }

@@ -47,6 +47,14 @@ pub enum BtfError {
     },
 }
 
+/// A member of a struct.
+struct Found {
+    /// Offset in bits.
+    bits: u32,
+    type_id: u32,
+    is_bit_field: bool,
+}
+
 /// The kernel's types, indexed.
 pub struct KernelBtf {
     data: Vec<u8>,
@@ -136,6 +144,15 @@ impl KernelBtf {
         Some(offset / 8)
     }
 
+    /// Byte offset of a member that is one bit, and the number of its bit there.
+    pub fn bit(&self, structure: &str, member: &str) -> Option<(u32, u32)> {
+        let id = *self.by_name.get(&(KIND_STRUCT, structure.into()))?;
+        let mut left = MOST_MEMBERS;
+        let Found { bits, .. } = self.find(id, member, &mut left, DEPTH)?;
+        let bit = if cfg!(target_endian = "little") { bits % 8 } else { 7 - bits % 8 };
+        Some((bits / 8, bit))
+    }
+
     /// The names of an enum's values, by value.
     pub fn enum_values(&self, name: &str) -> Option<HashMap<u32, String>> {
         let at = self.at(*self.by_name.get(&(KIND_ENUM, name.into()))?)?;
@@ -149,9 +166,15 @@ impl KernelBtf {
             .collect()
     }
 
-    /// Bit offset and type of a struct member. `left` is how many members may still be looked at, and
-    /// `depth` how deep: in malformed BTF, structs can contain each other.
+    /// Bit offset and type of a struct member that is no bit field.
     fn member(&self, id: u32, wanted: &str, left: &mut u32, depth: u32) -> Option<(u32, u32)> {
+        let Found { bits, type_id, is_bit_field } = self.find(id, wanted, left, depth)?;
+        (!is_bit_field && bits % 8 == 0).then_some((bits, type_id))
+    }
+
+    /// Finds a struct member. `left` is how many members may still be looked at, and
+    /// `depth` how deep: in malformed BTF, structs can contain each other.
+    fn find(&self, id: u32, wanted: &str, left: &mut u32, depth: u32) -> Option<Found> {
         let at = self.at(self.plain(id)?)?;
         let (kind, count) = self.kind(at)?;
         if kind != KIND_STRUCT && kind != KIND_UNION {
@@ -167,13 +190,13 @@ impl KernelBtf {
                 if has_bitfields { (raw & 0xff_ffff, raw >> 24 != 0) } else { (raw, false) };
             let name = self.name(u32_at(&self.data, member)?);
             if name == wanted.as_bytes() {
-                return (!bitfield && bits % 8 == 0).then_some((bits, type_id));
+                return Some(Found { bits, type_id, is_bit_field: bitfield });
             }
             if name.is_empty()
                 && let Some(depth) = depth.checked_sub(1)
-                && let Some((inner, type_id)) = self.member(type_id, wanted, left, depth)
+                && let Some(inner) = self.find(type_id, wanted, left, depth)
             {
-                return Some((bits.checked_add(inner)?, type_id));
+                return Some(Found { bits: bits.checked_add(inner.bits)?, ..inner });
             }
         }
         None

@@ -12,6 +12,8 @@ mod clean;
 mod comms;
 mod conservation;
 mod drivers;
+#[cfg(feature = "bpf")]
+mod flows;
 mod html;
 mod irqs;
 mod loads;
@@ -108,6 +110,8 @@ const TESTS: &[Test] = &[
     Test { name: "namespaces::deleted_is_gone", programs: NET, run: namespaces::deleted },
     Test { name: "namespaces::odd_names", programs: &[IP], run: namespaces::odd_names },
     Test { name: "netns::full_sockets", programs: &[IP], run: netns_counters::full_sockets },
+    #[cfg(feature = "bpf")]
+    Test { name: "flows::one_and_many", programs: &[IP, ETHTOOL, BPFTOOL], run: flows::one_and_many },
     Test { name: "path::full_socket", programs: NET, run: path::full_socket },
     Test { name: "path::netfilter", programs: &[IP, ETHTOOL, IPTABLES], run: path::netfilter },
     Test { name: "path::no_route", programs: NET, run: path::no_route },

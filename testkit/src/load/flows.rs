@@ -33,6 +33,8 @@ pub struct FlowsPlan {
     pub to: Ipv4Addr,
     /// Number of source ports, which take turns.
     pub flows: u16,
+    /// How many addresses from `from` on send: each flow has the next one.
+    pub addresses: u16,
     /// Packets per second, of all flows together.
     pub pps: u32,
     /// The CPU that sends; any if this is `None`.
@@ -99,8 +101,9 @@ impl Drop for UdpFlows {
 }
 
 fn send(plan: &FlowsPlan, stop: &AtomicBool) -> Result<Sent> {
-    let FlowsPlan { from, to, flows, pps, sender_cpu: _, phases, limit } = *plan;
+    let FlowsPlan { from, to, flows, addresses, pps, sender_cpu: _, phases, limit } = *plan;
     let socket = |flow: u16| {
+        let from = Ipv4Addr::from_bits(u32::from(from) + u32::from(flow % addresses.max(1)));
         let socket = UdpSocket::bind((from, FIRST_SOURCE_PORT + flow)).context("cannot bind the sender")?;
         socket.connect((to, PORT)).context("cannot connect the sender")?;
         Ok(socket)

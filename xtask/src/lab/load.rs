@@ -24,6 +24,8 @@ const SETTLE_PPS: u32 = 100;
 pub(super) struct Load {
     /// Source ports, which take turns.
     pub(super) flows: u16,
+    /// How many addresses send them, if several.
+    pub(super) addresses: Option<u16>,
     /// Packets per second, of all flows together.
     pub(super) pps: u32,
     /// If given, the load comes only in the first seconds of each period: seconds, and length of the period.
@@ -78,12 +80,14 @@ impl<'a> OnRequest<'a> {
 
     fn start(&self, load: Load) -> Result<UdpFlows> {
         let seconds = Duration::from_secs;
-        let (from, to) = self.network.ends(0)?;
+        let (own, to) = self.network.ends(0)?;
+        let from = if load.addresses.is_some() { self.network.many_addresses()? } else { own };
         let phases = load.phases_s.map(|(on, every)| Phases { on: seconds(on), every: seconds(every) });
         let plan = FlowsPlan {
             from,
             to,
             flows: load.flows,
+            addresses: load.addresses.unwrap_or(1),
             pps: load.pps,
             sender_cpu: None,
             phases,

@@ -74,7 +74,17 @@ impl Network {
         output(neighbour.args(["nud", "permanent"]))?;
         Ok((host.parse()?, guest.parse()?))
     }
+
+    /// Makes many addresses those of the host, and returns the first.
+    pub(super) fn many_addresses(&self) -> Result<Ipv4Addr> {
+        let (first, network) = MANY;
+        output(self.namespace.command("ip").args(["route", "replace", "local", network, "dev", "lo"]))?;
+        Ok(first.parse()?)
+    }
 }
+
+/// The first of many addresses of the host, and the network that they are in: for tests of devices.
+const MANY: (&str, &str) = ("198.18.0.1", "198.18.0.0/24");
 
 /// The host's address on the link of a NIC. Each link is a part of TEST-NET-1, which no real network uses.
 pub(super) fn host_address(index: usize) -> String {

@@ -20,9 +20,9 @@ use super::{
 /// How long `nicmon path` runs: half of it counts packets.
 const SECONDS: u64 = 30;
 /// What a guest's CPU can take.
-const LIGHT: Load = Load { flows: 16, pps: 3_000, phases_s: None };
+const LIGHT: Load = Load { flows: 16, pps: 3_000, addresses: None, phases_s: None };
 /// What an emulated 8139 cannot.
-const HEAVY: Load = Load { flows: 16, pps: 40_000, phases_s: None };
+const HEAVY: Load = Load { flows: 16, pps: 40_000, addresses: None, phases_s: None };
 
 pub(super) fn plan(args: &Args) -> Plan {
     let mut plan = Plan::of(args, &[Device::Virtio]);

@@ -31,7 +31,7 @@ const WAY: [&[&str]; 2] = [&SOFTIRQS, &["net_rx_action"]];
 const CALLED: [&[&str]; 2] = [&["napi_gro_receive", "gro_receive_skb"], &["tcp_v4_rcv"]];
 
 /// What the program receives that reads datagrams. A guest's CPU is not full of it.
-const LOAD: Load = Load { flows: 16, pps: 5_000, phases_s: None };
+const LOAD: Load = Load { flows: 16, pps: 5_000, addresses: None, phases_s: None };
 const DATAGRAMS: &str = "datagrams";
 const DATAGRAM_SECONDS: u64 = 10;
 

@@ -57,6 +57,7 @@ impl Network {
             from: address(VethPair::TX_ADDRESS)?,
             to: address(VethPair::RX_ADDRESS)?,
             flows: FLOWS,
+            addresses: 1,
             pps,
             sender_cpu: Some(self.sender),
             phases: None,

@@ -39,7 +39,7 @@ pub(super) fn host(seen: &Observation, weights: Option<&Weights>) -> Host {
 fn problems(seen: &Observation) -> Vec<String> {
     let take_turns = seen.facts.machine.softirqs_take_turns && seen.source == Source::Bpf;
     let read = Between::of(seen).stat_problem().into_iter().chain(seen.facts.now.problems.iter().cloned());
-    let read = read.chain(seen.unsampled.clone());
+    let read = read.chain(seen.unsampled.clone()).chain(seen.flow_problem.clone());
     read.chain(take_turns.then(|| SOFTIRQS_TAKE_TURNS.to_owned())).collect()
 }
 

@@ -13,7 +13,9 @@ use super::{
 };
 use crate::{
     counters::{NapiActivity, PollActivity},
-    frame::{Irq, Napi, NapiCpu, NapiKind, NapiMode, Nic, NicCounters, NicCpu, NicDrops, gained, pct_of},
+    frame::{
+        Flows, Irq, Napi, NapiCpu, NapiKind, NapiMode, Nic, NicCounters, NicCpu, NicDrops, gained, pct_of,
+    },
     host::links::LinkStats,
 };
 
@@ -133,6 +135,10 @@ impl Assembly<'_> {
         is_own.then(|| self.seen.tx_requeues.get(&ifindex).copied()).flatten()
     }
 
+    fn flows(&self, key: NicKey) -> Option<Flows> {
+        self.seen.flows.iter().find(|(of, _)| *of == key).map(|(_, flows)| *flows)
+    }
+
     fn nic(&self, key: NicKey, name: String, napis: Option<Vec<Napi>>, irqs: &[Irq]) -> Nic {
         let cpus = match &napis {
             Some(napis) => self.cpus(key, &name, napis, irqs),
@@ -150,6 +156,7 @@ impl Assembly<'_> {
             driver: self.seen.facts.link(key).and_then(|link| link.driver.as_deref().map(str::to_owned)),
             counters: self.counters(key),
             tx_requeues: self.tx_requeues(key),
+            flows: self.flows(key),
             counters_gap_ns: None,
             poll_ns: napis.as_deref().and_then(|napis| poll_ns(napis, |_| true)),
             threaded_est_ns: napis.as_deref().and_then(threaded),
@@ -247,6 +254,7 @@ pub(super) fn nameless(name: String) -> Nic {
         driver: None,
         counters: NicCounters::default(),
         tx_requeues: None,
+        flows: None,
         counters_gap_ns: None,
         poll_ns: None,
         threaded_est_ns: None,

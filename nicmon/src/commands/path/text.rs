@@ -13,10 +13,10 @@ use crate::{
 
 const STAGES: [Column; 7] = [
     Column::words("STAGE").at_least(9),
-    Column::figures("PACKETS").at_least(9),
-    Column::figures("LOST").at_least(9),
-    Column::figures("ELSEWHERE").at_least(9),
-    Column::figures("NEXT").at_least(9),
+    Column::figures("PACKETS").at_least(8),
+    Column::figures("LOST").at_least(7),
+    Column::figures("ELSEWHERE"),
+    Column::figures("NEXT").at_least(8),
     Column::figures("UNEXPLAINED"),
     Column::figures("~ns/PACKET"),
 ];

@@ -86,7 +86,7 @@ pub(super) fn calibrate(programs: &[(ProgramId, &Program)], empty: Option<&Progr
 /// What the kernel counted for a program.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Counters {
-    run_time_ns: u64,
+    pub(super) run_time_ns: u64,
     runs: u64,
     /// Events it missed because it was already running on that CPU; since Linux 5.12.
     pub(super) recursion_misses: u64,

@@ -10,6 +10,7 @@ mod error;
 mod events;
 #[cfg(test)]
 mod filled;
+mod flows;
 mod mapped;
 mod object;
 mod path;
@@ -31,6 +32,7 @@ use nicmon_common::{CpuState, DropKey, LATENCY, NapiKey, PREEMPT_RT};
 pub use self::{
     cost::{RunCosts, WINDOW as CALIBRATION_WINDOW},
     error::ProbeError,
+    flows::look_at_flows,
     path::PathProbe,
     programs::{AttachKind, ProgramId},
 };

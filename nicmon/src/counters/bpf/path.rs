@@ -16,12 +16,13 @@ use crate::{
     host::{btf::KernelBtf, limits},
 };
 
-/// Where drivers hand packets over (`include/trace/events/net.h`). Each kernel has most of them.
-const ENTRIES: [&str; 4] = [
-    "napi_gro_frags_entry",
+/// Where drivers hand packets over (`include/trace/events/net.h`), the most usual first. Each kernel has most
+/// of them.
+pub(super) const ENTRIES: [&str; 4] = [
     "napi_gro_receive_entry",
     "netif_receive_skb_entry",
     "netif_receive_skb_list_entry",
+    "napi_gro_frags_entry",
 ];
 /// The same for packets that wait in the backlog; the second until 5.17.
 const QUEUE_ENTRIES: [&str; 2] = ["netif_rx_entry", "netif_rx_ni_entry"];
@@ -43,6 +44,8 @@ impl PathProbe {
         limits::allow_locked_memory();
         let config = config(ifindex, netns, kernel)?;
         let mut ebpf = EbpfLoader::new()
+            // Raw tracepoints need no types of the kernel, and reading them takes most of the time.
+            .btf(None)
             .override_global("PATH", &config, true)
             .load(OBJECT)
             .map_err(ProbeError::object)?;

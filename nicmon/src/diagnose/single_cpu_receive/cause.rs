@@ -1,7 +1,7 @@
 //! Why the receive work is on just this CPU.
 
 use super::{
-    backlog,
+    backlog, flows,
     queues::{
         QueueAndIrq, RxNapi, busy_here, enabled, is_meant_for_others, of_napi, part_of_table, possible,
         rx_napis, rx_queues,
@@ -147,6 +147,12 @@ fn of_one_queue<'a>(
     }
     let part = only.work as f64 / total(napis.iter().map(|rx| rx.work)).max(1) as f64;
     let why = || format!("one of its {enabled} queues gets {:.0} % of the packets", part * 100.0);
+    if enabled > 1
+        && part >= fair * UNEVEN
+        && let Some(blame) = flows::cause(row)
+    {
+        return blame.with(uneven(why(), row.field("work"), part).evidence.pop());
+    }
     if enabled > 1 && part >= (fair * UNEVEN).max(NEARLY_ALL) {
         return uneven(why(), row.field("work"), part);
     }

@@ -6,6 +6,7 @@
 mod backlog;
 mod cause;
 mod contributing;
+mod flows;
 mod queues;
 
 pub(super) use self::queues::queue_of;

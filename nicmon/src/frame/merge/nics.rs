@@ -8,7 +8,7 @@ use super::{
     sum::{add_rows, gap_of, keep, reported_gap, sum, sum_of_known},
 };
 use crate::frame::{
-    Bounded, Nic, NicCounters, NicCpu, NicDrops, Share, Stage, StageFunction, StageShare, pct_of,
+    Bounded, Flows, Nic, NicCounters, NicCpu, NicDrops, Share, Stage, StageFunction, StageShare, pct_of,
 };
 
 /// What identifies a NIC: namespace, index and name.
@@ -28,6 +28,8 @@ struct NicSum {
     counters: Option<NicCounters>,
     /// `None` until a frame had them.
     tx_requeues: Option<u64>,
+    /// The last ones.
+    flows: Option<Flows>,
     counters_gap_ns: u64,
     hardirq_ns: Option<u64>,
     /// `None` until a frame knew them.
@@ -89,6 +91,7 @@ impl Default for NicSum {
             load_ns: 0,
             counters: None,
             tx_requeues: None,
+            flows: None,
             counters_gap_ns: 0,
             hardirq_ns: Some(0),
             sampled: None,
@@ -108,6 +111,7 @@ impl NicSum {
             driver,
             counters,
             tx_requeues,
+            flows,
             counters_gap_ns,
             // These are recomputed from the NAPIs.
             poll_ns,
@@ -132,6 +136,7 @@ impl NicSum {
             });
         }
         self.tx_requeues = sum_of_known(self.tx_requeues, *tx_requeues);
+        keep(&mut self.flows, flows.as_ref());
         self.counters_gap_ns =
             self.counters_gap_ns.saturating_add(gap_of(*counters_gap_ns, interval_ns, counted));
         self.hardirq_ns = sum(self.hardirq_ns, *hardirq_ns);
@@ -175,6 +180,7 @@ impl NicSum {
             driver: self.driver.clone(),
             counters: self.counters.clone().unwrap_or_default(),
             tx_requeues: self.tx_requeues,
+            flows: self.flows,
             counters_gap_ns: reported_gap(self.counters_gap_ns, interval_ns, self.counters.is_some()),
             poll_ns: times.as_ref().and_then(|times| times.all.ns()),
             threaded_est_ns: times.as_ref().and_then(|times| times.threaded.ns()),

@@ -223,6 +223,7 @@ fn random_nic(numbers: &mut Numbers, ifindex: u32, name: &str, interval_ns: u64)
             drops: counted.then(NicDrops::default),
         },
         tx_requeues: numbers.value(),
+        flows: None,
         counters_gap_ns: None,
         poll_ns: None,
         threaded_est_ns: None,

@@ -326,7 +326,7 @@ mod tests {
         assert!(!found(&expected(), Some(0), &quiet).holds);
         let by_packets = Expected { bad: Bad::Packets, ..expected() };
         assert!(found(&by_packets, Some(0), &quiet).holds && !found(&by_packets, None, &quiet).holds);
-        let load = Load { flows: 16, pps: 70_000, phases_s: None };
+        let load = Load { flows: 16, pps: 70_000, addresses: None, phases_s: None };
         assert_eq!(first_with_load(load, "eth0", &run(3, &json!([]))), Some(2));
         assert_eq!(first_with_load(load, "eth1", &run(3, &json!([]))), None);
     }

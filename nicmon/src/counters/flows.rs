@@ -1,0 +1,25 @@
+//! What the flow window sees.
+
+use nicmon_common::FlowSample;
+
+/// Whose packets to look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct WhoseFlows {
+    /// Inode of the network namespace.
+    pub netns: u32,
+    /// Index of the interface.
+    pub ifindex: u32,
+    /// The CPU that receives them.
+    pub cpu: u32,
+}
+
+/// Packets that were looked at.
+#[derive(Debug, Clone, Default)]
+pub struct FlowLook {
+    /// The packets.
+    pub samples: Vec<FlowSample>,
+    /// How long the program was attached.
+    pub attached_ns: u64,
+    /// The time that it took, by the kernel's statistics; `None` if they cannot be switched on.
+    pub cost_ns: Option<u64>,
+}
