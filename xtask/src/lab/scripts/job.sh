@@ -73,3 +73,14 @@ end() {
     rm -r "$1"
 }
 
+# `start_reader FOLDER`: reads the datagrams that the load sends. Stores the process in $reader.
+start_reader() {
+    cat >/reader <<'END'
+# AF_INET, SOCK_DGRAM; port 9 of all addresses.
+socket(S, 2, 2, 0) or die $!;
+bind(S, pack("S n x12", 2, 9)) or die $!;
+recv(S, $packet, 2048, 0) while 1;
+END
+    perl /reader 2>"$1/other.err" &
+    reader=$!
+}

@@ -16,14 +16,7 @@ stacks() {
 datagrams() {
     folder=/tmp/$1
     begin "$folder" "$2" "$3" || return
-    cat >/reader <<'END'
-# AF_INET, SOCK_DGRAM; port 9 of all addresses.
-socket(S, 2, 2, 0) or die $!;
-bind(S, pack("S n x12", 2, 9)) or die $!;
-recv(S, $packet, 2048, 0) while 1;
-END
-    perl /reader 2>"$folder/other.err" &
-    reader=$!
+    start_reader "$folder"
     touch /out/send
     sleep 1
     perf record -q -a -g -e cpu-clock -F 999 -k CLOCK_MONOTONIC -o "$folder/perf.data" -- \
