@@ -203,3 +203,12 @@ pub(crate) fn napi_threads(device: &str) -> Result<Vec<u32>> {
     ensure!(!pids.is_empty(), "no thread is called {prefix}*");
     Ok(pids)
 }
+
+/// A counter of UDP in the calling thread's network namespace.
+pub(crate) fn udp_counter(wanted: &str) -> Result<u64> {
+    let snmp = fs::read_to_string("/proc/thread-self/net/snmp")?;
+    let mut lines = snmp.lines().filter_map(|line| line.strip_prefix("Udp:"));
+    let (names, values) = (lines.next().context("no Udp")?, lines.next().context("no Udp values")?);
+    let mut columns = names.split_whitespace().zip(values.split_whitespace());
+    Ok(columns.find(|(name, _)| *name == wanted).with_context(|| format!("no {wanted}"))?.1.parse()?)
+}

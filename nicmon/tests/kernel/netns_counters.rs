@@ -2,13 +2,13 @@
 
 use std::{net::UdpSocket, time::Duration};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use nicmon::frame::Netns;
 use testkit::load::{VethPair, tcp_throughput};
 
 use crate::{
     child::{Arrived, Nicmon},
-    loads::{inode, loopback_namespace},
+    loads::{inode, loopback_namespace, udp_counter},
     tell,
 };
 
@@ -31,11 +31,7 @@ pub(crate) fn full_sockets() -> Result<()> {
         for _ in 0..DATAGRAMS {
             sender.send_to(&[0; 512], receiver.local_addr()?)?;
         }
-        let snmp = std::fs::read_to_string("/proc/thread-self/net/snmp")?;
-        let udp: Vec<_> = snmp.lines().filter_map(|line| line.strip_prefix("Udp:")).collect();
-        let (names, values) = (udp.first().context("no Udp")?, udp.get(1).context("no Udp values")?);
-        let mut columns = names.split_whitespace().zip(values.split_whitespace());
-        Ok(columns.find(|(name, _)| *name == "RcvbufErrors").context("no RcvbufErrors")?.1.parse()?)
+        udp_counter("RcvbufErrors")
     })??;
     nicmon.more(3)?;
     let frames = nicmon.stop()?;

@@ -16,7 +16,7 @@ use testkit::{
     process::output,
 };
 
-use crate::{child::Lines, tell};
+use crate::{child::Lines, loads::udp_counter, tell};
 
 /// Datagrams that each load sends.
 const DATAGRAMS: u64 = 20_000;
@@ -118,9 +118,9 @@ pub(crate) fn full_socket() -> Result<()> {
         let socket = small_socket(&pair)?;
 
         let (path, dropped) = path_during(&pair, || {
-            let before = udp_counter(&pair, "RcvbufErrors")?;
+            let before = rcvbuf_errors(&pair)?;
             send(&pair, VethPair::RX_ADDRESS)?;
-            Ok(udp_counter(&pair, "RcvbufErrors")? - before)
+            Ok(rcvbuf_errors(&pair)? - before)
         })?;
         drop(socket);
         ensure!(dropped > DATAGRAMS * 9 / 10, "only {dropped} did not fit");
@@ -136,12 +136,8 @@ fn small_socket(pair: &VethPair) -> Result<UdpSocket> {
     Ok(socket)
 }
 
-fn udp_counter(pair: &VethPair, wanted: &str) -> Result<u64> {
-    let snmp = pair.rx.within(|| fs::read_to_string("/proc/thread-self/net/snmp"))??;
-    let mut lines = snmp.lines().filter_map(|line| line.strip_prefix("Udp:"));
-    let (names, values) = (lines.next().context("no Udp")?, lines.next().context("no values of Udp")?);
-    let mut columns = names.split_whitespace().zip(values.split_whitespace());
-    Ok(columns.find(|(name, _)| *name == wanted).with_context(|| format!("no {wanted}"))?.1.parse()?)
+fn rcvbuf_errors(pair: &VethPair) -> Result<u64> {
+    pair.rx.within(|| udp_counter("RcvbufErrors"))?
 }
 
 pub(crate) fn netfilter() -> Result<()> {
