@@ -1,6 +1,8 @@
 //! What the program of the flow window shares with user space: the packets that one CPU receives from one
 //! NIC, for a moment.
 
+use crate::WhosePackets;
+
 /// The most packets that are looked at.
 pub const FLOW_SAMPLES: usize = 1000;
 /// One in this many packets is taken apart if the NIC's hash does not cover its ports: a random one, since
@@ -15,41 +17,28 @@ pub const FLOW_HASHED: u32 = 1;
 /// [`FlowSample::flags`]: the packet was taken apart.
 pub const FLOW_DISSECTED: u32 = 2;
 
-/// Whose packets to look at, and the byte offsets of the members that the program reads, from the running
-/// kernel's BTF.
+/// Whose packets to look at, and the byte offsets of the other members that the program reads.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct FlowConfig {
-    /// Index of the interface.
-    pub ifindex: u32,
-    /// Inode of its network namespace.
-    pub netns: u32,
+    /// The NIC.
+    pub whose: WhosePackets,
     /// The CPU.
     pub cpu: u32,
     /// A number that differs from window to window, so that hashes cannot be compared.
     pub seed: u32,
-    /// `sk_buff.dev`
-    pub skb_dev: u32,
     /// `sk_buff.hash`
     pub skb_hash: u32,
     /// The byte that has `sk_buff.l4_hash`
     pub skb_l4_hash: u32,
     /// Its bit
     pub l4_hash_mask: u32,
-    /// `sk_buff.protocol`
-    pub skb_protocol: u32,
     /// `sk_buff.data`
     pub skb_data: u32,
     /// `sk_buff.len`
     pub skb_len: u32,
     /// `sk_buff.data_len`
     pub skb_data_len: u32,
-    /// `net_device.ifindex`
-    pub dev_ifindex: u32,
-    /// `net_device.nd_net.net`
-    pub dev_net: u32,
-    /// `net.ns.inum`
-    pub net_inum: u32,
 }
 
 /// What is kept of a packet: hashes, and no address.

@@ -15,6 +15,7 @@
 
 mod cpu;
 mod flows;
+mod packets;
 mod path;
 mod slots;
 
@@ -27,6 +28,7 @@ pub use crate::{
         FLOW_DISSECTED, FLOW_HASHED, FLOW_SAMPLES, FLOWS_FIRST, FLOWS_FIRST_ONE_IN, FLOWS_ONE_IN, FlowConfig,
         FlowSample, FlowWindow,
     },
+    packets::WhosePackets,
     path::{
         MAX_PATH_DROPS, PATH_ENTERING, PATH_OUTGOING, PATH_RECEIVED, Passed, PathConfig, PathCounts,
         PathDropKey,

@@ -1,34 +1,24 @@
 //! What the programs of `nicmon path` share with user space: packets of one NIC at two places of their way,
 //! and those dropped later.
 
-/// The NIC, and the byte offsets of the members that these programs read, from the running kernel's BTF.
+use crate::WhosePackets;
+
+/// The NIC, and the byte offsets of the other members that these programs read.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct PathConfig {
-    /// Index of the interface.
-    pub ifindex: u32,
-    /// Inode of its network namespace.
-    pub netns: u32,
-    /// `sk_buff.dev`
-    pub skb_dev: u32,
+    /// The NIC.
+    pub whose: WhosePackets,
     /// `sk_buff.sk`
     pub skb_sk: u32,
     /// `sk_buff.skb_iif`
     pub skb_iif: u32,
-    /// `sk_buff.protocol`
-    pub skb_protocol: u32,
     /// `sk_buff.head`
     pub skb_head: u32,
     /// `sk_buff.end`
     pub skb_end: u32,
     /// `skb_shared_info.gso_segs`
     pub info_gso_segs: u32,
-    /// `net_device.ifindex`
-    pub dev_ifindex: u32,
-    /// `net_device.nd_net.net`
-    pub dev_net: u32,
-    /// `net.ns.inum`
-    pub net_inum: u32,
 }
 
 /// Packets that passed a place.
@@ -59,8 +49,6 @@ pub struct PathCounts {
     pub last_netns: u64,
     /// Drops that were not counted for lack of room (`path_drop`).
     pub drops_lost: u64,
-    /// Runs of these programs, also for other NICs; each adds to its own.
-    pub runs: [u64; 4],
 }
 
 /// Why and where a packet was dropped.

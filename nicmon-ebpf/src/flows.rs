@@ -1,12 +1,15 @@
 //! For the flow window alone: keeps hashes of the packets that one CPU receives from one NIC, up to a
 //! thousand.
 
-use aya_ebpf::helpers::{bpf_get_prandom_u32, bpf_get_smp_processor_id, bpf_probe_read_kernel};
+use aya_ebpf::helpers::{bpf_get_prandom_u32, bpf_get_smp_processor_id};
 use nicmon_common::{
     FLOW_DISSECTED, FLOW_HASHED, FLOW_SAMPLES, FLOWS_FIRST, FLOWS_FIRST_ONE_IN, FLOWS_ONE_IN, FlowSample,
 };
 
-use crate::maps::{FLOW_WINDOW, FLOWS, read_static};
+use crate::{
+    maps::{FLOW_WINDOW, FLOWS, read_static},
+    packets::{ETH_P_IP, ETH_P_IPV6, Whose, read},
+};
 
 /// Reads a member of [`FLOWS`]. Volatile, as `config!` is.
 macro_rules! flows {
@@ -15,23 +18,11 @@ macro_rules! flows {
     };
 }
 
-const ETH_P_IP: u16 = 0x0800_u16.to_be();
-const ETH_P_IPV6: u16 = 0x86dd_u16.to_be();
+const WHOSE: Whose = Whose(&raw const FLOWS.whose);
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 /// Bytes of an IPv6 header and two ports. Packets with less than that in one piece are not taken apart.
 const HEADERS: u32 = 44;
-
-/// The `T` at `base + offset`; zero if it cannot be read.
-#[inline(always)]
-fn read<T: Copy>(base: u64, offset: u32) -> T {
-    // SAFETY: the helper checks the address. Every T here is an integer, or an array of integers, of which
-    // zero is a valid value.
-    unsafe {
-        bpf_probe_read_kernel((base as *const u8).wrapping_add(offset as usize).cast::<T>())
-            .unwrap_or_else(|_| core::mem::zeroed())
-    }
-}
 
 /// The driver hands a packet over, before GRO.
 #[inline(always)]
@@ -63,12 +54,8 @@ pub fn look(skb: u64) -> i32 {
 
 #[inline(always)]
 fn is_of_nic(skb: u64) -> bool {
-    let dev: u64 = read(skb, flows!(skb_dev));
-    if read::<u32>(dev, flows!(dev_ifindex)) != flows!(ifindex) {
-        return false;
-    }
-    let net: u64 = read(dev, flows!(dev_net));
-    read::<u32>(net, flows!(net_inum)) == flows!(netns)
+    let dev = WHOSE.device(skb);
+    WHOSE.is_device(dev, WHOSE.netns_of(dev))
 }
 
 #[inline(always)]
@@ -92,7 +79,7 @@ fn dissect(skb: u64, sample: &mut FlowSample) {
         return;
     }
     let data: u64 = read(skb, flows!(skb_data));
-    let (pair, protocol, ports_at) = match read::<u16>(skb, flows!(skb_protocol)) {
+    let (pair, protocol, ports_at) = match WHOSE.protocol(skb) {
         ETH_P_IP => {
             let [source, target]: [u32; 2] = read(data, 12);
             let [version, ..]: [u8; 4] = read(data, 0);

@@ -15,6 +15,7 @@ mod irq;
 mod maps;
 mod memory;
 mod napi;
+mod packets;
 mod parked;
 mod path;
 mod sampling;

@@ -9,7 +9,7 @@ use aya_ebpf::{
 use nicmon_common::{
     Config, CpuState, DropKey, FlowConfig, FlowWindow, IrqOwner, IrqStats, MAX_DROPS, MAX_PATH_DROPS,
     NapiOwner, NapiStats, Offsets, Passed, PathConfig, PathCounts, PathDropKey, RingEntry, Sample,
-    SampleStack, SocketCalls,
+    SampleStack, SocketCalls, WhosePackets,
 };
 
 /// Set by the user side before load and then frozen, so the verifier knows its values.
@@ -43,36 +43,28 @@ pub static CONFIG: Config = Config {
 
 /// Likewise, for the programs of `nicmon path`.
 #[unsafe(no_mangle)]
-pub static PATH: PathConfig = PathConfig {
-    ifindex: 0,
-    netns: 0,
-    skb_dev: 0,
-    skb_sk: 0,
-    skb_iif: 0,
-    skb_protocol: 0,
-    skb_head: 0,
-    skb_end: 0,
-    info_gso_segs: 0,
-    dev_ifindex: 0,
-    dev_net: 0,
-    net_inum: 0,
-};
+pub static PATH: PathConfig =
+    PathConfig { whose: NOBODYS_PACKETS, skb_sk: 0, skb_iif: 0, skb_head: 0, skb_end: 0, info_gso_segs: 0 };
 
 /// Likewise, for the flow window.
 #[unsafe(no_mangle)]
 pub static FLOWS: FlowConfig = FlowConfig {
-    ifindex: 0,
-    netns: 0,
+    whose: NOBODYS_PACKETS,
     cpu: 0,
     seed: 0,
-    skb_dev: 0,
     skb_hash: 0,
     skb_l4_hash: 0,
     l4_hash_mask: 0,
-    skb_protocol: 0,
     skb_data: 0,
     skb_len: 0,
     skb_data_len: 0,
+};
+
+const NOBODYS_PACKETS: WhosePackets = WhosePackets {
+    ifindex: 0,
+    netns: 0,
+    skb_dev: 0,
+    skb_protocol: 0,
     dev_ifindex: 0,
     dev_net: 0,
     net_inum: 0,

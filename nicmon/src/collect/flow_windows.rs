@@ -2,7 +2,7 @@
 //! takes up to a tenth of a second.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     sync::mpsc::{self, Receiver},
     thread,
     time::{Duration, Instant},
@@ -10,9 +10,10 @@ use std::{
 
 use nicmon_common::{FLOW_DISSECTED, FLOW_HASHED, FlowSample};
 
+use super::known::NicKey;
 use crate::{
-    counters::{FlowLook, WhoseFlows},
-    frame::Flows,
+    counters::FlowLook,
+    frame::{Flows, WhoseFlows},
 };
 
 /// The same NIC is not looked at more often.
@@ -30,7 +31,7 @@ pub(super) struct FlowWindows {
     look: Option<Look>,
     seen: HashMap<WhoseFlows, (Instant, Flows)>,
     /// When each NIC was last looked at.
-    tried: HashMap<(u32, u32), Instant>,
+    tried: HashMap<NicKey, Instant>,
     running: Option<Receiver<(WhoseFlows, Result<FlowLook, String>)>>,
     /// Why packets could not be looked at the last time.
     problem: Option<String>,
@@ -43,7 +44,7 @@ impl FlowWindows {
 
     /// What was seen of late, by namespace and interface index. Starts to look at one of those of which
     /// nothing is known.
-    pub(super) fn follow(&mut self, wanted: &[WhoseFlows]) -> BTreeMap<(u32, u32), Flows> {
+    pub(super) fn follow(&mut self, wanted: &[WhoseFlows]) -> Vec<(NicKey, Flows)> {
         let now = Instant::now();
         let finished = self.running.as_ref().map(Receiver::try_recv);
         match finished {
@@ -163,7 +164,7 @@ mod tests {
         assert!(windows.follow(&[]).is_empty());
         let seen = || {
             thread::sleep(Duration::from_millis(5));
-            windows.follow(&[WHOSE]).get(&(7, 2)).copied()
+            windows.follow(&[WHOSE]).into_iter().find(|(nic, _)| *nic == (7, 2)).map(|(_, flows)| flows)
         };
         let found = std::iter::repeat_with(seen).take(1000).flatten().take(3).collect::<Vec<_>>();
         assert_eq!((found.len(), found[0].flows), (3, 1));

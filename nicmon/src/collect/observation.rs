@@ -68,9 +68,9 @@ pub struct Observation {
     /// own namespace.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) tx_requeues: BTreeMap<u32, u64>,
-    /// What packets have in common, where that matters: inode of the namespace, interface index.
+    /// What packets have in common, where that matters.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) flows: Vec<((u32, u32), Flows)>,
+    pub(super) flows: Vec<(NicKey, Flows)>,
     /// Why packets could not be looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) flow_problem: Option<String>,

@@ -7,8 +7,7 @@ use super::{
     observation::{Code, Observation, OwnUse, nic_keys},
 };
 use crate::{
-    counters::WhoseFlows,
-    frame::{CpuFreq, Flows, topology::Topology},
+    frame::{CpuFreq, topology::Topology},
     host::{self, cpu_freq::cpu_freq},
 };
 
@@ -75,7 +74,7 @@ impl Collector {
             code: Code { symbols, drivers },
             cpu_freq: self.freq_of_saturated_cpus(),
             tx_requeues,
-            flows: self.flows(),
+            flows: self.flow_windows.follow(&self.wanted.flows_of),
             flow_problem: self.flow_windows.problem(),
             udp_readers,
             topology: self.due_topology(),
@@ -110,16 +109,6 @@ impl Collector {
         let own = self.facts.own_netns();
         let nics = self.wanted.requeues_of.iter().filter(|(netns, _)| *netns == own);
         self.requeues.since_last(nics.map(|(_, ifindex)| *ifindex))
-    }
-
-    fn flows(&mut self) -> Vec<((u32, u32), Flows)> {
-        let whose = |(netns, ifindex, cpu): &(u32, u32, u32)| WhoseFlows {
-            netns: *netns,
-            ifindex: *ifindex,
-            cpu: *cpu,
-        };
-        let wanted: Vec<WhoseFlows> = self.wanted.flows_of.iter().map(whose).collect();
-        self.flow_windows.follow(&wanted).into_iter().collect()
     }
 
     /// The kernel's limit, if the CPUs are to be sampled.

@@ -2,17 +2,6 @@
 
 use nicmon_common::FlowSample;
 
-/// Whose packets to look at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct WhoseFlows {
-    /// Inode of the network namespace.
-    pub netns: u32,
-    /// Index of the interface.
-    pub ifindex: u32,
-    /// The CPU that receives them.
-    pub cpu: u32,
-}
-
 /// Packets that were looked at.
 #[derive(Debug, Clone, Default)]
 pub struct FlowLook {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use nicmon_common::{DEVICE_OPS, NapiKey, PollStats, SOFTIRQ_VECTORS};
 
 pub use self::{
-    flows::{FlowLook, WhoseFlows},
+    flows::FlowLook,
     path::{PathDropAt, PathPlace, PathReading},
 };
 use crate::frame::Direction;

@@ -22,8 +22,6 @@ pub struct PathReading {
     pub drops: HashMap<PathDropAt, Passed>,
     /// Drops that were not counted, because there were too many reasons and places.
     pub drops_lost: u64,
-    /// Runs of the programs, also for packets of other NICs.
-    pub runs: u64,
 }
 
 /// Why and where packets were dropped.
@@ -68,7 +66,6 @@ impl PathReading {
             ipv6: self.ipv6.saturating_sub(before.ipv6),
             drops: drops.filter(|(_, passed)| passed.packets > 0).collect(),
             drops_lost: self.drops_lost.saturating_sub(before.drops_lost),
-            runs: self.runs.saturating_sub(before.runs),
         }
     }
 }

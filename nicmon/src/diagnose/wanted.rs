@@ -1,7 +1,7 @@
 //! What would explain a finding, and costs too much to read without a reason.
 
 use super::{single_tx_queue, view::View};
-use crate::frame::{Cause, Finding, FindingId, Subject, Wanted};
+use crate::frame::{Cause, Finding, FindingId, Subject, Wanted, WhoseFlows};
 
 /// The frequency of CPUs that receiving saturates, the requeues of NICs that many CPUs may crowd, and the
 /// flows that fill one queue.
@@ -13,7 +13,7 @@ pub(super) fn wanted(view: &View<'_>, findings: &[Finding]) -> Wanted {
 }
 
 /// The NIC and the CPU of a finding whose cause the packets themselves can tell.
-fn flows_of(view: &View<'_>, finding: &Finding) -> Option<(u32, u32, u32)> {
+fn flows_of(view: &View<'_>, finding: &Finding) -> Option<WhoseFlows> {
     let is_uneven =
         matches!(finding.cause?, Cause::UnevenRss | Cause::ElephantFlow | Cause::HashAddressesOnly);
     // The table says by itself that it is uneven.
@@ -21,5 +21,5 @@ fn flows_of(view: &View<'_>, finding: &Finding) -> Option<(u32, u32, u32)> {
     let Subject { nic, netns, cpu, .. } = &finding.subject;
     let mut nics = view.frame.nics.iter();
     let nic = nics.find(|other| nic.as_ref() == Some(&other.name) && *netns == other.netns)?;
-    (is_uneven && !by_table).then_some((nic.netns?, nic.ifindex, (*cpu)?))
+    (is_uneven && !by_table).then_some(WhoseFlows { netns: nic.netns?, ifindex: nic.ifindex, cpu: (*cpu)? })
 }

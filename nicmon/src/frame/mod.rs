@@ -24,7 +24,7 @@ mod stage;
 pub mod topology;
 mod wanted;
 
-pub(crate) use self::bounded::Bounded;
+pub(crate) use self::{bounded::Bounded, schema::schema_of};
 pub use self::{
     cpu::*,
     cpu_list::cpu_list,
@@ -46,5 +46,5 @@ pub use self::{
     sockets::*,
     stacks::SampledStack,
     stage::Stage,
-    wanted::Wanted,
+    wanted::{Wanted, WhoseFlows},
 };

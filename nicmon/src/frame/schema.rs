@@ -1,6 +1,6 @@
 //! The JSON Schema of a frame, from the types themselves.
 
-use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::Value;
 
 use super::Frame;
@@ -9,8 +9,13 @@ use super::Frame;
 /// types, one of them `null`. Readers must expect fields that are not in the schema, because later versions
 /// add some.
 pub fn schema() -> Value {
+    schema_of::<Frame>()
+}
+
+/// The JSON Schema (draft 2020-12) of what is written.
+pub(crate) fn schema_of<T: JsonSchema>() -> Value {
     let settings = SchemaSettings::draft2020_12().for_serialize();
-    settings.into_generator().into_root_schema_for::<Frame>().to_value()
+    settings.into_generator().into_root_schema_for::<T>().to_value()
 }
 
 #[cfg(test)]

@@ -7,7 +7,17 @@ pub struct Wanted {
     pub freq_of: Vec<u32>,
     /// NICs of which it matters whether they put packets back, by inode of the namespace and interface index.
     pub requeues_of: Vec<(u32, u32)>,
-    /// NICs whose packets saturate a CPU for a reason that they alone can tell: inode of the namespace,
-    /// interface index and CPU.
-    pub flows_of: Vec<(u32, u32, u32)>,
+    /// Packets that saturate a CPU for a reason that they alone can tell.
+    pub flows_of: Vec<WhoseFlows>,
+}
+
+/// Whose packets to look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct WhoseFlows {
+    /// Inode of the network namespace.
+    pub netns: u32,
+    /// Index of the interface.
+    pub ifindex: u32,
+    /// The CPU that receives them.
+    pub cpu: u32,
 }

@@ -150,6 +150,16 @@ pub struct Onward {
     pub packets: u64,
 }
 
+/// All packets lost in a stage.
+pub fn all_lost(lost: &[Loss]) -> u64 {
+    lost.iter().fold(0, |sum, loss| sum.saturating_add(loss.packets))
+}
+
+/// All packets that left the way in a stage without being lost.
+pub fn all_elsewhere(elsewhere: &[Onward]) -> u64 {
+    elsewhere.iter().fold(0, |sum, onward| sum.saturating_add(onward.packets))
+}
+
 /// What went through one queue in the interval.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct QueueShare {
@@ -169,6 +179,5 @@ pub struct QueueShare {
 
 /// The JSON Schema (draft 2020-12) of what `nicmon path --json` prints.
 pub fn schema() -> serde_json::Value {
-    let settings = schemars::generate::SchemaSettings::draft2020_12().for_serialize();
-    settings.into_generator().into_root_schema_for::<PacketPath>().to_value()
+    crate::frame::schema_of::<PacketPath>()
 }

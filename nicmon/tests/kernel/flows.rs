@@ -10,7 +10,8 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use nicmon::{
-    counters::{FlowLook, WhoseFlows, bpf::look_at_flows},
+    counters::{FlowLook, bpf::look_at_flows},
+    frame::WhoseFlows,
     host::btf::{KERNEL_BTF, KernelBtf},
 };
 use nicmon_common::{FLOW_DISSECTED, FLOW_HASHED, FLOW_SAMPLES, FlowSample};

@@ -184,6 +184,5 @@ pub enum Side {
 
 /// The JSON Schema (draft 2020-12) of what `nicmon compare --json` writes.
 pub fn schema() -> serde_json::Value {
-    let settings = schemars::generate::SchemaSettings::draft2020_12().for_serialize();
-    settings.into_generator().into_root_schema_for::<Comparison>().to_value()
+    crate::frame::schema_of::<Comparison>()
 }

@@ -6,16 +6,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aya::{
-    EbpfLoader,
-    programs::{Program, RawTracePoint},
-    sys::{Stats, enable_stats},
-};
+use aya::sys::{Stats, enable_stats};
 use nicmon_common::{FLOW_SAMPLES, FlowConfig, FlowWindow};
 
-use super::{ProbeError, cost::Counters, mapped, object::OBJECT, path::ENTRIES};
+use super::{
+    ProbeError,
+    cost::Counters,
+    mapped,
+    packets::{ENTRIES, load, need, program, whose},
+};
 use crate::{
-    counters::{FlowLook, WhoseFlows},
+    counters::FlowLook,
+    frame::WhoseFlows,
     host::{btf::KernelBtf, monotonic_ns},
 };
 
@@ -31,18 +33,10 @@ const PROGRAM: &str = "flow_look";
 ///
 /// # Errors
 /// As for [`super::Probe::attach`].
-pub fn look_at_flows(whose: WhoseFlows, kernel: &KernelBtf) -> Result<FlowLook, ProbeError> {
-    let config = config(whose, kernel)?;
-    let mut ebpf = EbpfLoader::new()
-        // Raw tracepoints need no types of the kernel, and reading them takes most of the time.
-        .btf(None)
-        .override_global("FLOWS", &config, true)
-        .load(OBJECT)
-        .map_err(ProbeError::object)?;
+pub fn look_at_flows(of: WhoseFlows, kernel: &KernelBtf) -> Result<FlowLook, ProbeError> {
+    let mut ebpf = load("FLOWS", &config(of, kernel)?)?;
     let window = mapped::<FlowWindow>(&mut ebpf, "FLOW_WINDOW", 1)?;
-    let program = ebpf.program_mut(PROGRAM).ok_or(ProbeError::Object { what: PROGRAM })?;
-    let Program::RawTracePoint(own) = program else { return Err(ProbeError::Object { what: PROGRAM }) };
-    RawTracePoint::load(own).map_err(|error| ProbeError::program("load", PROGRAM, error))?;
+    let own = program(&mut ebpf, PROGRAM)?;
     // Without CAP_SYS_ADMIN, its cost is unknown.
     let statistics = enable_stats(Stats::RunTime).ok();
     let count = || window.get(0).map_or(0, |window| window.count as usize);
@@ -72,26 +66,18 @@ pub fn look_at_flows(whose: WhoseFlows, kernel: &KernelBtf) -> Result<FlowLook, 
     Ok(FlowLook { samples, attached_ns, cost_ns })
 }
 
-fn config(whose: WhoseFlows, kernel: &KernelBtf) -> Result<FlowConfig, ProbeError> {
-    let need =
-        |structure, path: &[&str], name| kernel.offset(structure, path).ok_or(ProbeError::Member(name));
+fn config(of: WhoseFlows, kernel: &KernelBtf) -> Result<FlowConfig, ProbeError> {
     let (byte, bit) = kernel.bit("sk_buff", "l4_hash").ok_or(ProbeError::Member("sk_buff.l4_hash"))?;
     Ok(FlowConfig {
-        ifindex: whose.ifindex,
-        netns: whose.netns,
-        cpu: whose.cpu,
+        whose: whose(of.ifindex, of.netns, kernel)?,
+        cpu: of.cpu,
         // Unguessable is not needed: no hash leaves this process.
         seed: u32::try_from(monotonic_ns() & u64::from(u32::MAX)).unwrap_or(0),
-        skb_dev: need("sk_buff", &["dev"], "sk_buff.dev")?,
-        skb_hash: need("sk_buff", &["hash"], "sk_buff.hash")?,
+        skb_hash: need(kernel, "sk_buff", &["hash"], "sk_buff.hash")?,
         skb_l4_hash: byte,
         l4_hash_mask: 1 << bit,
-        skb_protocol: need("sk_buff", &["protocol"], "sk_buff.protocol")?,
-        skb_data: need("sk_buff", &["data"], "sk_buff.data")?,
-        skb_len: need("sk_buff", &["len"], "sk_buff.len")?,
-        skb_data_len: need("sk_buff", &["data_len"], "sk_buff.data_len")?,
-        dev_ifindex: need("net_device", &["ifindex"], "net_device.ifindex")?,
-        dev_net: need("net_device", &["nd_net", "net"], "net_device.nd_net")?,
-        net_inum: need("net", &["ns", "inum"], "net.ns.inum")?,
+        skb_data: need(kernel, "sk_buff", &["data"], "sk_buff.data")?,
+        skb_len: need(kernel, "sk_buff", &["len"], "sk_buff.len")?,
+        skb_data_len: need(kernel, "sk_buff", &["data_len"], "sk_buff.data_len")?,
     })
 }

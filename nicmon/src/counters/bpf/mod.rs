@@ -13,6 +13,7 @@ mod filled;
 mod flows;
 mod mapped;
 mod object;
+mod packets;
 mod path;
 mod programs;
 mod reading;

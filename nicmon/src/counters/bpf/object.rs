@@ -3,7 +3,7 @@
 use aya::{Ebpf, EbpfLoader};
 use nicmon_common::{Config, INDEX_PROBES, NO_MEMBER, Offsets};
 
-use super::ProbeError;
+use super::{ProbeError, packets::need};
 use crate::host::btf::KernelBtf;
 
 /// Built by `cargo xtask build-ebpf`. Each architecture needs its own object, because the programs read
@@ -77,8 +77,7 @@ fn slots(cpus: u32, all: u32, least: u32, most: u32) -> u32 {
 }
 
 fn offsets(kernel: &KernelBtf) -> Result<Offsets, ProbeError> {
-    let need =
-        |structure, path: &[&str], name| kernel.offset(structure, path).ok_or(ProbeError::Member(name));
+    let need = |structure, path: &[&str], name| need(kernel, structure, path, name);
     let may = |structure, path: &[&str]| kernel.offset(structure, path).unwrap_or(NO_MEMBER);
     Ok(Offsets {
         napi_dev: need("napi_struct", &["dev"], "napi_struct.dev")?,

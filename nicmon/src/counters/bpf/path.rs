@@ -4,27 +4,23 @@
 use std::collections::HashMap;
 
 use aya::{
-    Ebpf, EbpfLoader,
+    Ebpf,
     maps::{MapData, PerCpuArray, PerCpuHashMap},
-    programs::{Program, RawTracePoint},
 };
 use nicmon_common::{PATH_ENTERING, PATH_OUTGOING, Passed, PathConfig, PathCounts, PathDropKey};
 
-use super::{ProbeError, object::OBJECT, reading::drop_reason, take};
+use super::{
+    ProbeError,
+    packets::{ENTRIES, load, need, program, whose},
+    reading::drop_reason,
+    take,
+};
 use crate::{
     counters::{PathDropAt, PathPlace, PathReading},
-    host::{btf::KernelBtf, limits},
+    host::btf::KernelBtf,
 };
 
-/// Where drivers hand packets over (`include/trace/events/net.h`), the most usual first. Each kernel has most
-/// of them.
-pub(super) const ENTRIES: [&str; 4] = [
-    "napi_gro_receive_entry",
-    "netif_receive_skb_entry",
-    "netif_receive_skb_list_entry",
-    "napi_gro_frags_entry",
-];
-/// The same for packets that wait in the backlog; the second until 5.17.
+/// Where drivers hand over packets that are to wait in the backlog; the second until 5.17.
 const QUEUE_ENTRIES: [&str; 2] = ["netif_rx_entry", "netif_rx_ni_entry"];
 
 /// The attached programs. They are detached when this is dropped.
@@ -41,14 +37,7 @@ impl PathProbe {
     /// # Errors
     /// The kernel has no BTF or lacks a struct member, permission is missing, or the kernel refuses them.
     pub fn attach(ifindex: u32, netns: u32, kernel: &KernelBtf) -> Result<Self, ProbeError> {
-        limits::allow_locked_memory();
-        let config = config(ifindex, netns, kernel)?;
-        let mut ebpf = EbpfLoader::new()
-            // Raw tracepoints need no types of the kernel, and reading them takes most of the time.
-            .btf(None)
-            .override_global("PATH", &config, true)
-            .load(OBJECT)
-            .map_err(ProbeError::object)?;
+        let mut ebpf = load("PATH", &config(ifindex, netns, kernel)?)?;
         let counts = PerCpuArray::try_from(take(&mut ebpf, "PATH_COUNTS")?)
             .map_err(|error| ProbeError::map("PATH_COUNTS", error))?;
         let drops = PerCpuHashMap::try_from(take(&mut ebpf, "PATH_DROPS")?)
@@ -77,7 +66,6 @@ impl PathProbe {
             reading.ipv4 += of.ipv4;
             reading.ipv6 += of.ipv6;
             reading.drops_lost += of.drops_lost;
-            reading.runs += of.runs.iter().sum::<u64>();
         }
         for entry in &self.drops {
             let (key, passed) = entry.map_err(|error| ProbeError::map("PATH_DROPS", error))?;
@@ -104,9 +92,7 @@ fn add(sum: &mut Passed, more: Passed) {
 
 /// Attaches a program to those of these tracepoints that the kernel has; there must be one.
 fn attach(ebpf: &mut Ebpf, name: &'static str, tracepoints: &[&'static str]) -> Result<(), ProbeError> {
-    let program = ebpf.program_mut(name).ok_or(ProbeError::Object { what: name })?;
-    let Program::RawTracePoint(program) = program else { return Err(ProbeError::Object { what: name }) };
-    RawTracePoint::load(program).map_err(|error| ProbeError::program("load", name, error))?;
+    let program = program(ebpf, name)?;
     let mut refused = None;
     let mut attached = 0;
     for tracepoint in tracepoints {
@@ -122,20 +108,12 @@ fn attach(ebpf: &mut Ebpf, name: &'static str, tracepoints: &[&'static str]) -> 
 }
 
 fn config(ifindex: u32, netns: u32, kernel: &KernelBtf) -> Result<PathConfig, ProbeError> {
-    let need =
-        |structure, path: &[&str], name| kernel.offset(structure, path).ok_or(ProbeError::Member(name));
     Ok(PathConfig {
-        ifindex,
-        netns,
-        skb_dev: need("sk_buff", &["dev"], "sk_buff.dev")?,
-        skb_sk: need("sk_buff", &["sk"], "sk_buff.sk")?,
-        skb_iif: need("sk_buff", &["skb_iif"], "sk_buff.skb_iif")?,
-        skb_protocol: need("sk_buff", &["protocol"], "sk_buff.protocol")?,
-        skb_head: need("sk_buff", &["head"], "sk_buff.head")?,
-        skb_end: need("sk_buff", &["end"], "sk_buff.end")?,
-        info_gso_segs: need("skb_shared_info", &["gso_segs"], "skb_shared_info.gso_segs")?,
-        dev_ifindex: need("net_device", &["ifindex"], "net_device.ifindex")?,
-        dev_net: need("net_device", &["nd_net", "net"], "net_device.nd_net")?,
-        net_inum: need("net", &["ns", "inum"], "net.ns.inum")?,
+        whose: whose(ifindex, netns, kernel)?,
+        skb_sk: need(kernel, "sk_buff", &["sk"], "sk_buff.sk")?,
+        skb_iif: need(kernel, "sk_buff", &["skb_iif"], "sk_buff.skb_iif")?,
+        skb_head: need(kernel, "sk_buff", &["head"], "sk_buff.head")?,
+        skb_end: need(kernel, "sk_buff", &["end"], "sk_buff.end")?,
+        info_gso_segs: need(kernel, "skb_shared_info", &["gso_segs"], "skb_shared_info.gso_segs")?,
     })
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::Machine;
 use crate::{
     diagnose::Diagnosis,
-    frame::{Cause, Unit, topology},
+    frame::{Cause, Unit, WhoseFlows, topology},
 };
 
 /// Queue 2 saturates CPU 2, and these flows were seen.
@@ -62,7 +62,8 @@ fn packets_are_looked_at_only_where_it_matters() {
         for number in 0..5 {
             diagnosis.judge(&machine.frame(number));
         }
-        diagnosis.wanted().flows_of.clone()
+        let of = diagnosis.wanted().flows_of.iter();
+        of.map(|WhoseFlows { netns, ifindex, cpu }| (*netns, *ifindex, *cpu)).collect::<Vec<_>>()
     };
     assert_eq!(wanted(&with(&Value::Null)), [(1, 2, 2)]);
     // What was seen stays wanted, so that frames go on saying it.
