@@ -211,6 +211,13 @@ pub struct Host {
     pub drops: Option<Vec<DroppedPackets>>,
 }
 
+impl Host {
+    /// All of an interval, with the busy samples in it.
+    pub(crate) fn whole(&self, interval_ns: u64) -> Gap {
+        Gap { ns: interval_ns, busy: self.sampling.map_or(0, |sampling| sampling.busy) }
+    }
+}
+
 /// What counts softirqs and interrupts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

@@ -100,10 +100,13 @@ mod tests {
         serde_json::from_str(RECORDING.lines().next().unwrap()).unwrap()
     }
 
+    fn one(direction: Direction, est_ns: u64) -> SocketUse {
+        SocketUse { comm: "curl".to_owned(), direction, samples: 1, est_ns, est_ci_ns: None }
+    }
+
     #[test]
     fn what_is_unknown_of_an_idle_nic_does_not_matter() {
         let mut frame = frame();
-        let one = |direction, est_ns| SocketUse::of("curl".to_owned(), direction, 1, est_ns, None);
         frame.sockets = Some(vec![one(Direction::Rx, 7), one(Direction::Rx, 3), one(Direction::Tx, 5)]);
         frame.interval_ns = 1000;
         let load = NetworkLoad::of(&frame);
@@ -130,7 +133,7 @@ mod tests {
     #[test]
     fn a_part_is_the_load_while_it_was_known() {
         let mut frame = frame();
-        frame.sockets = Some(vec![SocketUse::of("curl".to_owned(), Direction::Rx, 1, 10, None)]);
+        frame.sockets = Some(vec![one(Direction::Rx, 10)]);
         let gap = Gap { ns: frame.interval_ns, busy: 0 };
         let load = NetworkLoad::of(&frame);
         // The same again, in which samples were not known.

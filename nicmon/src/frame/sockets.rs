@@ -56,15 +56,8 @@ impl Direction {
 
 impl SocketUse {
     /// `samples` of this part of the time, which stand for `est_ns`.
-    pub fn of(
-        comm: String,
-        direction: Direction,
-        samples: u64,
-        est_ns: u64,
-        part: Option<SampledPart<'_>>,
-    ) -> Self {
-        let est_ci_ns = part.and_then(|part| ci_ns(samples, est_ns, part));
-        Self { comm, direction, samples, est_ns, est_ci_ns }
+    pub fn of(comm: String, direction: Direction, samples: u64, est_ns: u64, part: SampledPart<'_>) -> Self {
+        Self { comm, direction, samples, est_ns, est_ci_ns: ci_ns(samples, est_ns, part) }
     }
 }
 
@@ -79,7 +72,7 @@ fn ci_ns(samples: u64, est_ns: u64, part: SampledPart<'_>) -> Option<[u64; 2]> {
 
 /// The most expensive first; those beyond [`MOST_SOCKET_USERS`] are taken together. All are samples of
 /// `part`.
-pub fn ranked(mut uses: Vec<SocketUse>, part: Option<SampledPart<'_>>) -> Vec<SocketUse> {
+pub fn ranked(mut uses: Vec<SocketUse>, part: SampledPart<'_>) -> Vec<SocketUse> {
     let order = |one: &SocketUse, other: &SocketUse| {
         let by_name = || (&one.comm, one.direction).cmp(&(&other.comm, other.direction));
         other.est_ns.cmp(&one.est_ns).then_with(by_name)
@@ -102,7 +95,7 @@ pub fn ranked(mut uses: Vec<SocketUse>, part: Option<SampledPart<'_>>) -> Vec<So
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::{Frame, Gap, Host, SampleEvent, Sampling};
+    use crate::frame::{Frame, Host, SampleEvent, Sampling};
 
     fn host(event: SampleEvent, busy: u64) -> Host {
         const RECORDING: &str = include_str!("../../tests/fixtures/frames/drivers.ndjson");
@@ -123,15 +116,14 @@ mod tests {
     }
 
     fn second(host: &Host) -> SampledPart<'_> {
-        let busy = host.sampling.map_or(0, |sampling| sampling.busy);
-        SampledPart { host, interval_ns: 1_000_000_000, known: Gap { ns: 1_000_000_000, busy } }
+        SampledPart { host, interval_ns: 1_000_000_000, known: host.whole(1_000_000_000) }
     }
 
     #[test]
     fn with_cycles_an_interval_is_that_of_the_share_of_busy_samples() {
         let of = |samples, busy| {
             let host = host(SampleEvent::Cycles, busy);
-            SocketUse::of("curl".to_owned(), Direction::Rx, samples, 810, Some(second(&host))).est_ci_ns
+            SocketUse::of("curl".to_owned(), Direction::Rx, samples, 810, second(&host)).est_ci_ns
         };
         // 81 of 263 is 25.53 to 36.62 % (see `Share`), and 30.8 % stand for 810 ns.
         assert_eq!(of(81, 263), Some([671, 963]));
@@ -152,8 +144,7 @@ mod tests {
                 let host = host(SampleEvent::CpuClock, hits(busy_part).count() as u64);
                 let looked_at = hits(own_part).filter(|_| rng.bool()).count() as u64;
                 let est_ns = looked_at * 2 * 1_000_000;
-                let one =
-                    SocketUse::of("dd".to_owned(), Direction::Rx, looked_at, est_ns, Some(second(&host)));
+                let one = SocketUse::of("dd".to_owned(), Direction::Rx, looked_at, est_ns, second(&host));
                 let [low, high] = one.est_ci_ns.expect("an interval");
                 inside += u32::from((low..=high).contains(&(own_part * 2_000_000)));
             }
@@ -167,9 +158,9 @@ mod tests {
         let host = host(SampleEvent::Cycles, 100);
         let all = (0..70).map(|number| {
             let direction = if number % 2 == 0 { Direction::Rx } else { Direction::Tx };
-            SocketUse::of(format!("p{number}"), direction, 1, 1000 - number, Some(second(&host)))
+            SocketUse::of(format!("p{number}"), direction, 1, 1000 - number, second(&host))
         });
-        let ranked = super::ranked(super::ranked(all.collect(), Some(second(&host))), Some(second(&host)));
+        let ranked = super::ranked(super::ranked(all.collect(), second(&host)), second(&host));
         assert_eq!(ranked.len(), MOST_SOCKET_USERS + 2);
         assert_eq!((ranked[0].comm.as_str(), ranked[63].comm.as_str()), ("p0", "p63"));
         let rest: Vec<_> = ranked[64..].iter().map(|one| (one.direction, one.samples, one.est_ns)).collect();

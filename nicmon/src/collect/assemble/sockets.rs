@@ -11,7 +11,7 @@ pub(super) fn sockets(
     interval_ns: u64,
 ) -> Option<Vec<SocketUse>> {
     let known = Gap { ns: interval_ns, busy: attribution.busy };
-    let part = Some(SampledPart { host, interval_ns, known });
+    let part = SampledPart { host, interval_ns, known };
     let uses = attribution.sockets.as_ref()?.iter().map(|((comm, direction), tally)| {
         SocketUse::of((*comm).to_owned(), *direction, tally.samples, tally.estimate_ns(), part)
     });

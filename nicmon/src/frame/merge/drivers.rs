@@ -50,8 +50,7 @@ struct Counted {
 
 impl Drivers {
     pub(super) fn add(&mut self, drivers: Option<&[Driver]>, host: &Host, interval_ns: u64) {
-        let busy = host.sampling.map_or(0, |sampling| sampling.busy);
-        let whole = Gap { ns: interval_ns, busy };
+        let whole = host.whole(interval_ns);
         let Some(drivers) = drivers else {
             self.gap = self.gap.plus(host.drivers_gap.unwrap_or(whole));
             return;

@@ -28,9 +28,8 @@ impl Sum {
 
 impl Sockets {
     pub(super) fn add(&mut self, sockets: Option<&[SocketUse]>, host: &Host, interval_ns: u64) {
-        let busy = host.sampling.map_or(0, |sampling| sampling.busy);
         let Some(sockets) = sockets else {
-            self.gap = self.gap.plus(host.sockets_gap.unwrap_or(Gap { ns: interval_ns, busy }));
+            self.gap = self.gap.plus(host.sockets_gap.unwrap_or_else(|| host.whole(interval_ns)));
             return;
         };
         self.gap = self.gap.plus(host.sockets_gap.unwrap_or_default());
@@ -47,12 +46,11 @@ impl Sockets {
     /// only if all samples were taken at the same rate.
     pub(super) fn sockets(&self, host: &Host, interval_ns: u64) -> (Option<Vec<SocketUse>>, Option<Gap>) {
         let Some(sums) = &self.sums else { return (None, None) };
-        let busy = host.sampling.map_or(0, |sampling| sampling.busy);
-        let part = SampledPart { host, interval_ns, known: Gap { ns: interval_ns, busy }.without(self.gap) };
+        let part = SampledPart { host, interval_ns, known: host.whole(interval_ns).without(self.gap) };
         let uses = sums.iter().map(|((comm, direction), Sum { samples, est_ns })| {
-            SocketUse::of(comm.clone(), *direction, *samples, *est_ns, Some(part))
+            SocketUse::of(comm.clone(), *direction, *samples, *est_ns, part)
         });
-        (Some(ranked(uses.collect(), Some(part))), Some(self.gap).filter(|gap| gap.ns > 0))
+        (Some(ranked(uses.collect(), part)), Some(self.gap).filter(|gap| gap.ns > 0))
     }
 }
 
