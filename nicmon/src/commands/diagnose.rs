@@ -7,19 +7,18 @@ use super::{
     output::{json_line, print, print_message},
     runtime,
     signals::EndSignals,
+    watch::watch,
 };
 use crate::{
     analyze::{brief, findings},
     cli::{Brief, Diagnose},
-    collect::{Clock, Collector, Due, Options},
+    collect::Options,
     counters::HowToSample,
     diagnose::{Verdict, Window},
     frame::Merged,
     stream::Reader,
 };
 
-/// The length of a frame.
-const FRAME: Duration = Duration::from_secs(1);
 /// Samples per CPU per second, as the live view takes by default.
 const FREQUENCY: u32 = 99;
 
@@ -69,20 +68,11 @@ fn judge(file: Option<&Path>, time: Duration, flow_window: bool) -> Result<Judge
 async fn judge_live(time: Duration, flow_window: bool, judged: &mut Judged) -> Result<(), Failure> {
     let mut end = EndSignals::listen()?;
     let sampling = Some(HowToSample { frequency: FREQUENCY, stacks: false });
-    let options =
-        Options { wait_for_symbols: true, flow_window, interval: FRAME, sampling, ..Options::default() };
-    let mut collector = Collector::start(options)?;
-    let mut clock = Clock::start(FRAME);
-    let frames = time.as_secs().max(1);
-    for _ in 0..frames {
-        // Frames are due so often that chores never are.
-        if end.comes_before(async { while clock.next().await != Due::Frame {} }).await {
-            break;
-        }
-        let frame = collector.frame()?;
-        judged.window.add(&frame);
+    let options = Options { flow_window, sampling, ..Options::default() };
+    watch(options, time.as_secs().max(1), &mut end, |collector, frame| {
+        judged.window.add(frame);
         collector.look_closer(judged.window.wanted());
-        judged.sum.add(&frame);
-    }
-    Ok(())
+        judged.sum.add(frame);
+    })
+    .await
 }

@@ -24,6 +24,7 @@ mod signals;
 mod start;
 mod table;
 mod topology;
+mod watch;
 
 use std::process::ExitCode;
 

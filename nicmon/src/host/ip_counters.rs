@@ -25,11 +25,15 @@ pub struct IpCounters {
 /// # Errors
 /// A file exists and cannot be read.
 pub fn ip_counters(proc: &Path) -> io::Result<IpCounters> {
-    let read = |file: &str| match fs::read_to_string(proc.join("thread-self/net").join(file)) {
+    Ok(parse(&read_net(proc, "snmp")?, &read_net(proc, "netstat")?))
+}
+
+/// A file about the calling thread's namespace; empty if it does not exist.
+pub(super) fn read_net(proc: &Path, file: &str) -> io::Result<String> {
+    match fs::read_to_string(proc.join("thread-self/net").join(file)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
         read => read,
-    };
-    Ok(parse(&read("snmp")?, &read("netstat")?))
+    }
 }
 
 /// Pairs of lines, names and values (`net/ipv4/proc.c`). `ip_rcv_core` (`net/ipv4/ip_input.c`) adds 1 to

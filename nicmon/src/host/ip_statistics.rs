@@ -1,6 +1,8 @@
 //! All counters of IP, ICMP, UDP and TCP in a network namespace, by the names that `nstat` gives them.
 
-use std::{collections::BTreeMap, fs, io, path::Path};
+use std::{collections::BTreeMap, io, path::Path};
+
+use super::ip_counters::read_net;
 
 /// Counters since the namespace was created: `IpInReceives`, `UdpRcvbufErrors`, `Ip6InReceives`.
 pub type IpStatistics = BTreeMap<String, u64>;
@@ -11,15 +13,11 @@ pub type IpStatistics = BTreeMap<String, u64>;
 /// # Errors
 /// A file exists and cannot be read.
 pub fn ip_statistics(proc: &Path) -> io::Result<IpStatistics> {
-    let read = |file: &str| match fs::read_to_string(proc.join("thread-self/net").join(file)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
-        read => read,
-    };
     let mut all = IpStatistics::new();
     for file in ["snmp", "netstat"] {
-        all.extend(in_two_lines(&read(file)?));
+        all.extend(in_two_lines(&read_net(proc, file)?));
     }
-    all.extend(in_columns(&read("snmp6")?));
+    all.extend(in_columns(&read_net(proc, "snmp6")?));
     Ok(all)
 }
 
@@ -49,6 +47,8 @@ fn in_columns(text: &str) -> impl Iterator<Item = (String, u64)> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::{super::testing::this_machine, *};
 
     #[test]

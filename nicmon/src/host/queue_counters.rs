@@ -86,14 +86,15 @@ impl Statistics {
         self.0.statistics(name).unwrap_or_default()
     }
 
-    /// The queues of one interface. The names of statistics are the driver's choice, so only those count that
-    /// can mean nothing else, and only if there is one for each queue from 0 on.
+    /// The queues of one interface.
     pub fn of(&self, name: &OsStr) -> QueuesCounted {
         named(self.all(name))
     }
 }
 
-fn named(statistics: impl IntoIterator<Item = (String, u64)>) -> QueuesCounted {
+/// The queues among a driver's statistics. Their names are the driver's choice, so only those count that can
+/// mean nothing else, and only if there is one for each queue from 0 on.
+pub fn named(statistics: impl IntoIterator<Item = (String, u64)>) -> QueuesCounted {
     let mut values: BTreeMap<(Direction, Unit), BTreeMap<u32, u64>> = BTreeMap::new();
     for (name, value) in statistics {
         if let Some((direction, queue, unit)) = meaning(&name) {

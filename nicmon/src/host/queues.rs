@@ -8,6 +8,7 @@ use super::{
     generic::Family,
     netlink::{Ask, Attributes, read_u32},
 };
+use crate::frame::topology::QueueKind;
 
 const NETDEV_CMD_QUEUE_GET: u8 = 10;
 const NETDEV_CMD_NAPI_GET: u8 = 11;
@@ -25,6 +26,15 @@ pub enum Direction {
     Rx,
     /// Packets to send.
     Tx,
+}
+
+impl From<Direction> for QueueKind {
+    fn from(direction: Direction) -> Self {
+        match direction {
+            Direction::Rx => Self::Rx,
+            Direction::Tx => Self::Tx,
+        }
+    }
 }
 
 /// One queue that a NAPI is known to serve.

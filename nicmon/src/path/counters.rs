@@ -1,14 +1,16 @@
 //! The kernel's counters on the way of a packet, read twice.
 
-use std::{collections::BTreeMap, ffi::OsStr, path::Path};
+use std::{collections::BTreeMap, path::Path};
 
 use crate::{
     counters::PathReading,
+    frame::gained,
     host::{
         self,
         ip_statistics::ip_statistics,
-        links::{self, LinkStats},
-        queue_counters::Statistics,
+        links::{self, Link, LinkStats},
+        queue_counters::{QueueCounts, QueuesCounted, Statistics, named, told_to_kernel},
+        queues::Direction,
     },
 };
 
@@ -21,6 +23,8 @@ pub struct Counters {
     pub driver: BTreeMap<String, u64>,
     /// Counters of IP, by the names of `nstat`.
     pub ip: BTreeMap<String, u64>,
+    /// The NIC's queues; empty if neither the kernel nor the driver counts them.
+    pub queues: QueuesCounted,
     /// What the programs counted.
     pub programs: PathReading,
 }
@@ -30,13 +34,19 @@ impl Counters {
     ///
     /// # Errors
     /// The kernel refuses to list the interfaces, or files of `/proc` cannot be read.
-    pub fn read(nic: &OsStr, proc: &Path, programs: PathReading) -> Result<Self, host::Error> {
+    pub fn read(nic: &Link, proc: &Path, programs: PathReading) -> Result<Self, host::Error> {
         let interfaces = |source| host::Error::Interfaces { source };
         let files = |source| host::Error::Read { path: proc.join("thread-self/net"), source };
+        let links = links::stats().map_err(interfaces)?;
+        let ip = ip_statistics(proc).map_err(files)?;
+        let driver = Statistics::open().map_err(interfaces)?.all(&nic.name);
+        let told = told_to_kernel().unwrap_or_default().remove(&nic.ifindex);
+        let queues = told.unwrap_or_else(|| named(driver.iter().cloned()));
         Ok(Self {
-            links: links::stats().map_err(interfaces)?.into_iter().collect(),
-            ip: ip_statistics(proc).map_err(files)?,
-            driver: Statistics::open().map_err(interfaces)?.all(nic).into_iter().collect(),
+            links: links.into_iter().collect(),
+            ip,
+            driver: driver.into_iter().collect(),
+            queues,
             programs,
         })
     }
@@ -45,8 +55,7 @@ impl Counters {
     #[must_use]
     pub fn since(&self, before: &Self) -> Self {
         let grown = |now: &BTreeMap<String, u64>, before: &BTreeMap<String, u64>| {
-            let grew =
-                |(name, now): (&String, &u64)| Some((name.clone(), now.checked_sub(*before.get(name)?)?));
+            let grew = |(name, now): (&String, &u64)| Some((name.clone(), gained(*now, *before.get(name)?)?));
             now.iter().filter_map(grew).collect()
         };
         let links = self.links.iter().filter_map(|(ifindex, now)| {
@@ -57,6 +66,7 @@ impl Counters {
             links: links.collect(),
             driver: grown(&self.driver, &before.driver),
             ip: grown(&self.ip, &before.ip),
+            queues: self.queues.iter().filter_map(|(queue, now)| queue_since(*queue, now, before)).collect(),
             programs: self.programs.since(&before.programs),
         }
     }
@@ -70,15 +80,28 @@ impl Counters {
 
 fn link_since(now: LinkStats, before: LinkStats) -> Option<LinkStats> {
     Some(LinkStats {
-        rx_packets: now.rx_packets.checked_sub(before.rx_packets)?,
-        rx_bytes: now.rx_bytes.checked_sub(before.rx_bytes)?,
-        tx_packets: now.tx_packets.checked_sub(before.tx_packets)?,
-        tx_bytes: now.tx_bytes.checked_sub(before.tx_bytes)?,
-        rx_dropped: now.rx_dropped.checked_sub(before.rx_dropped)?,
-        rx_missed: now.rx_missed.checked_sub(before.rx_missed)?,
-        rx_fifo: now.rx_fifo.checked_sub(before.rx_fifo)?,
-        rx_crc: now.rx_crc.checked_sub(before.rx_crc)?,
-        rx_nohandler: now.rx_nohandler.checked_sub(before.rx_nohandler)?,
-        tx_dropped: now.tx_dropped.checked_sub(before.tx_dropped)?,
+        rx_packets: gained(now.rx_packets, before.rx_packets)?,
+        rx_bytes: gained(now.rx_bytes, before.rx_bytes)?,
+        tx_packets: gained(now.tx_packets, before.tx_packets)?,
+        tx_bytes: gained(now.tx_bytes, before.tx_bytes)?,
+        rx_dropped: gained(now.rx_dropped, before.rx_dropped)?,
+        rx_missed: gained(now.rx_missed, before.rx_missed)?,
+        rx_fifo: gained(now.rx_fifo, before.rx_fifo)?,
+        rx_crc: gained(now.rx_crc, before.rx_crc)?,
+        rx_nohandler: gained(now.rx_nohandler, before.rx_nohandler)?,
+        tx_dropped: gained(now.tx_dropped, before.tx_dropped)?,
     })
+}
+
+/// Absent if nothing of it is known at both times.
+fn queue_since(
+    queue: (Direction, u32),
+    now: &QueueCounts,
+    before: &Counters,
+) -> Option<((Direction, u32), QueueCounts)> {
+    let before = before.queues.get(&queue)?;
+    let since = |now: Option<u64>, before: Option<u64>| gained(now?, before?);
+    let counts =
+        QueueCounts { packets: since(now.packets, before.packets), bytes: since(now.bytes, before.bytes) };
+    (counts != QueueCounts::default()).then_some((queue, counts))
 }

@@ -6,14 +6,14 @@ use nicmon_common::Passed;
 
 use super::{
     counters::Counters,
-    model::{Loss, Onward, PacketPath, PathStage, QueueShare, SCHEMA, StageCounts},
+    model::{Loss, Onward, PacketPath, PathStage, QueueShare, SCHEMA, StageCounts, all_elsewhere, all_lost},
     stage::{Lost, lost_in},
     time::StageTimes,
     xdp::XdpCounts,
 };
 use crate::{
     frame::{Nic, Stage, topology},
-    host::links::LinkStats,
+    host::{links::LinkStats, queue_counters::QueueCounts, queues::Direction},
     symbols::{Kallsyms, stage_of},
 };
 
@@ -23,8 +23,8 @@ const OTHERS: f64 = 0.001;
 
 /// All that the ledger is made of.
 pub struct Observed<'a> {
-    /// How the NIC is set up, before and after.
-    pub setup: [&'a topology::Nic; 2],
+    /// How the NIC is set up.
+    pub setup: &'a topology::Nic,
     /// What the counters grew by.
     pub grown: &'a Counters,
     /// How long that took.
@@ -37,8 +37,7 @@ pub struct Observed<'a> {
 
 /// The ledger of a NIC; `None` if its counters were reset or it is gone.
 pub fn ledger(seen: &Observed<'_>) -> Option<PacketPath> {
-    let [_, nic] = seen.setup;
-    let grown = seen.grown;
+    let (nic, grown) = (seen.setup, seen.grown);
     let link = *grown.links.get(&nic.ifindex)?;
     let mut drops = Drops::of(seen);
     let shared = why_shared(nic, grown, link);
@@ -78,7 +77,7 @@ pub fn ledger(seen: &Observed<'_>) -> Option<PacketPath> {
         timed_ns: seen.timed.map_or(0, |(_, ns)| ns),
         receive,
         transmit,
-        queues: queues(seen.setup),
+        queues: queues(grown),
         poll_ns_per_packet: times.and_then(|times| times.poll_ns_per_packet),
         drops_lost: grown.programs.drops_lost,
         notes: notes.into_iter().flatten().collect(),
@@ -153,10 +152,6 @@ impl Drops {
     }
 }
 
-fn sum(lost: &[Loss]) -> u64 {
-    lost.iter().fold(0, |sum, loss| sum.saturating_add(loss.packets))
-}
-
 /// A stage whose parts are all known, or not.
 fn stage(
     stage: PathStage,
@@ -165,7 +160,7 @@ fn stage(
     elsewhere: Vec<Onward>,
     next: Option<u64>,
 ) -> StageCounts {
-    let gone = elsewhere.iter().fold(sum(&lost), |sum, onward| sum.saturating_add(onward.packets));
+    let gone = all_lost(&lost).saturating_add(all_elsewhere(&elsewhere));
     let unexplained = packets.zip(next).map(|(packets, next)| signed(packets) - signed(gone) - signed(next));
     StageCounts { stage, packets, lost, elsewhere, next, unexplained, ..StageCounts::default() }
 }
@@ -188,7 +183,7 @@ fn taken_by_driver(nic: &topology::Nic, link: LinkStats, grown: &Counters, lost:
     let programs = &grown.programs;
     let counts_late = nic.kind.as_deref() == Some("veth") || nic.name == "lo";
     let is_queued = counts_late && programs.queued.packets > programs.entered.packets;
-    link.rx_packets.saturating_add(if is_queued { sum(lost) } else { 0 })
+    link.rx_packets.saturating_add(if is_queued { all_lost(lost) } else { 0 })
 }
 
 /// Only the NIC's own counters know its ring, so there is nothing to compare.
@@ -199,7 +194,7 @@ fn ring(link: LinkStats, taken: u64) -> StageCounts {
         by_counter("rx_crc_errors", link.rx_crc),
     ];
     let lost: Vec<Loss> = lost.into_iter().flatten().collect();
-    let packets = taken.saturating_add(sum(&lost));
+    let packets = taken.saturating_add(all_lost(&lost));
     let ring = stage(PathStage::Ring, Some(packets), lost, Vec::new(), Some(taken));
     StageCounts { unexplained: None, ..ring }
 }
@@ -231,7 +226,7 @@ fn gro(grown: &Counters, lost: Vec<Loss>, lost_segments: u64) -> StageCounts {
     let (entered, received) = (handed_over(grown), grown.programs.received);
     let merged_in = |packets: u64, segments: u64| segments.saturating_sub(packets);
     let merged = merged_in(received.packets, received.segments)
-        .saturating_add(merged_in(sum(&lost), lost_segments))
+        .saturating_add(merged_in(all_lost(&lost), lost_segments))
         .saturating_sub(merged_in(entered.packets, entered.segments));
     let elsewhere = onward("merged into others", merged).into_iter().collect();
     stage(PathStage::Gro, Some(entered.packets), lost, elsewhere, Some(received.packets))
@@ -256,7 +251,7 @@ fn stack(grown: &Counters, drops: &mut Drops, is_alone: bool) -> [StageCounts; 4
     );
 
     let lost = drops.take(PathStage::Netfilter);
-    let passed = in_receives.map(|packets| packets.saturating_sub(sum(&lost)));
+    let passed = in_receives.map(|packets| packets.saturating_sub(all_lost(&lost)));
     let netfilter = StageCounts {
         unexplained: None,
         ..stage(PathStage::Netfilter, in_receives, lost, Vec::new(), passed)
@@ -308,19 +303,14 @@ fn transmit(link: LinkStats, drops: &mut Drops) -> Vec<StageCounts> {
     vec![queue, transmit]
 }
 
-fn queues([before, after]: [&topology::Nic; 2]) -> Vec<QueueShare> {
-    let grown = |now: &topology::Queue| {
-        let before = before.queues.iter().find(|one| (one.kind, one.index) == (now.kind, now.index))?;
-        let since = |now: Option<u64>, before: Option<u64>| now?.checked_sub(before?);
-        let (packets, bytes) = (since(now.packets, before.packets), since(now.bytes, before.bytes));
-        (packets.is_some() || bytes.is_some()).then_some(QueueShare {
-            kind: now.kind,
-            index: now.index,
-            packets,
-            bytes,
-        })
+fn queues(grown: &Counters) -> Vec<QueueShare> {
+    let share = |((direction, index), counts): (&(Direction, u32), &QueueCounts)| QueueShare {
+        kind: (*direction).into(),
+        index: *index,
+        packets: counts.packets,
+        bytes: counts.bytes,
     };
-    after.queues.iter().filter_map(grown).collect()
+    grown.queues.iter().map(share).collect()
 }
 
 #[cfg(test)]
@@ -350,7 +340,13 @@ mod tests {
             ..PathReading::default()
         };
         let ip = ["IpInReceives", "IpInDelivers", "UdpInDatagrams"].map(|name| (name.to_owned(), ALL));
-        Counters { links: [(2, link)].into(), driver: BTreeMap::new(), ip: ip.into(), programs }
+        Counters {
+            links: [(2, link)].into(),
+            driver: BTreeMap::new(),
+            ip: ip.into(),
+            queues: BTreeMap::new(),
+            programs,
+        }
     }
 
     fn drop_at(reason: &str, place: PathPlace) -> PathDropAt {
@@ -358,8 +354,7 @@ mod tests {
     }
 
     fn ledger_of(nic: &topology::Nic, grown: &Counters) -> PacketPath {
-        let seen =
-            Observed { setup: [nic, nic], grown, interval_ns: 1_000_000_000, timed: None, kallsyms: None };
+        let seen = Observed { setup: nic, grown, interval_ns: 1_000_000_000, timed: None, kallsyms: None };
         ledger(&seen).expect("the NIC is there")
     }
 
@@ -447,13 +442,7 @@ mod tests {
         assert_eq!(of(&ledger_of(&nic(), &grown), PathStage::Driver).unexplained, Some(0));
         grown.links.clear();
         assert_eq!(
-            ledger(&Observed {
-                setup: [&nic(), &nic()],
-                grown: &grown,
-                interval_ns: 1,
-                timed: None,
-                kallsyms: None
-            }),
+            ledger(&Observed { setup: &nic(), grown: &grown, interval_ns: 1, timed: None, kallsyms: None }),
             None
         );
     }

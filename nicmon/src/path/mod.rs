@@ -10,5 +10,7 @@ mod xdp;
 pub use self::{
     counters::Counters,
     ledger::{Observed, ledger},
-    model::{Loss, Onward, PacketPath, PathStage, QueueShare, SCHEMA, StageCounts, schema},
+    model::{
+        Loss, Onward, PacketPath, PathStage, QueueShare, SCHEMA, StageCounts, all_elsewhere, all_lost, schema,
+    },
 };

@@ -17,7 +17,7 @@ use crate::{
         link_details::{LinkDetails, link_details},
         nic_files::{NicFiles, NicId},
         queue_counters::{QueuesCounted, Statistics, told_to_kernel},
-        queues::{Direction, QueueNapi, napi_irqs, queues},
+        queues::{QueueNapi, napi_irqs, queues},
         rss::RssReader,
     },
 };
@@ -116,7 +116,7 @@ impl Devices {
     /// Adds the NAPI and the interrupt of each queue, and queues that only netlink reports.
     fn join_queues(&self, nic: &mut Nic) {
         for told in self.queues.iter().filter(|told| told.ifindex == nic.ifindex) {
-            let kind = kind_of(told.direction);
+            let kind = QueueKind::from(told.direction);
             let known = nic.queues.iter().position(|queue| (queue.kind, queue.index) == (kind, told.queue));
             let at = known.unwrap_or_else(|| {
                 nic.queues.push(Queue::new(kind, told.queue));
@@ -126,7 +126,8 @@ impl Devices {
         }
         nic.queues.sort_by_key(|queue| (queue.kind, queue.index));
         for ((direction, number), counts) in self.counted.get(&nic.ifindex).into_iter().flatten() {
-            let is_it = |queue: &&mut Queue| (queue.kind, queue.index) == (kind_of(*direction), *number);
+            let is_it =
+                |queue: &&mut Queue| (queue.kind, queue.index) == (QueueKind::from(*direction), *number);
             if let Some(queue) = nic.queues.iter_mut().find(is_it) {
                 (queue.packets, queue.bytes) = (counts.packets, counts.bytes);
             }
@@ -134,7 +135,7 @@ impl Devices {
         for queue in &mut nic.queues {
             let named = |says: fn(Option<QueueKind>, QueueKind) -> bool| {
                 let mut irqs = nic.irqs.iter().flatten();
-                let kind = |irq: &Irq| direction_of(&irq.action, Some(&nic.name)).map(kind_of);
+                let kind = |irq: &Irq| direction_of(&irq.action, Some(&nic.name)).map(QueueKind::from);
                 irqs.find(|irq| irq.queue == Some(queue.index) && says(kind(irq), queue.kind))
                     .map(|irq| irq.irq)
             };
@@ -160,13 +161,6 @@ fn counted<'a>(links: impl Iterator<Item = &'a LinkDetails>) -> BTreeMap<u32, Qu
 
 fn id(link: &LinkDetails) -> NicId<'_> {
     NicId { name: &link.name, ifindex: link.ifindex, address: &link.address }
-}
-
-fn kind_of(direction: Direction) -> QueueKind {
-    match direction {
-        Direction::Rx => QueueKind::Rx,
-        Direction::Tx => QueueKind::Tx,
-    }
 }
 
 /// Files about all NICs in the namespace that sysfs shows.
@@ -213,7 +207,7 @@ mod tests {
     use std::{ffi::OsString, path::PathBuf};
 
     use super::*;
-    use crate::host::queue_counters::QueueCounts;
+    use crate::host::{queue_counters::QueueCounts, queues::Direction};
 
     const COUNTED: QueueCounts = QueueCounts { packets: Some(5), bytes: None };
 

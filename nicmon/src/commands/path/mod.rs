@@ -2,25 +2,23 @@
 
 mod text;
 
-use std::{
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{path::Path, time::Instant};
 
 use super::{
     Failure,
     output::{json_line, print},
     runtime,
     signals::EndSignals,
+    watch::{FRAME, watch},
 };
 use crate::{
     cli,
-    collect::{Clock, CollectError, Collector, Due, Filter, Options, read_topology},
+    collect::{CollectError, Filter, Options, read_topology},
     counters::{
         HowToSample,
         bpf::{PathProbe, ProbeError},
     },
-    frame::{Merged, Nic, topology},
+    frame::{Merged, Nic},
     host::{
         self, Roots,
         btf::{KERNEL_BTF, KernelBtf},
@@ -53,32 +51,29 @@ async fn observe(args: &cli::Path) -> Result<PacketPath, Failure> {
         Some((own, *ns))
     });
 
-    let setup = |roots| -> Result<topology::Nic, Failure> {
-        let topology = read_topology(roots, &Filter::default())?;
-        let mut nics = topology.nics.into_iter();
-        nics.find(|nic| (nic.netns, nic.ifindex) == (netns, link.ifindex)).ok_or_else(|| gone(&args.nic))
-    };
+    let topology = read_topology(&roots, &Filter::default())?;
+    let mut setups = topology.nics.into_iter();
+    let setup = setups.find(|nic| (nic.netns, nic.ifindex) == (netns, link.ifindex));
+    let setup = setup.ok_or_else(|| gone(&args.nic))?;
     let kernel =
         KernelBtf::read(Path::new(KERNEL_BTF)).map_err(ProbeError::from).map_err(CollectError::from)?;
     let probe = PathProbe::attach(link.ifindex, netns, &kernel).map_err(CollectError::from)?;
     drop(kernel);
     let read = || -> Result<Counters, Failure> {
         let programs = probe.read().map_err(CollectError::from)?;
-        Ok(Counters::read(&link.name, &roots.proc, programs).map_err(CollectError::from)?)
+        Ok(Counters::read(&link, &roots.proc, programs).map_err(CollectError::from)?)
     };
-    let before_setup = setup(&roots)?;
     let before = read()?;
     let start = Instant::now();
-    let wait = args.time.saturating_sub(Duration::from_secs(frames.into()));
+    let wait = args.time.saturating_sub(FRAME * frames);
     end.comes_before(tokio::time::sleep(wait)).await;
     let after = read()?;
     let interval_ns = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
-    let after_setup = setup(&roots)?;
     drop(probe);
 
     let kallsyms = Kallsyms::read(&roots.proc).ok();
     let seen = Observed {
-        setup: [&before_setup, &after_setup],
+        setup: &setup,
         grown: &after.since(&before),
         interval_ns,
         timed: nic,
@@ -101,17 +96,9 @@ fn gone(name: &str) -> Failure {
 
 /// The NICs over so many seconds, and how long that was; `None` if a signal came first.
 async fn time(frames: u32, end: &mut EndSignals) -> Result<Option<(Vec<Nic>, u64)>, Failure> {
-    const FRAME: Duration = Duration::from_secs(1);
     let sampling = Some(HowToSample { frequency: FREQUENCY, stacks: false });
-    let options = Options { wait_for_symbols: true, interval: FRAME, sampling, ..Options::default() };
-    let mut collector = Collector::start(options)?;
-    let mut clock = Clock::start(FRAME);
     let mut sum = Merged::default();
-    for _ in 0..frames {
-        if end.comes_before(async { while clock.next().await != Due::Frame {} }).await {
-            break;
-        }
-        sum.add(&collector.frame()?);
-    }
+    let options = Options { sampling, ..Options::default() };
+    watch(options, frames.into(), end, |_, frame| sum.add(frame)).await?;
     Ok(sum.frame().map(|frame| (frame.nics, frame.interval_ns)))
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::{
     cli::wrap,
-    path::{Loss, PacketPath, StageCounts},
+    path::{Loss, PacketPath, StageCounts, all_elsewhere, all_lost},
     present::{
         table::{Column, Table, WIDTH},
         text::{digits, interval, known, plain, printable, seconds},
@@ -73,14 +73,12 @@ fn paragraph(text: &str) -> String {
 }
 
 fn row(stage: &StageCounts) -> [String; 7] {
-    let lost: u64 = stage.lost.iter().map(|loss| loss.packets).sum();
-    let elsewhere: u64 = stage.elsewhere.iter().map(|onward| onward.packets).sum();
     let time = stage.est_ns_per_packet.zip(stage.est_ci_ns_per_packet);
     [
         stage.stage.label().to_owned(),
         plain(stage.packets),
-        lost.to_string(),
-        elsewhere.to_string(),
+        all_lost(&stage.lost).to_string(),
+        all_elsewhere(&stage.elsewhere).to_string(),
         plain(stage.next),
         stage.unexplained.map_or_else(|| "-".to_owned(), |packets| packets.to_string()),
         time.map_or_else(
