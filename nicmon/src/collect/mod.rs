@@ -13,6 +13,7 @@ mod known;
 mod maintain;
 mod observation;
 mod observe;
+mod own_parts;
 mod own_quota;
 mod reason;
 mod requeues;
@@ -47,6 +48,7 @@ use self::{
     flow_windows::FlowWindows,
     maintain::{SamplingProblems, give_back_memory},
     observation::Asked,
+    own_parts::OwnParts,
     own_quota::OwnQuota,
     requeues::Requeues,
     softirq_loop::SoftirqLoop,
@@ -160,6 +162,7 @@ pub struct Collector {
     flow_windows: FlowWindows,
     udp_readers: UdpReaders,
     own_quota: OwnQuota,
+    own_parts: OwnParts,
 }
 
 impl Collector {
@@ -221,9 +224,9 @@ impl Collector {
             capture: None,
             wanted: Wanted::default(),
             requeues: Requeues::default(),
-
             udp_readers: UdpReaders::default(),
             own_quota: OwnQuota::default(),
+            own_parts: OwnParts::default(),
         })
     }
 
@@ -271,7 +274,9 @@ impl Collector {
         if let Some(capture) = &mut self.capture {
             capture.write(&seen)?;
         }
+        self.own_parts.start();
         let frame = assemble(&seen, &self.filter);
+        self.own_parts.end_of_making();
         self.maintain(&seen);
         Ok(frame)
     }

@@ -151,6 +151,12 @@ pub(super) struct DriverCode {
 pub(super) struct OwnUse {
     /// CPU time in the interval.
     pub(super) cpu_ns: u64,
+    /// Of that, reading.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) read_ns: Option<u64>,
+    /// Of that, making frames.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) make_ns: Option<u64>,
     /// Resident memory now.
     pub(super) rss_bytes: u64,
     /// How often a CPU quota was used up.

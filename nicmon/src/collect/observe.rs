@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, time::SystemTime};
 use super::{
     CollectError, Collector,
     observation::{Code, Observation, OwnUse, nic_keys},
+    own_parts::Parts,
 };
 use crate::{
     frame::{CpuFreq, topology::Topology},
@@ -23,6 +24,7 @@ impl Collector {
     ///    that polled.
     /// 4. Names, as far as they are known by now, and the setup of the network if it is due.
     pub(super) fn observe(&mut self) -> Result<Observation, CollectError> {
+        self.own_parts.start();
         let tx_requeues = self.tx_requeues();
 
         self.source.look_for_napis();
@@ -30,6 +32,7 @@ impl Collector {
 
         let time = SystemTime::now();
         let own_cpu_ns = host::own::cpu_ns();
+        let own_parts = self.own_parts.end_of_interval();
         let mut reading = self.source.read(&self.facts)?;
         let known_napis = self.source.known_napis();
         let cpu_ns = own_cpu_ns.saturating_sub(std::mem::replace(&mut self.last_own_cpu_ns, own_cpu_ns));
@@ -39,23 +42,19 @@ impl Collector {
         let thread_ns = self.threads.read(&self.facts.roots.proc, &reading);
         let facts = self.facts.host_facts();
 
-        let driver_modules = self.dummy_drivers.find(
-            &self.facts.roots,
-            &known_napis,
-            &facts.now,
-            facts.own_netns,
-            self.facts.links_changed(),
-        );
+        let have_changed = self.facts.links_changed();
+        let dummies = &mut self.dummy_drivers;
+        let driver_modules =
+            dummies.find(&self.facts.roots, &known_napis, &facts.now, facts.own_netns, have_changed);
 
         let symbols = self.symbols.snapshot();
-        let mut drivers = None;
-        if let (Some(samples), Some(kallsyms)) = (&mut reading.samples, symbols.current()) {
-            self.softirq_loop.find(kallsyms, samples);
+        let drivers = symbols.current().and_then(|kallsyms| {
+            self.softirq_loop.find(kallsyms, reading.samples.as_mut()?);
             let nics = nic_keys(&reading, &facts, &known_napis);
-            drivers = Some(self.driver_code.find(kallsyms, &facts.now, &nics, &known_napis));
-        }
+            Some(self.driver_code.find(kallsyms, &facts.now, &nics, &known_napis))
+        });
         let udp_readers = self.udp_readers.find(&self.facts.roots.proc, &facts.now.links);
-        Ok(Observation {
+        let seen = Observation {
             seq: self.next_seq(),
             time: humantime::format_rfc3339_micros(time).to_string(),
             interval_ns: reading.mono_ns.saturating_sub(last_mono_ns),
@@ -78,8 +77,10 @@ impl Collector {
             flow_problem: self.flow_windows.problem(),
             udp_readers,
             topology: self.due_topology(),
-            own: self.own_use(cpu_ns),
-        })
+            own: self.own_use(cpu_ns, own_parts),
+        };
+        self.own_parts.end_of_reading();
+        Ok(seen)
     }
 
     fn due_topology(&mut self) -> Option<Topology> {
@@ -93,10 +94,16 @@ impl Collector {
         seq
     }
 
-    fn own_use(&mut self, cpu_ns: u64) -> OwnUse {
+    fn own_use(&mut self, cpu_ns: u64, parts: Parts) -> OwnUse {
         let proc = &self.facts.roots.proc;
         let rss_bytes = host::own::resident_bytes(proc).unwrap_or(0);
-        OwnUse { cpu_ns, rss_bytes, nr_throttled: self.own_quota.used_up(proc) }
+        OwnUse {
+            cpu_ns,
+            read_ns: Some(parts.read_ns),
+            make_ns: Some(parts.make_ns),
+            rss_bytes,
+            nr_throttled: self.own_quota.used_up(proc),
+        }
     }
 
     fn freq_of_saturated_cpus(&self) -> BTreeMap<u32, CpuFreq> {

@@ -11,7 +11,7 @@ use super::{CollectError, Options, SourceChoice, facts::Facts, flow_windows::Loo
 use super::{known::KnownNapi, reason::reason};
 #[cfg(feature = "bpf")]
 use crate::{
-    counters::bpf::{self, Probe, ProbeError},
+    counters::bpf::{self, CallCost, MEASURED, Probe, ProbeError},
     host::{btf::KERNEL_BTF, cpus, limits},
     symbols::{Kallsyms, socket_calls},
 };
@@ -105,6 +105,8 @@ pub(super) fn choose(
         return proc(facts, None);
     }
     let highest = facts.possible_cpus.iter().max().copied().unwrap_or(0);
+    let boot_id = facts.machine().boot_id.as_deref();
+    let measured = boot_id.and_then(|boot_id| CallCost::measured(Path::new(MEASURED), boot_id));
     let how = bpf::Options {
         cpus: highest + 1,
         preempt_rt: facts.machine().preempt_rt,
@@ -112,6 +114,7 @@ pub(super) fn choose(
         sampling: options.sampling,
         cpu_hz: cpus::highest_hz(&facts.roots.proc, &facts.roots.sys),
         interval: options.interval,
+        call_cost: measured.unwrap_or(CallCost::UNMEASURED),
         log: options.kernel_log,
     };
     let attached = kernel.map_err(ProbeError::from).and_then(|kernel| Probe::attach(how, &kernel));

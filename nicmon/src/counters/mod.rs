@@ -40,11 +40,68 @@ pub struct Reading {
     pub bpf_runs: Option<u64>,
     /// Their time, estimated. Also `None` if no program's cost is known.
     pub bpf_est_ns: Option<u64>,
+    /// What each program had of it, and each CPU. Not in observations that nicmon 0.1.0 saved.
+    #[serde(default)]
+    pub programs: Option<ProgramCosts>,
     /// Events that the eBPF programs could not count.
     pub lost: Option<u64>,
     /// What could be counted but not filed.
     #[serde(default)]
     pub unfiled: Unfiled,
+}
+
+/// What the eBPF programs cost.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProgramCosts {
+    /// The programs that ran.
+    pub programs: Vec<ProgramCost>,
+    /// The CPUs on which any ran.
+    pub cpus: Vec<CpuCost>,
+}
+
+/// What one program cost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProgramCost {
+    /// Its name.
+    pub program: String,
+    /// How often it ran.
+    pub runs: u64,
+    /// Their time; `None` if no program's cost is known.
+    pub cost: Option<CostRange>,
+}
+
+/// What all programs cost on one CPU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CpuCost {
+    /// The CPU.
+    pub cpu: u32,
+    /// How often they ran.
+    pub runs: u64,
+    /// Their time; `None` if no program's cost is known.
+    pub cost: Option<CostRange>,
+}
+
+/// A time that is known to lie between two others.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CostRange {
+    /// At least.
+    pub low_ns: u64,
+    /// Most likely.
+    pub ns: u64,
+    /// At most.
+    pub high_ns: u64,
+}
+
+impl CostRange {
+    /// Together with another.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            low_ns: self.low_ns + other.low_ns,
+            ns: self.ns + other.ns,
+            high_ns: self.high_ns + other.high_ns,
+        }
+    }
 }
 
 /// Whose events found no slot.

@@ -61,6 +61,7 @@ impl Counts {
             samples: None,
             bpf_runs: None,
             bpf_est_ns: None,
+            programs: None,
             lost: None,
             unfiled: Unfiled::default(),
         })

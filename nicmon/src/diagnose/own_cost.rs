@@ -4,7 +4,7 @@ use super::{
     case::{Case, Cases, Hold, Key, Level, Rule, Standing, compared, told},
     view::View,
 };
-use crate::frame::{FindingId, Severity, Source, Subject, Unit};
+use crate::frame::{FindingId, OwnCpu, Severity, Source, Subject, Unit};
 
 pub(super) const RULE: Rule = Rule { id: FindingId::OwnCost, hold: Hold::LASTING, cases };
 
@@ -62,8 +62,9 @@ fn case(view: &View<'_>, level: Level, cost: Option<&Cost>, throttled: f64) -> C
         Some(takes) => takes,
         None => stopped.to_owned(),
     };
-    // It would be a warning if the cost fell on a CPU that is full. It is not known per CPU.
-    let mut case = Case::new(Key::Machine, level, Severity::Info, Subject::default(), why);
+    let cpu = costliest_cpu(view).map(|(_, cpu)| cpu.cpu);
+    let subject = Subject { cpu, ..Subject::default() };
+    let mut case = Case::new(Key::Machine, level, Severity::Info, subject, why);
     if let Some(cost) = cost {
         tell_cost(view, cost, &mut case);
     }
@@ -78,13 +79,30 @@ fn tell_cost(view: &View<'_>, cost: &Cost, case: &mut Case) {
     let of_cpu = Unit::PctOfCpu;
     let what = "nicmon, of one CPU".to_owned();
     case.evidence.push(compared(what, cost.field.to_owned(), cost.pct, of_cpu, MUCH_PCT));
+    if let Some((at, cpu)) = costliest_cpu(view) {
+        let what = format!("its eBPF programs, of CPU {}", cpu.cpu);
+        let pct = cpu.overhead_pct.unwrap_or(0.0);
+        case.evidence.push(told(what, format!("/self/cpus/{at}/overhead_pct"), pct, of_cpu));
+    }
     if let Some(pct) = cost.programs_pct {
         let what = "of that, its eBPF programs".to_owned();
         case.evidence.push(told(what, "/self/bpf_est_ns".to_owned(), pct, of_cpu));
-        let text = "the part of the eBPF programs is an estimate: their runs times the cost of one, of which \
-                    the kernel's call of the program is a constant";
-        case.caveats.push(text.to_owned());
+        case.caveats.push(range(view));
     } else if view.frame.host.source == Source::Bpf {
         case.caveats.push("what its eBPF programs cost is unknown and comes on top".to_owned());
     }
+}
+
+/// The CPU that pays most for the programs, and its place among `self.cpus`.
+fn costliest_cpu<'a>(view: &View<'a>) -> Option<(usize, &'a OwnCpu)> {
+    let cpus = view.frame.own.cpus.iter().flatten().enumerate();
+    cpus.filter(|(_, cpu)| cpu.bpf_est_ns.is_some()).max_by_key(|(_, cpu)| cpu.bpf_est_ns)
+}
+
+fn range(view: &View<'_>) -> String {
+    let text = "the part of the eBPF programs is an estimate, their runs times the cost of one";
+    view.frame.own.bpf_est_ci_ns.map_or_else(
+        || text.to_owned(),
+        |[low, high]| format!("{text}, between {:.1} and {:.1} % of a CPU", view.pct(low), view.pct(high)),
+    )
 }

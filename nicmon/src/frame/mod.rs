@@ -15,6 +15,7 @@ mod model;
 mod netns;
 mod network;
 mod nic;
+mod own;
 mod sampled_part;
 mod schema;
 mod share;
@@ -40,6 +41,7 @@ pub use self::{
     netns::*,
     network::NetworkLoad,
     nic::*,
+    own::{OwnCost, OwnCpu, OwnProgram},
     sampled_part::SampledPart,
     schema::schema,
     share::Share,

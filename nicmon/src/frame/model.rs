@@ -18,6 +18,7 @@ use super::{
     irq::Irq,
     netns::Netns,
     nic::Nic,
+    own::OwnCost,
     sockets::SocketUse,
     stacks::SampledStack,
     topology::Topology,
@@ -276,39 +277,4 @@ pub struct DropLocation {
     /// Packets dropped there.
     #[schemars(title = "Packets dropped there")]
     pub count: u64,
-}
-
-/// What nicmon itself cost in the interval.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct OwnCost {
-    /// Time in nicmon's eBPF programs, estimated as the number of runs times the calibrated cost of one run.
-    #[schemars(title = "Time in nicmon's eBPF programs, estimated")]
-    pub bpf_est_ns: Option<u64>,
-    /// Runs of nicmon's eBPF programs.
-    #[schemars(title = "Runs of nicmon's eBPF programs")]
-    pub bpf_runs: Option<u64>,
-    /// CPU time of the nicmon process.
-    #[schemars(title = "CPU time of the nicmon process")]
-    pub cpu_ns: u64,
-    /// Resident memory of the nicmon process at the end of the interval.
-    #[schemars(title = "Memory of the nicmon process")]
-    pub rss_bytes: u64,
-    /// Events that could not be counted, because a map was full, an event had no partner or a program
-    /// recursed; `null` if no eBPF programs run.
-    #[schemars(title = "Events nicmon could not count")]
-    pub lost: Option<u64>,
-    /// `bpf_est_ns` and `cpu_ns` in percent of one CPU; `null` if `bpf_est_ns` is.
-    #[schemars(title = "Overhead of nicmon, in percent of one CPU")]
-    pub overhead_pct: Option<f64>,
-    /// Periods (100 ms unless set otherwise) in which nicmon's control group or a parent used up its CPU
-    /// quota, so that nicmon had to wait. Absent if that is unknown.
-    #[schemars(title = "Periods in which nicmon's CPU quota was used up")]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub nr_throttled: Option<u64>,
-    /// The part of a report's interval in which `bpf_est_ns` was `null`. The sum leaves it out, and
-    /// `overhead_pct` assumes the same rate as in the rest. Absent if there was none, and in every frame that
-    /// is not a report.
-    #[schemars(title = "Part of a report without the cost of the eBPF programs")]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bpf_gap_ns: Option<u64>,
 }

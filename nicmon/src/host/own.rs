@@ -9,7 +9,16 @@ use super::{Error, read_line};
 /// CPU time of all threads of this process since its start, in ns (`CLOCK_PROCESS_CPUTIME_ID`,
 /// `kernel/time/posix-cpu-timers.c`).
 pub fn cpu_ns() -> u64 {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
+    ns(ClockId::ProcessCPUTime)
+}
+
+/// CPU time of the calling thread since its start, in ns (`CLOCK_THREAD_CPUTIME_ID`).
+pub fn thread_cpu_ns() -> u64 {
+    ns(ClockId::ThreadCPUTime)
+}
+
+fn ns(clock: ClockId) -> u64 {
+    let time = clock_gettime(clock);
     u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
 }
 

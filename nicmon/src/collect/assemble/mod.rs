@@ -12,6 +12,7 @@ mod napis;
 mod netns;
 mod nics;
 mod outside;
+mod own;
 mod sampled;
 mod sockets;
 mod stacks;
@@ -25,7 +26,7 @@ pub(super) use self::{
     outside::names as softirq_rows,
 };
 use super::{Filter, observation::Observation};
-use crate::frame::{Frame, OwnCost, SCHEMA, pct_of};
+use crate::frame::{Frame, SCHEMA};
 
 /// The frame of an observation, reduced to what the filter shows.
 pub fn assemble(seen: &Observation, filter: &Filter) -> Frame {
@@ -84,20 +85,6 @@ pub fn assemble(seen: &Observation, filter: &Filter) -> Frame {
         headroom: None,
         not_judged: Vec::new(),
         rules_version: None,
-        own: own_cost(seen),
-    }
-}
-
-fn own_cost(seen: &Observation) -> OwnCost {
-    let Observation { reading, own, .. } = seen;
-    OwnCost {
-        bpf_est_ns: reading.bpf_est_ns,
-        bpf_runs: reading.bpf_runs,
-        cpu_ns: own.cpu_ns,
-        rss_bytes: own.rss_bytes,
-        lost: reading.lost,
-        overhead_pct: reading.bpf_est_ns.map(|bpf_ns| pct_of(bpf_ns + own.cpu_ns, seen.interval_ns)),
-        nr_throttled: own.nr_throttled,
-        bpf_gap_ns: None,
+        own: own::own_cost(seen),
     }
 }

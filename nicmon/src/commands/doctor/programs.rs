@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Check, checks::SAMPLES};
 use crate::{
-    counters::bpf::{AttachKind, Options, Probe, ProbeError},
+    counters::bpf::{AttachKind, CallCost, Options, Probe, ProbeError},
     counters::{HowToSample, SampleEvent, Samples},
     host::{Roots, btf::KernelBtf, cpus, refusals::Refusers},
 };
@@ -53,6 +53,7 @@ fn options(roots: &Roots, preempt_rt: bool) -> Options {
         sampling: Some(HowToSample { frequency: 99, stacks: false }),
         cpu_hz: cpus::highest_hz(&roots.proc, &roots.sys),
         interval: Duration::ZERO,
+        call_cost: CallCost::UNMEASURED,
         log: false,
     }
 }

@@ -14,49 +14,77 @@ use aya::{
     sys::{Stats, enable_stats},
 };
 
-use super::programs::ProgramId;
+use super::{call_cost::CallCost, programs::ProgramId};
+use crate::counters::CostRange;
 
 /// How long statistics stay on.
 pub const WINDOW: Duration = Duration::from_millis(50);
 /// With fewer runs than this in a window, the cost is not measured.
 const LEAST_RUNS: u64 = 8;
-/// What it costs to enter a program and return from it, which the statistics do not cover. Measured as
-/// the cost that three empty programs add to a packet: docs/kernel-notes/2026-11-22-an-empty-program.md.
-const DISPATCH_NS: f64 = 53.0;
-/// What the statistics show for an empty program, if it did not run in the window. Same source.
-const EMPTY_NS: f64 = 58.0;
+
+/// What one run costs, in ns.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RunCost {
+    /// Within the program.
+    inside: f64,
+    /// What the kernel needs to call it.
+    call: CallCost,
+}
+
+impl RunCost {
+    /// Of so many runs.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive")]
+    pub(super) fn times(self, runs: u64) -> CostRange {
+        let all = |call: f64| ((self.inside + call) * runs as f64) as u64;
+        CostRange { low_ns: all(self.call.low), ns: all(self.call.likely), high_ns: all(self.call.high) }
+    }
+}
 
 /// Cost per run, by program.
 #[derive(Debug, Default, Clone)]
 pub struct RunCosts {
-    ns: HashMap<ProgramId, f64>,
+    inside: HashMap<ProgramId, f64>,
+    /// How often it ran when that was measured, per second.
+    per_s: HashMap<ProgramId, f64>,
+    call: CallCost,
 }
 
+/// A cost is outdated if the program runs this many times as often as when it was measured.
+const OUTDATED: f64 = 8.0;
+
 impl RunCosts {
-    /// Cost of one run in ns; `None` if the program was not seen running.
-    pub fn get(&self, program: ProgramId) -> Option<f64> {
-        self.ns.get(&program).copied()
+    /// `None` if the program was not seen running.
+    pub fn get(&self, program: ProgramId) -> Option<RunCost> {
+        Some(RunCost { inside: *self.inside.get(&program)?, call: self.call })
     }
 
-    /// Time of these runs in ns. A program that ran too rarely to be measured is assumed to cost as much
-    /// as the most expensive of the others. `None` if none was measured.
-    pub fn estimate(&self, runs: &[(ProgramId, u64)]) -> Option<u64> {
-        let dearest = self.ns.values().copied().reduce(f64::max)?;
-        let total: f64 =
-            runs.iter().map(|(program, count)| self.get(*program).unwrap_or(dearest) * *count as f64).sum();
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a sum of positive ns")]
-        Some(total as u64)
+    /// Of the programs that were seen.
+    pub(super) fn most_expensive(&self) -> Option<RunCost> {
+        let inside = self.inside.values().copied().reduce(f64::max)?;
+        Some(RunCost { inside, call: self.call })
     }
 
     /// Adopts what another window measured.
     pub(super) fn merge(&mut self, newer: Self) {
-        self.ns.extend(newer.ns);
+        self.inside.extend(newer.inside);
+        self.per_s.extend(newer.per_s);
+        self.call = newer.call;
+    }
+
+    /// Whether the program runs so much more often now that its cost must be measured anew: a program that
+    /// runs often finds its code and data in the caches.
+    pub(super) fn is_outdated(&self, program: ProgramId, per_s: f64) -> bool {
+        self.per_s.get(&program).is_none_or(|then| per_s > then * OUTDATED)
     }
 }
 
 /// Measures the running programs over one window; blocks for [`WINDOW`]. Returns `None` without
 /// `CAP_SYS_ADMIN`.
-pub(super) fn calibrate(programs: &[(ProgramId, &Program)], empty: Option<&Program>) -> Option<RunCosts> {
+pub(super) fn calibrate(
+    programs: &[(ProgramId, &Program)],
+    empty: Option<&Program>,
+    call: CallCost,
+) -> Option<RunCosts> {
     let count = || {
         let programs =
             programs.iter().map(|(_, program)| Counters::of(program)).collect::<Option<Vec<_>>>()?;
@@ -71,16 +99,17 @@ pub(super) fn calibrate(programs: &[(ProgramId, &Program)], empty: Option<&Progr
     let empty_ns = empty_before
         .zip(empty_after)
         .and_then(|(before, after)| after.ns_per_run_since(before))
-        .unwrap_or(EMPTY_NS);
-    let ns = programs
-        .iter()
-        .zip(before.into_iter().zip(after))
-        .filter_map(|((program, _), (before, after))| {
-            let measured = after.ns_per_run_since(before)?;
-            Some((*program, (measured - empty_ns).max(0.0) + DISPATCH_NS))
-        })
-        .collect();
-    Some(RunCosts { ns })
+        // Nothing runs often, and so nothing costs much: what the statistics themselves took may count as
+        // well.
+        .unwrap_or(0.0);
+    let mut costs = RunCosts { call, ..RunCosts::default() };
+    for ((program, _), (before, after)) in programs.iter().zip(before.into_iter().zip(after)) {
+        if let Some(ns) = after.ns_per_run_since(before) {
+            costs.inside.insert(*program, (ns - empty_ns).max(0.0));
+            costs.per_s.insert(*program, (after.runs - before.runs) as f64 / WINDOW.as_secs_f64());
+        }
+    }
+    Some(costs)
 }
 
 /// What the kernel counted for a program.

@@ -64,6 +64,7 @@ fn load(preempt_rt: bool) -> Option<(Probe, Arc<Programs>)> {
         sampling: None,
         cpu_hz: None,
         interval: std::time::Duration::from_secs(1),
+        call_cost: super::CallCost::UNMEASURED,
         log: false,
     };
     let kernel = KernelBtf::read(Path::new(KERNEL_BTF)).map_err(|error| error.to_string());

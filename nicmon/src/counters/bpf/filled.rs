@@ -14,8 +14,16 @@ impl Probe {
         let kernel = KernelBtf::read(std::path::Path::new(KERNEL_BTF))?;
         let sampling = Some(crate::counters::HowToSample { frequency: 99, stacks: false });
         let interval = std::time::Duration::from_secs(1);
-        let options =
-            Options { cpus, preempt_rt: false, latency: false, sampling, cpu_hz: None, interval, log: false };
+        let options = Options {
+            cpus,
+            preempt_rt: false,
+            latency: false,
+            sampling,
+            cpu_hz: None,
+            interval,
+            call_cost: super::CallCost::UNMEASURED,
+            log: false,
+        };
         Self::load(AttachKind::TpBtf, options, &kernel)
     }
 

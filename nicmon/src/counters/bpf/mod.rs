@@ -4,6 +4,8 @@
 //! [`crate::counters::Reading`]: what happened since the previous one.
 
 mod activity;
+mod attachment;
+mod call_cost;
 mod cost;
 mod error;
 #[cfg(test)]
@@ -13,6 +15,7 @@ mod filled;
 mod flows;
 mod mapped;
 mod object;
+mod own_runs;
 mod packets;
 mod path;
 mod programs;
@@ -30,25 +33,28 @@ use aya::{
 };
 use nicmon_common::{CpuState, DropKey, LATENCY, NapiKey, PREEMPT_RT};
 
+use self::{
+    attachment::Links,
+    mapped::MappedArray,
+    object::Setup,
+    own_runs::OwnRuns,
+    reading::Before,
+    sampling::{Periods, Sampler},
+    slots::{Irqs, Napis, Slots},
+};
 pub use self::{
+    call_cost::{CallCost, MEASURED, Measured},
     cost::{RunCosts, WINDOW as CALIBRATION_WINDOW},
     error::ProbeError,
     flows::look_at_flows,
     path::PathProbe,
     programs::{AttachKind, ProgramId},
 };
-use self::{
-    mapped::MappedArray,
-    object::Setup,
-    reading::Before,
-    sampling::{Periods, Sampler},
-    slots::{Irqs, Napis, Slots},
-};
 use crate::{
     counters::{DriverFunctions, HowToSample},
     host::{
         btf::{KERNEL_BTF, KernelBtf},
-        limits,
+        limits, monotonic_ns,
     },
 };
 
@@ -67,19 +73,24 @@ pub struct Options {
     pub cpu_hz: Option<u64>,
     /// The time between readings. It determines the size of the rings of samples.
     pub interval: std::time::Duration,
+    /// What it costs to call a program.
+    pub call_cost: CallCost,
     /// Whether to log rare kernel-side events through [`Probe::take_logger`].
     pub log: bool,
 }
 
-/// How often costs may be measured again after the start.
+/// How often costs may be measured again soon after the start; later, only after a rest.
 const CALIBRATIONS: u8 = 8;
+const REST_NS: u64 = 60_000_000_000;
 
 /// The attached programs. Nothing is pinned: when this is dropped, or the process ends in any way, the
 /// programs are detached and nothing remains in the kernel.
 pub struct Probe {
     ebpf: Ebpf,
     kind: AttachKind,
+    /// The programs for tracepoints, in the order in which they are attached.
     attached: Vec<ProgramId>,
+    links: Links,
     costs: Option<RunCosts>,
     generation: u32,
     cpus: MappedArray<CpuState>,
@@ -90,9 +101,13 @@ pub struct Probe {
     before: Before,
     sampler: Option<Sampler>,
     /// Runs of each program between the last two readings.
-    runs: Vec<(ProgramId, u64)>,
-    /// How often costs may still be measured again.
+    runs: OwnRuns,
+    /// What it costs to call a program.
+    call_cost: CallCost,
+    /// How often costs may still be measured again without a rest.
     calibrations_left: u8,
+    /// When they were measured last, on `CLOCK_MONOTONIC`.
+    calibrated_ns: u64,
 }
 
 impl Probe {
@@ -115,10 +130,7 @@ impl Probe {
     /// As for [`Probe::attach`].
     pub fn attach_as(kind: AttachKind, options: Options, kernel: &KernelBtf) -> Result<Self, ProbeError> {
         let mut probe = Self::load(kind, options, kernel)?;
-        for program in probe.attached.clone() {
-            let loaded = program_mut(&mut probe.ebpf, kind, program.name())?;
-            programs::attach(loaded, program.name(), program.name())?;
-        }
+        probe.attach_programs()?;
         probe.calibrate();
         Ok(probe)
     }
@@ -151,17 +163,14 @@ impl Probe {
             .map_err(|error| ProbeError::map("DROPS", error))?;
 
         let attached = load_programs(&mut ebpf, kind, options, reasons.is_some(), &btf)?;
-        let ring = mapped(&mut ebpf, "SAMPLES", possible * sample_slots as usize)?;
-        let stacks = stacks
-            .then(|| mapped(&mut ebpf, "SAMPLE_STACKS", possible * sample_slots as usize))
-            .transpose()?;
-        let sampler_maps = sampling::Maps { ring, stacks, sockets: mapped(&mut ebpf, "SOCKETS", 1)? };
+        let sampler = sampler(&mut ebpf, options, sample_slots)?;
         drop(btf);
 
         let mut probe = Self {
             ebpf,
             kind,
             attached,
+            links: Links::default(),
             costs: None,
             generation: 0,
             cpus,
@@ -170,12 +179,11 @@ impl Probe {
             drops,
             reasons,
             before: Before::new(possible),
-            sampler: options.sampling.map(|how| {
-                let periods = Periods::of(how.frequency, options.cpu_hz);
-                Sampler::new(how.frequency, periods, sampler_maps, sample_slots, possible)
-            }),
-            runs: Vec::new(),
+            sampler,
+            runs: OwnRuns::default(),
+            call_cost: options.call_cost,
             calibrations_left: CALIBRATIONS,
+            calibrated_ns: 0,
         };
         let flag = |set, flag| if set { flag } else { 0 };
         let flags = flag(options.preempt_rt, PREEMPT_RT) | flag(options.latency, LATENCY);
@@ -188,6 +196,11 @@ impl Probe {
     /// Cost per run, by program; `None` without `CAP_SYS_ADMIN`.
     pub fn costs(&self) -> Option<&RunCosts> {
         self.costs.as_ref()
+    }
+
+    /// The way in which the programs are attached.
+    pub fn kind(&self) -> AttachKind {
+        self.kind
     }
 
     /// The programs that run on tracepoints.
@@ -205,7 +218,6 @@ impl Probe {
 
     /// Measures what one run of each program costs; blocks for [`CALIBRATION_WINDOW`].
     pub fn calibrate(&mut self) {
-        // Without the empty program, a constant takes its place.
         let link = program_mut(&mut self.ebpf, self.kind, "empty")
             .and_then(|empty| programs::attach(empty, "empty", "softirq_entry"))
             .ok();
@@ -213,32 +225,41 @@ impl Probe {
             .running()
             .filter_map(|id| Some((id, self.ebpf.program(&id.full_name(self.kind))?)))
             .collect();
-        let costs = cost::calibrate(&programs, self.ebpf.program(&full_name(self.kind, "empty")));
+        let costs =
+            cost::calibrate(&programs, self.ebpf.program(&full_name(self.kind, "empty")), self.call_cost);
         if let (Ok(empty), Some(link)) = (program_mut(&mut self.ebpf, self.kind, "empty"), link) {
             programs::detach(empty, link);
         }
+        self.calibrated_ns = monotonic_ns();
         match (&mut self.costs, costs) {
             (Some(known), Some(newer)) => known.merge(newer),
             (known, newer) => *known = newer,
         }
     }
 
-    /// A program that did not run in the window at the start has no cost. Once it runs often, this
-    /// measures again, but only a few times: statistics slow down all BPF programs on the machine.
+    /// A program that did not run in the window at the start has no cost, and one that ran seldom then may
+    /// cost less per run once it runs often. This measures again, but not often: statistics slow down all
+    /// BPF programs on the machine.
     pub fn calibrate_again(&mut self) {
         // Often enough for the window to see some, whether they come evenly, as samples do, or in bursts,
         // as everything else does.
-        const OFTEN: u64 = 2000;
-        const EVENLY: u64 = 190;
+        const OFTEN: f64 = 2000.0;
+        const EVENLY: f64 = 190.0;
         let Some(costs) = &self.costs else { return };
-        let is_often = |program: ProgramId, count: u64| match program {
-            ProgramId::Sample => count >= EVENLY,
-            _ => count >= OFTEN,
+        let since_ns = monotonic_ns().saturating_sub(self.calibrated_ns);
+        if since_ns < REST_NS && self.calibrations_left == 0 {
+            return;
+        }
+        let is_often = |program: ProgramId, per_s: f64| match program {
+            ProgramId::Sample => per_s >= EVENLY,
+            _ => per_s >= OFTEN,
         };
-        let unknown =
-            |&(program, count): &(ProgramId, u64)| is_often(program, count) && costs.get(program).is_none();
-        if self.calibrations_left > 0 && self.runs.iter().any(unknown) {
-            self.calibrations_left -= 1;
+        let mut rates = self.runs.per_s();
+        if rates.any(|(program, per_s)| is_often(program, per_s) && costs.is_outdated(program, per_s)) {
+            drop(rates);
+            if since_ns < REST_NS {
+                self.calibrations_left -= 1;
+            }
             self.calibrate();
         }
     }
@@ -301,6 +322,20 @@ fn load_programs(
         sampling::load(ebpf)?;
     }
     Ok(wanted)
+}
+
+/// What reads the samples; `None` if none are asked for.
+fn sampler(ebpf: &mut Ebpf, options: Options, sample_slots: u32) -> Result<Option<Sampler>, ProbeError> {
+    let Some(how) = options.sampling else { return Ok(None) };
+    let possible = options.cpus as usize;
+    let slots = possible * sample_slots as usize;
+    let maps = sampling::Maps {
+        ring: mapped(ebpf, "SAMPLES", slots)?,
+        stacks: how.stacks.then(|| mapped(ebpf, "SAMPLE_STACKS", slots)).transpose()?,
+        sockets: mapped(ebpf, "SOCKETS", 1)?,
+    };
+    let periods = Periods::of(how.frequency, options.cpu_hz);
+    Ok(Some(Sampler::new(how.frequency, periods, maps, sample_slots, possible)))
 }
 
 fn full_name(kind: AttachKind, name: &str) -> String {

@@ -72,14 +72,19 @@ pub(super) fn load<'a>(
     btf: &Btf,
 ) -> Result<&'a mut Program, ProbeError> {
     let program = super::program_mut(ebpf, kind, name)?;
-    let loaded = match kind {
-        AttachKind::TpBtf => {
-            <&mut BtfTracePoint>::try_from(&mut *program).and_then(|program| program.load(tracepoint, btf))
-        }
-        AttachKind::RawTp => <&mut RawTracePoint>::try_from(&mut *program).and_then(RawTracePoint::load),
-    };
-    loaded.map_err(|source| ProbeError::program("load", name, source))?;
+    match kind {
+        AttachKind::TpBtf => <&mut BtfTracePoint>::try_from(&mut *program)
+            .and_then(|program| program.load(tracepoint, btf))
+            .map_err(|source| ProbeError::program("load", name, source))?,
+        AttachKind::RawTp => load_raw(program, name)?,
+    }
     Ok(program)
+}
+
+/// Loads a program for raw tracepoints.
+pub(super) fn load_raw(program: &mut Program, name: &'static str) -> Result<(), ProbeError> {
+    let loaded = <&mut RawTracePoint>::try_from(program).and_then(RawTracePoint::load);
+    loaded.map_err(|source| ProbeError::program("load", name, source))
 }
 
 /// Attaches a loaded program. It stays attached until its [`Ebpf`] is dropped or it is [`detach`]ed.

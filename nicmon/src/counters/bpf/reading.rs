@@ -11,9 +11,10 @@ use nicmon_common::{
 };
 
 use super::{
-    Probe, ProbeError, ProgramId,
+    Probe, ProbeError,
     activity::{cpu_between, polls_between, runs_between},
     mapped::MappedArray,
+    own_runs,
     slots::{Irqs, Napis, Removed, Slots},
 };
 use crate::{
@@ -124,10 +125,7 @@ impl Probe {
         let cpus: Vec<CpuActivity> =
             both.map(|(now, before)| cpu_between(now, before, interval_ns)).collect();
         let samples = self.read_samples(&cpus, &napis);
-        let mut runs = self.count_runs(&states, &cpus, &napis);
-        runs.extend(
-            samples.as_ref().map(|samples| (ProgramId::Sample, samples.taken.len() as u64 + samples.lost)),
-        );
+        self.runs = own_runs::count(self.running(), interval_ns, &states, &self.before.cpus, &cpus, &napis);
         let misses = self.recursion_misses();
         let lost =
             lost(&states) - lost(&self.before.cpus) + misses.saturating_sub(self.before.recursion_misses);
@@ -135,9 +133,9 @@ impl Probe {
         self.before.cpus = states;
         self.forget_idle(mono_ns);
 
-        let bpf_est_ns = self.costs.as_ref().and_then(|costs| costs.estimate(&runs));
-        let bpf_runs = runs.iter().map(|(_, count)| count).sum();
-        self.runs = runs;
+        let programs = self.runs.costs(self.costs.as_ref());
+        let costs = programs.cpus.iter().map(|cpu| Some(cpu.cost?.ns));
+        let bpf_est_ns = self.costs.as_ref().and_then(|_| costs.sum());
         Ok(Reading {
             mono_ns,
             cpus,
@@ -146,8 +144,9 @@ impl Probe {
             irqs,
             drops,
             samples,
-            bpf_runs: Some(bpf_runs),
+            bpf_runs: Some(programs.cpus.iter().map(|cpu| cpu.runs).sum()),
             bpf_est_ns,
+            programs: Some(programs),
             lost: Some(lost),
             unfiled,
         })
@@ -274,37 +273,6 @@ impl Probe {
             }
         }
         Ok(Some(drops))
-    }
-
-    /// Runs of each program, from the events that the programs counted.
-    fn count_runs(
-        &self,
-        states: &[CpuState],
-        cpus: &[CpuActivity],
-        napis: &[NapiActivity],
-    ) -> Vec<(ProgramId, u64)> {
-        let softirqs = cpus.iter().flat_map(|cpu| &cpu.vectors).map(|vector| vector.count).sum();
-        let since = |field: fn(&CpuState) -> u64| {
-            states.iter().zip(&self.before.cpus).map(|(now, before)| field(now) - field(before)).sum::<u64>()
-        };
-        let irqs = since(|state| state.irq.count);
-        let polls = cpus.iter().map(|cpu| cpu.backlog.polls()).sum::<u64>()
-            + napis.iter().flat_map(|napi| &napi.cpus).map(|(_, polls)| polls.polls()).sum::<u64>();
-        self.attached
-            .iter()
-            .map(|program| {
-                let count = match program {
-                    ProgramId::SoftirqEntry | ProgramId::SoftirqExit => softirqs,
-                    ProgramId::IrqHandlerEntry | ProgramId::IrqHandlerExit => irqs,
-                    ProgramId::NapiPoll => polls,
-                    ProgramId::KfreeSkb => since(|state| state.drops),
-                    ProgramId::SoftirqRaise => since(|state| state.raises),
-                    // It is not on a tracepoint; its runs are in the samples.
-                    ProgramId::Sample => 0,
-                };
-                (*program, count)
-            })
-            .collect()
     }
 
     /// Takes back the slots of owners that have been silent for long, and gives out slots that have

@@ -15,9 +15,18 @@ fn nicmon_says_what_it_costs_itself() {
     let finding = costs(5).one();
     assert_eq!((finding.id, finding.severity), (FindingId::OwnCost, Severity::Info));
     assert_eq!(costs(4).judged().findings, []);
-    // A CPU is full, but whether the cost falls on it is not known.
-    let full = costs(20).with("/cpus/2/stat/idle_pct", json!(4)).one();
-    assert_eq!((full.severity, full.why.as_str()), (Severity::Info, "nicmon itself takes 20 % of a CPU"));
+    let cpu =
+        |cpu, ns| json!({ "cpu": cpu, "bpf_runs": 9, "bpf_est_ns": ns, "overhead_pct": ns / 10_000_000 });
+    let cpus = json!([cpu(1, 20_000_000), cpu(3, 80_000_000)]);
+    let mut machine = costs(20);
+    machine.frame["self"]["cpus"] = cpus;
+    machine.frame["self"]["bpf_est_ci_ns"] = json!([60_000_000, 160_000_000]);
+    let told = machine.one();
+    assert_eq!((told.severity, told.why.as_str()), (Severity::Info, "nicmon itself takes 20 % of a CPU"));
+    assert_eq!(told.subject.cpu, Some(3));
+    let of_cpu = told.evidence.iter().find(|evidence| evidence.field == "/self/cpus/1/overhead_pct").unwrap();
+    assert!((of_cpu.value - 8.0).abs() < 1e-9);
+    assert!(told.caveats[0].ends_with("between 6.0 and 16.0 % of a CPU"), "{:?}", told.caveats);
 }
 
 #[test]

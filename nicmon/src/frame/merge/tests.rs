@@ -5,8 +5,8 @@ use serde_json::Value;
 use super::Merged;
 use crate::frame::{
     Companion, Context, Cpu, CpuFreq, Driver, DropLocation, DroppedPackets, Frame, Gap, Irq, IrqCpu, Napi,
-    NapiCpu, NapiMode, Netns, Nic, NicCounters, NicCpu, NicDrops, Origin, SampledFunction, Sampling, Share,
-    Stage, StageFunction, StageShare, UdpReader, ns_per, pct_of,
+    NapiCpu, NapiMode, Netns, Nic, NicCounters, NicCpu, NicDrops, Origin, OwnCost, OwnCpu, OwnProgram,
+    SampledFunction, Sampling, Share, Stage, StageFunction, StageShare, UdpReader, ns_per, pct_of,
 };
 
 /// Frames of a real machine under load.
@@ -129,10 +129,32 @@ fn random(numbers: &mut Numbers, seq: u64) -> Frame {
         udp_reader: numbers.value().map(|dropped| random_reader(numbers, dropped)),
         gap_ns: None,
     }];
-    frame.own.bpf_est_ns = numbers.value();
+    random_own(numbers, &mut frame.own);
     // Within one frame, all values that follow from other fields are correct as well.
     let host = frame.host.clone();
     Frame { host, ..merged(&[frame]) }
+}
+
+fn random_own(numbers: &mut Numbers, own: &mut OwnCost) {
+    let ranged = |numbers: &mut Numbers| {
+        let time = numbers.value();
+        (time, time.filter(|_| !numbers.once_in(12)).map(|time| [time / 2, time * 2]))
+    };
+    (own.bpf_est_ns, own.bpf_est_ci_ns) = ranged(numbers);
+    own.programs = (!numbers.once_in(4)).then(|| {
+        let names = numbers.most_of(["softirq_entry", "softirq_exit", "napi_poll"]).into_iter();
+        let program = |name: &str| {
+            let (est_ns, est_ci_ns) = ranged(numbers);
+            OwnProgram { program: name.to_owned(), runs: 7, est_ns, est_ci_ns }
+        };
+        names.map(program).collect()
+    });
+    own.cpus = (!numbers.once_in(4)).then(|| {
+        let cpus = numbers.most_of(0..3).into_iter();
+        let cpu = |cpu| OwnCpu { cpu, bpf_runs: 7, bpf_est_ns: numbers.value(), overhead_pct: None };
+        cpus.map(cpu).collect()
+    });
+    (own.read_ns, own.make_ns) = (numbers.value(), numbers.value());
 }
 
 fn random_irq(numbers: &mut Numbers, irq: u32, action: &str) -> Irq {

@@ -1,0 +1,91 @@
+//! How often nicmon's own programs ran, on which CPU, and what that cost.
+
+use nicmon_common::CpuState;
+
+use super::{ProgramId, cost::RunCosts};
+use crate::counters::{CostRange, CpuActivity, CpuCost, NapiActivity, ProgramCost, ProgramCosts};
+
+/// Runs between two readings.
+#[derive(Debug, Default)]
+pub(super) struct OwnRuns {
+    programs: Vec<ProgramId>,
+    /// By CPU, for those on which any ran: the runs of each program, in the order of `programs`.
+    cpus: Vec<(u32, Vec<u64>)>,
+    interval_ns: u64,
+}
+
+/// Counts them, from the events that the programs counted: one run for each.
+pub(super) fn count(
+    programs: impl Iterator<Item = ProgramId>,
+    interval_ns: u64,
+    now: &[CpuState],
+    before: &[CpuState],
+    activity: &[CpuActivity],
+    napis: &[NapiActivity],
+) -> OwnRuns {
+    let mut polls: Vec<u64> = activity.iter().map(|cpu| cpu.backlog.polls()).collect();
+    for (cpu, of_napi) in napis.iter().flat_map(|napi| &napi.cpus) {
+        if let Some(polls) = polls.get_mut(*cpu as usize) {
+            *polls += of_napi.polls();
+        }
+    }
+    let programs: Vec<ProgramId> = programs.collect();
+    let runs = |cpu: usize| {
+        let (now, before) = (&now[cpu], &before[cpu]);
+        let of = |program: &ProgramId| match program {
+            ProgramId::SoftirqEntry | ProgramId::SoftirqExit => {
+                activity[cpu].vectors.iter().map(|vector| vector.count).sum()
+            }
+            ProgramId::IrqHandlerEntry | ProgramId::IrqHandlerExit => now.irq.count - before.irq.count,
+            ProgramId::NapiPoll => polls[cpu],
+            ProgramId::KfreeSkb => now.drops - before.drops,
+            ProgramId::SoftirqRaise => now.raises - before.raises,
+            ProgramId::Sample => now.sampler.samples.wrapping_sub(before.sampler.samples).into(),
+        };
+        programs.iter().map(of).collect::<Vec<u64>>()
+    };
+    let all = (0..now.len()).map(|cpu| (u32::try_from(cpu).unwrap_or(u32::MAX), runs(cpu)));
+    let cpus = all.filter(|(_, runs)| runs.iter().any(|runs| *runs > 0)).collect();
+    OwnRuns { programs, cpus, interval_ns }
+}
+
+impl OwnRuns {
+    /// The programs with their runs on all CPUs.
+    pub(super) fn totals(&self) -> impl Iterator<Item = (ProgramId, u64)> {
+        let total = |at: usize| self.cpus.iter().map(|(_, runs)| runs[at]).sum();
+        self.programs.iter().enumerate().map(move |(at, program)| (*program, total(at)))
+    }
+
+    /// How often each program ran per second, on all CPUs together.
+    pub(super) fn per_s(&self) -> impl Iterator<Item = (ProgramId, f64)> {
+        let seconds = self.interval_ns as f64 / 1e9;
+        self.totals()
+            .map(move |(program, runs)| (program, if seconds > 0.0 { runs as f64 / seconds } else { 0.0 }))
+    }
+
+    /// Their cost.
+    pub(super) fn costs(&self, costs: Option<&RunCosts>) -> ProgramCosts {
+        // A program that ran too rarely to be measured is assumed to cost as much as the most expensive one.
+        let of = |program: ProgramId| {
+            let costs = costs?;
+            costs.get(program).or_else(|| costs.most_expensive())
+        };
+        let programs = self.totals().filter(|(_, runs)| *runs > 0).map(|(program, runs)| ProgramCost {
+            program: program.name().to_owned(),
+            runs,
+            cost: of(program).map(|cost| cost.times(runs)),
+        });
+        let on_cpu = |runs: &[u64]| {
+            let mut each = self.programs.iter().zip(runs).filter(|(_, runs)| **runs > 0);
+            each.try_fold(CostRange::default(), |sum, (program, runs)| {
+                Some(sum.plus(of(*program)?.times(*runs)))
+            })
+        };
+        let cpus = self.cpus.iter().map(|(cpu, runs)| CpuCost {
+            cpu: *cpu,
+            runs: runs.iter().sum(),
+            cost: on_cpu(runs),
+        });
+        ProgramCosts { programs: programs.collect(), cpus: cpus.collect() }
+    }
+}
