@@ -43,6 +43,7 @@ pub mod counters;
 #[doc(hidden)]
 pub mod host;
 #[doc(hidden)]
+pub mod overhead;
 pub mod path;
 #[doc(hidden)]
 pub mod symbols;

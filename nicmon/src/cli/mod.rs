@@ -3,6 +3,7 @@
 mod compare;
 mod diagnose;
 mod notes;
+mod overhead;
 mod setup;
 mod values;
 mod wrap;
@@ -30,6 +31,7 @@ pub use self::{
     compare::Compare,
     diagnose::{Brief, Diagnose},
     notes::{Example, Notes, Section, notes},
+    overhead::Overhead,
     setup::{Path, Topology},
     values::{CpuList, Moment},
 };
@@ -123,6 +125,12 @@ pub enum Command {
     /// packet meanwhile, so it costs more than the live view. To look at a NIC in another network namespace,
     /// run nicmon in it: `ip netns exec NAME nicmon path NIC`.
     Path(Path),
+    /// Measure what nicmon itself costs on this machine
+    ///
+    /// Sends packets over loopback, in a network namespace of its own, with and without nicmon's programs,
+    /// in short blocks in random order. It loads one CPU meanwhile. What a call of a program costs is kept
+    /// until the next boot in /run/nicmon, and makes the figures under `self` in frames more precise.
+    Overhead(Overhead),
     /// Print the fields of a frame: units and meaning, or JSON Schema
     Schema(Schema),
     /// Print the manual page, or write all pages into a directory
@@ -394,6 +402,8 @@ pub enum SchemaOf {
     Comparison,
     /// what path --json prints
     Path,
+    /// what overhead --json prints
+    Overhead,
 }
 
 /// The definition of the command line, with the notes of each command.
@@ -453,6 +463,8 @@ fn exit(error: &clap::Error) -> ! {
 fn compact(command: clap::Command) -> clap::Command {
     const TEMPLATE: &str = "{about}\n{usage-heading} {usage}\n{all-args}{after-help}\n";
     let flat = |command: clap::Command| command.mut_args(|argument| argument.help_heading(None));
+    // The list of commands takes most of nicmon's own screen.
+    let command = command.mut_arg("json", |argument| argument.hide_short_help(true));
     flat(command).help_template(TEMPLATE).mut_subcommands(flat)
 }
 

@@ -244,6 +244,14 @@ const PATH: Notes = Notes {
     sections: &[EXIT_STATUS],
 };
 
+const OVERHEAD: Notes = Notes {
+    examples: &[
+        ("sudo nicmon overhead", "what nicmon adds to a packet here"),
+        ("sudo nicmon overhead --cpu 3 --for 3m --json", "more precisely, on CPU 3, as JSON"),
+    ],
+    sections: &[EXIT_STATUS],
+};
+
 const SCHEMA: Notes = Notes {
     examples: &[
         ("nicmon schema --markdown", "every field with its unit and meaning"),
@@ -282,6 +290,7 @@ pub fn notes(command: &str) -> Notes {
         "brief" => BRIEF,
         "topology" => TOPOLOGY,
         "path" => PATH,
+        "overhead" => OVERHEAD,
         "schema" => SCHEMA,
         "man" => MAN,
         "completions" => COMPLETIONS,

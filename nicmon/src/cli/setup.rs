@@ -26,9 +26,9 @@ pub struct Path {
     /// The network interface
     #[arg(value_name = "NIC")]
     pub nic: String,
-    /// Measure for so long: half of it time, half of it packets
+    /// How long to measure
     ///
-    /// From 2s to 1h.
+    /// From 2s to 1h. The first half measures time, the second counts packets.
     #[arg(
         long = "for",
         value_name = "TIME",

@@ -11,6 +11,9 @@ use crate::{host::cpus::parse_list, stream::since_1970};
 /// Shorter windows find nothing: a finding takes three of four seconds.
 const SHORTEST_WINDOW: Duration = Duration::from_secs(5);
 const SHORTEST_PATH: Duration = Duration::from_secs(2);
+/// For how long `overhead` may measure.
+const SHORTEST_OVERHEAD: Duration = Duration::from_secs(20);
+const LONGEST_OVERHEAD: Duration = Duration::from_mins(10);
 const LONGEST_WINDOW: Duration = Duration::from_hours(1);
 /// The shortest `--delay`: a single softirq run can last longer than a shorter interval.
 const SHORTEST_DELAY: Duration = Duration::from_millis(100);
@@ -113,6 +116,15 @@ pub(super) fn parse_path_time(text: &str) -> Result<Duration, String> {
     let time = parse_time(text)?;
     if !(SHORTEST_PATH..=LONGEST_WINDOW).contains(&time) {
         return Err("measure for 2s to 1h".to_owned());
+    }
+    Ok(time)
+}
+
+/// How long `overhead` measures.
+pub(super) fn parse_overhead_time(text: &str) -> Result<Duration, String> {
+    let time = parse_time(text)?;
+    if !(SHORTEST_OVERHEAD..=LONGEST_OVERHEAD).contains(&time) {
+        return Err("measure for 20s to 10m: in less time, chance decides".to_owned());
     }
     Ok(time)
 }

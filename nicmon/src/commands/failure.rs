@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+#[cfg(feature = "bpf")]
+use crate::overhead::OverheadError;
 use crate::{
     analyze::compare::PairError,
     collect::CollectError,
@@ -80,6 +82,10 @@ pub enum Failure {
         /// Its name.
         name: String,
     },
+    /// What nicmon costs cannot be measured.
+    #[cfg(feature = "bpf")]
+    #[error(transparent)]
+    Overhead(#[from] OverheadError),
     /// There is nothing to judge.
     #[error("there are no frames to judge; wait longer, or give a recording that has some")]
     NoFrames,
@@ -183,6 +189,8 @@ impl Failure {
             | Self::RecordingToStdout
             | Self::CreateRecording { .. }
             | Self::ManualPages { .. } => 2,
+            #[cfg(feature = "bpf")]
+            Self::Overhead(OverheadError::NoCpu { .. }) => 2,
             Self::Command { source, .. } if source.kind() == ErrorKind::NotFound => 127,
             Self::Command { .. } => 126,
             _ => 1,

@@ -11,6 +11,8 @@ mod manual;
 mod new_file;
 mod output;
 #[cfg(feature = "bpf")]
+mod overhead;
+#[cfg(feature = "bpf")]
 mod path;
 mod player;
 mod problems;
@@ -47,6 +49,10 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::Path(args)) => path::run(&args)?,
         #[cfg(not(feature = "bpf"))]
         Some(Command::Path(_)) => return Err(CollectError::NoPrograms.into()),
+        #[cfg(feature = "bpf")]
+        Some(Command::Overhead(args)) => overhead::run(&args)?,
+        #[cfg(not(feature = "bpf"))]
+        Some(Command::Overhead(_)) => return Err(CollectError::NoPrograms.into()),
         Some(Command::Record(args)) => return record::run(args),
         Some(Command::Replay(args)) => replay::run(args)?,
         Some(Command::Report(args)) => report::run(&args)?,

@@ -1,4 +1,4 @@
-//! `nicmon schema`: the fields of frames, comparisons and paths, as JSON Schema or as a table.
+//! `nicmon schema`: the fields of frames and of what commands print, as JSON Schema or as a table.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use crate::{
     analyze::compare,
     cli::{Schema, SchemaOf},
     frame::{Field, SCHEMA, fields, fields_of, schema as json_schema},
-    path,
+    overhead, path,
 };
 
 pub(super) fn run(args: &Schema) -> Result<(), Failure> {
@@ -18,6 +18,8 @@ pub(super) fn run(args: &Schema) -> Result<(), Failure> {
         (SchemaOf::Comparison, true) => comparison_fields(),
         (SchemaOf::Path, false) => format!("{:#}\n", path::schema()),
         (SchemaOf::Path, true) => path_fields(),
+        (SchemaOf::Overhead, false) => format!("{:#}\n", overhead::schema()),
+        (SchemaOf::Overhead, true) => overhead_fields(),
     };
     print(text.as_bytes())
 }
@@ -53,6 +55,15 @@ fn path_fields() -> String {
         path::SCHEMA
     );
     head + &table(&fields_of(&path::schema()))
+}
+
+fn overhead_fields() -> String {
+    let head = format!(
+        "# Fields of an overhead\n\n\
+         These are the fields of `{}`, which `nicmon overhead --json` prints.\n",
+        overhead::SCHEMA
+    );
+    head + &table(&fields_of(&overhead::schema()))
 }
 
 fn table(fields: &[Field]) -> String {

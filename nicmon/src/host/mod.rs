@@ -37,6 +37,7 @@ mod netns_thread;
 pub mod nic_files;
 mod os_text;
 pub mod own;
+pub mod own_net;
 pub mod packet_types;
 pub mod qdisc;
 pub mod queue_counters;
@@ -193,21 +194,13 @@ mod testing {
             return None;
         }
         let test = move || {
-            unshare_net();
+            super::own_net::unshare().expect("a namespace");
             test()
         };
         // The thread has the test's name, so the test can say that it did not run.
         let name = thread::current().name().unwrap_or("a test").to_owned();
         let thread = thread::Builder::new().name(name).spawn(test).expect("a thread starts");
         Some(thread.join().expect("the test's thread"))
-    }
-
-    /// Puts the calling thread into a new network namespace.
-    #[expect(unsafe_code, reason = "unshare is unsafe for CLONE_FILES, which is not asked for")]
-    pub(super) fn unshare_net() {
-        // SAFETY: the network namespace of a thread has nothing to do with memory or the table of
-        // descriptors.
-        unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNET) }.expect("unshare");
     }
 
     /// Runs `ip` with these arguments in the namespace of the calling thread; false if that fails.

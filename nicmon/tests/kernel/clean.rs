@@ -78,7 +78,7 @@ impl Objects {
 
 /// After nicmon has ended, its objects must be gone. The kernel frees them after a grace period, so this
 /// waits.
-fn gone(name: &str, pid: u32, objects: &Objects, status: ExitStatus) -> Result<()> {
+pub(crate) fn gone(name: &str, pid: u32, objects: &Objects, status: ExitStatus) -> Result<()> {
     let start = Instant::now();
     for (kind, own) in objects.kinds() {
         loop {

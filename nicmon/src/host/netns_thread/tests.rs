@@ -6,7 +6,10 @@ use std::{
 };
 
 use super::{
-    super::testing::{in_new_namespace, ip, unshare_net},
+    super::{
+        own_net,
+        testing::{in_new_namespace, ip},
+    },
     *,
 };
 
@@ -26,7 +29,7 @@ struct Inhabited(Child, u32);
 impl Inhabited {
     fn new() -> Self {
         let make = || {
-            unshare_net();
+            own_net::unshare().unwrap();
             let child = Command::new("sleep").arg("60").spawn().expect("sleep");
             Self(child, own_inum(Path::new("/proc")).unwrap())
         };
