@@ -4,6 +4,7 @@
 
 mod contenders;
 mod figures;
+mod flow_window;
 mod loopback;
 mod pairs;
 mod programs;
@@ -84,6 +85,8 @@ enum Part {
     /// Time that the kernel programs add to each packet, compared with another nicmon's (runs only if named
     /// with --only; takes about 5 minutes)
     Pairs,
+    /// How much slower packets are in an interval with a flow window (runs only if named with --only)
+    FlowWindow,
 }
 
 fn main() -> ExitCode {
@@ -98,7 +101,7 @@ fn measure(args: &Args) -> Result<ExitCode> {
     let mut verdicts = Verdicts::default();
     let parts = <Part as clap::ValueEnum>::value_variants();
     let is_wanted = |part: &Part| match part {
-        Part::Pairs => args.only.contains(part),
+        Part::Pairs | Part::FlowWindow => args.only.contains(part),
         _ => args.only.is_empty() || args.only.contains(part),
     };
     for part in parts.iter().filter(|part| is_wanted(part)) {
@@ -110,6 +113,7 @@ fn measure(args: &Args) -> Result<ExitCode> {
             Part::Programs => programs::measure(args)?,
             Part::Sampler => sampler::measure(args, &mut verdicts)?,
             Part::Pairs => pairs::measure(args, &mut verdicts)?,
+            Part::FlowWindow => flow_window::measure(args, &mut verdicts)?,
         }
         println!();
     }
