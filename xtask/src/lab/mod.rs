@@ -15,6 +15,7 @@ mod initramfs;
 mod job;
 mod kernel;
 mod load;
+mod losses;
 mod net;
 mod pairs;
 mod path;
@@ -115,6 +116,8 @@ enum Case {
     Stacks,
     /// nicmon path of a NIC under a load of known size: what was sent came in or is lost by a counter
     Path,
+    /// nicmon path of a virtio NIC whose packets are lost on purpose, by six causes: each is where it belongs
+    Losses,
     /// Guests saturated on purpose, or only busy: nicmon's findings name what is wrong, and nothing else
     Findings,
     /// Observations for nicmon's scenario tests, with the kernel's counters; use --keep to keep them
@@ -149,6 +152,7 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
         Case::Pairs => (pairs::plan(args), pairs::judge),
         Case::Stacks => (stacks::plan(args), stacks::judge),
         Case::Path => (path::plan(args), path::judge),
+        Case::Losses => (losses::plan(args)?, losses::judge),
         Case::Scenarios => (scenarios::plan(args), |done, _| scenarios::judge(done)),
         // These boot a guest for each scenario and run.
         Case::Findings => return findings::run(args, &lab),

@@ -1,7 +1,7 @@
 //! `nicmon path` of a NIC whose load begins and ends while it counts: what was sent must have come in, or be
 //! lost by a counter, and nothing may be left over.
 
-use std::{fmt::Write as _, fs};
+use std::fmt::Write as _;
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
@@ -37,8 +37,12 @@ pub(super) fn plan(args: &Args) -> Plan {
 pub(super) fn judge(done: &Done<'_>, verdicts: &mut Verdicts) -> Result<()> {
     let results = Results::open(&done.out.join(job::folder(0)))?;
     let path: Value = serde_json::from_str(&results.text("path")?).context("cannot parse the path")?;
-    let sent = fs::read_to_string(done.out.join(SENT)).context("nothing was sent")?;
-    let sent: u64 = sent.trim().parse()?;
+    check(&results, &path, verdicts)
+}
+
+/// Checks that what was sent is what came in, and that nothing is left over.
+pub(super) fn check(results: &Results, path: &Value, verdicts: &mut Verdicts) -> Result<()> {
+    let sent: u64 = results.text(SENT)?.trim().parse()?;
     let stages = || array(&path["receive"]);
     let ring = stages().find(|stage| stage["stage"] == "ring").context("no ring")?;
     let came = number(&ring["packets"]);

@@ -17,8 +17,8 @@ use super::{
 };
 
 const RULES: u32 = 1000;
-/// The iptables extension for targets such as DROP.
-const STANDARD: &str = "/usr/lib/x86_64-linux-gnu/xtables/libxt_standard.so";
+/// The iptables extension for targets such as DROP. The path is Debian's.
+pub(super) const STANDARD: &str = "/usr/lib/x86_64-linux-gnu/xtables/libxt_standard.so";
 /// The modules whose code runs for these rules.
 const NETFILTER: [&str; 3] = ["ip_tables", "x_tables", "iptable_filter"];
 
@@ -26,7 +26,7 @@ pub(super) fn plan(args: &Args) -> Plan {
     let mut plan = Plan::of(args, &[Device::E1000]);
     plan.programs = ["perf", "xtables-legacy-multi", "ethtool"].map(str::to_owned).into();
     plan.modules = vec!["iptable_filter".to_owned()];
-    // `-j DROP` needs this extension. The path is Debian's.
+    // `-j DROP` needs this extension.
     plan.binaries.push((STANDARD.into(), "xtables/libxt_standard.so".to_owned()));
     // No packets come from this network, which is reserved for documentation.
     let rule = |n: u32| format!("-A INPUT -s 198.51.{}.{}/32 -j DROP\n", n / 250, n % 250 + 1);
