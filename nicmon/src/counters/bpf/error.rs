@@ -158,7 +158,17 @@ fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
         }
         next = cause.source();
     }
-    text
+    shortened(&text)
+}
+
+/// The verifier's output can have thousands of lines; what is wrong stands at its end.
+fn shortened(text: &str) -> String {
+    const FIRST: usize = 2;
+    const LAST: usize = 12;
+    let lines: Vec<&str> = text.lines().collect();
+    let Some(left_out) = lines.len().checked_sub(FIRST + LAST + 1) else { return text.to_owned() };
+    let (first, last) = (lines[..FIRST].join("\n"), lines[lines.len() - LAST..].join("\n"));
+    format!("{first}\n... ({} lines left out)\n{last}", left_out + 1)
 }
 
 /// Finds EPERM in an error's chain of sources. EACCES comes from the verifier and is not about
@@ -194,6 +204,17 @@ mod tests {
     fn refused(errno: i32) -> ProgramError {
         let io_error = io::Error::from_raw_os_error(errno);
         ProgramError::SyscallError(SyscallError { call: "perf_event_open", io_error })
+    }
+
+    #[test]
+    fn the_end_of_a_long_output_is_kept() {
+        let lines = |count: usize| (1..=count).map(|line| line.to_string()).collect::<Vec<_>>().join("\n");
+        assert_eq!(shortened(&lines(14)), lines(14));
+        let text = shortened(&lines(1000));
+        assert!(
+            text.starts_with("1\n2\n... (986 lines left out)\n989\n") && text.ends_with("\n1000"),
+            "{text}"
+        );
     }
 
     #[test]

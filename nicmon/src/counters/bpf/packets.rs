@@ -7,7 +7,7 @@ use aya::{
 };
 use nicmon_common::WhosePackets;
 
-use super::{ProbeError, object::OBJECT};
+use super::{ProbeError, object::OBJECT, programs::patiently};
 use crate::host::{btf::KernelBtf, limits};
 
 /// Where drivers hand packets over (`include/trace/events/net.h`), the most usual first. Each kernel has most
@@ -37,7 +37,7 @@ pub(super) fn program<'a>(
 ) -> Result<&'a mut RawTracePoint, ProbeError> {
     match ebpf.program_mut(name) {
         Some(Program::RawTracePoint(program)) => {
-            program.load().map_err(|error| ProbeError::program("load", name, error))?;
+            patiently(|| program.load()).map_err(|error| ProbeError::program("load", name, error))?;
             Ok(program)
         }
         _ => Err(ProbeError::Object { what: name }),

@@ -3,12 +3,12 @@
 use aya::{
     Btf, Ebpf,
     programs::{
-        BtfTracePoint, Program, RawTracePoint, raw_trace_point::RawTracePointLinkId,
+        BtfTracePoint, Program, ProgramError, RawTracePoint, raw_trace_point::RawTracePointLinkId,
         tp_btf::BtfTracePointLinkId,
     },
 };
 
-use super::ProbeError;
+use super::{ProbeError, error::errno};
 
 /// The two ways to attach a program. All programs are attached the same way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,9 +73,11 @@ pub(super) fn load<'a>(
 ) -> Result<&'a mut Program, ProbeError> {
     let program = super::program_mut(ebpf, kind, name)?;
     match kind {
-        AttachKind::TpBtf => <&mut BtfTracePoint>::try_from(&mut *program)
-            .and_then(|program| program.load(tracepoint, btf))
-            .map_err(|source| ProbeError::program("load", name, source))?,
+        AttachKind::TpBtf => {
+            let loaded = <&mut BtfTracePoint>::try_from(&mut *program)
+                .and_then(|program| patiently(|| program.load(tracepoint, btf)));
+            loaded.map_err(|source| ProbeError::program("load", name, source))?;
+        }
         AttachKind::RawTp => load_raw(program, name)?,
     }
     Ok(program)
@@ -83,8 +85,16 @@ pub(super) fn load<'a>(
 
 /// Loads a program for raw tracepoints.
 pub(super) fn load_raw(program: &mut Program, name: &'static str) -> Result<(), ProbeError> {
-    let loaded = <&mut RawTracePoint>::try_from(program).and_then(RawTracePoint::load);
+    let loaded = <&mut RawTracePoint>::try_from(program).and_then(|program| patiently(|| program.load()));
     loaded.map_err(|source| ProbeError::program("load", name, source))
+}
+
+/// Loads a program again if a signal came while the kernel verified it (`EAGAIN`, `do_check` in
+/// `kernel/bpf/verifier.c`): somebody pressed Ctrl-Z, or made a window larger.
+pub(super) fn patiently(mut load: impl FnMut() -> Result<(), ProgramError>) -> Result<(), ProgramError> {
+    const TRIES: u32 = 50;
+    let is_interrupted = |error: &ProgramError| errno(error) == Some(libc::EAGAIN);
+    (1..TRIES).map(|_| load()).find(|loaded| !loaded.as_ref().is_err_and(is_interrupted)).unwrap_or_else(load)
 }
 
 /// Attaches a loaded program. It stays attached until its [`Ebpf`] is dropped or it is [`detach`]ed.

@@ -15,7 +15,8 @@ use nicmon_common::{
 };
 
 use super::{
-    Probe, ProbeError, ProgramId, error::errno, mapped::MappedArray, reading::text, socket_calls::SocketMap,
+    Probe, ProbeError, ProgramId, error::errno, mapped::MappedArray, programs::patiently, reading::text,
+    socket_calls::SocketMap,
 };
 use crate::{
     counters::{
@@ -366,7 +367,7 @@ fn attach(
 pub(super) fn load(ebpf: &mut aya::Ebpf) -> Result<(), ProbeError> {
     match ebpf.program_mut(PROGRAM) {
         Some(Program::PerfEvent(program)) => {
-            program.load().map_err(|source| ProbeError::program("load", PROGRAM, source))
+            patiently(|| program.load()).map_err(|source| ProbeError::program("load", PROGRAM, source))
         }
         _ => Err(ProbeError::Object { what: PROGRAM }),
     }
