@@ -119,7 +119,11 @@ pub(crate) fn start_nicmon(nicmon: &Path) -> Result<(Running, Duration)> {
 pub(crate) fn start_nicmon_with(nicmon: &Path, options: &[&str]) -> Result<(Running, Duration)> {
     let started = Instant::now();
     let mut command = Command::new(nicmon);
-    command.args(["--json", "-d", "1s"]).args(options).stdin(Stdio::null()).stdout(Stdio::piped());
+    command
+        .args(["--json", "-d", "1s", "--max-overhead", "off"])
+        .args(options)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
     let mut tool = Running::start(&mut command)?;
     let stdout = tool.stdout().context("nicmon has no output")?;
     let (first, frame) = mpsc::channel();

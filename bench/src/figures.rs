@@ -1,4 +1,4 @@
-//! Best, median and mean values, and whether the targets are reached.
+//! Best and median values, and whether the targets are reached.
 
 /// The measurements of one contender; smaller is better.
 #[derive(Default)]
@@ -46,46 +46,9 @@ impl Verdicts {
     }
 }
 
-/// The trimmed mean ignores one in this many of the values at each end. These are mostly blocks in
-/// which something else ran.
-pub(crate) const TRIM: usize = 10;
-
-/// The mean.
-pub(crate) fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
-}
-
-/// The mean without 1 in [`TRIM`] of the values at each end.
-pub(crate) fn trimmed_mean(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let cut = values.len() / TRIM;
-    mean(&values[cut..values.len() - cut])
-}
-
-/// A mean and its standard error.
-pub(crate) struct Estimate {
-    pub(crate) value: f64,
-    pub(crate) error: f64,
-}
-
-impl Estimate {
-    /// The mean of these values.
-    pub(crate) fn of(values: &[f64]) -> Self {
-        let (n, value) = (values.len() as f64, mean(values));
-        let squares: f64 = values.iter().map(|v| (v - value).powi(2)).sum();
-        Self { value, error: (squares / (n - 1.0) / n).sqrt() }
-    }
-}
-
-impl std::fmt::Display for Estimate {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:+.2} +- {:.2}", self.value, self.error)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::Figures;
 
     #[test]
     fn best_and_median() {
@@ -94,19 +57,5 @@ mod tests {
         figures.add([3.0, 1.0, 2.0]);
         figures.add([9.0, 8.0]);
         assert_eq!((figures.best(), figures.median()), (Some(1.0), Some(3.0)));
-    }
-
-    #[test]
-    fn mean_and_its_error() {
-        let mean = Estimate::of(&[1.0, 2.0, 3.0, 4.0]);
-        // The variance is 5/3, and that of the mean of four values is 5/12.
-        assert!((mean.value - 2.5).abs() < 1e-9 && (mean.error - (5.0_f64 / 12.0).sqrt()).abs() < 1e-9);
-    }
-
-    #[test]
-    fn a_bad_block_does_not_move_the_trimmed_mean() {
-        let mut values: Vec<f64> = (1..=20).map(f64::from).collect();
-        values[19] = 1e6;
-        assert!((trimmed_mean(&mut values) - 10.5).abs() < 1e-9);
     }
 }

@@ -69,7 +69,7 @@ findings() {
     ) 2>"$folder/other.err"
     echo "setup $?" >>"$folder/status"
     sleep 1
-    nicmon --json -d 1s -n "$3" >"$folder/frames" 2>"$folder/nicmon.err" &
+    nicmon --json --max-overhead off -d 1s -n "$3" >"$folder/frames" 2>"$folder/nicmon.err" &
     nicmon=$!
     tries=600
     while ! frames_are 2 && kill -0 $nicmon 2>/dev/null && [ $((tries -= 1)) -gt 0 ]; do sleep 0.1; done

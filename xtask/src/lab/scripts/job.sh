@@ -29,7 +29,7 @@ downloads() {
 start_nicmon() {
     # Short frames, so that few of them lie partly outside a transfer. About as many samples as perf takes,
     # but not at the same moments.
-    nicmon --json -d 250ms -F 997 >"$1/frames" 2>"$1/nicmon.err" &
+    nicmon --json --max-overhead off -d 250ms -F 997 >"$1/frames" 2>"$1/nicmon.err" &
     nicmon=$!
     tries=600
     while [ ! -s "$1/frames" ] && kill -0 $nicmon 2>/dev/null && [ $((tries -= 1)) -gt 0 ]; do sleep 0.1; done

@@ -1,5 +1,5 @@
-# `losses MAC ADDRESS/BITS SECONDS LOSS...`: the path of packets that are lost on purpose, once for each LOSS. Each is
-# a function here that has it happen, and whose name with `undo_` before it takes that back.
+# `losses MAC ADDRESS/BITS SECONDS LOSS...`: the path of packets that are lost on purpose, once for each
+# LOSS. Each is a function here that causes it, and whose name with `undo_` before it undoes it.
 losses() {
     mac=$1 address=$2 seconds=$3
     shift 3
@@ -54,12 +54,12 @@ undo_netfilter() {
     rules -F INPUT
 }
 
-# The table of local addresses comes first by default, where no rule can have a say before it. 17 is UDP. Only a
+# The table of local addresses comes first by default, so no rule can come before it. 17 is UDP. Only a
 # machine that forwards counts this as a missing route (ip_route_input_slow, net/ipv4/route.c).
 no_route() {
     echo 1 >/proc/sys/net/ipv4/ip_forward
     /bin/ip rule add pref 100 lookup local
-    /bin/ip rule add pref 50 iif "$name" ipproto 17 unreachable
+    /bin/ip rule add pref 50 dev "$name" ipproto 17 unreachable
     /bin/ip rule del pref 0
 }
 undo_no_route() {
@@ -71,7 +71,7 @@ undo_no_route() {
 
 # Another CPU needs longer for a packet than this one for the next.
 backlog() {
-    echo 2 >/proc/sys/net/core/netdev_max_backlog
+    echo 1 >/proc/sys/net/core/netdev_max_backlog
     for queue in "/sys/class/net/$name/queues"/rx-*; do echo 2 >"$queue/rps_cpus"; done
     for line in $(lines "$name"); do echo 0 >"/proc/irq/$line/smp_affinity_list"; done
     /bin/ip link set dev "$name" xdpgeneric object /slow.o section xdp

@@ -20,7 +20,7 @@ scenario() {
     "$@" &
     loading=$!
     sleep 1
-    nicmon --json -d 2s -n "$seconds" -F 199 --capture "$folder/observations" \
+    nicmon --json --max-overhead off -d 2s -n "$seconds" -F 199 --capture "$folder/observations" \
         >"$folder/frames" 2>"$folder/nicmon.err"
     echo "nicmon $?" >>"$folder/status"
     rm /tmp/load

@@ -4,7 +4,7 @@ stacks() {
     folder=/tmp/$1
     begin "$folder" "$2" "$3" || return
     perf record -q -a -g -e cpu-clock -F 999 -k CLOCK_MONOTONIC -o "$folder/perf.data" -- \
-        nicmon record -q --stacks -F 997 -o "$folder/recording" -- \
+        nicmon record -q --max-overhead off --stacks -F 997 -o "$folder/recording" -- \
         timeout "$5" sh -c "$(downloads "$4" "$6")" 2>"$folder/perf.err"
     echo "record $?" >>"$folder/status"
     cp /proc/kallsyms "$folder/kallsyms"
@@ -20,7 +20,7 @@ datagrams() {
     touch /out/send
     sleep 1
     perf record -q -a -g -e cpu-clock -F 999 -k CLOCK_MONOTONIC -o "$folder/perf.data" -- \
-        nicmon record -q -F 997 -o "$folder/recording" -- sleep "$4" 2>"$folder/perf.err"
+        nicmon record -q --max-overhead off -F 997 -o "$folder/recording" -- sleep "$4" 2>"$folder/perf.err"
     echo "record $?" >>"$folder/status"
     rm /out/send
     kill $reader
