@@ -44,6 +44,7 @@ pub mod counters;
 pub mod host;
 #[doc(hidden)]
 pub mod overhead;
+#[doc(hidden)]
 pub mod path;
 #[doc(hidden)]
 pub mod symbols;

@@ -23,7 +23,7 @@ pub struct Overhead {
     /// The CPU to measure on [default: the first that nicmon may use]
     #[arg(long, value_name = "CPU", help_heading = MEASURE)]
     pub cpu: Option<u32>,
-    /// Attach raw tracepoints, as where the kernel refuses BTF tracepoints
+    /// Use raw tracepoints, as nicmon does where the kernel refuses BTF tracepoints
     #[arg(long, help_heading = MEASURE)]
     pub raw: bool,
     /// Print one JSON object

@@ -1,6 +1,12 @@
 //! `nicmon overhead`: what nicmon itself costs on this machine.
 
-use std::{fmt::Write as _, fs, io, os::unix::fs::DirBuilderExt as _, path::Path, time::Duration};
+use std::{
+    fmt::Write as _,
+    fs, io,
+    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
+    path::Path,
+    time::Duration,
+};
 
 use super::{
     Failure,
@@ -12,7 +18,7 @@ use super::{
 use crate::{
     cli::{self, wrap},
     collect::CollectError,
-    counters::bpf::{AttachKind, CallCost, MEASURED, Measured, Options, Probe, ProbeError},
+    counters::bpf::{AttachKind, CallCost, MEASURED, Measured, Options, Probe},
     host::{
         Roots,
         btf::{KERNEL_BTF, KernelBtf},
@@ -28,26 +34,19 @@ use crate::{
 pub(super) fn run(args: &cli::Overhead) -> Result<(), Failure> {
     let report = runtime::block_on(observe(args))?;
     let kept = keep(&report);
-    if let Err(error) = &kept {
-        print_message(&format!(
-            "cannot write {MEASURED}: {error}; frames go on with a rough value of what a call costs"
-        ));
+    let text = if args.json { json_line(&report)? } else { render(&report, &kept) };
+    if args.json
+        && let Err(why) = kept
+    {
+        print_message(&why);
     }
-    let text = if args.json { json_line(&report)? } else { render(&report, kept.is_ok()) };
     print(text.as_bytes())
 }
 
 async fn observe(args: &cli::Overhead) -> Result<OverheadReport, Failure> {
     let mut end = EndSignals::listen()?;
-    let probe = load(args)?;
     let cpu = args.cpu.unwrap_or_else(first_cpu);
-    let is_over = async || end.received().await.is_some();
-    Ok(overhead::measure(probe, cpu, args.time, is_over).await?)
-}
-
-fn load(args: &cli::Overhead) -> Result<Probe, Failure> {
     let roots = Roots::default();
-    let kernel = KernelBtf::read(Path::new(KERNEL_BTF)).map_err(ProbeError::from);
     let possible = cpus::possible(&roots.sys).map_err(CollectError::from)?;
     let options = Options {
         cpus: possible.iter().max().copied().unwrap_or(0) + 1,
@@ -56,18 +55,20 @@ fn load(args: &cli::Overhead) -> Result<Probe, Failure> {
         sampling: None,
         cpu_hz: None,
         interval: Duration::from_secs(1),
+        max_overhead_pct: None,
         // Nothing for now: what a call costs is what is measured.
         call_cost: CallCost::default(),
         log: false,
     };
-    let attach = |kernel: KernelBtf| {
+    let load = || {
+        let kernel = KernelBtf::read(Path::new(KERNEL_BTF))?;
         if args.raw {
-            Probe::attach_as(AttachKind::RawTp, options, &kernel)
-        } else {
-            Probe::attach(options, &kernel)
+            return Probe::attach_as(AttachKind::RawTp, options, &kernel);
         }
+        Probe::attach(options, &kernel)
     };
-    Ok(kernel.and_then(attach).map_err(CollectError::from)?)
+    let is_over = async || end.received().await.is_some();
+    Ok(overhead::measure(load, cpu, args.time, is_over).await?)
 }
 
 /// The first CPU that nicmon may use.
@@ -78,42 +79,65 @@ fn first_cpu() -> u32 {
     first.and_then(|cpu| u32::try_from(cpu).ok()).unwrap_or(0)
 }
 
-/// Leaves what a call costs for frames of later runs.
-fn keep(report: &OverheadReport) -> io::Result<()> {
+/// Leaves what a call costs for later runs, or says why not.
+fn keep(report: &OverheadReport) -> Result<(), String> {
     let [low, high] = report.call_ns.ci;
-    let call = CallCost { low: low.max(0.0), likely: report.call_ns.mean.max(0.0), high: high.max(0.0) };
+    let unmeasured = CallCost::UNMEASURED;
+    if !report.is_whole {
+        return Err("It was interrupted, so later runs do not use this value.".to_owned());
+    }
+    if low <= 0.0 || high - low >= unmeasured.high - unmeasured.low {
+        return Err(
+            "That is too uncertain to be of use to later runs; measure for longer, with --for.".to_owned()
+        );
+    }
+    let call = CallCost { low, likely: report.call_ns.mean, high };
+    write(call).map_err(|error| format!("cannot write {MEASURED}: {error}; later runs do not use this value"))
+}
+
+fn write(call: CallCost) -> io::Result<()> {
     let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned();
     let text = serde_json::to_string(&Measured { boot_id, call })?;
     let path = Path::new(MEASURED);
     let directory = path.parent().unwrap_or(path);
     fs::DirBuilder::new().recursive(true).mode(0o755).create(directory)?;
-    NewFile::create(path, true, Readers::Everybody)?.write_whole(text.as_bytes())
+    NewFile::create(path, true, Readers::Everybody)?.write_whole(text.as_bytes())?;
+    // Whatever the umask says: others may read it, and nobody else may write it.
+    fs::set_permissions(path, fs::Permissions::from_mode(0o644))
 }
 
 const ROWS: [Column; 2] = [Column::words("ATTACHED"), Column::words("ns PER PACKET")];
 
 /// Everything, in lines of at most 80 columns.
-fn render(report: &OverheadReport, is_kept: bool) -> String {
-    let OverheadReport { cpu, blocks, call_ns, measured_pct, self_pct, .. } = report;
+fn render(report: &OverheadReport, kept: &Result<(), String>) -> String {
+    let OverheadReport { cpu, blocks, loads, call_ns, measured_pct, self_pct, difference_pct, .. } = report;
     let mut text = paragraph(&format!(
         "UDP packets over loopback, one per poll, on CPU {cpu}: {blocks} blocks of {} ms of each kind, in \
-         random order. In brackets: 95 % intervals.",
+         random order; nicmon was loaded {loads} times. In brackets: 95 % intervals.",
         overhead::BLOCK.as_millis()
     ));
     let mut table = Table::new(ROWS);
-    table.add(["nothing".to_owned(), measure(report.without_ns, "")]);
-    table.add(["three empty programs".to_owned(), measure(report.empty_ns, "+")]);
-    table.add(["nicmon's programs".to_owned(), measure(report.nicmon_ns, "+")]);
+    table.add(["nothing".to_owned(), digits(report.without_ns)]);
+    table.add(["three empty programs".to_owned(), added(report.empty_ns)]);
+    table.add(["nicmon's programs".to_owned(), added(report.nicmon_ns)]);
     // Writing to a String cannot fail.
     let _ = write!(text, "\n{}\n", table.text());
-    let kept = if is_kept { " Until the next boot, frames take that for their own cost." } else { "" };
     text += &paragraph(&format!(
-        "nicmon's programs took {} % {} of the CPU, as measured (standard error {:.2} points); counted as in \
-         frames, {} %. The kernel needs {} ns {} to call a program.{kept}",
+        "nicmon's programs took {} % {} of the CPU, as measured (standard error {:.2} points); estimated \
+         as in frames, {} %. The difference is {} points {}.",
         digits(measured_pct.mean),
         interval(measured_pct.ci, digits),
-        measured_pct.error(),
+        measured_pct.error,
         digits(*self_pct),
+        digits(difference_pct.mean),
+        interval(difference_pct.ci, digits),
+    ));
+    let kept = match kept {
+        Ok(()) => "Until the next boot, nicmon uses that value when it starts.",
+        Err(why) => why,
+    };
+    text += &paragraph(&format!(
+        "The kernel needs {} ns {} to call a program. {kept}",
         digits(call_ns.mean),
         interval(call_ns.ci, digits),
     ));
@@ -123,8 +147,8 @@ fn render(report: &OverheadReport, is_kept: bool) -> String {
     text
 }
 
-fn measure(measure: Measure, sign: &str) -> String {
-    format!("{sign}{} {}", digits(measure.mean), interval(measure.ci, digits))
+fn added(measure: Measure) -> String {
+    format!("+{} {}", digits(measure.mean), interval(measure.ci, digits))
 }
 
 fn paragraph(text: &str) -> String {

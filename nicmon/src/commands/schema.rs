@@ -59,7 +59,7 @@ fn path_fields() -> String {
 
 fn overhead_fields() -> String {
     let head = format!(
-        "# Fields of an overhead\n\n\
+        "# Fields of an overhead report\n\n\
          These are the fields of `{}`, which `nicmon overhead --json` prints.\n",
         overhead::SCHEMA
     );

@@ -62,7 +62,9 @@ fn case(view: &View<'_>, level: Level, cost: Option<&Cost>, throttled: f64) -> C
         Some(takes) => takes,
         None => stopped.to_owned(),
     };
-    let cpu = costliest_cpu(view).map(|(_, cpu)| cpu.cpu);
+    // The process may run on any CPU.
+    let is_programs = cost.is_some_and(|cost| cost.programs_pct.is_some_and(|pct| pct * 2.0 >= cost.pct));
+    let cpu = costliest_cpu(view).filter(|_| is_programs).map(|(_, cpu)| cpu.cpu);
     let subject = Subject { cpu, ..Subject::default() };
     let mut case = Case::new(Key::Machine, level, Severity::Info, subject, why);
     if let Some(cost) = cost {
@@ -80,7 +82,7 @@ fn tell_cost(view: &View<'_>, cost: &Cost, case: &mut Case) {
     let what = "nicmon, of one CPU".to_owned();
     case.evidence.push(compared(what, cost.field.to_owned(), cost.pct, of_cpu, MUCH_PCT));
     if let Some((at, cpu)) = costliest_cpu(view) {
-        let what = format!("its eBPF programs, of CPU {}", cpu.cpu);
+        let what = format!("its eBPF programs, share of CPU {}", cpu.cpu);
         let pct = cpu.overhead_pct.unwrap_or(0.0);
         case.evidence.push(told(what, format!("/self/cpus/{at}/overhead_pct"), pct, of_cpu));
     }

@@ -207,7 +207,7 @@ pub struct Host {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub netns_left_out: Option<u64>,
     /// Packets that the kernel dropped, by reason, most first; `null` if the kernel gives no reasons (before
-    /// 5.17).
+    /// 5.17), or while counting them would cost more than `--max-overhead`, which is then in `problems`.
     #[schemars(title = "Packets the kernel dropped, by reason")]
     pub drops: Option<Vec<DroppedPackets>>,
 }

@@ -9,27 +9,28 @@ pub struct OwnCost {
     /// Time in nicmon's eBPF programs, estimated: their runs, each times what a run of that program costs.
     #[schemars(title = "Time in nicmon's eBPF programs, estimated")]
     pub bpf_est_ns: Option<u64>,
-    /// The range of `bpf_est_ns`. It is wide because it is not known what the kernel needs to call a program,
-    /// unless `nicmon overhead` has measured that since the machine booted. Absent if `bpf_est_ns` is `null`.
+    /// The range of `bpf_est_ns`. It is wide because it is not known what the kernel needs to call a
+    /// program, unless `nicmon overhead` has measured that since the machine booted. Absent if `bpf_est_ns`
+    /// is `null`, and in sums of frames of which one lacks it.
     #[schemars(title = "Range of that time")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bpf_est_ci_ns: Option<[u64; 2]>,
     /// Runs of nicmon's eBPF programs.
     #[schemars(title = "Runs of nicmon's eBPF programs")]
     pub bpf_runs: Option<u64>,
-    /// Each of the programs that ran. Absent if none are attached.
+    /// Each of the programs that ran. Absent if none are attached, and in recordings of nicmon 0.1.0.
     #[schemars(title = "Each eBPF program")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub programs: Option<Vec<OwnProgram>>,
-    /// The CPUs on which they ran. Absent if none are attached.
+    /// The CPUs on which they ran. Absent if none are attached, and in recordings of nicmon 0.1.0.
     #[schemars(title = "CPUs on which nicmon's programs ran")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpus: Option<Vec<OwnCpu>>,
     /// CPU time of the nicmon process.
     #[schemars(title = "CPU time of the nicmon process")]
     pub cpu_ns: u64,
-    /// Of `cpu_ns`, reading counters, samples and facts. The rest that is in neither this nor `make_ns`
-    /// went into findings, writing or drawing frames, and everything else.
+    /// Of `cpu_ns`, reading counters, samples and facts. What is in neither this nor `make_ns` went into
+    /// findings, writing or drawing frames, and everything else.
     #[schemars(title = "CPU time that nicmon spent on reading")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_ns: Option<u64>,
@@ -69,7 +70,7 @@ pub struct OwnProgram {
     /// How often it ran.
     #[schemars(title = "Runs of the program")]
     pub runs: u64,
-    /// Their time, estimated. `null` if the cost of no program is known.
+    /// Their time, estimated. `null` if no program's cost is known.
     #[schemars(title = "Time of the program, estimated")]
     pub est_ns: Option<u64>,
     /// The range of `est_ns`.

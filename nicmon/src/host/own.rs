@@ -1,6 +1,6 @@
 //! CPU time and memory of this process.
 
-use std::path::Path;
+use std::{fs, io, path::Path, time::Duration};
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -15,6 +15,17 @@ pub fn cpu_ns() -> u64 {
 /// CPU time of the calling thread since its start, in ns (`CLOCK_THREAD_CPUTIME_ID`).
 pub fn thread_cpu_ns() -> u64 {
     ns(ClockId::ThreadCPUTime)
+}
+
+/// How long the calling thread has waited for a CPU so far: the second number in its schedstat
+/// (`proc_pid_schedstat`, `fs/proc/base.c`).
+///
+/// # Errors
+/// The kernel was built without `CONFIG_SCHED_INFO`.
+pub fn waited_for_cpu() -> io::Result<Duration> {
+    let text = fs::read_to_string("/proc/thread-self/schedstat")?;
+    let ns = text.split_ascii_whitespace().nth(1).and_then(|ns| ns.parse().ok());
+    ns.map(Duration::from_nanos).ok_or_else(|| io::Error::other("unexpected /proc/thread-self/schedstat"))
 }
 
 fn ns(clock: ClockId) -> u64 {
@@ -38,7 +49,7 @@ pub fn resident_bytes(proc: &Path) -> Result<u64, Error> {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, hint};
+    use std::hint;
 
     use super::*;
 

@@ -36,7 +36,25 @@ pub enum OverheadError {
          nicmon as root, or give it CAP_SYS_ADMIN."
     )]
     NoStatistics,
-    /// A signal came.
-    #[error("interrupted before there were enough blocks")]
-    Interrupted,
+    /// The load was not where it should be.
+    #[error("no packet was polled on the CPU of the load\nRun it again; if it happens again, report it.")]
+    NoPolls,
+    /// A packet does not pass the hooks that it should.
+    #[error(
+        "a packet passes {hooks:.2} hooks instead of 3: is RPS on for new interfaces \
+         (net.core.rps_default_mask), or does a thread poll the backlog (thread_backlog_napi, PREEMPT_RT)?\n\
+         Here it cannot be measured."
+    )]
+    OtherHooks {
+        /// Runs of nicmon's programs per packet.
+        hooks: f64,
+    },
+    /// Chance would decide.
+    #[error("only {rounds} rounds of blocks were done, {fewest} are needed\nMeasure for longer, with --for.")]
+    TooFew {
+        /// How many there were.
+        rounds: usize,
+        /// How many it takes.
+        fewest: usize,
+    },
 }

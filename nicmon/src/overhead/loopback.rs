@@ -1,9 +1,9 @@
 //! Packets that a thread sends to itself.
 
 use std::{
-    fs, io,
+    io,
     net::UdpSocket,
-    sync::mpsc::{Receiver, Sender, channel},
+    sync::mpsc::{Receiver, Sender, TryRecvError, channel},
     thread,
     time::{Duration, Instant},
 };
@@ -11,9 +11,12 @@ use std::{
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 use super::OverheadError;
-use crate::host::own_net;
+use crate::host::{own::waited_for_cpu, own_net};
 
-/// A thread that sends packets on request, on one CPU and in a network namespace of its own.
+/// Packets to send before looking for the next request.
+const BETWEEN: u32 = 50;
+
+/// A thread that sends packets, and times them on request, on one CPU and in a network namespace of its own.
 #[derive(Debug)]
 pub(super) struct Load {
     requests: Sender<Request>,
@@ -38,9 +41,20 @@ impl Load {
                 Err(error) => return drop(opened.send(Err(error))),
             };
             let _ = opened.send(Ok(()));
-            while let Ok(Request { warm_up, packets }) = wanted.recv() {
-                let took = loopback.send(warm_up).and_then(|()| loopback.ns_per_packet(packets));
-                if done.send(took).is_err() {
+            loop {
+                // Between requests packets go on, so that no block begins on a CPU that was idle.
+                let took = match wanted.try_recv() {
+                    Ok(Request { warm_up, packets }) => {
+                        loopback.send(warm_up).and_then(|()| loopback.ns_per_packet(packets))
+                    }
+                    Err(TryRecvError::Empty) => match loopback.send(BETWEEN) {
+                        Ok(()) => continue,
+                        Err(error) => Err(error),
+                    },
+                    Err(TryRecvError::Disconnected) => return,
+                };
+                let is_broken = took.is_err();
+                if done.send(took).is_err() || is_broken {
                     return;
                 }
             }
@@ -109,7 +123,12 @@ impl Loopback {
         let mut buffer = [0; 64];
         for _ in 0..packets {
             self.sender.send(&[0; 32])?;
-            self.receiver.recv(&mut buffer)?;
+            // With a timeout set, a receiver that was stopped and goes on is interrupted (signal(7)).
+            while let Err(error) = self.receiver.recv(&mut buffer) {
+                if error.kind() != io::ErrorKind::Interrupted {
+                    return Err(error);
+                }
+            }
         }
         Ok(())
     }
@@ -117,18 +136,10 @@ impl Loopback {
     /// How long that takes per packet, in ns, without the time for which the thread had to wait for its
     /// CPU. Not its CPU time, from which some kernels take softirqs off.
     fn ns_per_packet(&self, packets: u32) -> io::Result<f64> {
-        let (waited_before, start) = (waited()?, Instant::now());
+        let (waited_before, start) = (waited_for_cpu()?, Instant::now());
         self.send(packets)?;
         let took = start.elapsed();
-        let waited = waited()?.saturating_sub(waited_before);
+        let waited = waited_for_cpu()?.saturating_sub(waited_before);
         Ok(took.saturating_sub(waited).as_nanos() as f64 / f64::from(packets))
     }
-}
-
-/// How long this thread has waited for a CPU so far: the second number in its schedstat
-/// (`proc_pid_schedstat`, fs/proc/base.c).
-fn waited() -> io::Result<Duration> {
-    let text = fs::read_to_string("/proc/thread-self/schedstat")?;
-    let ns = text.split_ascii_whitespace().nth(1).and_then(|ns| ns.parse().ok());
-    ns.map(Duration::from_nanos).ok_or_else(|| io::Error::other("unexpected /proc/thread-self/schedstat"))
 }

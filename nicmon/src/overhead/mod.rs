@@ -14,6 +14,8 @@ mod estimate;
 #[cfg(feature = "bpf")]
 mod loopback;
 mod model;
+#[cfg(feature = "bpf")]
+mod rounds;
 
 pub use self::model::{Attached, Measure, OverheadReport, SCHEMA, schema};
 #[cfg(feature = "bpf")]

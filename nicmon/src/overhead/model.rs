@@ -22,12 +22,18 @@ pub struct OverheadReport {
     /// How the programs were attached.
     #[schemars(title = "How the programs were attached")]
     pub attached: Attached,
+    /// Whether it lasted as long as asked for.
+    #[schemars(title = "Whether it lasted as long as asked for")]
+    pub is_whole: bool,
     /// Blocks with nothing attached; as many with empty programs, and as many with nicmon's.
     #[schemars(title = "Blocks of each kind")]
     pub blocks: u32,
+    /// How often the programs were loaded anew: where the kernel puts them changes their cost.
+    #[schemars(title = "Loads of the programs")]
+    pub loads: u32,
     /// Time per packet with nothing attached, in ns.
     #[schemars(title = "Time per packet without programs")]
-    pub without_ns: Measure,
+    pub without_ns: f64,
     /// What three empty programs add to it, in ns.
     #[schemars(title = "What three empty programs add")]
     pub empty_ns: Measure,
@@ -44,6 +50,10 @@ pub struct OverheadReport {
     /// of a run.
     #[schemars(title = "Share of the CPU, as frames say")]
     pub self_pct: f64,
+    /// `self_pct` less `measured_pct`, in points. Both use the same cost of a call, so it tests the cost
+    /// within the programs.
+    #[schemars(title = "Difference between the two")]
+    pub difference_pct: Measure,
 }
 
 /// How programs are attached.

@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 /// Where `nicmon overhead` leaves what it measured.
 pub const MEASURED: &str = "/run/nicmon/call-cost.json";
 
+/// No call takes longer than this.
+const MOST_NS: f64 = 10_000.0;
+
 /// What a call costs, in ns.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct CallCost {
@@ -45,7 +48,13 @@ impl CallCost {
         let mut text = String::new();
         file.read_to_string(&mut text).ok()?;
         let measured: Measured = serde_json::from_str(&text).ok()?;
-        (measured.boot_id == boot_id).then_some(measured.call)
+        (measured.boot_id == boot_id && measured.call.is_sound()).then_some(measured.call)
+    }
+
+    /// Whether it can be true.
+    fn is_sound(self) -> bool {
+        let Self { low, likely, high } = self;
+        0.0 <= low && low <= likely && likely <= high && high <= MOST_NS
     }
 
     /// What is known without a measurement. The least is that of the kernel's own benchmark of raw
@@ -71,6 +80,12 @@ mod tests {
         fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
         assert_eq!(CallCost::measured(&file, "a"), Some(call));
         assert_eq!(CallCost::measured(&file, "b"), None);
+        let wrong = [
+            CallCost { low: 40.0, ..call },
+            CallCost { high: 1e308, ..call },
+            CallCost { low: -1.0, ..call },
+        ];
+        assert!(wrong.iter().all(|call| !call.is_sound()));
         fs::set_permissions(&file, fs::Permissions::from_mode(0o646)).unwrap();
         assert_eq!(CallCost::measured(&file, "a"), None);
     }

@@ -27,12 +27,15 @@ impl OwnSum {
         to.bpf_est_ci_ns = range((to.bpf_est_ns, to.bpf_est_ci_ns), (*bpf_est_ns, *bpf_est_ci_ns));
         to.bpf_est_ns = sum_of_known(to.bpf_est_ns, *bpf_est_ns);
         to.bpf_runs = sum(to.bpf_runs, *bpf_runs);
-        if let Some(programs) = programs {
-            add_programs(to.programs.get_or_insert_default(), programs);
-        }
-        if let Some(cpus) = cpus {
-            add_rows(to.cpus.get_or_insert_default(), cpus, |row| row.cpu, add_cpu);
-        }
+        // Like `bpf_runs`, of which they are the parts, they are unknown if they are in one of the frames.
+        to.programs = to.programs.take().zip(programs.as_ref()).map(|(mut sums, more)| {
+            add_programs(&mut sums, more);
+            sums
+        });
+        to.cpus = to.cpus.take().zip(cpus.as_ref()).map(|(mut sums, more)| {
+            add_rows(&mut sums, more, |row| row.cpu, add_cpu);
+            sums
+        });
         to.cpu_ns = to.cpu_ns.saturating_add(*cpu_ns);
         to.read_ns = sum(to.read_ns, *read_ns);
         to.make_ns = sum(to.make_ns, *make_ns);
