@@ -2,6 +2,7 @@
 
 mod compare;
 mod diagnose;
+mod manual;
 mod notes;
 mod overhead;
 mod setup;
@@ -21,19 +22,20 @@ use clap::{
     ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand,
     error::{ContextKind, ContextValue},
 };
-use clap_complete::Shell;
 
 use self::values::{
-    parse_count, parse_cpus, parse_delay, parse_frequency, parse_moment, parse_rows, parse_speed,
+    parse_count, parse_cpus, parse_delay, parse_frequency, parse_max_overhead, parse_moment, parse_rows,
+    parse_speed,
 };
 pub(crate) use self::wrap::wrap;
 pub use self::{
     compare::Compare,
     diagnose::{Brief, Diagnose},
+    manual::{Completions, Man, Schema, SchemaOf},
     notes::{Example, Notes, Section, notes},
     overhead::Overhead,
     setup::{Path, Topology},
-    values::{CpuList, Moment},
+    values::{CpuList, MaxOverhead, Moment},
 };
 use crate::present::text::printable_lines;
 
@@ -128,8 +130,9 @@ pub enum Command {
     /// Measure what nicmon itself costs on this machine
     ///
     /// Sends packets over loopback, in a network namespace of its own, with and without nicmon's programs,
-    /// in short blocks in random order. It loads one CPU meanwhile. What a call of a program costs is kept
-    /// until the next boot in /run/nicmon, and makes the figures under `self` in frames more precise.
+    /// in short blocks in random order. It keeps one CPU busy while it runs. It stores the measured cost of
+    /// calling a program in /run/nicmon until the next boot; nicmon then uses it for the figures under
+    /// `self`.
     Overhead(Overhead),
     /// Print the fields of a frame: units and meaning, or JSON Schema
     Schema(Schema),
@@ -314,6 +317,20 @@ pub struct Measure {
         help_heading = MEASURE
     )]
     pub source: SourceArg,
+    /// Count no drops while nicmon costs more of a CPU: 5, off
+    ///
+    /// Judged on the CPU that pays most for the eBPF programs, in percent of it. Only dropped packets cost
+    /// something each. Above the limit nicmon stops counting them, says so, and tries again a minute later.
+    /// It cannot do without the other programs.
+    #[arg(
+        long,
+        value_name = "PCT|off",
+        default_value = "5",
+        value_parser = parse_max_overhead,
+        hide_short_help = true,
+        help_heading = MEASURE
+    )]
+    pub max_overhead: MaxOverhead,
     /// Never look at packets to explain why a CPU is saturated
     ///
     /// If one queue of a NIC saturates a CPU and the counters of its queues do not say why, nicmon looks at
@@ -352,36 +369,6 @@ pub struct Record {
     pub measure: Measure,
 }
 
-/// Options of `schema`.
-#[derive(Debug, Args)]
-pub struct Schema {
-    /// What to describe
-    #[arg(value_enum, value_name = "OF", default_value_t = SchemaOf::Frame)]
-    pub of: SchemaOf,
-    /// Print a table in Markdown instead of the JSON Schema
-    #[arg(long, help_heading = OUTPUT)]
-    pub markdown: bool,
-}
-
-/// Options of `man`.
-#[derive(Debug, Args)]
-pub struct Man {
-    /// Write nicmon.1 and one page per command into this directory
-    #[arg(value_name = "DIR")]
-    pub directory: Option<PathBuf>,
-    /// Print all commands and options as one Markdown page
-    #[arg(long, conflicts_with = "directory", help_heading = OUTPUT)]
-    pub markdown: bool,
-}
-
-/// Options of `completions`.
-#[derive(Debug, Args)]
-pub struct Completions {
-    /// The shell
-    #[arg(value_name = "SHELL")]
-    pub shell: Shell,
-}
-
 /// Values of `--source`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum SourceArg {
@@ -391,19 +378,6 @@ pub enum SourceArg {
     Bpf,
     /// the kernel's own files in /proc: counts only
     Proc,
-}
-
-/// What has a schema.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum SchemaOf {
-    /// what --json prints, and recordings hold
-    Frame,
-    /// what compare --json prints
-    Comparison,
-    /// what path --json prints
-    Path,
-    /// what overhead --json prints
-    Overhead,
 }
 
 /// The definition of the command line, with the notes of each command.

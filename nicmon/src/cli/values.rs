@@ -34,9 +34,23 @@ pub enum Moment {
     At(u64),
 }
 
+/// The most that nicmon's programs may cost on a CPU, in percent of it; `None` if that does not matter.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MaxOverhead(pub Option<f64>);
+
 /// CPUs by number.
 #[derive(Debug, Clone)]
 pub struct CpuList(pub Vec<u32>);
+
+pub(super) fn parse_max_overhead(text: &str) -> Result<MaxOverhead, String> {
+    if text == "off" {
+        return Ok(MaxOverhead(None));
+    }
+    match text.parse::<f64>() {
+        Ok(pct) if pct > 0.0 && pct <= 100.0 => Ok(MaxOverhead(Some(pct))),
+        _ => Err("give percent of a CPU, above 0 and up to 100, or off".to_owned()),
+    }
+}
 
 pub(super) fn parse_cpus(text: &str) -> Result<CpuList, String> {
     parse_list(text).map(CpuList).map_err(|error| error.to_string())
@@ -124,7 +138,7 @@ pub(super) fn parse_path_time(text: &str) -> Result<Duration, String> {
 pub(super) fn parse_overhead_time(text: &str) -> Result<Duration, String> {
     let time = parse_time(text)?;
     if !(SHORTEST_OVERHEAD..=LONGEST_OVERHEAD).contains(&time) {
-        return Err("measure for 20s to 10m: in less time, chance decides".to_owned());
+        return Err("give 20s to 10m: a shorter measurement is too noisy".to_owned());
     }
     Ok(time)
 }
@@ -141,6 +155,15 @@ fn parse_time(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn limits_of_overhead() {
+        assert_eq!(parse_max_overhead("off"), Ok(MaxOverhead(None)));
+        assert_eq!(parse_max_overhead("0.5"), Ok(MaxOverhead(Some(0.5))));
+        for wrong in ["", "0", "-1", "101", "NaN", "inf", "5%", "on"] {
+            assert!(parse_max_overhead(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn windows() {

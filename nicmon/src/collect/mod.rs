@@ -122,6 +122,8 @@ pub struct Options {
     pub filter: Filter,
     /// Whether to also measure raise-to-run delays.
     pub latency: bool,
+    /// How much the eBPF programs may cost on a CPU, in percent of it; `None` if that does not matter.
+    pub max_overhead_pct: Option<f64>,
     /// Whether packets may be looked at to explain why a CPU is saturated.
     pub flow_window: bool,
     /// How to sample the CPUs; `None` if they are not to be sampled.

@@ -114,6 +114,7 @@ pub(super) fn choose(
         sampling: options.sampling,
         cpu_hz: cpus::highest_hz(&facts.roots.proc, &facts.roots.sys),
         interval: options.interval,
+        max_overhead_pct: options.max_overhead_pct,
         call_cost: measured.unwrap_or(CallCost::UNMEASURED),
         log: options.kernel_log,
     };
@@ -256,6 +257,7 @@ impl Source {
             Self::Bpf(source) => {
                 source.probe.forget_napis(gone, mono_ns);
                 source.probe.calibrate_again();
+                source.probe.keep_budget();
             }
             Self::Proc(_) => {}
         }

@@ -81,6 +81,7 @@ impl Measure {
             source,
             filter,
             latency: self.latency,
+            max_overhead_pct: self.max_overhead.0,
             flow_window: !self.no_flow_window,
             sampling: Some(HowToSample { frequency: self.frequency, stacks: self.stacks }),
             interval: self.delay,

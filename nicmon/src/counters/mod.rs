@@ -45,6 +45,9 @@ pub struct Reading {
     pub programs: Option<ProgramCosts>,
     /// Events that the eBPF programs could not count.
     pub lost: Option<u64>,
+    /// Why drops are not counted, if that is to save CPU time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drops_paused: Option<String>,
     /// What could be counted but not filed.
     #[serde(default)]
     pub unfiled: Unfiled,

@@ -62,6 +62,7 @@ impl Counts {
             bpf_runs: None,
             bpf_est_ns: None,
             programs: None,
+            drops_paused: None,
             lost: None,
             unfiled: Unfiled::default(),
         })

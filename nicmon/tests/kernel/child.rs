@@ -104,7 +104,12 @@ impl Nicmon {
 
     /// Starts nicmon through another command, which takes its arguments.
     pub(crate) fn start_as(mut command: Command, arguments: &[&str]) -> Result<Self> {
-        command.arg("--json").args(arguments);
+        command.arg("--json");
+        // What is to be counted must not depend on how busy this machine is.
+        if !arguments.contains(&"--max-overhead") {
+            command.args(["--max-overhead", "off"]);
+        }
+        command.args(arguments);
         let started = Instant::now();
         Ok(Self { child: Lines::start(command)?, started, frames: Vec::new() })
     }

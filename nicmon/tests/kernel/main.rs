@@ -20,6 +20,7 @@ mod loads;
 mod modes;
 mod namespaces;
 mod netns_counters;
+#[cfg(feature = "bpf")]
 mod own;
 mod path;
 mod perf;
@@ -113,8 +114,13 @@ const TESTS: &[Test] = &[
     Test { name: "netns::full_sockets", programs: &[IP], run: netns_counters::full_sockets },
     #[cfg(feature = "bpf")]
     Test { name: "flows::one_and_many", programs: &[IP, ETHTOOL, BPFTOOL], run: flows::one_and_many },
+    #[cfg(feature = "bpf")]
     Test { name: "own::runs_are_the_kernels", programs: &[IP, BPFTOOL], run: own::runs },
+    #[cfg(feature = "bpf")]
     Test { name: "own::cost_is_what_packets_take_longer", programs: &[], run: own::agrees },
+    #[cfg(feature = "bpf")]
+    Test { name: "own::drops_are_given_up", programs: NET, run: own::drops_given_up },
+    #[cfg(feature = "bpf")]
     Test { name: "own::overhead_killed", programs: &[BPFTOOL], run: own::killed },
     Test { name: "path::full_socket", programs: NET, run: path::full_socket },
     Test { name: "path::netfilter", programs: &[IP, ETHTOOL, IPTABLES], run: path::netfilter },

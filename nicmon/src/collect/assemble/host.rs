@@ -40,6 +40,7 @@ fn problems(seen: &Observation) -> Vec<String> {
     let take_turns = seen.facts.machine.softirqs_take_turns && seen.source == Source::Bpf;
     let read = Between::of(seen).stat_problem().into_iter().chain(seen.facts.now.problems.iter().cloned());
     let read = read.chain(seen.unsampled.clone()).chain(seen.flow_problem.clone());
+    let read = read.chain(seen.reading.drops_paused.clone());
     read.chain(take_turns.then(|| SOFTIRQS_TAKE_TURNS.to_owned())).collect()
 }
 

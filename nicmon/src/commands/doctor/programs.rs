@@ -53,6 +53,7 @@ fn options(roots: &Roots, preempt_rt: bool) -> Options {
         sampling: Some(HowToSample { frequency: 99, stacks: false }),
         cpu_hz: cpus::highest_hz(&roots.proc, &roots.sys),
         interval: Duration::ZERO,
+        max_overhead_pct: None,
         call_cost: CallCost::UNMEASURED,
         log: false,
     }

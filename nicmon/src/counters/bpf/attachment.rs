@@ -1,7 +1,9 @@
 //! Attaching the programs to their tracepoints, and detaching them. Loaded programs stay loaded.
 
 use super::{
-    AttachKind, Probe, ProbeError, ProgramId, full_name, program_mut,
+    AttachKind, Probe, ProbeError, ProgramId,
+    budget::Step,
+    full_name, program_mut,
     programs::{self, Link},
 };
 
@@ -21,11 +23,7 @@ impl Probe {
     /// # Errors
     /// The kernel refuses one of them.
     pub fn attach_programs(&mut self) -> Result<(), ProbeError> {
-        for id in self.attached.clone() {
-            let program = program_mut(&mut self.ebpf, self.kind, id.name())?;
-            self.links.programs.push((id, programs::attach(program, id.name(), id.name())?));
-        }
-        Ok(())
+        self.attached.clone().into_iter().try_for_each(|id| self.attach_program(id))
     }
 
     /// Detaches them, entries before exits, so that no run stays open.
@@ -34,6 +32,45 @@ impl Probe {
             if let Some(program) = self.ebpf.program_mut(&id.full_name(self.kind)) {
                 programs::detach(program, link);
             }
+        }
+    }
+
+    /// Stops counting drops, or counts them again, if their program's cost asks for it.
+    pub fn keep_budget(&mut self) {
+        let Some(budget) = &mut self.budget else { return };
+        let costliest = self.runs.costliest_cpu(self.costs.as_ref());
+        match budget.follow(self.runs.interval(), costliest) {
+            Step::Stay => {}
+            Step::Pause => self.detach_program(ProgramId::KfreeSkb),
+            Step::Resume => {
+                // If the kernel refuses, drops stay unknown, as before.
+                let _ = self.attach_program(ProgramId::KfreeSkb);
+            }
+        }
+    }
+
+    /// Why drops are not counted, if that is to save CPU time.
+    pub(super) fn not_counting_drops(&self) -> Option<String> {
+        let budget = self.budget.as_ref()?;
+        let cpu = budget.paused_for()?;
+        Some(format!(
+            "dropped packets are not counted for now, because nicmon's programs took more than {} % of \
+             CPU {cpu}; to count them at any cost, use --max-overhead off",
+            budget.max_pct()
+        ))
+    }
+
+    fn attach_program(&mut self, id: ProgramId) -> Result<(), ProbeError> {
+        let program = program_mut(&mut self.ebpf, self.kind, id.name())?;
+        self.links.programs.push((id, programs::attach(program, id.name(), id.name())?));
+        Ok(())
+    }
+
+    fn detach_program(&mut self, id: ProgramId) {
+        let Some(at) = self.links.programs.iter().position(|(attached, _)| *attached == id) else { return };
+        let (_, link) = self.links.programs.remove(at);
+        if let Some(program) = self.ebpf.program_mut(&id.full_name(self.kind)) {
+            programs::detach(program, link);
         }
     }
 

@@ -64,6 +64,7 @@ fn load(preempt_rt: bool) -> Option<(Probe, Arc<Programs>)> {
         sampling: None,
         cpu_hz: None,
         interval: std::time::Duration::from_secs(1),
+        max_overhead_pct: None,
         call_cost: super::CallCost::UNMEASURED,
         log: false,
     };

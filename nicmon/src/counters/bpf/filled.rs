@@ -21,6 +21,7 @@ impl Probe {
             sampling,
             cpu_hz: None,
             interval,
+            max_overhead_pct: None,
             call_cost: super::CallCost::UNMEASURED,
             log: false,
         };

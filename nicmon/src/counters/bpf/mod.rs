@@ -5,6 +5,7 @@
 
 mod activity;
 mod attachment;
+mod budget;
 mod call_cost;
 mod cost;
 mod error;
@@ -35,6 +36,7 @@ use nicmon_common::{CpuState, DropKey, LATENCY, NapiKey, PREEMPT_RT};
 
 use self::{
     attachment::Links,
+    budget::Budget,
     mapped::MappedArray,
     object::Setup,
     own_runs::OwnRuns,
@@ -75,6 +77,8 @@ pub struct Options {
     pub interval: std::time::Duration,
     /// What it costs to call a program.
     pub call_cost: CallCost,
+    /// How much the programs may cost on a CPU, in percent of it; `None` if that does not matter.
+    pub max_overhead_pct: Option<f64>,
     /// Whether to log rare kernel-side events through [`Probe::take_logger`].
     pub log: bool,
 }
@@ -104,6 +108,7 @@ pub struct Probe {
     runs: OwnRuns,
     /// What it costs to call a program.
     call_cost: CallCost,
+    budget: Option<Budget>,
     /// How often costs may still be measured again without a rest.
     calibrations_left: u8,
     /// When they were measured last, on `CLOCK_MONOTONIC`.
@@ -182,6 +187,7 @@ impl Probe {
             sampler,
             runs: OwnRuns::default(),
             call_cost: options.call_cost,
+            budget: options.max_overhead_pct.map(Budget::of),
             calibrations_left: CALIBRATIONS,
             calibrated_ns: 0,
         };
@@ -233,7 +239,9 @@ impl Probe {
         self.calibrated_ns = monotonic_ns();
         match (&mut self.costs, costs) {
             (Some(known), Some(newer)) => known.merge(newer),
-            (known, newer) => *known = newer,
+            // Better an old cost than none.
+            (Some(_), None) => {}
+            (none, newer) => *none = newer,
         }
     }
 

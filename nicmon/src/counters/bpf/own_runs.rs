@@ -2,8 +2,13 @@
 
 use nicmon_common::CpuState;
 
-use super::{ProgramId, cost::RunCosts};
+use super::{
+    ProgramId,
+    budget::CpuShare,
+    cost::{RunCost, RunCosts},
+};
 use crate::counters::{CostRange, CpuActivity, CpuCost, NapiActivity, ProgramCost, ProgramCosts};
+use crate::frame::pct_of;
 
 /// Runs between two readings.
 #[derive(Debug, Default)]
@@ -12,12 +17,15 @@ pub(super) struct OwnRuns {
     /// By CPU, for those on which any ran: the runs of each program, in the order of `programs`.
     cpus: Vec<(u32, Vec<u64>)>,
     interval_ns: u64,
+    /// When the interval ended, on `CLOCK_MONOTONIC`.
+    mono_ns: u64,
 }
 
-/// Counts them, from the events that the programs counted: one run for each.
+/// Counts them, from the events that the programs counted: one run for each. The interval is given by when it
+/// ended and how long it was.
 pub(super) fn count(
     programs: impl Iterator<Item = ProgramId>,
-    interval_ns: u64,
+    (mono_ns, interval_ns): (u64, u64),
     now: &[CpuState],
     before: &[CpuState],
     activity: &[CpuActivity],
@@ -46,7 +54,7 @@ pub(super) fn count(
     };
     let all = (0..now.len()).map(|cpu| (u32::try_from(cpu).unwrap_or(u32::MAX), runs(cpu)));
     let cpus = all.filter(|(_, runs)| runs.iter().any(|runs| *runs > 0)).collect();
-    OwnRuns { programs, cpus, interval_ns }
+    OwnRuns { programs, cpus, interval_ns, mono_ns }
 }
 
 impl OwnRuns {
@@ -63,13 +71,28 @@ impl OwnRuns {
             .map(move |(program, runs)| (program, if seconds > 0.0 { runs as f64 / seconds } else { 0.0 }))
     }
 
+    /// When the interval ended, on `CLOCK_MONOTONIC`, and how long it was.
+    pub(super) fn interval(&self) -> (u64, u64) {
+        (self.mono_ns, self.interval_ns)
+    }
+
+    /// The CPU that paid most for the programs; `None` if no cost is known.
+    pub(super) fn costliest_cpu(&self, costs: Option<&RunCosts>) -> Option<CpuShare> {
+        let share = |(cpu, runs): &(u32, Vec<u64>)| {
+            let pct = |is_counted: &dyn Fn(ProgramId) -> bool| {
+                let each = self.programs.iter().zip(runs).filter(|(program, _)| is_counted(**program));
+                let ns = each.map(|(program, runs)| Some(cost_of(costs, *program)?.times(*runs).ns)).sum();
+                Option::<u64>::map(ns, |ns| pct_of(ns, self.interval_ns))
+            };
+            let drops_pct = pct(&|program| program == ProgramId::KfreeSkb)?;
+            Some(CpuShare { cpu: *cpu, pct: pct(&|_| true)?, drops_pct })
+        };
+        self.cpus.iter().filter_map(share).max_by(|one, other| one.pct.total_cmp(&other.pct))
+    }
+
     /// Their cost.
     pub(super) fn costs(&self, costs: Option<&RunCosts>) -> ProgramCosts {
-        // A program that ran too rarely to be measured is assumed to cost as much as the most expensive one.
-        let of = |program: ProgramId| {
-            let costs = costs?;
-            costs.get(program).or_else(|| costs.most_expensive())
-        };
+        let of = |program: ProgramId| cost_of(costs, program);
         let programs = self.totals().filter(|(_, runs)| *runs > 0).map(|(program, runs)| ProgramCost {
             program: program.name().to_owned(),
             runs,
@@ -88,4 +111,11 @@ impl OwnRuns {
         });
         ProgramCosts { programs: programs.collect(), cpus: cpus.collect() }
     }
+}
+
+/// What a run costs. A program that ran too rarely to be measured is assumed to cost as much as the most
+/// expensive one.
+fn cost_of(costs: Option<&RunCosts>, program: ProgramId) -> Option<RunCost> {
+    let costs = costs?;
+    costs.get(program).or_else(|| costs.most_expensive())
 }

@@ -125,7 +125,14 @@ impl Probe {
         let cpus: Vec<CpuActivity> =
             both.map(|(now, before)| cpu_between(now, before, interval_ns)).collect();
         let samples = self.read_samples(&cpus, &napis);
-        self.runs = own_runs::count(self.running(), interval_ns, &states, &self.before.cpus, &cpus, &napis);
+        self.runs = own_runs::count(
+            self.running(),
+            (mono_ns, interval_ns),
+            &states,
+            &self.before.cpus,
+            &cpus,
+            &napis,
+        );
         let misses = self.recursion_misses();
         let lost =
             lost(&states) - lost(&self.before.cpus) + misses.saturating_sub(self.before.recursion_misses);
@@ -148,6 +155,7 @@ impl Probe {
             bpf_est_ns,
             programs: Some(programs),
             lost: Some(lost),
+            drops_paused: self.not_counting_drops(),
             unfiled,
         })
     }
@@ -258,6 +266,9 @@ impl Probe {
 
     fn read_drops(&mut self, states: &[CpuState]) -> Result<Option<Vec<DropActivity>>, ProbeError> {
         let Some(reasons) = &self.reasons else { return Ok(None) };
+        if self.not_counting_drops().is_some() {
+            return Ok(None);
+        }
         let total = |states: &[CpuState]| states.iter().map(|state| state.drops).sum::<u64>();
         if total(states) == total(&self.before.cpus) {
             return Ok(Some(Vec::new()));
