@@ -52,8 +52,15 @@ fn frames(output: &Output) -> Vec<Frame> {
 /// Asserts that every time that only the eBPF programs know is `null`.
 fn assert_untimed(path: &str, value: &Value) {
     // The interval, nicmon's own CPU time, ksoftirqd's schedstat and cpu.stat are known without them.
-    const KNOWN: [&str; 5] =
-        [".mono_ns", ".interval_ns", ".self.cpu_ns", ".cpus.ksoftirqd_ns", ".netns.udp_reader.throttled_ns"];
+    const KNOWN: [&str; 7] = [
+        ".mono_ns",
+        ".interval_ns",
+        ".self.cpu_ns",
+        ".self.read_ns",
+        ".self.make_ns",
+        ".cpus.ksoftirqd_ns",
+        ".netns.udp_reader.throttled_ns",
+    ];
     // The topology holds settings, which are known.
     if path == ".topology" {
         return;

@@ -276,9 +276,9 @@ impl Collector {
         if let Some(capture) = &mut self.capture {
             capture.write(&seen)?;
         }
-        self.own_parts.start();
+        self.own_parts.start(host::own::thread_cpu_ns());
         let frame = assemble(&seen, &self.filter);
-        self.own_parts.end_of_making();
+        self.own_parts.end_of_making(host::own::thread_cpu_ns());
         self.maintain(&seen);
         Ok(frame)
     }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     frame::{CpuFreq, topology::Topology},
-    host::{self, cpu_freq::cpu_freq},
+    host::{self, cpu_freq::cpu_freq, own::thread_cpu_ns},
 };
 
 impl Collector {
@@ -24,7 +24,7 @@ impl Collector {
     ///    that polled.
     /// 4. Names, as far as they are known by now, and the setup of the network if it is due.
     pub(super) fn observe(&mut self) -> Result<Observation, CollectError> {
-        self.own_parts.start();
+        self.own_parts.start(thread_cpu_ns());
         let tx_requeues = self.tx_requeues();
 
         self.source.look_for_napis();
@@ -32,7 +32,7 @@ impl Collector {
 
         let time = SystemTime::now();
         let own_cpu_ns = host::own::cpu_ns();
-        let own_parts = self.own_parts.end_of_interval();
+        let own_parts = self.own_parts.end_of_interval(thread_cpu_ns());
         let mut reading = self.source.read(&self.facts)?;
         let known_napis = self.source.known_napis();
         let cpu_ns = own_cpu_ns.saturating_sub(std::mem::replace(&mut self.last_own_cpu_ns, own_cpu_ns));
@@ -79,7 +79,7 @@ impl Collector {
             topology: self.due_topology(),
             own: self.own_use(cpu_ns, own_parts),
         };
-        self.own_parts.end_of_reading();
+        self.own_parts.end_of_reading(thread_cpu_ns());
         Ok(seen)
     }
 

@@ -1,8 +1,6 @@
 //! On what the collecting thread spends its CPU time.
 
-use std::mem::take;
-
-use crate::host::own::thread_cpu_ns;
+use std::mem::{replace, take};
 
 /// CPU time of an interval, in ns.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -20,61 +18,47 @@ pub(super) struct OwnParts {
 }
 
 impl OwnParts {
-    pub(super) fn start(&mut self) {
-        self.since_ns = thread_cpu_ns();
+    /// Whatever was done before belongs to neither part. `now_ns` is the thread's CPU time so far, here and
+    /// below.
+    pub(super) fn start(&mut self, now_ns: u64) {
+        self.since_ns = now_ns;
     }
 
     /// What the interval that ends now had.
-    pub(super) fn end_of_interval(&mut self) -> Parts {
-        self.so_far.read_ns += self.lap_ns();
+    pub(super) fn end_of_interval(&mut self, now_ns: u64) -> Parts {
+        self.so_far.read_ns += self.lap_ns(now_ns);
         take(&mut self.so_far)
     }
 
-    pub(super) fn end_of_reading(&mut self) {
-        self.so_far.read_ns += self.lap_ns();
+    pub(super) fn end_of_reading(&mut self, now_ns: u64) {
+        self.so_far.read_ns += self.lap_ns(now_ns);
     }
 
     /// A frame was made of what was read just before.
-    pub(super) fn end_of_making(&mut self) {
-        self.so_far.make_ns += self.lap_ns();
+    pub(super) fn end_of_making(&mut self, now_ns: u64) {
+        self.so_far.make_ns += self.lap_ns(now_ns);
     }
 
-    fn lap_ns(&mut self) -> u64 {
-        let now_ns = thread_cpu_ns();
-        now_ns.saturating_sub(std::mem::replace(&mut self.since_ns, now_ns))
+    fn lap_ns(&mut self, now_ns: u64) -> u64 {
+        now_ns.saturating_sub(replace(&mut self.since_ns, now_ns))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::hint;
-
     use super::*;
-
-    fn work() {
-        hint::black_box((0..200_000_u64).fold(0, |sum, number| hint::black_box(sum ^ number)));
-    }
 
     #[test]
     fn each_part_is_of_the_interval_in_which_it_was_done() {
         let mut parts = OwnParts::default();
-        parts.start();
-        work();
-        let first = parts.end_of_interval();
-        assert!(first.read_ns > 0 && first.make_ns == 0, "{first:?}");
-        work();
-        parts.end_of_reading();
-        work();
-        parts.end_of_making();
-        // Elsewhere.
-        work();
-        parts.start();
-        let second = parts.end_of_interval();
-        assert!(second.read_ns > 0 && second.make_ns > 0, "{second:?}");
-        // What was done elsewhere is in neither: that would be as much again.
-        assert!(second.read_ns < first.read_ns * 3 / 2, "{first:?} {second:?}");
-        parts.start();
-        let third = parts.end_of_interval();
-        assert!(third.make_ns == 0 && third.read_ns < second.read_ns, "{third:?} {second:?}");
+        parts.start(1000);
+        assert_eq!(parts.end_of_interval(1010), Parts { read_ns: 10, make_ns: 0 });
+        parts.end_of_reading(1030);
+        parts.start(1100);
+        parts.end_of_making(1103);
+        parts.start(2000);
+        assert_eq!(parts.end_of_interval(2001), Parts { read_ns: 21, make_ns: 3 });
+        parts.start(3000);
+        assert_eq!(parts.end_of_interval(3004), Parts { read_ns: 4, make_ns: 0 });
     }
 }
