@@ -20,7 +20,7 @@ pub const BLOCK: Duration = Duration::from_millis(25);
 const WARM_UP: u32 = 500;
 /// Rounds before the programs are loaded anew. Where the kernel places them and their maps changes their
 /// cost: docs/results/2026-11-27-kernel-programs-in-adjacent-blocks.md.
-const ROUNDS_PER_LOAD: usize = 60;
+const ROUNDS_PER_LOAD: usize = 30;
 
 /// What is attached in a block.
 #[derive(Debug, Clone, Copy)]

@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// How long `nicmon overhead` measures here.
-const TIME: &str = "20s";
+const TIME: &str = "30s";
 /// The kernel's switch for BPF statistics.
 const STATISTICS: &str = "/proc/sys/kernel/bpf_stats_enabled";
 
@@ -124,8 +124,12 @@ pub(crate) fn runs() -> Result<()> {
     Ok(())
 }
 
-/// The measured share of the CPU and what frames would say of it, attached in both ways.
+/// The measured share of the CPU and what frames would say of it, attached in both ways. Of 10 pairs here,
+/// the two differed by 2 to 10 % of the share; the test fails if they differ by more than 15 % for sure.
 pub(crate) fn agrees() -> Result<()> {
+    // Seven loads of the programs say how far they differ by chance: beyond 3.72 errors on top of the 15 %,
+    // less than one run in a thousand.
+    const ERRORS: f64 = 3.72;
     let _measured = Restored::later(MEASURED);
     for raw in [false, true] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_nicmon"));
@@ -133,15 +137,16 @@ pub(crate) fn agrees() -> Result<()> {
         let report: Value = serde_json::from_str(&output(&mut command)?)?;
         let number = |value: &Value| value.as_f64().context("no number");
         let measured = number(&report["measured_pct"]["mean"])?;
-        let (own, error) = (number(&report["self_pct"])?, number(&report["measured_pct"]["error"])?);
+        let off = &report["difference_pct"];
+        let (off, error) = (number(&off["mean"])?, number(&off["error"])?);
         let kind = report["attached"].as_str().unwrap_or("?");
         tell(
             "own cost",
-            &format!("{kind}: {measured:.2} % measured, {own:.2} % by itself, error {error:.2}"),
+            &format!("{kind}: {measured:.2} % measured, {off:+.2} points by itself, +- {error:.2}"),
         );
-        let allowed = (measured * 0.15).max(0.05).max(2.0 * error);
         ensure!(measured > 1.0, "the programs cost nothing: {report}");
-        ensure!((own - measured).abs() <= allowed, "{own} % is not {measured} % within {allowed}: {report}");
+        ensure!(off.abs() <= measured * 0.15 + ERRORS * error, "{off} points off, of {measured} %: {report}");
+        ensure!(error < measured / 5.0, "too uncertain to tell: {report}");
     }
     Ok(())
 }
