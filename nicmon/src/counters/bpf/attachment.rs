@@ -39,12 +39,15 @@ impl Probe {
     pub fn keep_budget(&mut self) {
         let Some(budget) = &mut self.budget else { return };
         let costliest = self.runs.costliest_cpu(self.costs.as_ref());
-        match budget.follow(self.runs.interval(), costliest) {
+        let (now_ns, interval_ns) = self.runs.interval();
+        match budget.follow((now_ns, interval_ns), costliest) {
             Step::Stay => {}
             Step::Pause => self.detach_program(ProgramId::KfreeSkb),
             Step::Resume => {
-                // If the kernel refuses, drops stay unknown, as before.
-                let _ = self.attach_program(ProgramId::KfreeSkb);
+                let is_attached = self.attach_program(ProgramId::KfreeSkb).is_ok();
+                if let Some(budget) = &mut self.budget {
+                    budget.resumed(now_ns, is_attached);
+                }
             }
         }
     }

@@ -29,7 +29,7 @@ pub(super) enum Step {
     Stay,
     /// Stop counting drops.
     Pause,
-    /// Count them again.
+    /// Count them again, and say with [`Budget::resumed`] whether that worked.
     Resume,
 }
 
@@ -65,11 +65,8 @@ impl Budget {
     /// and how long it was.
     pub(super) fn follow(&mut self, (now_ns, interval_ns): (u64, u64), costliest: Option<CpuShare>) -> Step {
         if let Some((since_ns, _)) = self.paused {
-            if now_ns.saturating_sub(since_ns) < self.rest_ns {
-                return Step::Stay;
-            }
-            (self.paused, self.resumed_ns) = (None, now_ns);
-            return Step::Resume;
+            let is_rested = now_ns.saturating_sub(since_ns) >= self.rest_ns;
+            return if is_rested { Step::Resume } else { Step::Stay };
         }
         let too_much =
             costliest.filter(|share| share.pct > self.max_pct && share.drops_pct >= share.pct * PART);
@@ -86,6 +83,16 @@ impl Budget {
         (self.paused, self.above_since_ns) = (Some((now_ns, share.cpu)), None);
         Step::Pause
     }
+
+    /// Notes whether the program is attached again, as [`Step::Resume`] asked for. If the kernel refused,
+    /// drops stay unknown until the next try.
+    pub(super) fn resumed(&mut self, now_ns: u64, is_attached: bool) {
+        if is_attached {
+            (self.paused, self.resumed_ns) = (None, now_ns);
+        } else {
+            self.paused = self.paused.map(|(_, cpu)| (now_ns, cpu));
+        }
+    }
 }
 
 #[cfg(test)]
@@ -100,7 +107,13 @@ mod tests {
 
     /// The steps of a second each, in which the cost is what `cost` says.
     fn steps(budget: &mut Budget, from: u64, to: u64, cost: impl Fn(u64) -> CpuShare) -> Vec<(u64, Step)> {
-        let step = |second: u64| (second, budget.follow((second * SECOND, SECOND), Some(cost(second))));
+        let step = |second: u64| {
+            let step = budget.follow((second * SECOND, SECOND), Some(cost(second)));
+            if step == Step::Resume {
+                budget.resumed(second * SECOND, true);
+            }
+            (second, step)
+        };
         (from..to).map(step).filter(|(_, step)| *step != Step::Stay).collect()
     }
 
@@ -123,6 +136,22 @@ mod tests {
             steps(&mut budget, 500, 562, flood),
             [(500, Step::Pause), (560, Step::Resume), (561, Step::Pause)]
         );
+    }
+
+    #[test]
+    fn drops_are_unknown_until_the_program_is_attached_again() {
+        let mut budget = Budget::of(5.0);
+        let mut follow = |second: u64, is_attached: bool| {
+            let step = budget.follow((second * SECOND, SECOND), Some(share(8.0, 4.0)));
+            if step == Step::Resume {
+                budget.resumed(second * SECOND, is_attached);
+            }
+            (step, budget.paused_for())
+        };
+        assert_eq!(follow(1, false), (Step::Pause, Some(3)));
+        assert_eq!(follow(61, false), (Step::Resume, Some(3)));
+        assert_eq!(follow(120, true), (Step::Stay, Some(3)));
+        assert_eq!(follow(121, true), (Step::Resume, None));
     }
 
     #[test]
