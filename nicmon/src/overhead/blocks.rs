@@ -64,8 +64,10 @@ pub async fn measure(
             break;
         }
         if rounds.count().is_multiple_of(ROUNDS_PER_LOAD) {
-            drop(probe);
-            probe = load()?;
+            if rounds.count() > 0 {
+                drop(probe);
+                probe = load()?;
+            }
             calibrate(&mut probe, &packets, block)?;
             rounds.begin_load();
         }

@@ -79,37 +79,41 @@ impl OwnRuns {
     /// The CPU that paid most for the programs; `None` if no cost is known.
     pub(super) fn costliest_cpu(&self, costs: Option<&RunCosts>) -> Option<CpuShare> {
         let share = |(cpu, runs): &(u32, Vec<u64>)| {
-            let pct = |is_counted: &dyn Fn(ProgramId) -> bool| {
-                let each = self.programs.iter().zip(runs).filter(|(program, _)| is_counted(**program));
-                let ns = each.map(|(program, runs)| Some(cost_of(costs, *program)?.times(*runs).ns)).sum();
-                Option::<u64>::map(ns, |ns| pct_of(ns, self.interval_ns))
+            let pct = |is_counted: fn(ProgramId) -> bool| {
+                Some(pct_of(self.cost_on_cpu(runs, costs, is_counted)?.ns, self.interval_ns))
             };
-            let drops_pct = pct(&|program| program == ProgramId::KfreeSkb)?;
-            Some(CpuShare { cpu: *cpu, pct: pct(&|_| true)?, drops_pct })
+            let drops_pct = pct(|program| program == ProgramId::KfreeSkb)?;
+            Some(CpuShare { cpu: *cpu, pct: pct(|_| true)?, drops_pct })
         };
         self.cpus.iter().filter_map(share).max_by(|one, other| one.pct.total_cmp(&other.pct))
     }
 
     /// Their cost.
     pub(super) fn costs(&self, costs: Option<&RunCosts>) -> ProgramCosts {
-        let of = |program: ProgramId| cost_of(costs, program);
         let programs = self.totals().filter(|(_, runs)| *runs > 0).map(|(program, runs)| ProgramCost {
             program: program.name().to_owned(),
             runs,
-            cost: of(program).map(|cost| cost.times(runs)),
+            cost: cost_of(costs, program).map(|cost| cost.times(runs)),
         });
-        let on_cpu = |runs: &[u64]| {
-            let mut each = self.programs.iter().zip(runs).filter(|(_, runs)| **runs > 0);
-            each.try_fold(CostRange::default(), |sum, (program, runs)| {
-                Some(sum.plus(of(*program)?.times(*runs)))
-            })
-        };
         let cpus = self.cpus.iter().map(|(cpu, runs)| CpuCost {
             cpu: *cpu,
             runs: runs.iter().sum(),
-            cost: on_cpu(runs),
+            cost: self.cost_on_cpu(runs, costs, |_| true),
         });
         ProgramCosts { programs: programs.collect(), cpus: cpus.collect() }
+    }
+
+    /// What those programs cost on a CPU that are to be counted; `None` if it is not known of one that ran.
+    fn cost_on_cpu(
+        &self,
+        runs: &[u64],
+        costs: Option<&RunCosts>,
+        is_counted: fn(ProgramId) -> bool,
+    ) -> Option<CostRange> {
+        let mut each = self.programs.iter().zip(runs).filter(|(id, runs)| **runs > 0 && is_counted(**id));
+        each.try_fold(CostRange::default(), |sum, (program, runs)| {
+            Some(sum.plus(cost_of(costs, *program)?.times(*runs)))
+        })
     }
 }
 
