@@ -1,8 +1,8 @@
 //! What each CPU keeps outside its slots.
 
 use crate::{
-    IRQ_DEPTH, NapiStats, PARKED_RUNS, RunStats, SLOT_CACHE, SOFTIRQ_VECTORS, SlotRings, THREAD_CELLS,
-    UNSLOTTED_CELLS,
+    HistogramRing, IRQ_DEPTH, NapiStats, PARKED_RUNS, RunStats, SLOT_CACHE, SOFTIRQ_VECTORS, SlotRings,
+    THREAD_CELLS, Times, UNSLOTTED_CELLS,
 };
 
 /// The slot of a NAPI that was polled lately on a CPU.
@@ -39,9 +39,9 @@ pub struct CachedIrq {
     pub pad: u32,
 }
 
-/// The softirq that runs on a CPU, and its polls whose time is not filed yet. Written by the softirq programs
-/// only (`softirq_entry`, `softirq_exit`, `napi_poll`). The sampler reads `start` and `vector_plus_one` at
-/// any moment.
+/// The softirq that runs on a CPU, and its polls whose time is not filed yet. Written by the softirq
+/// programs only (`softirq_entry`, `softirq_exit`, `napi_poll`). The sampler reads `start` and
+/// `vector_plus_one` at any moment.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SoftirqContext {
@@ -101,8 +101,8 @@ pub struct IrqContext {
     pub frames: [IrqFrame; IRQ_DEPTH],
     /// Handler calls timed.
     pub count: u64,
-    /// Handler calls that could not be filed: there was no slot, an entry or exit came without the other, or
-    /// it was too deep.
+    /// Handler calls that could not be filed: there was no slot, an entry or exit came without the other,
+    /// or it was too deep.
     pub lost: u64,
     /// How many of them had no slot.
     pub no_slot: u64,
@@ -128,8 +128,8 @@ pub struct ParkedRun {
 /// sampler, `kfree_skb`, `softirq_raise` or the user side. They may interrupt one another, so no program
 /// makes a reference to the whole (`nicmon-ebpf/src/context.rs` says who interrupts whom).
 ///
-/// The fields are ordered by how often they are used. A packet that arrives alone touches the first two cache
-/// lines only, and cache lines are a large part of what counting a packet costs.
+/// The fields are ordered by how often they are used. A packet that arrives alone touches the first two
+/// cache lines only, and cache lines are a large part of what counting a packet costs.
 #[repr(C, align(64))]
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CpuState {
@@ -142,8 +142,8 @@ pub struct CpuState {
     pub sampler: SamplerContext,
     /// Time in device interrupt handlers so far, in nanoseconds. Written by the irq programs.
     pub irq_total_ns: u64,
-    /// Written by the user side, which raises it whenever slots may have changed owners: cache entries of an
-    /// older generation are stale.
+    /// Written by the user side, which raises it whenever slots may have changed owners: cache entries of
+    /// an older generation are stale.
     pub generation: u32,
     /// [`PREEMPT_RT`](crate::PREEMPT_RT), [`LATENCY`](crate::LATENCY) and [`THREADS`](crate::THREADS).
     /// Written by the user side before the programs are attached, and by `napi_poll` afterwards. It is here
@@ -157,7 +157,8 @@ pub struct CpuState {
     pub irq_end: u64,
     /// The per-CPU backlog, which has no device. Written by the softirq programs.
     pub backlog: NapiStats,
-    /// When the last timestamped poll ended. Written by the softirq programs, as are the fields up to `napi`.
+    /// When the last timestamped poll ended. Written by the softirq programs, as are the fields up to
+    /// `napi`.
     pub mark: u64,
 
     /// The value of [`CpuState::irq_total_ns`] at [`CpuState::mark`].
@@ -166,6 +167,13 @@ pub struct CpuState {
     pub napis: SlotRings,
     /// `NET_RX` time of runs without a poll, in nanoseconds.
     pub other_ns: u64,
+    /// The free histograms of this CPU's NAPIs.
+    pub histograms: HistogramRing,
+    /// Polls of the backlog that brought one packet and took the whole of a run: packets over loopback, to
+    /// name the most frequent. Each cache line and each page that counting touches costs a packet some
+    /// nanoseconds, so neither the poll's packet nor its run is counted anywhere else. Written by the
+    /// softirq programs.
+    pub single_polls: Times,
     /// `NET_RX` time that was split between two NAPIs by their work, in nanoseconds.
     pub mixed_ns: u64,
     /// Polls that could not be filed (their time is in `other_ns`), and softirq events without their pair.
@@ -199,7 +207,8 @@ pub struct CpuState {
     /// [`SEVERAL_NICS`](crate::SEVERAL_NICS). Written by `napi_poll`; the user side exchanges it for 0.
     pub unslotted: [u64; UNSLOTTED_CELLS],
     /// Threads of NAPIs that have polled here: `pid << 32 | slot` in the cell `pid % THREAD_CELLS`. Written
-    /// by `napi_poll`; the user side empties the cells of slots that it takes back. The irq programs read it.
+    /// by `napi_poll`; the user side empties the cells of slots that it takes back. The irq programs read
+    /// it.
     pub threads: [u64; THREAD_CELLS],
     /// Softirq runs set aside (`PREEMPT_RT` only). Written by the softirq programs.
     pub parked: [ParkedRun; PARKED_RUNS],

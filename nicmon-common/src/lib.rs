@@ -1,13 +1,14 @@
 //! The types and constants that the kernel programs and the user side share: plain `#[repr(C)]` data.
 //!
-//! Each CPU has slots of its own for the NAPIs that it polls and the irq actions that it runs. The arrays of
-//! the kernel programs are flat: slot `slot` of a CPU is element `cpu * slots + slot`. Every counter only
-//! grows while its slot has an owner, and has one writer: the CPU whose element it is, in the context that
-//! the field's comment names. So the user side can read the counters through a memory map, without a system
-//! call, and subtract what it read before. The user side itself writes only [`CpuState::flags`] before the
-//! programs are attached, [`CpuState::generation`], its half of [`SlotRings`] and of the index, and what it
-//! empties: the maxima and [`CpuState::unslotted`] at the end of an interval, and cells of
-//! [`CpuState::threads`].
+//! Each CPU has slots of its own for the NAPIs that it polls and the irq actions that it runs. The arrays
+//! of the kernel programs are flat: slot `slot` of a CPU is element `cpu * slots + slot`. Every counter
+//! only grows while its slot has an owner, and has one writer: the CPU whose element it is, in the context
+//! that the field's comment names. So the user side can read the counters through a memory map, without a
+//! system call, and subtract what it read before. The user side itself writes only [`CpuState::flags`]
+//! before the programs are attached, [`CpuState::generation`], its half of [`SlotRings`], of
+//! [`HistogramRing`] and of the index, and what it empties: the maxima and [`CpuState::unslotted`] at the
+//! end of an interval, cells of [`CpuState::threads`], and [`NapiStats::histogram`] of slots without an
+//! owner.
 //!
 //! Names that end in `_ns` are nanoseconds; moments are on `CLOCK_MONOTONIC` (`bpf_ktime_get_ns`).
 
@@ -15,6 +16,7 @@
 
 mod cpu;
 mod flows;
+mod histogram;
 mod packets;
 mod path;
 mod slots;
@@ -27,6 +29,10 @@ pub use crate::{
     flows::{
         FLOW_DISSECTED, FLOW_HASHED, FLOW_SAMPLES, FLOWS_FIRST, FLOWS_FIRST_ONE_IN, FLOWS_ONE_IN, FlowConfig,
         FlowSample, FlowWindow,
+    },
+    histogram::{
+        HistogramRing, PACKET_BUCKETS, PollHistogram, TIME_BUCKETS, Times, least_of_bucket, packet_bucket,
+        time_bucket, time_bucket_by_branches,
     },
     packets::WhosePackets,
     path::{
@@ -157,12 +163,14 @@ pub struct Config {
     pub napi_slots: u32,
     /// Slots per CPU for irq actions: a power of two.
     pub irq_slots: u32,
-    /// [`INDEX_PROBES`]. The compiler would unroll the loops that search the index if it knew the number, and
-    /// the verifier then takes twice as long over `napi_poll`.
+    /// [`INDEX_PROBES`]. The compiler would unroll the loops that search the index if it knew the number,
+    /// and the verifier then takes twice as long over `napi_poll`.
     pub index_probes: u32,
     /// 1 on `PREEMPT_RT`. [`CpuState::flags`] has it, too, where reading it costs less. This one the
     /// verifier knows, and leaves out what only `PREEMPT_RT` needs.
     pub preempt_rt: u32,
+    /// Histograms of NAPIs per CPU: a power of two.
+    pub napi_histograms: u32,
     /// Elements per CPU in `SAMPLES`: a power of two.
     pub sample_slots: u32,
     /// 1 to keep the call stack of each sample in `SAMPLE_STACKS`.
@@ -207,8 +215,8 @@ pub struct Sample {
     pub pid: u32,
     /// One of the `SAMPLE_*`.
     pub kind: u32,
-    /// The slot of the NAPI whose poll the sample fell into, written when that poll is filed; or [`UNFILED`],
-    /// [`NO_SLOT`] or [`BACKLOG_SLOT`].
+    /// The slot of the NAPI whose poll the sample fell into, written when that poll is filed; or
+    /// [`UNFILED`], [`NO_SLOT`] or [`BACKLOG_SLOT`].
     pub napi: u32,
     /// Number of addresses in its element of `SAMPLE_STACKS`.
     pub stack_len: u32,
@@ -220,8 +228,8 @@ pub struct Sample {
     pub pad: u32,
 }
 
-/// A function through which tasks receive from a socket, or send; or one that shows that something else runs
-/// meanwhile.
+/// A function through which tasks receive from a socket, or send; or one that shows that something else
+/// runs meanwhile.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SocketCall {

@@ -12,8 +12,12 @@ pub struct NapiStats {
     pub softirq_ns: u64,
     /// The [`SlotRings::epoch`] in which the slot was last noted as active.
     pub epoch: u32,
+    /// The number of its [`PollHistogram`](crate::PollHistogram) on this CPU, plus one; 0 if it has none.
+    pub histogram: u32,
     /// The pid of the NAPI's thread; 0 until it has polled on this CPU.
     pub thread_pid: u32,
+    /// How often the two times of the thread could not be kept, because another thread took the cell.
+    pub thread_gaps: u32,
     /// Polls in the NAPI's own thread.
     pub threaded: PollStats,
     /// Polls in another task: busy polling.
@@ -23,8 +27,6 @@ pub struct NapiStats {
     /// Device interrupts that came while the NAPI's thread was the current task, in nanoseconds. Written by
     /// the irq programs.
     pub thread_irq_ns: u64,
-    /// How often the two times above could not be kept, because another thread took the cell.
-    pub thread_gaps: u64,
 }
 
 /// One irq action on one CPU. Written by the irq programs only.

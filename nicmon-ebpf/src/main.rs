@@ -11,6 +11,7 @@
 mod context;
 mod drops;
 mod flows;
+mod histograms;
 mod irq;
 mod maps;
 mod memory;

@@ -8,8 +8,8 @@ use aya_ebpf::{
 };
 use nicmon_common::{
     Config, CpuState, DropKey, FlowConfig, FlowWindow, IrqOwner, IrqStats, MAX_DROPS, MAX_PATH_DROPS,
-    NapiOwner, NapiStats, Offsets, Passed, PathConfig, PathCounts, PathDropKey, RingEntry, Sample,
-    SampleStack, SocketCalls, WhosePackets,
+    NapiOwner, NapiStats, Offsets, Passed, PathConfig, PathCounts, PathDropKey, PollHistogram, RingEntry,
+    Sample, SampleStack, SocketCalls, Times, WhosePackets,
 };
 
 /// Set by the user side before load and then frozen, so the verifier knows its values.
@@ -36,6 +36,7 @@ pub static CONFIG: Config = Config {
     irq_slots: 0,
     index_probes: 0,
     preempt_rt: 0,
+    napi_histograms: 0,
     sample_slots: 0,
     stacks: 0,
     log: 0,
@@ -119,6 +120,22 @@ pub static IRQ_RINGS: Array<RingEntry> = Array::with_max_entries(1, BPF_F_MMAPAB
 /// Twice `irq_slots` elements per possible CPU.
 #[map]
 pub static IRQ_INDEX: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// Runs of each vector: `SOFTIRQ_VECTORS` elements per possible CPU.
+#[map]
+pub static RUN_TIMES: Array<Times> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// Raise-to-run delays of each vector, likewise; one element without `--latency`.
+#[map]
+pub static DELAY_TIMES: Array<Times> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// `napi_histograms` elements per possible CPU, and one more for its backlog.
+#[map]
+pub static POLL_HISTOGRAMS: Array<PollHistogram> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// `napi_histograms` elements per possible CPU: the numbers of free histograms. Written by the user side.
+#[map]
+pub static HISTOGRAM_RING: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
 /// `sample_slots` elements per possible CPU: a ring.
 #[map]

@@ -217,12 +217,13 @@ const NOTHING: NapiStats = {
         softirq: none,
         softirq_ns: 0,
         epoch: 0,
+        histogram: 0,
         thread_pid: 0,
+        thread_gaps: 0,
         threaded: none,
         busy: none,
         thread_softirq_ns: 0,
         thread_irq_ns: 0,
-        thread_gaps: 0,
     }
 };
 

@@ -12,12 +12,12 @@ use aya_ebpf::{
     helpers::{bpf_get_current_pid_tgid, bpf_get_current_task},
 };
 use nicmon_common::{
-    CpuState, LATENCY, NET_RX, NO_MEMBER, NO_SLOT, NapiStats, PREEMPT_RT, PollStats, RunStats,
-    SOFTIRQ_VECTORS, THREADS,
+    LATENCY, NET_RX, NO_MEMBER, NO_SLOT, NapiStats, PREEMPT_RT, PollStats, RunStats, SOFTIRQ_VECTORS, THREADS,
 };
 
 use crate::{
     context::{Moment, ThisCpu, clock, count_run, is_other_task, is_rt},
+    histograms,
     maps::config,
     memory::Memory,
     napi::{self, Slot},
@@ -53,14 +53,15 @@ pub fn softirq_entry(vector: u32) -> i32 {
     };
     if flags & LATENCY != 0 {
         cold_path();
-        count_latency(state, vector, now.ns);
+        count_latency(&this, vector, now.ns);
     }
     0
 }
 
 /// Counts how long the vector has waited since it was first raised.
 #[inline(always)]
-fn count_latency(state: *mut CpuState, vector: u32, now_ns: u64) {
+fn count_latency(this: &ThisCpu, vector: u32, now_ns: u64) {
+    let state = this.state;
     // The mask is for the verifier, which does not see that the number compared is the number added.
     let vector = (vector & 0xf) as usize;
     if vector >= SOFTIRQ_VECTORS {
@@ -77,6 +78,7 @@ fn count_latency(state: *mut CpuState, vector: u32, now_ns: u64) {
             let latency = (&raw mut (*state).latency).cast::<RunStats>();
             let delay_ns = now_ns.saturating_sub(raised);
             count_run(latency.add(vector), delay_ns, delay_ns);
+            histograms::count_delay(this, vector as u32, delay_ns);
         }
     }
 }
@@ -128,13 +130,20 @@ pub fn softirq_exit(vector: u32) -> i32 {
         let now = Moment::at(ns, state);
         (&raw mut (*softirq).start).write_volatile(0);
         let run_ns = now.since(start, (*softirq).start_irq);
-        let unfiled_ns = if vector == NET_RX { file_run(&this, now, run_ns) } else { run_ns };
+        let Filed { unfiled_ns, in_histogram } = if vector == NET_RX {
+            file_run(&this, now, run_ns)
+        } else {
+            Filed { unfiled_ns: run_ns, in_histogram: false }
+        };
         let stats = if vector == NET_RX {
             &raw mut (*state).net_rx
         } else {
             (&raw mut (*state).vectors).cast::<RunStats>().add(vector as usize)
         };
         count_run(stats, run_ns, unfiled_ns);
+        if !in_histogram {
+            histograms::count_run(&this, vector, run_ns);
+        }
         let flags = (&raw const (*state).flags).read_volatile();
         if flags & (THREADS | PREEMPT_RT) != 0 {
             cold_path();
@@ -149,12 +158,20 @@ pub fn softirq_exit(vector: u32) -> i32 {
     0
 }
 
-/// Files what `napi_poll` left open when a `NET_RX` run ends. Returns the time that is not in the sum yet.
+/// How a run was filed.
+struct Filed {
+    /// The time that is not in the sum of its vector yet.
+    unfiled_ns: u64,
+    /// Whether the histogram of its poll is that of the run, too.
+    in_histogram: bool,
+}
+
+/// Files what `napi_poll` left open when a `NET_RX` run ends.
 ///
 /// # Safety
 /// A softirq program calls it.
 #[inline(always)]
-unsafe fn file_run(this: &ThisCpu, now: Moment, run_ns: u64) -> u64 {
+unsafe fn file_run(this: &ThisCpu, now: Moment, run_ns: u64) -> Filed {
     let state = this.state;
     // SAFETY: this CPU's element. Only softirq programs touch these fields, and none of them interrupts the
     // caller.
@@ -163,17 +180,20 @@ unsafe fn file_run(this: &ThisCpu, now: Moment, run_ns: u64) -> u64 {
         let polls = (*softirq).polls;
         if polls == 0 {
             (*state).other_ns += run_ns;
-            return run_ns;
+            return Filed { unfiled_ns: run_ns, in_histogram: false };
         }
         let last_slot = (*softirq).last_slot;
         file_samples(this, last_slot);
         let stats = Slot::from_raw(last_slot).stats(this);
         if polls == 1 && (*softirq).stamping == 0 {
+            let mut in_histogram = false;
             if !stats.is_null() {
-                count_poll(&raw mut (*stats).softirq, (*softirq).first_work, (*softirq).first_repoll);
+                let work = (*softirq).first_work;
+                count_poll(&raw mut (*stats).softirq, work, (*softirq).first_repoll);
+                in_histogram = histograms::count_only_poll(this, stats, run_ns, work);
             }
             add_time(this, stats, run_ns);
-            return run_ns;
+            return Filed { unfiled_ns: run_ns, in_histogram };
         }
         cold_path();
         if polls == 1 {
@@ -181,7 +201,7 @@ unsafe fn file_run(this: &ThisCpu, now: Moment, run_ns: u64) -> u64 {
         }
         let tail_ns = now.since((*state).mark, (*state).mark_irq);
         add_time(this, stats, tail_ns);
-        tail_ns
+        Filed { unfiled_ns: tail_ns, in_histogram: false }
     }
 }
 
@@ -253,8 +273,8 @@ unsafe fn stamp_poll(this: &ThisCpu, poll: Poll) {
         file_samples(this, poll.slot.raw());
         let now = Moment::at(clock(), state);
         let since_start = now.since((*softirq).start, (*softirq).start_irq);
-        if (*softirq).polls == 1 {
-            file_poll(this, poll, since_start);
+        let ns = if (*softirq).polls == 1 {
+            since_start
         } else if (*softirq).stamping == 0 {
             // The first run with a second poll: both passed without a timestamp between them.
             let first = Poll {
@@ -267,10 +287,11 @@ unsafe fn stamp_poll(this: &ThisCpu, poll: Poll) {
                 (*state).mixed_ns += since_start;
             }
             file_poll(this, first, first_ns);
-            file_poll(this, poll, since_start - first_ns);
+            since_start - first_ns
         } else {
-            file_poll(this, poll, now.since((*state).mark, (*state).mark_irq));
-        }
+            now.since((*state).mark, (*state).mark_irq)
+        };
+        file_poll(this, poll, ns);
         if (*softirq).polls > 1 {
             (*softirq).stamping = STAMPED_RUNS;
         }
@@ -299,6 +320,7 @@ unsafe fn file_poll(this: &ThisCpu, poll: Poll, ns: u64) {
     unsafe {
         if !stats.is_null() {
             count_poll(&raw mut (*stats).softirq, poll.work, poll.repoll);
+            histograms::count_poll(this, stats, ns, poll.work);
         }
         (*this.state).net_rx.ns += ns;
         add_time(this, stats, ns);

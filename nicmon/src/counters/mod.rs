@@ -15,8 +15,8 @@ pub use self::{
     flows::FlowLook,
     path::{PathDropAt, PathPlace, PathReading},
 };
-use crate::frame::Direction;
 pub use crate::frame::SampleEvent;
+use crate::frame::{Direction, Histogram};
 
 /// What was counted since the previous reading. `None` means that this source cannot know the value.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -34,6 +34,9 @@ pub struct Reading {
     pub irqs: Vec<IrqActivity>,
     /// Dropped packets. Also `None` if the kernel gives no drop reasons.
     pub drops: Option<Vec<DropActivity>>,
+    /// How long softirqs, delays and polls were. Not in observations that nicmon 0.1.0 saved.
+    #[serde(default)]
+    pub histograms: Option<Histograms>,
     /// What the CPUs were doing, from samples; `None` if they are not sampled.
     pub samples: Option<Samples>,
     /// Runs of the eBPF programs.
@@ -139,6 +142,41 @@ impl Runs {
             max_ns: self.max_ns.max(other.max_ns),
         }
     }
+}
+
+/// Histograms by CPU.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Histograms {
+    /// Times of softirqs.
+    pub runs: Vec<VectorTimes>,
+    /// Raise-to-run delays; `None` if they are not measured.
+    pub delays: Option<Vec<VectorTimes>>,
+    /// Polls in `NET_RX`. A NAPI for which there was no histogram left is missing.
+    pub polls: Vec<PollTimes>,
+}
+
+/// Times of a softirq vector on one CPU, in ns.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct VectorTimes {
+    /// The CPU.
+    pub cpu: u32,
+    /// The vector.
+    pub vector: usize,
+    /// Its times.
+    pub times: Histogram,
+}
+
+/// Polls of one NAPI on one CPU.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PollTimes {
+    /// The CPU.
+    pub cpu: u32,
+    /// Which NAPI; `None` for the per-CPU backlog.
+    pub napi: Option<NapiKey>,
+    /// How long they took, in ns.
+    pub times: Histogram,
+    /// How much work they returned, usually packets.
+    pub packets: Histogram,
 }
 
 /// One CPU.

@@ -58,6 +58,7 @@ impl Counts {
             napis: None,
             irqs,
             drops: None,
+            histograms: None,
             samples: None,
             bpf_runs: None,
             bpf_est_ns: None,

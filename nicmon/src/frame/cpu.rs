@@ -110,12 +110,19 @@ pub struct Softirqs {
 }
 
 impl Softirqs {
+    /// The names of the fields, in the kernel's order of vectors (include/linux/interrupt.h).
+    pub const NAMES: [&'static str; 10] =
+        ["hi", "timer", "net_tx", "net_rx", "block", "irq_poll", "tasklet", "sched", "hrtimer", "rcu"];
+
     /// Time of all vectors, in nanoseconds; `None` if one is unknown.
     pub fn all_ns(&self) -> Option<u64> {
+        self.vectors().iter().try_fold(0_u64, |sum, vector| Some(sum.saturating_add(vector.ns?)))
+    }
+
+    /// All of them, in the order of the names.
+    pub fn vectors(&self) -> [&Vector; Self::NAMES.len()] {
         let Self { hi, timer, net_tx, net_rx, block, irq_poll, tasklet, sched, hrtimer, rcu } = self;
         [hi, timer, net_tx, &net_rx.vector, block, irq_poll, tasklet, sched, hrtimer, rcu]
-            .iter()
-            .try_fold(0_u64, |sum, vector| Some(sum.saturating_add(vector.ns?)))
     }
 }
 

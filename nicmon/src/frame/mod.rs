@@ -8,6 +8,7 @@ mod drivers;
 mod fields;
 mod findings;
 mod flows;
+mod histogram;
 mod irq;
 mod layers;
 mod merge;
@@ -16,6 +17,7 @@ mod netns;
 mod network;
 mod nic;
 mod own;
+mod percentiles;
 mod sampled_part;
 mod schema;
 mod share;
@@ -25,7 +27,7 @@ mod stage;
 pub mod topology;
 mod wanted;
 
-pub(crate) use self::{bounded::Bounded, schema::schema_of};
+pub(crate) use self::{bounded::Bounded, histogram::HistogramSum, schema::schema_of};
 pub use self::{
     cpu::*,
     cpu_list::cpu_list,
@@ -34,6 +36,7 @@ pub use self::{
     fields::*,
     findings::*,
     flows::Flows,
+    histogram::{Histogram, SoftirqTimes},
     irq::*,
     layers::{Layers, can_be_polled},
     merge::{Machine, Merged},
@@ -42,6 +45,7 @@ pub use self::{
     network::NetworkLoad,
     nic::*,
     own::{OwnCost, OwnCpu, OwnProgram},
+    percentiles::{Percentiles, What, percentiles},
     sampled_part::SampledPart,
     schema::schema,
     share::Share,

@@ -15,6 +15,7 @@ use super::{
     cpu::Cpu,
     drivers::{Driver, Gap, SampleEvent, Sampling},
     findings::{Finding, Headroom, NotJudged},
+    histogram::SoftirqTimes,
     irq::Irq,
     netns::Netns,
     nic::Nic,
@@ -55,6 +56,11 @@ pub struct Frame {
     /// Every online CPU, or those chosen with `-C`, in ascending order.
     #[schemars(title = "CPUs")]
     pub cpus: Vec<Cpu>,
+    /// How long softirqs took, by vector, in the order of `cpus[].softirq`, without those that did not run.
+    /// `null` if the eBPF programs are not in use.
+    #[schemars(title = "How long softirqs took")]
+    #[serde(default)]
+    pub softirqs: Option<Vec<SoftirqTimes>>,
     /// The NICs, highest load first.
     #[schemars(title = "NICs")]
     pub nics: Vec<Nic>,

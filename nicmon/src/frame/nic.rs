@@ -7,6 +7,7 @@ use super::{
     cpu::{Softirqs, Vector},
     drivers::StageShare,
     flows::Flows,
+    histogram::Histogram,
 };
 
 /// Chooses one of a CPU's softirqs.
@@ -53,6 +54,15 @@ pub struct Nic {
     /// no time.
     #[schemars(title = "Time of its polls: driver and stack")]
     pub poll_ns: Option<u64>,
+    /// How long its polls in softirqs took, in ns: how many took how long. Absent if there were none, and if
+    /// that is unknown.
+    #[schemars(title = "How long its polls in softirqs took")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub poll_ns_histogram: Option<Histogram>,
+    /// How much work its polls in softirqs returned, usually packets. Absent like `poll_ns_histogram`.
+    #[schemars(title = "How much work its polls in softirqs returned")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub poll_work_histogram: Option<Histogram>,
     /// The part of `poll_ns` that comes from the schedstat of NAPI threads, split between CPUs by work.
     #[schemars(title = "Part of the poll time in NAPI threads, estimated")]
     pub threaded_est_ns: Option<u64>,
@@ -108,6 +118,13 @@ impl Nic {
             "(net_tx)" => Some(("NET_TX", |softirqs| softirqs.net_tx)),
             _ => None,
         }
+    }
+
+    /// Its polls in softirqs.
+    pub(crate) fn softirq_polls(&self) -> u64 {
+        let in_softirqs = |napi: &&Napi| matches!(napi.mode, NapiMode::Softirq | NapiMode::Backlog);
+        let rows = self.napis.iter().flatten().filter(in_softirqs).flat_map(|napi| &napi.cpus);
+        rows.fold(0, |sum: u64, row| sum.saturating_add(row.polls))
     }
 
     /// Whether all its polls have a time. Busy polls have none.

@@ -123,9 +123,9 @@ fn compare(name: &str, namespace: &Namespace, sender: usize, what: Loop, first: 
     let (nicmon, mut bpftrace);
     if first == First::Nicmon {
         nicmon = start_nicmon()?;
-        bpftrace = start_bpftrace()?;
+        bpftrace = start(PROGRAM)?;
     } else {
-        bpftrace = start_bpftrace()?;
+        bpftrace = start(PROGRAM)?;
         nicmon = start_nicmon()?;
     }
     std::thread::sleep(QUIET);
@@ -190,9 +190,10 @@ fn start_nicmon() -> Result<Nicmon> {
     Ok(nicmon)
 }
 
-fn start_bpftrace() -> Result<Lines> {
+/// Starts bpftrace with a program, and waits until that is attached.
+pub(crate) fn start(program: &str) -> Result<Lines> {
     let mut command = Command::new("unshare");
-    command.args(["--mount", "sh", "-c", WITH_TRACEFS, "sh", PROGRAM]);
+    command.args(["--mount", "sh", "-c", WITH_TRACEFS, "sh", program]);
     let mut bpftrace = Lines::start(command)?;
     // It starts to print once everything is attached.
     loop {

@@ -1,7 +1,7 @@
 //! Checks of what must hold in every frame, and sums over frames.
 
 use anyhow::{Context as _, Result, anyhow, ensure};
-use nicmon::frame::{Frame, Napi, NapiMode, Nic, SCHEMA, Softirqs, Source, Vector};
+use nicmon::frame::{Frame, Napi, NapiMode, Nic, SCHEMA, Softirqs, Source};
 use serde_json::Value;
 
 use crate::child::Arrived;
@@ -45,12 +45,6 @@ fn numbers(value: &Value, path: &str) -> Result<()> {
     Ok(())
 }
 
-/// All vectors of a CPU.
-pub(crate) fn vectors(softirqs: &Softirqs) -> [Vector; 10] {
-    let Softirqs { hi, timer, net_tx, net_rx, block, irq_poll, tasklet, sched, hrtimer, rcu } = *softirqs;
-    [hi, timer, net_tx, net_rx.vector, block, irq_poll, tasklet, sched, hrtimer, rcu]
-}
-
 fn sane(frame: &Frame) -> Result<()> {
     ensure!(frame.schema == SCHEMA, "schema {}", frame.schema);
     ensure!(frame.interval_ns > 0, "an empty interval");
@@ -69,7 +63,7 @@ fn sane(frame: &Frame) -> Result<()> {
     let mut longest = 0;
     for cpu in &frame.cpus {
         let softirqs = cpu.softirq.context("no softirq times")?;
-        for (at, vector) in vectors(&softirqs).iter().enumerate() {
+        for (at, vector) in softirqs.vectors().into_iter().enumerate() {
             let what = format!("cpu {} vector {at}", cpu.cpu);
             longest = longest.max(runs(&what, vector.count, vector.ns, vector.max_ns)?);
         }
@@ -108,7 +102,8 @@ pub(crate) fn busy_ns(frame: &Frame, cpu: u32) -> u64 {
         .iter()
         .filter(|row| row.cpu == cpu)
         .map(|row| {
-            let softirq: u64 = row.softirq.iter().flat_map(vectors).filter_map(|vector| vector.ns).sum();
+            let softirq: u64 =
+                row.softirq.iter().flat_map(Softirqs::vectors).filter_map(|vector| vector.ns).sum();
             row.hardirq_ns.unwrap_or(0) + softirq
         })
         .sum()

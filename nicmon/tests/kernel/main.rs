@@ -14,6 +14,7 @@ mod conservation;
 mod drivers;
 #[cfg(feature = "bpf")]
 mod flows;
+mod histograms;
 mod html;
 mod irqs;
 mod loads;
@@ -91,6 +92,13 @@ const TESTS: &[Test] = &[
         name: "bpftrace::many_packets_a_run",
         programs: &[IP, BPFTRACE, UNSHARE],
         run: bpftrace::many_packets,
+    },
+    Test { name: "histograms::packets_alone", programs: &[IP], run: histograms::alone },
+    Test { name: "histograms::veth", programs: NET, run: histograms::veth },
+    Test {
+        name: "histograms::as_bpftrace",
+        programs: &[IP, BPFTRACE, UNSHARE],
+        run: histograms::beside_bpftrace,
     },
     Test { name: "drivers::veth_as_perf", programs: &[IP, ETHTOOL, PERF], run: drivers::veth_as_perf },
     Test {

@@ -12,6 +12,7 @@ mod functions;
 mod header;
 mod heat;
 mod network;
+mod percentiles;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -54,6 +55,7 @@ impl Page {
             whole.as_ref().map(|whole| findings::section(whole, self.start_ns)).unwrap_or_default(),
             self.heat.section(),
             whole.as_ref().map(network::section).unwrap_or_default(),
+            whole.as_ref().map(percentiles::section).unwrap_or_default(),
             whole.as_ref().map(drivers::section).unwrap_or_default(),
             whole.as_ref().map(functions::section).unwrap_or_default(),
             whole.as_ref().map(flame::section).unwrap_or_default(),

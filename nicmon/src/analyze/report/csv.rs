@@ -14,7 +14,8 @@ use crate::{
 const HEAD: [&str; 7] = ["section", "subject", "part", "cpu", "name", "value", "unit"];
 /// The fields that name the elements of an array, by its path in docs/reference/fields.md. Elements of other
 /// arrays are named by `cpu`.
-const NAMES: [(&str, &[&str]); 11] = [
+const NAMES: [(&str, &[&str]); 12] = [
+    ("softirqs[]", &["vector"]),
     ("nics[]", &["name"]),
     ("nics[].napis[]", &["napi_id", "poll_fn", "queue", "kind", "mode"]),
     ("nics[].stages[]", &["stage"]),

@@ -10,6 +10,7 @@ mod findings;
 mod functions;
 mod head;
 mod nics;
+mod percentiles;
 mod recording;
 mod sockets;
 mod stages;
@@ -30,6 +31,7 @@ impl Report<'_> {
             functions::section(self),
             sockets::section(self),
             nics::section(self),
+            percentiles::section(self),
             stages::section(self),
         ];
         let sections: Vec<String> = sections.into_iter().filter(|section| !section.is_empty()).collect();

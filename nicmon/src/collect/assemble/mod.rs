@@ -6,6 +6,7 @@ mod cpus;
 mod drivers;
 mod drops;
 mod dummies;
+mod histograms;
 mod host;
 mod irqs;
 mod napis;
@@ -74,6 +75,7 @@ pub fn assemble(seen: &Observation, filter: &Filter) -> Frame {
         interval_ns: seen.interval_ns,
         host,
         cpus,
+        softirqs: histograms::softirqs(seen, filter),
         nics,
         drivers,
         sockets,

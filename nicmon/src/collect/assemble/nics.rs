@@ -9,6 +9,7 @@ use super::{
     super::observation::NicKey,
     Filter, Observation,
     dummies::{Dummies, Home},
+    histograms::PollHistograms,
     napis::{self, NapiFacts, ThreadTimes},
 };
 use crate::{
@@ -28,7 +29,7 @@ const BACKLOG_KEY: NicKey = (0, 0);
 /// All interfaces in nicmon's own namespace, those in others that have a NAPI, and the backlog if it was
 /// polled. The highest load comes first. Estimates from samples are not included yet.
 pub(super) fn nics(seen: &Observation, filter: &Filter, irqs: &[Irq], dummies: &Dummies) -> Vec<Nic> {
-    Assembly { seen, filter, irqs, dummies }.nics()
+    Assembly { seen, filter, irqs, dummies, histograms: PollHistograms::of(seen, filter) }.nics()
 }
 
 struct Assembly<'a> {
@@ -36,6 +37,7 @@ struct Assembly<'a> {
     filter: &'a Filter,
     irqs: &'a [Irq],
     dummies: &'a Dummies,
+    histograms: PollHistograms<'a>,
 }
 
 impl Assembly<'_> {
@@ -61,7 +63,11 @@ impl Assembly<'_> {
                 let napis = is_counted.then(|| polled.iter().flat_map(|napi| self.napi(napi)).collect());
                 // A virtual device has no interrupts, whatever the name of one looks like.
                 let has_irqs = key.0 == facts.own_netns && link.is_some_and(|link| link.link.kind.is_none());
-                Some(self.nic(key, name, napis, if has_irqs { self.irqs } else { &[] }))
+                let mut nic = self.nic(key, name, napis, if has_irqs { self.irqs } else { &[] });
+                if is_counted {
+                    self.histograms.write_to(&mut nic, polled.iter().map(|napi| Some(napi.key)));
+                }
+                Some(nic)
             })
             .collect();
         nics.extend(self.backlog());
@@ -69,7 +75,9 @@ impl Assembly<'_> {
             let polled = napis.get(&Home::Row(number)).map(Vec::as_slice).unwrap_or_default();
             let napis = Some(polled.iter().flat_map(|napi| self.napi(napi)).collect());
             let unknown_nic = (0, u32::MAX);
-            Nic { netns: None, ifindex: 0, ..self.nic(unknown_nic, name.clone(), napis, &[]) }
+            let mut nic = self.nic(unknown_nic, name.clone(), napis, &[]);
+            self.histograms.write_to(&mut nic, polled.iter().map(|napi| Some(napi.key)));
+            Nic { netns: None, ifindex: 0, ..nic }
         }));
         nics.sort_by_cached_key(|nic| {
             let ns = nic.poll_ns.unwrap_or(0) + nic.hardirq_ns.unwrap_or(0);
@@ -126,8 +134,12 @@ impl Assembly<'_> {
             kind: Some(NapiKind::Backlog),
         };
         let napis = napis::by_mode(&facts, &cpus, ThreadTimes::of(self.seen), self.filter);
-        (!napis.is_empty())
-            .then(|| Nic { netns: None, ..self.nic(BACKLOG_KEY, BACKLOG.to_owned(), Some(napis), &[]) })
+        if napis.is_empty() {
+            return None;
+        }
+        let mut nic = Nic { netns: None, ..self.nic(BACKLOG_KEY, BACKLOG.to_owned(), Some(napis), &[]) };
+        self.histograms.write_to(&mut nic, [None]);
+        Some(nic)
     }
 
     fn tx_requeues(&self, (netns, ifindex): NicKey) -> Option<u64> {
@@ -159,6 +171,8 @@ impl Assembly<'_> {
             flows: self.flows(key),
             counters_gap_ns: None,
             poll_ns: napis.as_deref().and_then(|napis| poll_ns(napis, |_| true)),
+            poll_ns_histogram: None,
+            poll_work_histogram: None,
             threaded_est_ns: napis.as_deref().and_then(threaded),
             hardirq_ns: (timed && self.knows_irqs(key))
                 .then(|| cpus.iter().filter_map(|cpu| cpu.hardirq_ns).sum()),
@@ -257,6 +271,8 @@ pub(super) fn nameless(name: String) -> Nic {
         flows: None,
         counters_gap_ns: None,
         poll_ns: None,
+        poll_ns_histogram: None,
+        poll_work_histogram: None,
         threaded_est_ns: None,
         hardirq_ns: None,
         driver_est_ns: None,

@@ -14,7 +14,8 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 
 use super::*;
 use crate::{
-    counters::{PollActivity, Reading, Unfiled},
+    counters::{PollActivity, PollTimes, Reading, Unfiled},
+    frame::Histogram,
     host::monotonic_ns,
 };
 
@@ -311,13 +312,21 @@ fn polls_without_a_slot_are_told_and_slots_are_given_out_again() {
     assert!(known.len() <= slots);
     probe.forget_napis(&known, 1);
     assert!(probe.known_napis().is_empty());
-    assert!(probe.napis.recycle(&probe.cpus, monotonic_ns()));
+    assert!(probe.recycle(monotonic_ns()));
     probe.new_generation();
     let again = on_the_cpu(|| {
         poll_all(&fed, &all[all.len() - slots..]);
         read(&mut probe)
     });
     assert_eq!((polls(&again), again.lost), (slots as u64, Some(0)), "counters of a new owner start at 0");
+
+    // There are fewer histograms than slots, and they come back with the slots.
+    let with_histogram = |reading: &Reading| {
+        let polls = &reading.histograms.as_ref().unwrap().polls;
+        polls.iter().filter(|polls| polls.napi.is_some()).map(|polls| polls.times.values()).sum::<u64>()
+    };
+    let pool = u64::from(object::napi_histograms_for(1));
+    assert_eq!((with_histogram(&first), with_histogram(&again)), (pool, pool));
 }
 
 #[test]
@@ -351,6 +360,14 @@ fn nothing_is_lost_if_slots_are_taken_back_between_readings() {
     assert_eq!(cpu.vectors[NET_RX as usize].ns, Some(ns + cpu.backlog.softirq_ns + cpu.other_ns.unwrap()));
     assert_eq!((reading.irqs.len(), reading.irqs[0].cpus[0].1.unwrap().count), (1, 3));
     assert_eq!(reading.lost, Some(0));
+    let histograms = reading.histograms.unwrap();
+    let values = |of: fn(&PollTimes) -> &Histogram| -> u64 {
+        histograms.polls.iter().map(|polls| of(polls).values()).sum()
+    };
+    let all = 3 * napis.len() as u64;
+    assert_eq!((values(|polls| &polls.times), values(|polls| &polls.packets)), (all, all));
+    let runs = histograms.runs.iter().find(|runs| runs.vector == NET_RX as usize).unwrap();
+    assert_eq!(runs.times.values(), all);
     // Nothing counts twice.
     let again = read(&mut probe);
     assert_eq!((again.napis.map(|napis| napis.len()), again.irqs.len()), (Some(0), 0));

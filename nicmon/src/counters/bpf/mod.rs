@@ -14,6 +14,7 @@ mod events;
 #[cfg(test)]
 mod filled;
 mod flows;
+mod histograms;
 mod mapped;
 mod object;
 mod own_runs;
@@ -37,6 +38,7 @@ use nicmon_common::{CpuState, DropKey, LATENCY, NapiKey, PREEMPT_RT};
 use self::{
     attachment::Links,
     budget::Budget,
+    histograms::HistogramMaps,
     mapped::MappedArray,
     object::Setup,
     own_runs::OwnRuns,
@@ -100,6 +102,7 @@ pub struct Probe {
     cpus: MappedArray<CpuState>,
     napis: Slots<Napis>,
     irqs: Slots<Irqs>,
+    histograms: HistogramMaps,
     drops: PerCpuHashMap<MapData, DropKey, u64>,
     reasons: Option<std::collections::HashMap<u32, String>>,
     before: Before,
@@ -146,8 +149,9 @@ impl Probe {
         let sample_slots =
             options.sampling.map_or(1, |how| sampling::slots(how, options.interval, options.cpus));
         let stacks = options.sampling.is_some_and(|how| how.stacks);
-        let Options { cpus, preempt_rt, log, .. } = options;
-        let setup = Setup { cpus, preempt_rt, sample_slots, stacks, log };
+        let Options { cpus, preempt_rt, latency, log, .. } = options;
+        let delay_histograms = if latency { object::vectors_of(cpus) } else { 1 };
+        let setup = Setup { cpus, preempt_rt, delay_histograms, sample_slots, stacks, log };
         // aya parses the kernel's types for the object and again for BTF tracepoints: some 30 ms each.
         let (btf, loaded) = thread::scope(|scope| {
             let btf = scope.spawn(|| Btf::parse_file(Path::new(KERNEL_BTF), aya::Endianness::default()));
@@ -164,6 +168,7 @@ impl Probe {
         let cpus = mapped(&mut ebpf, "CPUS", possible)?;
         let napis = Slots::new(&mut ebpf, &cpus, possible, config.napi_slots)?;
         let irqs = Slots::new(&mut ebpf, &cpus, possible, config.irq_slots)?;
+        let histograms = HistogramMaps::new(&mut ebpf, &cpus, config.napi_histograms, options)?;
         let drops = PerCpuHashMap::try_from(take(&mut ebpf, "DROPS")?)
             .map_err(|error| ProbeError::map("DROPS", error))?;
 
@@ -181,6 +186,7 @@ impl Probe {
             cpus,
             napis,
             irqs,
+            histograms,
             drops,
             reasons,
             before: Before::new(possible),

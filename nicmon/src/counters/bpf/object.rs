@@ -1,7 +1,7 @@
 //! The built-in eBPF object, and how to load it on this machine.
 
 use aya::{Ebpf, EbpfLoader};
-use nicmon_common::{Config, INDEX_PROBES, NO_MEMBER, Offsets};
+use nicmon_common::{Config, INDEX_PROBES, NO_MEMBER, Offsets, SOFTIRQ_VECTORS};
 
 use super::{ProbeError, packets::need};
 use crate::host::btf::KernelBtf;
@@ -17,6 +17,8 @@ compile_error!("nicmon has no eBPF object for this architecture yet: only nicmon
 const NAPI_SLOTS: u32 = 1 << 17;
 /// Slots for irq actions on all CPUs together, likewise. A slot takes 144 bytes.
 const IRQ_SLOTS: u32 = 1 << 15;
+/// Histograms for NAPIs on all CPUs together, likewise. One takes 1,288 bytes.
+const NAPI_HISTOGRAMS: u32 = 1 << 10;
 
 /// What the machine and the command line require of the programs.
 pub(super) struct Setup {
@@ -24,6 +26,8 @@ pub(super) struct Setup {
     pub(super) cpus: u32,
     /// Whether the kernel is `PREEMPT_RT`.
     pub(super) preempt_rt: bool,
+    /// Histograms of raise-to-run delays; at least one, since the map cannot be empty.
+    pub(super) delay_histograms: u32,
     /// Elements of each CPU's ring of samples.
     pub(super) sample_slots: u32,
     /// Whether to keep the call stack of each sample.
@@ -34,12 +38,14 @@ pub(super) struct Setup {
 /// Loads the object: creates its maps and relocates its programs, but does not load them.
 pub(super) fn load(setup: &Setup, kernel: &KernelBtf) -> Result<(Ebpf, Config), ProbeError> {
     let (napi_slots, irq_slots) = slots_for(setup.cpus);
+    let napi_histograms = napi_histograms_for(setup.cpus);
     let config = Config {
         offsets: offsets(kernel)?,
         napi_slots,
         irq_slots,
         index_probes: INDEX_PROBES,
         preempt_rt: u32::from(setup.preempt_rt),
+        napi_histograms,
         sample_slots: setup.sample_slots,
         stacks: u32::from(setup.stacks),
         log: u32::from(setup.log),
@@ -55,6 +61,10 @@ pub(super) fn load(setup: &Setup, kernel: &KernelBtf) -> Result<(Ebpf, Config), 
         .map_max_entries("IRQ_OWNERS", setup.cpus * irq_slots)
         .map_max_entries("IRQ_RINGS", setup.cpus * irq_slots)
         .map_max_entries("IRQ_INDEX", setup.cpus * irq_slots * 2)
+        .map_max_entries("RUN_TIMES", vectors_of(setup.cpus))
+        .map_max_entries("DELAY_TIMES", setup.delay_histograms)
+        .map_max_entries("POLL_HISTOGRAMS", setup.cpus * (napi_histograms + 1))
+        .map_max_entries("HISTOGRAM_RING", setup.cpus * napi_histograms)
         .map_max_entries("SAMPLES", setup.cpus * setup.sample_slots)
         .map_max_entries("PATH_DROPS", 1)
         .map_max_entries("SAMPLE_STACKS", setup.cpus * if setup.stacks { setup.sample_slots } else { 1 })
@@ -67,6 +77,17 @@ pub(super) fn load(setup: &Setup, kernel: &KernelBtf) -> Result<(Ebpf, Config), 
 /// has at most some 200 interrupt vectors (`arch/x86/include/asm/irq_vectors.h`).
 pub(super) fn slots_for(cpus: u32) -> (u32, u32) {
     (slots(cpus, NAPI_SLOTS, 256, 8192), slots(cpus, IRQ_SLOTS, 128, 1024))
+}
+
+/// Softirq vectors of all CPUs together.
+#[expect(clippy::cast_possible_truncation, reason = "ten")]
+pub(super) fn vectors_of(cpus: u32) -> u32 {
+    cpus * SOFTIRQ_VECTORS as u32
+}
+
+/// Histograms per CPU for NAPIs.
+pub(super) fn napi_histograms_for(cpus: u32) -> u32 {
+    slots(cpus, NAPI_HISTOGRAMS, 4, 256)
 }
 
 /// Slots per CPU: a power of two.

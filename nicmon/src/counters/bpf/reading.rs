@@ -35,7 +35,7 @@ const LOOK_FOR_IDLE_NS: u64 = 10_000_000_000;
 
 /// The counters of the previous reading; those of slots are with the slots.
 pub(super) struct Before {
-    cpus: Vec<CpuState>,
+    pub(super) cpus: Vec<CpuState>,
     drops: HashMap<DropKey, u64>,
     recursion_misses: u64,
     /// When they were read, on `CLOCK_MONOTONIC`.
@@ -101,10 +101,10 @@ impl IrqSums {
 }
 
 /// A slot as it was read.
-struct ReadSlot {
-    cpu: usize,
-    slot: u32,
-    stats: NapiStats,
+pub(super) struct ReadSlot {
+    pub(super) cpu: usize,
+    pub(super) slot: u32,
+    pub(super) stats: NapiStats,
 }
 
 impl Probe {
@@ -124,6 +124,7 @@ impl Probe {
         let both = states.iter().zip(&self.before.cpus);
         let cpus: Vec<CpuActivity> =
             both.map(|(now, before)| cpu_between(now, before, interval_ns)).collect();
+        let histograms = self.read_histograms(&states, &cpus, &slots);
         let samples = self.read_samples(&cpus, &napis);
         self.runs = own_runs::count(
             self.running(),
@@ -150,6 +151,7 @@ impl Probe {
             napis: Some(napis),
             irqs,
             drops,
+            histograms: Some(histograms),
             samples,
             bpf_runs: Some(programs.cpus.iter().map(|cpu| cpu.runs).sum()),
             bpf_est_ns,
@@ -292,9 +294,7 @@ impl Probe {
         if self.napis.are_resting() {
             self.forget_threads();
         }
-        let napis = self.napis.recycle(&self.cpus, now_ns);
-        let irqs = self.irqs.recycle(&self.cpus, now_ns);
-        if napis || irqs {
+        if self.recycle(now_ns) {
             self.new_generation();
         }
         if now_ns.saturating_sub(self.before.looked_ns) < LOOK_FOR_IDLE_NS {
@@ -317,6 +317,14 @@ impl Probe {
         }
     }
 
+    /// Gives out slots that have rested. True if there are any: the caller must then raise the generation.
+    pub(super) fn recycle(&mut self, now_ns: u64) -> bool {
+        let Self { napis, irqs, cpus, histograms, .. } = self;
+        let napis = napis.recycle(cpus, now_ns, |stats, cpu, at| histograms.take_back(cpus, stats, cpu, at));
+        let irqs = irqs.recycle(cpus, now_ns, |_, _, _| {});
+        napis || irqs
+    }
+
     /// Takes back slots between readings that are far apart.
     pub fn forget_between_readings(&mut self) {
         let now_ns = monotonic_ns();
@@ -330,6 +338,7 @@ impl Probe {
         for Removed { cpu, owned, now } in removed {
             let polls = polls_between(&now, &owned.before);
             if !polls.is_nothing() {
+                self.histograms.keep(cpu, owned.owner.key, &now);
                 self.before.removed_napis.add(&owned.owner, cpu, polls);
             }
         }
@@ -430,7 +439,7 @@ fn lost(states: &[CpuState]) -> u64 {
     states.iter().map(|state| state.softirq_lost + state.irq.lost + state.drops_lost).sum()
 }
 
-fn number(cpu: usize) -> u32 {
+pub(super) fn number(cpu: usize) -> u32 {
     u32::try_from(cpu).unwrap_or(u32::MAX)
 }
 

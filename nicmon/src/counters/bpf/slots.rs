@@ -326,14 +326,21 @@ impl<K: Kind> Slots<K> {
         self.cpus.iter().any(|slots| !slots.resting.is_empty())
     }
 
-    /// Gives out slots that have rested. True if there are any: the caller must then raise
+    /// Gives out slots that have rested, after `before` took from each what it still holds, by the CPU and
+    /// the element of the counters. True if there are any: the caller must then raise
     /// [`CpuState::generation`], so that owners without a slot look again.
-    pub(super) fn recycle(&mut self, states: &MappedArray<CpuState>, now_ns: u64) -> bool {
+    pub(super) fn recycle(
+        &mut self,
+        states: &MappedArray<CpuState>,
+        now_ns: u64,
+        mut before: impl FnMut(&MappedArray<K::Stats>, usize, usize),
+    ) -> bool {
         let mut any = false;
         for cpu in 0..self.cpus.len() {
             let rested = |(_, since): &mut (u32, u64)| now_ns.saturating_sub(*since) >= REST_NS;
             let rested: Vec<_> = self.cpus[cpu].resting.extract_if(.., rested).collect();
             for (slot, _) in rested {
+                before(&self.stats, cpu, at(cpu, self.per_cpu, slot));
                 self.give(states, cpu, slot);
                 any = true;
             }

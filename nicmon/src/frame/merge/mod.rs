@@ -40,6 +40,7 @@ mod netns;
 mod nics;
 mod own;
 mod sockets;
+mod softirqs;
 mod stacks;
 mod sum;
 #[cfg(test)]
@@ -47,7 +48,7 @@ mod tests;
 
 use self::{
     cpus::Cpus, drivers::Drivers, findings::Findings, host::HostSum, irqs::Irqs, netns::Namespaces,
-    nics::Nics, own::OwnSum, sockets::Sockets, stacks::Stacks,
+    nics::Nics, own::OwnSum, sockets::Sockets, softirqs::SoftirqSums, stacks::Stacks,
 };
 use super::{Frame, SCHEMA, topology::Topology};
 
@@ -62,6 +63,7 @@ pub struct Merged {
     interval_ns: u64,
     host: HostSum,
     cpus: Cpus,
+    softirqs: SoftirqSums,
     nics: Nics,
     drivers: Drivers,
     stacks: Stacks,
@@ -103,6 +105,7 @@ impl Merged {
             interval_ns,
             host,
             cpus,
+            softirqs,
             nics,
             drivers,
             stacks,
@@ -124,6 +127,7 @@ impl Merged {
         self.interval_ns = self.interval_ns.saturating_add(*interval_ns);
         self.host.add(host);
         self.cpus.add(cpus, *interval_ns);
+        self.softirqs.add(softirqs.as_deref());
         self.nics.add(nics, host.nics_left_out, *interval_ns);
         self.drivers.add(drivers.as_deref(), host, *interval_ns);
         self.stacks.add(stacks.as_deref());
@@ -157,6 +161,7 @@ impl Merged {
             interval_ns: self.interval_ns,
             host,
             cpus: self.cpus.cpus(self.interval_ns),
+            softirqs: self.softirqs.softirqs(),
             nics: self.nics.nics(self.interval_ns, are_alike),
             drivers,
             stacks: self.stacks.stacks(),

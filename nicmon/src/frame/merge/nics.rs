@@ -8,7 +8,8 @@ use super::{
     sum::{add_rows, gap_of, keep, reported_gap, sum, sum_of_known},
 };
 use crate::frame::{
-    Bounded, Flows, Nic, NicCounters, NicCpu, NicDrops, Share, Stage, StageFunction, StageShare, pct_of,
+    Bounded, Flows, Histogram, HistogramSum, Nic, NicCounters, NicCpu, NicDrops, Share, Stage, StageFunction,
+    StageShare, pct_of,
 };
 
 /// What identifies a NIC: namespace, index and name.
@@ -32,6 +33,10 @@ struct NicSum {
     flows: Option<Flows>,
     counters_gap_ns: u64,
     hardirq_ns: Option<u64>,
+    /// `None` as soon as a frame had polls in softirqs and did not know how long they took.
+    poll_times: Option<HistogramSum>,
+    /// The same of their work.
+    poll_work: Option<HistogramSum>,
     /// `None` until a frame knew them.
     sampled: Option<Sampled>,
     sampled_gap_ns: u64,
@@ -94,6 +99,8 @@ impl Default for NicSum {
             flows: None,
             counters_gap_ns: 0,
             hardirq_ns: Some(0),
+            poll_times: Some(HistogramSum::default()),
+            poll_work: Some(HistogramSum::default()),
             sampled: None,
             sampled_gap_ns: 0,
             cpus: Vec::new(),
@@ -117,14 +124,19 @@ impl NicSum {
             poll_ns,
             threaded_est_ns: _,
             hardirq_ns,
-            driver_est_ns,
-            driver_est_split,
-            stack_est_ns,
-            stages,
-            sampled_gap_ns,
             cpus,
             napis,
+            // For these see `add_sampled`.
+            driver_est_ns: _,
+            driver_est_split: _,
+            stack_est_ns: _,
+            stages: _,
+            sampled_gap_ns: _,
+            // For these see `add_histograms`.
+            poll_ns_histogram: _,
+            poll_work_histogram: _,
         } = nic;
+        self.add_histograms(nic);
         let load_ns = poll_ns.unwrap_or(0).saturating_add(hardirq_ns.unwrap_or(0));
         self.load_ns = self.load_ns.saturating_add(load_ns);
         keep(&mut self.driver, driver.as_ref());
@@ -140,6 +152,16 @@ impl NicSum {
         self.counters_gap_ns =
             self.counters_gap_ns.saturating_add(gap_of(*counters_gap_ns, interval_ns, counted));
         self.hardirq_ns = sum(self.hardirq_ns, *hardirq_ns);
+        self.add_sampled(nic, interval_ns);
+        add_rows(&mut self.cpus, cpus, |row| row.cpu, add_row);
+        match (&mut self.napis, napis) {
+            (Some(sums), Some(napis)) => sums.add(napis),
+            _ => self.napis = None,
+        }
+    }
+
+    fn add_sampled(&mut self, nic: &Nic, interval_ns: u64) {
+        let Nic { driver, driver_est_ns, driver_est_split, stack_est_ns, stages, sampled_gap_ns, .. } = nic;
         // A NIC without a driver has no driver time either.
         let known = stages.as_ref().filter(|_| driver.is_none() || driver_est_ns.is_some());
         if let Some(stages) = known {
@@ -156,10 +178,12 @@ impl NicSum {
         }
         self.sampled_gap_ns =
             self.sampled_gap_ns.saturating_add(gap_of(*sampled_gap_ns, interval_ns, known.is_some()));
-        add_rows(&mut self.cpus, cpus, |row| row.cpu, add_row);
-        match (&mut self.napis, napis) {
-            (Some(sums), Some(napis)) => sums.add(napis),
-            _ => self.napis = None,
+    }
+
+    fn add_histograms(&mut self, nic: &Nic) {
+        if nic.napis.is_none() || nic.softirq_polls() > 0 {
+            add_histogram(&mut self.poll_times, nic.poll_ns_histogram.as_ref());
+            add_histogram(&mut self.poll_work, nic.poll_work_histogram.as_ref());
         }
     }
 
@@ -183,6 +207,8 @@ impl NicSum {
             flows: self.flows,
             counters_gap_ns: reported_gap(self.counters_gap_ns, interval_ns, self.counters.is_some()),
             poll_ns: times.as_ref().and_then(|times| times.all.ns()),
+            poll_ns_histogram: not_empty(self.poll_times.as_ref()),
+            poll_work_histogram: not_empty(self.poll_work.as_ref()),
             threaded_est_ns: times.as_ref().and_then(|times| times.threaded.ns()),
             hardirq_ns: self.hardirq_ns,
             driver_est_ns: self.sampled.as_ref().and_then(|sampled| sampled.driver_est_ns),
@@ -240,6 +266,18 @@ impl Sampled {
         shares.sort_by_key(|share| Reverse(share.samples));
         shares
     }
+}
+
+/// Unknown as soon as one is.
+fn add_histogram(sum: &mut Option<HistogramSum>, more: Option<&Histogram>) {
+    match (sum.as_mut(), more) {
+        (Some(sum), Some(more)) => sum.add(more),
+        _ => *sum = None,
+    }
+}
+
+fn not_empty(sum: Option<&HistogramSum>) -> Option<Histogram> {
+    sum.map(HistogramSum::histogram).filter(|histogram| !histogram.counts.is_empty())
 }
 
 /// Whether all counters are known. If one was reset, so were the others at the same moment.

@@ -4,9 +4,10 @@ use serde_json::Value;
 
 use super::Merged;
 use crate::frame::{
-    Companion, Context, Cpu, CpuFreq, Driver, DropLocation, DroppedPackets, Frame, Gap, Irq, IrqCpu, Napi,
-    NapiCpu, NapiMode, Netns, Nic, NicCounters, NicCpu, NicDrops, Origin, OwnCost, OwnCpu, OwnProgram,
-    SampledFunction, Sampling, Share, Stage, StageFunction, StageShare, UdpReader, ns_per, pct_of,
+    Companion, Context, Cpu, CpuFreq, Driver, DropLocation, DroppedPackets, Frame, Gap, Histogram, Irq,
+    IrqCpu, Napi, NapiCpu, NapiMode, Netns, Nic, NicCounters, NicCpu, NicDrops, Origin, OwnCost, OwnCpu,
+    OwnProgram, SampledFunction, Sampling, Share, SoftirqTimes, Softirqs, Stage, StageFunction, StageShare,
+    UdpReader, ns_per, pct_of,
 };
 
 /// Frames of a real machine under load.
@@ -88,6 +89,7 @@ fn random(numbers: &mut Numbers, seq: u64) -> Frame {
     let mut frame = capture().swap_remove(0);
     frame.seq = seq;
     frame.mono_ns += seq;
+    frame.softirqs = (!numbers.once_in(20)).then(|| random_softirqs(numbers));
     frame.interval_ns = 900_000_000 + numbers.below(200_000_000);
     let busy = 50 + numbers.below(100);
     frame.host.drops = (!numbers.once_in(20)).then(|| {
@@ -133,6 +135,20 @@ fn random(numbers: &mut Numbers, seq: u64) -> Frame {
     // Within one frame, all values that follow from other fields are correct as well.
     let host = frame.host.clone();
     Frame { host, ..merged(&[frame]) }
+}
+
+fn random_histogram(numbers: &mut Numbers) -> Histogram {
+    Histogram::of((0..20).map(|_| if numbers.once_in(2) { 0 } else { numbers.below(50) }).collect::<Vec<_>>())
+}
+
+fn random_softirqs(numbers: &mut Numbers) -> Vec<SoftirqTimes> {
+    let names = numbers.most_of(Softirqs::NAMES);
+    let times = |name: &str| SoftirqTimes {
+        vector: name.to_owned(),
+        run_ns_histogram: Histogram::of([numbers.below(9), 0, 1 + numbers.below(99)]),
+        raise_to_run_ns_histogram: numbers.once_in(2).then(|| random_histogram(numbers)),
+    };
+    names.into_iter().map(times).collect()
 }
 
 fn random_own(numbers: &mut Numbers, own: &mut OwnCost) {
@@ -248,6 +264,8 @@ fn random_nic(numbers: &mut Numbers, ifindex: u32, name: &str, interval_ns: u64)
         flows: None,
         counters_gap_ns: None,
         poll_ns: None,
+        poll_ns_histogram: (!numbers.once_in(20)).then(|| random_histogram(numbers)),
+        poll_work_histogram: (!numbers.once_in(20)).then(|| random_histogram(numbers)),
         threaded_est_ns: None,
         hardirq_ns: numbers.value(),
         driver_est_ns: estimated.then_some(10),

@@ -1,0 +1,51 @@
+//! How long softirqs and polls took over the whole recording: percentiles.
+
+use std::fmt::Write as _;
+
+use super::text::{escape, number};
+use crate::{
+    frame::{Frame, Histogram, What, percentiles},
+    present::text::known,
+};
+
+/// `whole` is the recording as one frame. Empty if nothing was timed.
+pub(super) fn section(whole: &Frame) -> String {
+    let rows = percentiles(whole);
+    if rows.is_empty() {
+        return String::new();
+    }
+    let mut html =
+        "<h2>How long softirqs and polls took</h2>\n<div class=\"wide\"><table>\n<tr><th>What</th>\
+                    <th>Count</th><th>50 %, \u{b5}s</th><th>99 %, \u{b5}s</th><th>99.9 %, \u{b5}s</th>\
+                    <th>Longest, \u{b5}s</th><th>Packets per poll, 50 % and 99 %</th></tr>\n"
+            .to_owned();
+    for row in rows {
+        let (what, packets) = match row.what {
+            What::Runs(vector) => (escape(&vector.to_uppercase()), String::new()),
+            What::Delays(vector) => {
+                (format!("{}, raise to run", escape(&vector.to_uppercase())), String::new())
+            }
+            What::Polls(nic, work) => (format!("{}, polls", escape(nic)), packets(work)),
+        };
+        let us = |ns: Option<u64>| number(ns.map(|ns| ns as f64 / 1e3));
+        let Histogram { p50, p99, p999, .. } = row.times;
+        let [p50, p99, p999, longest] = [*p50, *p99, *p999, row.longest_ns].map(us);
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            html,
+            "<tr><td>{what}</td><td>{}</td><td>{p50}</td><td>{p99}</td><td>{p999}</td><td>{longest}</td>\
+             <td>{packets}</td></tr>",
+            row.times.values()
+        );
+    }
+    html.push_str(
+        "</table></div>\n<p class=\"note\">So many of them took at most so long, within 6.25 %. Not known if \
+         fewer than 30 took longer.</p>\n",
+    );
+    html
+}
+
+fn packets(work: &Histogram) -> String {
+    let count = |packets: Option<u64>| known(packets, |packets| packets.to_string());
+    format!("{}, {}", count(work.p50), count(work.p99))
+}

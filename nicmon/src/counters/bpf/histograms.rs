@@ -1,0 +1,225 @@
+//! The histograms of the programs: what was counted in them between two readings, and who gets which.
+//!
+//! A NAPI takes one out of its CPU's pool when it is first polled there. It comes back with the NAPI's
+//! slot. Counters of a histogram only grow, whoever it belongs to.
+
+use std::{collections::HashMap, mem::offset_of};
+
+use aya::Ebpf;
+use nicmon_common::{
+    CpuState, HistogramRing, NET_RX, NapiKey, NapiStats, PACKET_BUCKETS, PollHistogram, SOFTIRQ_VECTORS,
+    TIME_BUCKETS, Times, packet_bucket,
+};
+
+use super::{
+    Options, Probe, ProbeError, mapped,
+    mapped::MappedArray,
+    reading::{ReadSlot, number},
+};
+use crate::{
+    counters::{CpuActivity, Histograms, PollTimes, Runs, VectorTimes},
+    frame::Histogram,
+};
+
+/// Where a CPU keeps the number of its backlog's histogram.
+const BACKLOG: usize = offset_of!(CpuState, backlog) + offset_of!(NapiStats, histogram);
+
+/// The maps, and what they contained at the previous reading.
+pub(super) struct HistogramMaps {
+    runs: Vectors,
+    /// `None` without `--latency`.
+    delays: Option<Vectors>,
+    polls: MappedArray<PollHistogram>,
+    before_polls: HashMap<usize, (Before, Before)>,
+    /// Of slots that were taken back since.
+    removed: Vec<Polls>,
+    ring: MappedArray<u64>,
+    /// Histograms per CPU for NAPIs.
+    per_cpu: u32,
+    given: Vec<u32>,
+}
+
+/// Histograms of the vectors of each CPU.
+struct Vectors {
+    times: MappedArray<Times>,
+    before: HashMap<usize, Before>,
+}
+
+impl HistogramMaps {
+    /// Makes all of them available, before the programs are attached.
+    pub(super) fn new(
+        ebpf: &mut Ebpf,
+        states: &MappedArray<CpuState>,
+        per_cpu: u32,
+        options: Options,
+    ) -> Result<Self, ProbeError> {
+        let cpus = options.cpus as usize;
+        let vectors = cpus * SOFTIRQ_VECTORS;
+        let mut maps = Self {
+            runs: Vectors::new(ebpf, "RUN_TIMES", vectors)?,
+            delays: options.latency.then(|| Vectors::new(ebpf, "DELAY_TIMES", vectors)).transpose()?,
+            polls: mapped(ebpf, "POLL_HISTOGRAMS", cpus * (per_cpu as usize + 1))?,
+            before_polls: HashMap::new(),
+            removed: Vec::new(),
+            ring: mapped(ebpf, "HISTOGRAM_RING", cpus * per_cpu as usize)?,
+            per_cpu,
+            given: vec![0; cpus],
+        };
+        for cpu in 0..cpus {
+            for number in 0..per_cpu {
+                maps.give(states, cpu, number);
+            }
+            // The backlog's is the one after those of the pool.
+            states.store(cpu, BACKLOG, per_cpu + 1);
+        }
+        Ok(maps)
+    }
+
+    /// Makes a histogram of a CPU available to its NAPIs.
+    fn give(&mut self, states: &MappedArray<CpuState>, cpu: usize, number: u32) {
+        let Some(given) = self.given.get_mut(cpu) else { return };
+        let at = cpu * self.per_cpu as usize + (*given & (self.per_cpu - 1)) as usize;
+        self.ring.store_word(at, number.into());
+        *given = given.wrapping_add(1);
+        states.store(cpu, offset_of!(CpuState, histograms) + offset_of!(HistogramRing, given), *given);
+    }
+
+    /// Takes the histogram from a slot that has no owner, and that no program uses any more.
+    pub(super) fn take_back(
+        &mut self,
+        states: &MappedArray<CpuState>,
+        slots: &MappedArray<NapiStats>,
+        cpu: usize,
+        slot: usize,
+    ) {
+        let number = slots.load(slot, offset_of!(NapiStats, histogram));
+        if let Some(number) = number.checked_sub(1) {
+            slots.store(slot, offset_of!(NapiStats, histogram), 0);
+            self.give(states, cpu, number);
+        }
+    }
+
+    /// Polls in `NET_RX` since the last call, of the NAPI with these counters on this CPU; `None` if it has
+    /// no histogram. `napi` is `None` for the backlog.
+    fn polls(&mut self, cpu: usize, napi: Option<NapiKey>, stats: &NapiStats) -> Option<Polls> {
+        let number = stats.histogram.checked_sub(1)?;
+        let at = cpu * (self.per_cpu as usize + 1) + number as usize;
+        let now = self.polls.get(at)?;
+        let (times, packets) = self.before_polls.entry(at).or_default();
+        let (times, packets) = (times.replace(&now.times.0), packets.replace(&now.packets));
+        Some(Polls { cpu, napi, single: [0; TIME_BUCKETS], others: times, packets })
+    }
+
+    /// Keeps what was counted for a NAPI whose slot is taken back.
+    pub(super) fn keep(&mut self, cpu: usize, napi: NapiKey, last: &NapiStats) {
+        let polls = self.polls(cpu, Some(napi), last);
+        self.removed.extend(polls);
+    }
+}
+
+/// What was counted between two readings.
+type Counts<const N: usize> = [u64; N];
+
+/// A histogram at the previous reading: the part of it that is not 0. Most buckets never get a value.
+#[derive(Default)]
+struct Before {
+    first: usize,
+    counts: Box<[u32]>,
+}
+
+impl Before {
+    /// Keeps what a histogram contains now, and returns what was counted since. The counters wrap.
+    fn replace<const N: usize>(&mut self, now: &[u32; N]) -> Counts<N> {
+        let mut counts = now.map(u64::from);
+        for (count, before) in counts.iter_mut().skip(self.first).zip(&self.counts) {
+            *count = count.wrapping_sub(u64::from(*before)) & u64::from(u32::MAX);
+        }
+        let first = now.iter().position(|count| *count > 0).unwrap_or(N);
+        let end = now.iter().rposition(|count| *count > 0).map_or(N, |last| last + 1);
+        *self = Self { first, counts: now[first..end].into() };
+        counts
+    }
+}
+
+/// Polls of one NAPI on one CPU between two readings.
+struct Polls {
+    cpu: usize,
+    napi: Option<NapiKey>,
+    single: Counts<TIME_BUCKETS>,
+    others: Counts<TIME_BUCKETS>,
+    packets: Counts<PACKET_BUCKETS>,
+}
+
+impl Polls {
+    fn is_nothing(&self) -> bool {
+        [&self.single, &self.others].into_iter().flatten().all(|count| *count == 0)
+    }
+
+    fn times(mut self) -> PollTimes {
+        self.packets[packet_bucket(1)] += self.single.iter().sum::<u64>();
+        let times = self.single.iter().zip(self.others).map(|(single, other)| single + other);
+        let (times, packets) = (Histogram::of(times), Histogram::of(self.packets));
+        PollTimes { cpu: number(self.cpu), napi: self.napi, times, packets }
+    }
+}
+
+impl Vectors {
+    fn new(ebpf: &mut Ebpf, name: &'static str, length: usize) -> Result<Self, ProbeError> {
+        Ok(Self { times: mapped(ebpf, name, length)?, before: HashMap::new() })
+    }
+
+    /// What was counted since the last call, for those vectors with something to count. Runs of `NET_RX`
+    /// that were counted elsewhere are in `polls`.
+    fn read(
+        &mut self,
+        cpus: &[CpuActivity],
+        runs: fn(&CpuActivity) -> &[Runs; SOFTIRQ_VECTORS],
+        polls: &[Polls],
+    ) -> Vec<VectorTimes> {
+        let mut all = Vec::new();
+        for (cpu, activity) in cpus.iter().enumerate() {
+            for (vector, _) in runs(activity).iter().enumerate().filter(|(_, runs)| runs.count > 0) {
+                let at = cpu * SOFTIRQ_VECTORS + vector;
+                let Some(now) = self.times.get(at) else { continue };
+                let mut counts = self.before.entry(at).or_default().replace(&now.0);
+                for polls in polls.iter().filter(|polls| polls.cpu == cpu && vector == NET_RX as usize) {
+                    counts.iter_mut().zip(polls.single).for_each(|(count, single)| *count += single);
+                }
+                all.push(VectorTimes { cpu: number(cpu), vector, times: Histogram::of(counts) });
+            }
+        }
+        all
+    }
+}
+
+impl Probe {
+    /// What was counted since the last reading. The counters were read a moment ago: a run in between is
+    /// counted here already.
+    pub(super) fn read_histograms(
+        &mut self,
+        states: &[CpuState],
+        cpus: &[CpuActivity],
+        slots: &[ReadSlot],
+    ) -> Histograms {
+        let maps = &mut self.histograms;
+        let mut polls = std::mem::take(&mut maps.removed);
+        for (cpu, _) in cpus.iter().enumerate().filter(|(_, cpu)| cpu.backlog.softirq.polls > 0) {
+            let mut backlog = maps.polls(cpu, None, &states[cpu].backlog);
+            if let Some(backlog) = &mut backlog {
+                let (now, before) = (&states[cpu].single_polls.0, &self.before.cpus[cpu].single_polls.0);
+                backlog.single = std::array::from_fn(|at| now[at].wrapping_sub(before[at]).into());
+            }
+            polls.extend(backlog);
+        }
+        for ReadSlot { cpu, slot, stats } in slots {
+            let Some(owner) = self.napis.owner(*cpu, *slot) else { continue };
+            polls.extend(maps.polls(*cpu, Some(owner.key), stats));
+        }
+        polls.retain(|polls| !polls.is_nothing());
+        Histograms {
+            runs: maps.runs.read(cpus, |cpu| &cpu.vectors, &polls),
+            delays: maps.delays.as_mut().map(|delays| delays.read(cpus, |cpu| &cpu.latency, &[])),
+            polls: polls.into_iter().map(Polls::times).collect(),
+        }
+    }
+}
