@@ -129,7 +129,7 @@ pub struct ParkedRun {
 /// makes a reference to the whole (`nicmon-ebpf/src/context.rs` says who interrupts whom).
 ///
 /// The fields are ordered by how often they are used. A packet that arrives alone touches the first two
-/// cache lines only, and cache lines are a large part of what counting a packet costs.
+/// cache lines and one of `single_polls`, and cache lines are a large part of what counting a packet costs.
 #[repr(C, align(64))]
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CpuState {

@@ -2,7 +2,8 @@
 
 use crate::{ACTION_LEN, DEVICE_OPS, NAME_LEN, PollStats, RunStats};
 
-/// One NAPI on one CPU. Written by the softirq programs only, except for `thread_irq_ns`.
+/// One NAPI on one CPU. Written by the softirq programs only, except for `thread_irq_ns`, and for `histogram`
+/// of slots without an owner.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct NapiStats {

@@ -19,8 +19,9 @@
 //!   itself, and nothing else interrupts it.
 //!
 //! The user side reads every field through its own mapping, at any moment. It writes `flags` before the
-//! programs are attached, `generation`, its half of the rings of slots (`given`, `epoch`, free slots),
-//! removes entries of the index, exchanges `unslotted` and the maxima for 0, and empties `threads`.
+//! programs are attached, `generation`, its half of the rings of slots (`given`, `epoch`, free slots) and of
+//! histograms, removes entries of the index, exchanges `unslotted` and the maxima for 0, and empties
+//! `threads` and the `histogram` of slots without an owner.
 //!
 //! # What makes each access sound
 //!

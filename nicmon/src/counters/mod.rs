@@ -151,8 +151,10 @@ pub struct Histograms {
     pub runs: Vec<VectorTimes>,
     /// Raise-to-run delays; `None` if they are not measured.
     pub delays: Option<Vec<VectorTimes>>,
-    /// Polls in `NET_RX`. A NAPI for which there was no histogram left is missing.
+    /// Polls in `NET_RX`.
     pub polls: Vec<PollTimes>,
+    /// NAPIs that were polled in `NET_RX` on a CPU that had no histogram left for them.
+    pub missing: Vec<(u32, NapiKey)>,
 }
 
 /// Times of a softirq vector on one CPU, in ns.

@@ -16,10 +16,10 @@ pub struct Histogram {
     /// `(8 + b % 8) * 2^(b / 8 - 1)`, rounding the division down.
     #[schemars(title = "Number of the first bucket")]
     pub first: u32,
-    /// How many values fell into this bucket, and into those that follow. Empty if there were none.
+    /// One count for each bucket, from `first` on. Empty if there were no values.
     #[schemars(title = "How many values fell into each bucket")]
     pub counts: Vec<u64>,
-    /// The median; `null`, as each percentile, if fewer than 30 values lie beyond it.
+    /// The median. `null`, as each percentile, if fewer than 30 values come after it in their order.
     #[schemars(title = "Median")]
     pub p50: Option<u64>,
     /// 99 of 100 values are at most this.

@@ -54,8 +54,9 @@ pub struct Nic {
     /// no time.
     #[schemars(title = "Time of its polls: driver and stack")]
     pub poll_ns: Option<u64>,
-    /// How long its polls in softirqs took, in ns: how many took how long. Absent if there were none, and if
-    /// that is unknown.
+    /// How long its polls in softirqs took, in ns. The only poll of a run has all of the run's time; what
+    /// follows the last poll of other runs is in `poll_ns` alone. Absent if there were none, and if that is
+    /// unknown.
     #[schemars(title = "How long its polls in softirqs took")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub poll_ns_histogram: Option<Histogram>,
@@ -122,15 +123,20 @@ impl Nic {
 
     /// Its polls in softirqs.
     pub(crate) fn softirq_polls(&self) -> u64 {
-        let in_softirqs = |napi: &&Napi| matches!(napi.mode, NapiMode::Softirq | NapiMode::Backlog);
-        let rows = self.napis.iter().flatten().filter(in_softirqs).flat_map(|napi| &napi.cpus);
-        rows.fold(0, |sum: u64, row| sum.saturating_add(row.polls))
+        self.napis.as_deref().map_or(0, softirq_polls)
     }
 
     /// Whether all its polls have a time. Busy polls have none.
     pub fn is_timed(&self) -> bool {
         self.napis.iter().flatten().all(|napi| napi.mode != NapiMode::Busy)
     }
+}
+
+/// The polls of these NAPIs in softirqs.
+pub(crate) fn softirq_polls(napis: &[Napi]) -> u64 {
+    let in_softirqs = |napi: &&Napi| matches!(napi.mode, NapiMode::Softirq | NapiMode::Backlog);
+    let rows = napis.iter().filter(in_softirqs).flat_map(|napi| &napi.cpus);
+    rows.fold(0, |sum: u64, row| sum.saturating_add(row.polls))
 }
 
 /// Interface counters over the interval.

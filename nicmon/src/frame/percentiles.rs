@@ -24,7 +24,7 @@ pub enum What<'a> {
     Polls(&'a str, &'a Histogram),
 }
 
-/// All rows of a frame: softirqs, delays, polls.
+/// All rows of a frame: polls, softirqs, delays.
 pub fn percentiles(frame: &Frame) -> Vec<Percentiles<'_>> {
     let softirqs = || frame.softirqs.iter().flatten();
     let runs = softirqs().map(|softirq| Percentiles {
@@ -42,7 +42,7 @@ pub fn percentiles(frame: &Frame) -> Vec<Percentiles<'_>> {
         let what = What::Polls(&nic.name, nic.poll_work_histogram.as_ref()?);
         Some(Percentiles { what, times, longest_ns: times.greatest() })
     });
-    runs.chain(delays).chain(polls).collect()
+    polls.chain(runs).chain(delays).collect()
 }
 
 /// Over all CPUs, as far as it is known.

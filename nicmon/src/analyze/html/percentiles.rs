@@ -1,4 +1,4 @@
-//! How long softirqs and polls took over the whole recording: percentiles.
+//! How long polls and softirqs took over the whole recording: percentiles.
 
 use std::fmt::Write as _;
 
@@ -15,17 +15,17 @@ pub(super) fn section(whole: &Frame) -> String {
         return String::new();
     }
     let mut html =
-        "<h2>How long softirqs and polls took</h2>\n<div class=\"wide\"><table>\n<tr><th>What</th>\
+        "<h2>How long polls and softirqs took</h2>\n<div class=\"wide\"><table>\n<tr><th>What</th>\
                     <th>Count</th><th>50 %, \u{b5}s</th><th>99 %, \u{b5}s</th><th>99.9 %, \u{b5}s</th>\
-                    <th>Longest, \u{b5}s</th><th>Packets per poll, 50 % and 99 %</th></tr>\n"
+                    <th>Longest, \u{b5}s</th><th>Work of a poll, 50 % and 99 %</th></tr>\n"
             .to_owned();
     for row in rows {
-        let (what, packets) = match row.what {
+        let (what, work) = match row.what {
             What::Runs(vector) => (escape(&vector.to_uppercase()), String::new()),
             What::Delays(vector) => {
                 (format!("{}, raise to run", escape(&vector.to_uppercase())), String::new())
             }
-            What::Polls(nic, work) => (format!("{}, polls", escape(nic)), packets(work)),
+            What::Polls(nic, work) => (format!("{}, polls", escape(nic)), work_of(work)),
         };
         let us = |ns: Option<u64>| number(ns.map(|ns| ns as f64 / 1e3));
         let Histogram { p50, p99, p999, .. } = row.times;
@@ -34,18 +34,18 @@ pub(super) fn section(whole: &Frame) -> String {
         let _ = writeln!(
             html,
             "<tr><td>{what}</td><td>{}</td><td>{p50}</td><td>{p99}</td><td>{p999}</td><td>{longest}</td>\
-             <td>{packets}</td></tr>",
+             <td>{work}</td></tr>",
             row.times.values()
         );
     }
     html.push_str(
-        "</table></div>\n<p class=\"note\">So many of them took at most so long, within 6.25 %. Not known if \
-         fewer than 30 took longer.</p>\n",
+        "</table></div>\n<p class=\"note\">The time within which this part of them ended, at most 6.25 % \
+         off; ? if there were too few to say. The work of a poll is usually packets.</p>\n",
     );
     html
 }
 
-fn packets(work: &Histogram) -> String {
-    let count = |packets: Option<u64>| known(packets, |packets| packets.to_string());
+fn work_of(work: &Histogram) -> String {
+    let count = |work: Option<u64>| known(work, |work| work.to_string());
     format!("{}, {}", count(work.p50), count(work.p99))
 }

@@ -29,7 +29,7 @@ const NAMES: [(&str, &[&str]); 12] = [
     ("host.drops[].locations[]", &["symbol"]),
 ];
 
-/// All figures of a frame as CSV (RFC 4180), except its topology and call stacks.
+/// All figures of a frame as CSV (RFC 4180), except its topology, call stacks, and the buckets of histograms.
 ///
 /// The columns are: section of the frame; subject (a NIC, a driver ...); part of the subject; CPU; name of
 /// the field as in docs/reference/fields.md, without its path; value; unit. A column that does not apply is
@@ -96,6 +96,9 @@ impl Rows {
                 if let Value::Object(fields) = element {
                     return self.object(fields, &element_place(fields, place));
                 }
+                if !self.is_interval(place) {
+                    return Ok(());
+                }
                 let bound = if at == 0 { "low" } else { "high" };
                 self.figure(element, &format!("{}.{bound}", own_name(place)), place)
             }),
@@ -107,21 +110,25 @@ impl Rows {
         for (field, value) in fields {
             let name = if place.name.is_empty() { field.clone() } else { format!("{}.{field}", place.name) };
             let path = format!("{}.{field}", place.path);
-            if !names(&place.path).contains(&field.as_str()) {
+            let is_bucket = place.path.ends_with("_histogram") && field == "first";
+            if !is_bucket && !names(&place.path).contains(&field.as_str()) {
                 self.value(value, &Place { path, name, ..place.clone() })?;
             }
         }
         Ok(())
     }
 
+    /// Whether it is an array of two bounds: no other array of numbers has a unit.
+    fn is_interval(&self, place: &Place<'_>) -> bool {
+        let field = self.fields.get(place.path.as_str());
+        field.is_some_and(|field| field.kind == "array" && field.unit.is_some())
+    }
+
     /// Adds a row, unless the value is text.
     fn figure(&mut self, value: &Value, name: &str, place: &Place<'_>) -> Result<(), Error> {
         let field = self.fields.get(place.path.as_str());
-        // The only arrays with a unit are intervals.
-        let is_figure = field.is_some_and(|field| match field.kind.as_str() {
-            "integer" | "number" => true,
-            kind => kind == "array" && field.unit.is_some(),
-        });
+        let is_figure = self.is_interval(place)
+            || field.is_some_and(|field| matches!(field.kind.as_str(), "integer" | "number"));
         let value = match value {
             Value::Number(number) => number.to_string(),
             Value::Null if is_figure => String::new(),

@@ -1,4 +1,4 @@
-//! How long softirqs and polls took: percentiles.
+//! How long polls and softirqs took: percentiles.
 
 use super::{
     recording::Report,
@@ -19,7 +19,7 @@ const COLUMNS: [Column; 7] = [
     Column::figures("99 %"),
     Column::figures("99.9 %"),
     Column::figures("LONGEST"),
-    Column::figures("PACKETS"),
+    Column::figures("WORK"),
 ];
 
 pub(super) fn section(report: &Report<'_>) -> String {
@@ -30,16 +30,16 @@ pub(super) fn section(report: &Report<'_>) -> String {
     if table.len() == 0 {
         return String::new();
     }
-    let text = "How long softirqs and polls took, in \u{b5}s: 50 % of them took at most so long, 99 %, \
-                99.9 % (within 6.25 %; \"?\" if fewer than 30 took longer). Packets: how many half of the \
-                polls had at most, and 99 %";
+    let text = "How long polls and softirqs took, in \u{b5}s: the time within which 50 %, 99 % and 99.9 % of \
+                them ended, at most 6.25 % off (\"?\" if there were too few to say). WORK: the most, usually \
+                packets, that 50 % and 99 % of the polls returned";
     format!("{}{}", wrapped(text), rows(&table, report))
 }
 
 fn cells(row: &Percentiles<'_>) -> [String; 7] {
     let us = |value: Option<u64>| known(value, |value| ns(value as f64 / 1e3));
     let Histogram { p50, p99, p999, .. } = row.times;
-    let (what, packets) = match row.what {
+    let (what, work) = match row.what {
         What::Runs(vector) => (name(&vector.to_uppercase()), None),
         What::Delays(vector) => (format!("{}, raise to run", name(&vector.to_uppercase())), None),
         What::Polls(nic, work) => (format!("{}, polls", name(nic)), Some(work)),
@@ -51,10 +51,10 @@ fn cells(row: &Percentiles<'_>) -> [String; 7] {
         us(*p99),
         us(*p999),
         us(row.longest_ns),
-        packets.map(|work| format!("{}, {}", count(work.p50), count(work.p99))).unwrap_or_default(),
+        work.map(|work| format!("{}, {}", count(work.p50), count(work.p99))).unwrap_or_default(),
     ]
 }
 
-fn count(packets: Option<u64>) -> String {
-    known(packets, |packets| packets.to_string())
+fn count(work: Option<u64>) -> String {
+    known(work, |work| work.to_string())
 }

@@ -357,4 +357,5 @@ fn percentiles_of_what_was_seen_often_enough() {
     assert_eq!(row("demo-rx, polls").as_deref(), Some("demo-rx, polls 12.06k 4.4 4.4 ? 139 1, 1"));
     let csv = csv(&merged(&frames).frame().expect("frames")).expect("CSV");
     assert!(csv.contains("softirqs,net_rx,,,run_ns_histogram.p50,4351,\r\n"), "{csv}");
+    assert_eq!(csv.matches("histogram.").count(), 3 * 3, "percentiles alone: {csv}");
 }

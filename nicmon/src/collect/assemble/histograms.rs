@@ -1,6 +1,6 @@
 //! How long softirqs and polls took, over all CPUs that are shown.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use nicmon_common::NapiKey;
 
@@ -19,32 +19,47 @@ pub(super) fn softirqs(seen: &Observation, filter: &Filter) -> Option<Vec<Softir
     let times = |(vector, name): (usize, &str)| {
         let run_ns_histogram = of(&histograms.runs, vector);
         let raise_to_run_ns_histogram = histograms.delays.as_ref().map(|delays| of(delays, vector));
-        let ran = !run_ns_histogram.counts.is_empty();
-        ran.then(|| SoftirqTimes { vector: name.to_owned(), run_ns_histogram, raise_to_run_ns_histogram })
+        let delays = raise_to_run_ns_histogram.as_ref().map_or(0, Histogram::values);
+        (run_ns_histogram.values() + delays > 0).then(|| SoftirqTimes {
+            vector: name.to_owned(),
+            run_ns_histogram,
+            raise_to_run_ns_histogram,
+        })
     };
     Some(Softirqs::NAMES.into_iter().enumerate().filter_map(times).collect())
 }
 
 /// The histograms of polls, by NAPI; the backlog is `None`.
-pub(super) struct PollHistograms<'a>(HashMap<Option<NapiKey>, Vec<&'a PollTimes>>);
+pub(super) struct PollHistograms<'a> {
+    by_napi: HashMap<Option<NapiKey>, Vec<&'a PollTimes>>,
+    missing: HashSet<NapiKey>,
+    are_known: bool,
+}
 
 impl<'a> PollHistograms<'a> {
     /// On the CPUs that are shown.
     pub(super) fn of(seen: &'a Observation, filter: &Filter) -> Self {
         let mut by_napi: HashMap<Option<NapiKey>, Vec<&PollTimes>> = HashMap::new();
-        let all = seen.reading.histograms.iter().flat_map(|histograms| &histograms.polls);
-        for polls in all.filter(|polls| filter.shows_cpu(polls.cpu)) {
+        let all = || seen.reading.histograms.iter();
+        let polls = all().flat_map(|histograms| &histograms.polls);
+        for polls in polls.filter(|polls| filter.shows_cpu(polls.cpu)) {
             by_napi.entry(polls.napi).or_default().push(polls);
         }
-        Self(by_napi)
+        let missing = all().flat_map(|histograms| &histograms.missing);
+        let missing = missing.filter(|(cpu, _)| filter.shows_cpu(*cpu)).map(|(_, napi)| *napi).collect();
+        Self { by_napi, missing, are_known: seen.reading.histograms.is_some() }
     }
 
-    /// Writes those of these NAPIs into a NIC. If one of them has none, the rest would look like all.
-    pub(super) fn write_to(&self, nic: &mut Nic, napis: impl IntoIterator<Item = Option<NapiKey>>) {
+    /// Writes those of these NAPIs into a NIC. If one of them has none, the rest would look like all. A poll
+    /// that the frame before had in its histogram may be the only one that this frame counts.
+    pub(super) fn write_to(&self, nic: &mut Nic, napis: impl Iterator<Item = Option<NapiKey>> + Clone) {
+        if !self.are_known || napis.clone().flatten().any(|napi| self.missing.contains(&napi)) {
+            return;
+        }
         let polls: Vec<&PollTimes> =
-            napis.into_iter().filter_map(|napi| self.0.get(&napi)).flatten().copied().collect();
+            napis.filter_map(|napi| self.by_napi.get(&napi)).flatten().copied().collect();
         let times = sum(polls.iter().map(|polls| &polls.times));
-        if times.values() * 100 >= nic.softirq_polls() * 99 && times.values() > 0 {
+        if nic.softirq_polls() > 0 || times.values() > 0 {
             nic.poll_ns_histogram = Some(times);
             nic.poll_work_histogram = Some(sum(polls.iter().map(|polls| &polls.packets)));
         }

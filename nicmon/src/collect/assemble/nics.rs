@@ -138,7 +138,7 @@ impl Assembly<'_> {
             return None;
         }
         let mut nic = Nic { netns: None, ..self.nic(BACKLOG_KEY, BACKLOG.to_owned(), Some(napis), &[]) };
-        self.histograms.write_to(&mut nic, [None]);
+        self.histograms.write_to(&mut nic, std::iter::once(None));
         Some(nic)
     }
 

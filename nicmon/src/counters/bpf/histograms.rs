@@ -3,7 +3,10 @@
 //! A NAPI takes one out of its CPU's pool when it is first polled there. It comes back with the NAPI's
 //! slot. Counters of a histogram only grow, whoever it belongs to.
 
-use std::{collections::HashMap, mem::offset_of};
+use std::{
+    collections::{HashMap, HashSet},
+    mem::offset_of,
+};
 
 use aya::Ebpf;
 use nicmon_common::{
@@ -17,7 +20,7 @@ use super::{
     reading::{ReadSlot, number},
 };
 use crate::{
-    counters::{CpuActivity, Histograms, PollTimes, Runs, VectorTimes},
+    counters::{CpuActivity, Histograms, NapiActivity, PollTimes, Runs, VectorTimes},
     frame::Histogram,
 };
 
@@ -95,6 +98,8 @@ impl HistogramMaps {
         let number = slots.load(slot, offset_of!(NapiStats, histogram));
         if let Some(number) = number.checked_sub(1) {
             slots.store(slot, offset_of!(NapiStats, histogram), 0);
+            // What was filed after the slot was taken back is nobody's.
+            self.since(cpu, number);
             self.give(states, cpu, number);
         }
     }
@@ -102,12 +107,16 @@ impl HistogramMaps {
     /// Polls in `NET_RX` since the last call, of the NAPI with these counters on this CPU; `None` if it has
     /// no histogram. `napi` is `None` for the backlog.
     fn polls(&mut self, cpu: usize, napi: Option<NapiKey>, stats: &NapiStats) -> Option<Polls> {
-        let number = stats.histogram.checked_sub(1)?;
+        let (others, packets) = self.since(cpu, stats.histogram.checked_sub(1)?)?;
+        Some(Polls { cpu, napi, single: [0; TIME_BUCKETS], others, packets })
+    }
+
+    /// What was counted in a histogram of a CPU since the last call: times, and packets.
+    fn since(&mut self, cpu: usize, number: u32) -> Option<(Counts<TIME_BUCKETS>, Counts<PACKET_BUCKETS>)> {
         let at = cpu * (self.per_cpu as usize + 1) + number as usize;
         let now = self.polls.get(at)?;
         let (times, packets) = self.before_polls.entry(at).or_default();
-        let (times, packets) = (times.replace(&now.times.0), packets.replace(&now.packets));
-        Some(Polls { cpu, napi, single: [0; TIME_BUCKETS], others: times, packets })
+        Some((times.replace(&now.times.0), packets.replace(&now.packets)))
     }
 
     /// Keeps what was counted for a NAPI whose slot is taken back.
@@ -200,6 +209,7 @@ impl Probe {
         states: &[CpuState],
         cpus: &[CpuActivity],
         slots: &[ReadSlot],
+        napis: &[NapiActivity],
     ) -> Histograms {
         let maps = &mut self.histograms;
         let mut polls = std::mem::take(&mut maps.removed);
@@ -211,15 +221,33 @@ impl Probe {
             }
             polls.extend(backlog);
         }
+        let mut without = Vec::new();
         for ReadSlot { cpu, slot, stats } in slots {
             let Some(owner) = self.napis.owner(*cpu, *slot) else { continue };
-            polls.extend(maps.polls(*cpu, Some(owner.key), stats));
+            match maps.polls(*cpu, Some(owner.key), stats) {
+                Some(of_napi) => polls.push(of_napi),
+                None => without.push((number(*cpu), owner.key)),
+            }
         }
         polls.retain(|polls| !polls.is_nothing());
         Histograms {
             runs: maps.runs.read(cpus, |cpu| &cpu.vectors, &polls),
             delays: maps.delays.as_mut().map(|delays| delays.read(cpus, |cpu| &cpu.latency, &[])),
             polls: polls.into_iter().map(Polls::times).collect(),
+            missing: polled(without, napis),
         }
     }
+}
+
+/// Those that were polled in `NET_RX`: a thread that polls needs no histogram.
+fn polled(without: Vec<(u32, NapiKey)>, napis: &[NapiActivity]) -> Vec<(u32, NapiKey)> {
+    if without.is_empty() {
+        return without;
+    }
+    let in_softirqs = |napi: &NapiActivity| {
+        let cpus = napi.cpus.iter().filter(|(_, polls)| polls.softirq.polls > 0);
+        cpus.map(|(cpu, _)| (*cpu, napi.key)).collect::<Vec<_>>()
+    };
+    let polled: HashSet<(u32, NapiKey)> = napis.iter().flat_map(in_softirqs).collect();
+    without.into_iter().filter(|napi| polled.contains(napi)).collect()
 }

@@ -124,7 +124,7 @@ impl Probe {
         let both = states.iter().zip(&self.before.cpus);
         let cpus: Vec<CpuActivity> =
             both.map(|(now, before)| cpu_between(now, before, interval_ns)).collect();
-        let histograms = self.read_histograms(&states, &cpus, &slots);
+        let histograms = self.read_histograms(&states, &cpus, &slots, &napis);
         let samples = self.read_samples(&cpus, &napis);
         self.runs = own_runs::count(
             self.running(),

@@ -8,8 +8,8 @@ use super::{
     sum::{add_rows, gap_of, keep, reported_gap, sum, sum_of_known},
 };
 use crate::frame::{
-    Bounded, Flows, Histogram, HistogramSum, Nic, NicCounters, NicCpu, NicDrops, Share, Stage, StageFunction,
-    StageShare, pct_of,
+    Bounded, Flows, Histogram, HistogramSum, Napi, Nic, NicCounters, NicCpu, NicDrops, Share, Stage,
+    StageFunction, StageShare, pct_of, softirq_polls,
 };
 
 /// What identifies a NIC: namespace, index and name.
@@ -180,10 +180,17 @@ impl NicSum {
             self.sampled_gap_ns.saturating_add(gap_of(*sampled_gap_ns, interval_ns, known.is_some()));
     }
 
+    /// A NIC that was not polled may have no histogram, which is then none.
     fn add_histograms(&mut self, nic: &Nic) {
-        if nic.napis.is_none() || nic.softirq_polls() > 0 {
-            add_histogram(&mut self.poll_times, nic.poll_ns_histogram.as_ref());
-            add_histogram(&mut self.poll_work, nic.poll_work_histogram.as_ref());
+        let was_polled = nic.napis.is_none() || nic.softirq_polls() > 0;
+        for (sum, more) in
+            [(&mut self.poll_times, &nic.poll_ns_histogram), (&mut self.poll_work, &nic.poll_work_histogram)]
+        {
+            match (sum.as_mut(), more) {
+                (Some(sum), Some(more)) => sum.add(more),
+                (_, None) if was_polled => *sum = None,
+                _ => {}
+            }
         }
     }
 
@@ -207,8 +214,8 @@ impl NicSum {
             flows: self.flows,
             counters_gap_ns: reported_gap(self.counters_gap_ns, interval_ns, self.counters.is_some()),
             poll_ns: times.as_ref().and_then(|times| times.all.ns()),
-            poll_ns_histogram: not_empty(self.poll_times.as_ref()),
-            poll_work_histogram: not_empty(self.poll_work.as_ref()),
+            poll_ns_histogram: histogram(self.poll_times.as_ref(), napis),
+            poll_work_histogram: histogram(self.poll_work.as_ref(), napis),
             threaded_est_ns: times.as_ref().and_then(|times| times.threaded.ns()),
             hardirq_ns: self.hardirq_ns,
             driver_est_ns: self.sampled.as_ref().and_then(|sampled| sampled.driver_est_ns),
@@ -268,16 +275,10 @@ impl Sampled {
     }
 }
 
-/// Unknown as soon as one is.
-fn add_histogram(sum: &mut Option<HistogramSum>, more: Option<&Histogram>) {
-    match (sum.as_mut(), more) {
-        (Some(sum), Some(more)) => sum.add(more),
-        _ => *sum = None,
-    }
-}
-
-fn not_empty(sum: Option<&HistogramSum>) -> Option<Histogram> {
-    sum.map(HistogramSum::histogram).filter(|histogram| !histogram.counts.is_empty())
+/// The sum, unless there was no poll.
+fn histogram(sum: Option<&HistogramSum>, napis: Option<&[Napi]>) -> Option<Histogram> {
+    let was_polled = softirq_polls(napis?) > 0;
+    sum.map(HistogramSum::histogram).filter(|sum| was_polled || !sum.counts.is_empty())
 }
 
 /// Whether all counters are known. If one was reset, so were the others at the same moment.

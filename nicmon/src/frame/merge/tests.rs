@@ -438,3 +438,29 @@ fn two_boots_are_noticed() {
     let boots: Vec<_> = merged.machines().iter().map(|machine| machine.boot_id.clone()).collect();
     assert_eq!(boots, [frames[0].boot_id.clone(), frames[2].boot_id.clone()]);
 }
+
+#[test]
+fn a_histogram_is_unknown_only_if_there_were_polls_without_one() {
+    let polled = |polls: u64, times: Option<Histogram>| {
+        let mut frame = capture().swap_remove(0);
+        frame.nics.retain(|nic| nic.name == "demo-rx");
+        for row in frame
+            .nics
+            .iter_mut()
+            .flat_map(|nic| nic.napis.iter_mut().flatten())
+            .flat_map(|napi| &mut napi.cpus)
+        {
+            row.polls = polls;
+        }
+        frame.nics[0].poll_ns_histogram.clone_from(&times);
+        frame.nics[0].poll_work_histogram = times;
+        frame
+    };
+    let of = |count| Some(Histogram::of([0, count]));
+    let sum = |frames: &[Frame]| merged(frames).nics[0].poll_ns_histogram.clone();
+    assert_eq!(sum(&[polled(5, of(5)), polled(0, None), polled(3, of(3))]), of(8));
+    assert_eq!(sum(&[polled(5, of(5)), polled(3, None), polled(3, of(3))]), None);
+    // The frame before had the poll in its histogram already.
+    assert_eq!(sum(&[polled(0, of(1)), polled(1, of(0))]), of(1));
+    assert_eq!(sum(&[polled(0, None)]), None);
+}
