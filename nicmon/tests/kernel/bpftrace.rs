@@ -1,7 +1,7 @@
 //! The same runs, counted and timed by bpftrace on the same tracepoints.
 //!
 //! Two monitors on the same hooks time each other: the one that is called first does its work before the
-//! other has read its clock. Hence the tolerance of 250 ns per run, and the tests in both orders.
+//! other has read its clock. Hence the tolerance, and the tests in both orders.
 
 use std::{
     fs,
@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// `NET_RX` by CPU. It prints the maps five times per second, so a window around the load can be cut out.
-const PROGRAM: &str = "
+const SCRIPT: &str = "
     tracepoint:irq:softirq_entry /args->vec == 3/ { @start[cpu] = nsecs; }
     tracepoint:irq:softirq_exit /args->vec == 3 && @start[cpu]/ {
         @ns[cpu] = sum(nsecs - @start[cpu]); @count[cpu] = count(); delete(@start[cpu]);
@@ -37,8 +37,9 @@ const WITH_TRACEFS: &str = "
 
 /// The CPU whose runs are compared. The monitors and their readers stay on the other one.
 const LOADED: u32 = 1;
-/// How much longer a run may take with the other monitor's program in it, in nanoseconds.
-const PROGRAM_NS: f64 = 250.0;
+/// How much longer a run may take with the other monitor's program in it, as a part of the run of a packet
+/// that comes alone: here up to an eighth. A slow machine is slow in both.
+const PROGRAM: f64 = 0.2;
 /// How long the load runs.
 const LOAD: Duration = Duration::from_secs(2);
 /// How long it is quiet at both ends, so that each monitor prints at least once.
@@ -85,12 +86,14 @@ fn single(name: &str, first: First) -> Result<()> {
     let namespace = loopback_namespace("nicmon-t-bpftrace")?;
     let both = compare(name, &namespace, LOADED as usize, Loop::Single, first)?;
     let apart = (both.nicmon.mean() - both.bpftrace.mean()).abs();
-    ensure!(apart <= PROGRAM_NS, "they differ by {apart:.0} ns per run");
+    ensure!(apart <= PROGRAM * both.bpftrace.mean(), "they differ by {apart:.0} ns per run");
     Ok(())
 }
 
 pub(crate) fn many_packets() -> Result<()> {
     let namespace = loopback_namespace("nicmon-t-bpftrace-rps")?;
+    let alone = compare("bpftrace, packets alone", &namespace, LOADED as usize, Loop::Single, First::Nicmon)?;
+    let program_ns = PROGRAM * alone.bpftrace.mean();
     let set_up = format!(
         "ip link set lo mtu 1500 && echo {:x} > /sys/class/net/lo/queues/rx-0/rps_cpus",
         1_u32 << LOADED
@@ -104,7 +107,7 @@ pub(crate) fn many_packets() -> Result<()> {
         let apart_ns = both.nicmon.mean() - both.bpftrace.mean();
         let apart = apart_ns * 100.0 / both.bpftrace.mean();
         // One monitor times the other's program, which on a fast machine is more than 2 % of a short run.
-        let is_others_program = apart_ns.abs() <= PROGRAM_NS;
+        let is_others_program = apart_ns.abs() <= program_ns;
         ensure!(apart.abs() <= 2.0 || is_others_program, "{order}: the times per run differ by {apart:.2} %");
         aparts.push(apart);
     }
@@ -123,9 +126,9 @@ fn compare(name: &str, namespace: &Namespace, sender: usize, what: Loop, first: 
     let (nicmon, mut bpftrace);
     if first == First::Nicmon {
         nicmon = start_nicmon()?;
-        bpftrace = start(PROGRAM)?;
+        bpftrace = start(SCRIPT)?;
     } else {
-        bpftrace = start(PROGRAM)?;
+        bpftrace = start(SCRIPT)?;
         nicmon = start_nicmon()?;
     }
     std::thread::sleep(QUIET);
