@@ -103,7 +103,7 @@ pub(crate) fn many_packets() -> Result<()> {
     for first in [First::Nicmon, First::Bpftrace] {
         let order = if first == First::Nicmon { "nicmon first" } else { "bpftrace first" };
         let both = compare(&format!("bpftrace, RPS, {order}"), &namespace, 0, Loop::Fragments, first)?;
-        ensure!(both.packets_a_run >= 16.0, "only {:.1} packets per run", both.packets_a_run);
+        ensure!(both.packets_a_run >= 8.0, "only {:.1} packets per run", both.packets_a_run);
         let apart_ns = both.nicmon.mean() - both.bpftrace.mean();
         let apart = apart_ns * 100.0 / both.bpftrace.mean();
         // One monitor times the other's program, which on a fast machine is more than 2 % of a short run.
