@@ -130,6 +130,18 @@ pub struct SoftirqTimes {
     pub raise_to_run_ns_histogram: Option<Histogram>,
 }
 
+impl SoftirqTimes {
+    /// `None` if there was neither a run nor a delay.
+    pub(crate) fn of(vector: &str, runs: Histogram, delays: Option<Histogram>) -> Option<Self> {
+        let is_nothing = runs.counts.is_empty() && delays.as_ref().is_none_or(|all| all.counts.is_empty());
+        (!is_nothing).then(|| Self {
+            vector: vector.to_owned(),
+            run_ns_histogram: runs,
+            raise_to_run_ns_histogram: delays,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use nicmon_common::time_bucket;

@@ -24,6 +24,25 @@ pub enum What<'a> {
     Polls(&'a str, &'a Histogram),
 }
 
+impl What<'_> {
+    /// What people read. Names are as the frame has them.
+    pub fn label(&self) -> String {
+        match self {
+            Self::Runs(vector) => vector.to_uppercase(),
+            Self::Delays(vector) => format!("{}, raise to run", vector.to_uppercase()),
+            Self::Polls(nic, _) => format!("{nic}, polls"),
+        }
+    }
+
+    /// How much work the polls returned; `None` of what is no poll.
+    pub fn work(&self) -> Option<&Histogram> {
+        match self {
+            Self::Polls(_, work) => Some(work),
+            Self::Runs(_) | Self::Delays(_) => None,
+        }
+    }
+}
+
 /// All rows of a frame: polls, softirqs, delays.
 pub fn percentiles(frame: &Frame) -> Vec<Percentiles<'_>> {
     let softirqs = || frame.softirqs.iter().flatten();

@@ -4,14 +4,14 @@
 use std::{collections::BTreeMap, thread, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
-use nicmon::frame::{Frame, Histogram, Merged, Napi, NapiMode, Nic, Softirqs};
+use nicmon::frame::{Frame, Histogram, Merged, Napi, NapiMode, Softirqs};
 use rustix::process::Signal;
 use serde_json::Value;
 use testkit::load::{Receive, UdpLoad, VethPair};
 
 use crate::{
     bpftrace,
-    check::pct,
+    check::{Polled, pct, polled},
     child::{Arrived, Nicmon},
     loads::{Loop, Loopback, Pinned, loopback_namespace, mono_ns, plan},
     tell,
@@ -71,7 +71,7 @@ pub(crate) fn alone() -> Result<()> {
     let load = Loopback::start(&namespace, 1, Loop::Single, Duration::from_secs(30))?;
     let frames = Nicmon::start(&["-n", "5", "-d", "400ms", "--latency"])?.finish()?;
     load.stop()?;
-    all_agree(&merged(&frames)?, "(backlog)")
+    all_agree(&frames, "(backlog)")
 }
 
 pub(crate) fn veth() -> Result<()> {
@@ -80,10 +80,11 @@ pub(crate) fn veth() -> Result<()> {
     let load = UdpLoad::start(&pair, plan(0))?;
     let frames = Nicmon::start(&["-n", "5", "-d", "400ms", "--latency"])?.finish()?;
     load.stop()?;
-    all_agree(&merged(&frames)?, "demo-rx")
+    all_agree(&frames, "demo-rx")
 }
 
-fn all_agree(frame: &Frame, loaded: &str) -> Result<()> {
+fn all_agree(frames: &[Arrived], loaded: &str) -> Result<()> {
+    let frame = merged(frames)?;
     let softirqs = frame.softirqs.as_ref().context("no softirqs")?;
     for (number, name) in Softirqs::NAMES.into_iter().enumerate() {
         let vectors = frame.cpus.iter().filter_map(|cpu| Some(*cpu.softirq.as_ref()?.vectors()[number]));
@@ -100,17 +101,12 @@ fn all_agree(frame: &Frame, loaded: &str) -> Result<()> {
         agrees(&format!("{name}, raise to run"), delayed, delays.0, delays.1)?;
     }
     let nic = frame.nics.iter().find(|nic| nic.name == loaded).context("the NIC is missing")?;
-    let (polls, work) = polled(nic);
+    let in_softirqs = |napi: &Napi| matches!(napi.mode, NapiMode::Softirq | NapiMode::Backlog);
+    let Polled { polls, work, .. } = polled(frames, nic.netns, loaded, in_softirqs, None);
     ensure!(polls > 10_000, "{polls} polls: the load did not run");
     let times = nic.poll_ns_histogram.as_ref().context("no times of polls")?;
     agrees("polls", times, polls, nic.poll_ns.context("no time of polls")?)?;
     agrees("packets", nic.poll_work_histogram.as_ref().context("no packets of polls")?, polls, work)
-}
-
-fn polled(nic: &Nic) -> (u64, u64) {
-    let in_softirqs = |napi: &&Napi| matches!(napi.mode, NapiMode::Softirq | NapiMode::Backlog);
-    let rows = nic.napis.iter().flatten().filter(in_softirqs).flat_map(|napi| &napi.cpus);
-    rows.fold((0, 0), |(polls, work), row| (polls + row.polls, work + row.work))
 }
 
 /// Percentiles of the same runs. Each monitor times the program of the one that is called first.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::text::{escape, number};
 use crate::{
-    frame::{Frame, Histogram, What, percentiles},
+    frame::{Frame, Histogram, percentiles},
     present::text::known,
 };
 
@@ -20,13 +20,8 @@ pub(super) fn section(whole: &Frame) -> String {
                     <th>Longest, \u{b5}s</th><th>Work of a poll, 50 % and 99 %</th></tr>\n"
             .to_owned();
     for row in rows {
-        let (what, work) = match row.what {
-            What::Runs(vector) => (escape(&vector.to_uppercase()), String::new()),
-            What::Delays(vector) => {
-                (format!("{}, raise to run", escape(&vector.to_uppercase())), String::new())
-            }
-            What::Polls(nic, work) => (format!("{}, polls", escape(nic)), work_of(work)),
-        };
+        let what = escape(&row.what.label());
+        let work = row.what.work().map(work_of).unwrap_or_default();
         let us = |ns: Option<u64>| number(ns.map(|ns| ns as f64 / 1e3));
         let Histogram { p50, p99, p999, .. } = row.times;
         let [p50, p99, p999, longest] = [*p50, *p99, *p999, row.longest_ns].map(us);

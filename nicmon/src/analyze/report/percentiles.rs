@@ -5,7 +5,7 @@ use super::{
     text::{name, ns, rows, wrapped},
 };
 use crate::{
-    frame::{Histogram, Percentiles, What, percentiles},
+    frame::{Histogram, Percentiles, percentiles},
     present::{
         table::{Column, Table},
         text::{known, scaled},
@@ -39,19 +39,14 @@ pub(super) fn section(report: &Report<'_>) -> String {
 fn cells(row: &Percentiles<'_>) -> [String; 7] {
     let us = |value: Option<u64>| known(value, |value| ns(value as f64 / 1e3));
     let Histogram { p50, p99, p999, .. } = row.times;
-    let (what, work) = match row.what {
-        What::Runs(vector) => (name(&vector.to_uppercase()), None),
-        What::Delays(vector) => (format!("{}, raise to run", name(&vector.to_uppercase())), None),
-        What::Polls(nic, work) => (format!("{}, polls", name(nic)), Some(work)),
-    };
     [
-        what,
+        name(&row.what.label()),
         scaled(row.times.values() as f64, 6),
         us(*p50),
         us(*p99),
         us(*p999),
         us(row.longest_ns),
-        work.map(|work| format!("{}, {}", count(work.p50), count(work.p99))).unwrap_or_default(),
+        row.what.work().map(|work| format!("{}, {}", count(work.p50), count(work.p99))).unwrap_or_default(),
     ]
 }
 

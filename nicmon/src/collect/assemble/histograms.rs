@@ -17,14 +17,8 @@ pub(super) fn softirqs(seen: &Observation, filter: &Filter) -> Option<Vec<Softir
         sum(all.iter().filter(|one| one.vector == vector && filter.shows_cpu(one.cpu)).map(|one| &one.times))
     };
     let times = |(vector, name): (usize, &str)| {
-        let run_ns_histogram = of(&histograms.runs, vector);
-        let raise_to_run_ns_histogram = histograms.delays.as_ref().map(|delays| of(delays, vector));
-        let delays = raise_to_run_ns_histogram.as_ref().map_or(0, Histogram::values);
-        (run_ns_histogram.values() + delays > 0).then(|| SoftirqTimes {
-            vector: name.to_owned(),
-            run_ns_histogram,
-            raise_to_run_ns_histogram,
-        })
+        let delays = histograms.delays.as_ref().map(|delays| of(delays, vector));
+        SoftirqTimes::of(name, of(&histograms.runs, vector), delays)
     };
     Some(Softirqs::NAMES.into_iter().enumerate().filter_map(times).collect())
 }

@@ -35,7 +35,7 @@ pub(super) struct HistogramMaps {
     polls: MappedArray<PollHistogram>,
     before_polls: HashMap<usize, (Before, Before)>,
     /// Of slots that were taken back since.
-    removed: Vec<Polls>,
+    removed: Vec<PollTimes>,
     ring: MappedArray<u64>,
     /// Histograms per CPU for NAPIs.
     per_cpu: u32,
@@ -105,10 +105,18 @@ impl HistogramMaps {
     }
 
     /// Polls in `NET_RX` since the last call, of the NAPI with these counters on this CPU; `None` if it has
-    /// no histogram. `napi` is `None` for the backlog.
-    fn polls(&mut self, cpu: usize, napi: Option<NapiKey>, stats: &NapiStats) -> Option<Polls> {
-        let (others, packets) = self.since(cpu, stats.histogram.checked_sub(1)?)?;
-        Some(Polls { cpu, napi, single: [0; TIME_BUCKETS], others, packets })
+    /// no histogram.
+    fn polls(&mut self, cpu: usize, napi: NapiKey, stats: &NapiStats) -> Option<PollTimes> {
+        let (times, packets) = self.since(cpu, stats.histogram.checked_sub(1)?)?;
+        Some(poll_times(cpu, Some(napi), &times, &packets))
+    }
+
+    /// The same of the backlog, with those of its polls that were counted elsewhere.
+    fn backlog(&mut self, cpu: usize, single: &Counts<TIME_BUCKETS>) -> Option<PollTimes> {
+        let (mut times, mut packets) = self.since(cpu, self.per_cpu)?;
+        add(&mut times, single);
+        packets[packet_bucket(1)] += single.iter().sum::<u64>();
+        Some(poll_times(cpu, None, &times, &packets))
     }
 
     /// What was counted in a histogram of a CPU since the last call: times, and packets.
@@ -121,7 +129,7 @@ impl HistogramMaps {
 
     /// Keeps what was counted for a NAPI whose slot is taken back.
     pub(super) fn keep(&mut self, cpu: usize, napi: NapiKey, last: &NapiStats) {
-        let polls = self.polls(cpu, Some(napi), last);
+        let polls = self.polls(cpu, napi, last);
         self.removed.extend(polls);
     }
 }
@@ -150,26 +158,18 @@ impl Before {
     }
 }
 
-/// Polls of one NAPI on one CPU between two readings.
-struct Polls {
+fn poll_times(
     cpu: usize,
     napi: Option<NapiKey>,
-    single: Counts<TIME_BUCKETS>,
-    others: Counts<TIME_BUCKETS>,
-    packets: Counts<PACKET_BUCKETS>,
+    times: &Counts<TIME_BUCKETS>,
+    packets: &Counts<PACKET_BUCKETS>,
+) -> PollTimes {
+    let [times, packets] = [times.as_slice(), packets].map(|counts| Histogram::of(counts.iter().copied()));
+    PollTimes { cpu: number(cpu), napi, times, packets }
 }
 
-impl Polls {
-    fn is_nothing(&self) -> bool {
-        [&self.single, &self.others].into_iter().flatten().all(|count| *count == 0)
-    }
-
-    fn times(mut self) -> PollTimes {
-        self.packets[packet_bucket(1)] += self.single.iter().sum::<u64>();
-        let times = self.single.iter().zip(self.others).map(|(single, other)| single + other);
-        let (times, packets) = (Histogram::of(times), Histogram::of(self.packets));
-        PollTimes { cpu: number(self.cpu), napi: self.napi, times, packets }
-    }
+fn add<const N: usize>(sum: &mut Counts<N>, more: &Counts<N>) {
+    sum.iter_mut().zip(more).for_each(|(count, more)| *count += more);
 }
 
 impl Vectors {
@@ -178,12 +178,12 @@ impl Vectors {
     }
 
     /// What was counted since the last call, for those vectors with something to count. Runs of `NET_RX`
-    /// that were counted elsewhere are in `polls`.
+    /// that were counted elsewhere are in `single`, by CPU.
     fn read(
         &mut self,
         cpus: &[CpuActivity],
         runs: fn(&CpuActivity) -> &[Runs; SOFTIRQ_VECTORS],
-        polls: &[Polls],
+        single: &HashMap<usize, Counts<TIME_BUCKETS>>,
     ) -> Vec<VectorTimes> {
         let mut all = Vec::new();
         for (cpu, activity) in cpus.iter().enumerate() {
@@ -191,8 +191,8 @@ impl Vectors {
                 let at = cpu * SOFTIRQ_VECTORS + vector;
                 let Some(now) = self.times.get(at) else { continue };
                 let mut counts = self.before.entry(at).or_default().replace(&now.0);
-                for polls in polls.iter().filter(|polls| polls.cpu == cpu && vector == NET_RX as usize) {
-                    counts.iter_mut().zip(polls.single).for_each(|(count, single)| *count += single);
+                if let Some(single) = single.get(&cpu).filter(|_| vector == NET_RX as usize) {
+                    add(&mut counts, single);
                 }
                 all.push(VectorTimes { cpu: number(cpu), vector, times: Histogram::of(counts) });
             }
@@ -213,27 +213,26 @@ impl Probe {
     ) -> Histograms {
         let maps = &mut self.histograms;
         let mut polls = std::mem::take(&mut maps.removed);
+        let mut single = HashMap::new();
         for (cpu, _) in cpus.iter().enumerate().filter(|(_, cpu)| cpu.backlog.softirq.polls > 0) {
-            let mut backlog = maps.polls(cpu, None, &states[cpu].backlog);
-            if let Some(backlog) = &mut backlog {
-                let (now, before) = (&states[cpu].single_polls.0, &self.before.cpus[cpu].single_polls.0);
-                backlog.single = std::array::from_fn(|at| now[at].wrapping_sub(before[at]).into());
-            }
-            polls.extend(backlog);
+            let (now, before) = (&states[cpu].single_polls.0, &self.before.cpus[cpu].single_polls.0);
+            let since = std::array::from_fn(|at| now[at].wrapping_sub(before[at]).into());
+            polls.extend(maps.backlog(cpu, &since));
+            single.insert(cpu, since);
         }
         let mut without = Vec::new();
         for ReadSlot { cpu, slot, stats } in slots {
             let Some(owner) = self.napis.owner(*cpu, *slot) else { continue };
-            match maps.polls(*cpu, Some(owner.key), stats) {
+            match maps.polls(*cpu, owner.key, stats) {
                 Some(of_napi) => polls.push(of_napi),
                 None => without.push((number(*cpu), owner.key)),
             }
         }
-        polls.retain(|polls| !polls.is_nothing());
+        polls.retain(|polls| !polls.times.counts.is_empty());
         Histograms {
-            runs: maps.runs.read(cpus, |cpu| &cpu.vectors, &polls),
-            delays: maps.delays.as_mut().map(|delays| delays.read(cpus, |cpu| &cpu.latency, &[])),
-            polls: polls.into_iter().map(Polls::times).collect(),
+            runs: maps.runs.read(cpus, |cpu| &cpu.vectors, &single),
+            delays: maps.delays.as_mut().map(|delays| delays.read(cpus, |cpu| &cpu.latency, &HashMap::new())),
+            polls,
             missing: polled(without, napis),
         }
     }

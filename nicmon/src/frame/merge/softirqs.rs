@@ -1,6 +1,6 @@
 //! `softirqs[]`.
 
-use crate::frame::{Histogram, HistogramSum, SoftirqTimes, Softirqs};
+use crate::frame::{HistogramSum, SoftirqTimes, Softirqs};
 
 /// By vector, in the kernel's order; `None` as soon as a frame did not know them.
 #[derive(Debug)]
@@ -38,15 +38,7 @@ impl SoftirqSums {
 
     pub(super) fn softirqs(&self) -> Option<Vec<SoftirqTimes>> {
         let times = |(name, sums): (&&str, &Sums)| {
-            let run_ns_histogram = sums.runs.histogram();
-            let raise_to_run_ns_histogram = sums.delays.as_ref().map(HistogramSum::histogram);
-            let delays = raise_to_run_ns_histogram.as_ref().map_or(0, Histogram::values);
-            let vector = (*name).to_owned();
-            (run_ns_histogram.values().saturating_add(delays) > 0).then_some(SoftirqTimes {
-                vector,
-                run_ns_histogram,
-                raise_to_run_ns_histogram,
-            })
+            SoftirqTimes::of(name, sums.runs.histogram(), sums.delays.as_ref().map(HistogramSum::histogram))
         };
         Some(Softirqs::NAMES.iter().zip(self.0.as_ref()?).filter_map(times).collect())
     }

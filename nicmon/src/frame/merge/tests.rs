@@ -137,8 +137,10 @@ fn random(numbers: &mut Numbers, seq: u64) -> Frame {
     Frame { host, ..merged(&[frame]) }
 }
 
-fn random_histogram(numbers: &mut Numbers) -> Histogram {
-    Histogram::of((0..20).map(|_| if numbers.once_in(2) { 0 } else { numbers.below(50) }).collect::<Vec<_>>())
+/// Sometimes unknown.
+fn random_histogram(numbers: &mut Numbers) -> Option<Histogram> {
+    let count = |numbers: &mut Numbers| if numbers.once_in(2) { 0 } else { numbers.below(50) };
+    (!numbers.once_in(20)).then(|| Histogram::of((0..20).map(|_| count(numbers)).collect::<Vec<_>>()))
 }
 
 fn random_softirqs(numbers: &mut Numbers) -> Vec<SoftirqTimes> {
@@ -146,7 +148,7 @@ fn random_softirqs(numbers: &mut Numbers) -> Vec<SoftirqTimes> {
     let times = |name: &str| SoftirqTimes {
         vector: name.to_owned(),
         run_ns_histogram: Histogram::of([numbers.below(9), 0, 1 + numbers.below(99)]),
-        raise_to_run_ns_histogram: numbers.once_in(2).then(|| random_histogram(numbers)),
+        raise_to_run_ns_histogram: random_histogram(numbers).filter(|_| numbers.once_in(2)),
     };
     names.into_iter().map(times).collect()
 }
@@ -264,8 +266,8 @@ fn random_nic(numbers: &mut Numbers, ifindex: u32, name: &str, interval_ns: u64)
         flows: None,
         counters_gap_ns: None,
         poll_ns: None,
-        poll_ns_histogram: (!numbers.once_in(20)).then(|| random_histogram(numbers)),
-        poll_work_histogram: (!numbers.once_in(20)).then(|| random_histogram(numbers)),
+        poll_ns_histogram: random_histogram(numbers),
+        poll_work_histogram: random_histogram(numbers),
         threaded_est_ns: None,
         hardirq_ns: numbers.value(),
         driver_est_ns: estimated.then_some(10),
