@@ -39,9 +39,9 @@ pub struct CachedIrq {
     pub pad: u32,
 }
 
-/// The softirq that runs on a CPU, and its polls whose time is not filed yet. Written by the softirq
-/// programs only (`softirq_entry`, `softirq_exit`, `napi_poll`). The sampler reads `start` and
-/// `vector_plus_one` at any moment.
+/// The softirq that runs on a CPU, and its polls whose time is not filed yet. Written by the softirq programs
+/// only (`softirq_entry`, `softirq_exit`, `napi_poll`). The sampler reads `start` and `vector_plus_one` at
+/// any moment.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SoftirqContext {
@@ -101,8 +101,8 @@ pub struct IrqContext {
     pub frames: [IrqFrame; IRQ_DEPTH],
     /// Handler calls timed.
     pub count: u64,
-    /// Handler calls that could not be filed: there was no slot, an entry or exit came without the other,
-    /// or it was too deep.
+    /// Handler calls that could not be filed: there was no slot, an entry or exit came without the other, or
+    /// it was too deep.
     pub lost: u64,
     /// How many of them had no slot.
     pub no_slot: u64,
@@ -142,8 +142,8 @@ pub struct CpuState {
     pub sampler: SamplerContext,
     /// Time in device interrupt handlers so far, in nanoseconds. Written by the irq programs.
     pub irq_total_ns: u64,
-    /// Written by the user side, which raises it whenever slots may have changed owners: cache entries of
-    /// an older generation are stale.
+    /// Written by the user side, which raises it whenever slots may have changed owners: cache entries of an
+    /// older generation are stale.
     pub generation: u32,
     /// [`PREEMPT_RT`](crate::PREEMPT_RT), [`LATENCY`](crate::LATENCY) and [`THREADS`](crate::THREADS).
     /// Written by the user side before the programs are attached, and by `napi_poll` afterwards. It is here
@@ -157,8 +157,7 @@ pub struct CpuState {
     pub irq_end: u64,
     /// The per-CPU backlog, which has no device. Written by the softirq programs.
     pub backlog: NapiStats,
-    /// When the last timestamped poll ended. Written by the softirq programs, as are the fields up to
-    /// `napi`.
+    /// When the last timestamped poll ended. Written by the softirq programs, as are the fields up to `napi`.
     pub mark: u64,
 
     /// The value of [`CpuState::irq_total_ns`] at [`CpuState::mark`].
@@ -207,8 +206,7 @@ pub struct CpuState {
     /// [`SEVERAL_NICS`](crate::SEVERAL_NICS). Written by `napi_poll`; the user side exchanges it for 0.
     pub unslotted: [u64; UNSLOTTED_CELLS],
     /// Threads of NAPIs that have polled here: `pid << 32 | slot` in the cell `pid % THREAD_CELLS`. Written
-    /// by `napi_poll`; the user side empties the cells of slots that it takes back. The irq programs read
-    /// it.
+    /// by `napi_poll`; the user side empties the cells of slots that it takes back. The irq programs read it.
     pub threads: [u64; THREAD_CELLS],
     /// Softirq runs set aside (`PREEMPT_RT` only). Written by the softirq programs.
     pub parked: [ParkedRun; PARKED_RUNS],

@@ -44,10 +44,6 @@ pub struct HistogramRing {
     pub given: u32,
     /// Those that the softirq programs have taken out.
     pub taken: u32,
-    /// Through which the number of a slot goes. Written by the softirq programs.
-    pub scratch: u32,
-    /// Zero.
-    pub pad: u32,
 }
 
 /// The bucket of a time. The last one has all times beyond it, too.

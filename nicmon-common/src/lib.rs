@@ -163,8 +163,8 @@ pub struct Config {
     pub napi_slots: u32,
     /// Slots per CPU for irq actions: a power of two.
     pub irq_slots: u32,
-    /// [`INDEX_PROBES`]. The compiler would unroll the loops that search the index if it knew the number,
-    /// and the verifier then takes twice as long over `napi_poll`.
+    /// [`INDEX_PROBES`]. The compiler would unroll the loops that search the index if it knew the number, and
+    /// the verifier then takes twice as long over `napi_poll`.
     pub index_probes: u32,
     /// 1 on `PREEMPT_RT`. [`CpuState::flags`] has it, too, where reading it costs less. This one the
     /// verifier knows, and leaves out what only `PREEMPT_RT` needs.
@@ -215,8 +215,8 @@ pub struct Sample {
     pub pid: u32,
     /// One of the `SAMPLE_*`.
     pub kind: u32,
-    /// The slot of the NAPI whose poll the sample fell into, written when that poll is filed; or
-    /// [`UNFILED`], [`NO_SLOT`] or [`BACKLOG_SLOT`].
+    /// The slot of the NAPI whose poll the sample fell into, written when that poll is filed; or [`UNFILED`],
+    /// [`NO_SLOT`] or [`BACKLOG_SLOT`].
     pub napi: u32,
     /// Number of addresses in its element of `SAMPLE_STACKS`.
     pub stack_len: u32,
@@ -228,8 +228,8 @@ pub struct Sample {
     pub pad: u32,
 }
 
-/// A function through which tasks receive from a socket, or send; or one that shows that something else
-/// runs meanwhile.
+/// A function through which tasks receive from a socket, or send; or one that shows that something else runs
+/// meanwhile.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SocketCall {

@@ -270,11 +270,12 @@ unsafe fn stamp_poll(this: &ThisCpu, poll: Poll) {
     // caller.
     unsafe {
         let softirq = &raw mut (*state).softirq;
-        // Through memory, so that the verifier forgets how the slot was found: otherwise it would follow each
-        // of the ways to it through all that comes now.
-        let scratch = &raw mut (*state).histograms.scratch;
-        scratch.write_volatile(poll.slot.raw());
-        let poll = Poll { slot: Slot::from_raw(scratch.read_volatile()), ..poll };
+        let first_slot = (*softirq).last_slot;
+        // Back from memory, so that the verifier forgets how the slot was found: otherwise it would follow
+        // each of the ways to it through all that comes now.
+        let last_slot = &raw mut (*softirq).last_slot;
+        last_slot.write_volatile(poll.slot.raw());
+        let poll = Poll { slot: Slot::from_raw(last_slot.read_volatile()), ..poll };
         file_samples(this, poll.slot.raw());
         let now = Moment::at(clock(), state);
         let since_start = now.since((*softirq).start, (*softirq).start_irq);
@@ -283,7 +284,7 @@ unsafe fn stamp_poll(this: &ThisCpu, poll: Poll) {
         } else if (*softirq).stamping == 0 {
             // The first run with a second poll: both passed without a timestamp between them.
             let first = Poll {
-                slot: Slot::from_raw((*softirq).last_slot),
+                slot: Slot::from_raw(first_slot),
                 work: (*softirq).first_work,
                 repoll: (*softirq).first_repoll,
             };
@@ -300,7 +301,6 @@ unsafe fn stamp_poll(this: &ThisCpu, poll: Poll) {
         if (*softirq).polls > 1 {
             (*softirq).stamping = STAMPED_RUNS;
         }
-        (*softirq).last_slot = poll.slot.raw();
         (*state).mark = now.ns;
         (*state).mark_irq = now.irq_ns;
     }
