@@ -51,17 +51,25 @@ impl Machine {
             .map(|cpu| {
                 let polls = 1000 + self.numbers.u64(..60_000);
                 let poll_ns = Some(polls * (800 + self.numbers.u64(..500)) + self.numbers.u64(..1000));
-                NapiCpu { cpu, poll_ns, polls, work: polls * 3, repolls: polls / 7 }
+                NapiCpu {
+                    cpu,
+                    poll_ns,
+                    polls: Some(polls),
+                    work: Some(polls * 3),
+                    repolls: Some(polls / 7),
+                    ..NapiCpu::default()
+                }
             })
             .collect();
         let cpus = rows.iter().map(|row| NicCpu {
             cpu: row.cpu,
             poll_ns: row.poll_ns,
             hardirq_ns: Some(1000 + self.numbers.u64(..10_000_000)),
-            polls: Some(row.polls),
-            work: Some(row.work),
-            repolls: Some(row.repolls),
+            polls: row.polls,
+            work: row.work,
+            repolls: row.repolls,
             load_pct: row.poll_ns.map(|ns| ns as f64 / 1e7),
+            ..NicCpu::default()
         });
         let cpus: Vec<NicCpu> = cpus.collect();
         let napis = rows.into_iter().map(|row| Napi {
@@ -108,7 +116,13 @@ fn irqs(number: usize, nic: &Nic) -> Vec<Irq> {
         nic: Some(nic.name.clone()),
         queue: Some(row.cpu),
         threaded: Some(false),
-        cpus: vec![IrqCpu { cpu: row.cpu, count: row.polls, ns: row.hardirq_ns, max_ns: Some(9000) }],
+        cpus: vec![IrqCpu {
+            cpu: row.cpu,
+            count: row.polls,
+            ns: row.hardirq_ns,
+            max_ns: Some(9000),
+            ..IrqCpu::default()
+        }],
     };
     nic.cpus.iter().map(irq).collect()
 }

@@ -5,8 +5,8 @@
 use super::findings::{of_evidence, of_headroom, title, verdict};
 use crate::{
     diagnose::Answer,
-    frame::{Cpu, Driver, Frame, Nic, pct_of, per_s, topology},
-    present::text::{interval, pct, plural, printable},
+    frame::{Cpu, Driver, Frame, Nic, NicCpu, per_s, topology},
+    present::text::{about, interval, pct, plural, printable, share},
 };
 
 /// The most bytes.
@@ -67,16 +67,15 @@ fn cpus(sum: &Frame) -> Vec<String> {
     let mut cpus: Vec<&Cpu> = sum.cpus.iter().filter(|cpu| idle(cpu).is_some()).collect();
     cpus.sort_by(|a, b| idle(a).unwrap_or(0.0).total_cmp(&idle(b).unwrap_or(0.0)));
     let of_cpu = |cpu: &&Cpu| {
-        let part =
-            |ns: Option<u64>| ns.map_or_else(|| "?".to_owned(), |ns| pct(pct_of(ns, sum.interval_ns), PCT));
-        let net_rx = cpu.softirq.and_then(|all| all.net_rx.vector.ns);
+        let part = |ns: Option<u64>| about(sum, share(ns, sum.interval_ns, PCT));
+        let net_rx = cpu.softirq.and_then(|all| all.net_rx.vector.time_ns());
         let busiest: Vec<String> = rows(sum, cpu.cpu).map(|(nic, load)| format!("{nic} {load}")).collect();
         format!(
             "CPU {}: idle {} %, NET_RX {} %, interrupts {} %; {}",
             cpu.cpu,
             pct(idle(cpu).unwrap_or(0.0), PCT),
             part(net_rx),
-            part(cpu.hardirq_ns),
+            part(cpu.hardirq_time_ns()),
             if busiest.is_empty() { "no NIC".to_owned() } else { busiest.join(", ") }
         )
     };
@@ -85,12 +84,12 @@ fn cpus(sum: &Frame) -> Vec<String> {
 
 /// What NICs load a CPU.
 fn rows(sum: &Frame, cpu: u32) -> impl Iterator<Item = (&str, String)> {
-    let on = move |nic: &Nic| nic.cpus.iter().find(|on| on.cpu == cpu).and_then(|on| on.load_pct);
+    let on = move |nic: &Nic| nic.cpus.iter().find(|on| on.cpu == cpu).and_then(NicCpu::known_load_pct);
     let loads = sum.nics.iter().filter_map(move |nic| Some((nic.name.as_str(), on(nic)?)));
     loads
         .filter(|(_, load)| *load >= 0.1)
         .take(ROWS)
-        .map(|(nic, load)| (nic, format!("{} %", pct(load, PCT))))
+        .map(|(nic, load)| (nic, format!("{} %", about(sum, pct(load, PCT)))))
 }
 
 fn nics(sum: &Frame) -> Vec<String> {

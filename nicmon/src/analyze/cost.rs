@@ -51,7 +51,7 @@ pub(super) fn cost(frame: &Frame, driver: &Driver) -> Cost {
 
 /// The interval of exact and sampled time together, in nanoseconds.
 fn bounds_ns(frame: &Frame, driver: &Driver) -> Option<[f64; 2]> {
-    let exact = driver.hardirq_ns? as f64;
+    let exact = driver.hardirq_time_ns()? as f64;
     let (hits, est_ns) = (driver.samples?, driver.sampled_est_ns?);
     let ns_per_sample = if hits > 0 { est_ns as f64 / hits as f64 } else { any_sample_ns(frame)? };
     let known = known_time(frame, driver);

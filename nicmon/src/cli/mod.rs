@@ -317,11 +317,11 @@ pub struct Measure {
         help_heading = MEASURE
     )]
     pub source: SourceArg,
-    /// Count no drops while nicmon costs more of a CPU: 5, off
+    /// Most that nicmon may cost a CPU, in percent: 5, off
     ///
-    /// Judged on the CPU that pays most for the eBPF programs, in percent of it. Only dropped packets cost
-    /// something each. Above the limit nicmon stops counting them, says so, and tries again a minute later.
-    /// It cannot do without the other programs.
+    /// Judged on the CPU that pays most for the eBPF programs. Above the limit nicmon stops counting dropped
+    /// packets if they cost a good part of it, and tries again a minute later. If that is not enough, it
+    /// measures in windows: the programs are attached for a part of the time, and times are estimates.
     #[arg(
         long,
         value_name = "PCT|off",
@@ -331,6 +331,12 @@ pub struct Measure {
         help_heading = MEASURE
     )]
     pub max_overhead: MaxOverhead,
+    /// Measure in windows on machines with isolated or tickless CPUs, too
+    ///
+    /// Each window interrupts every CPU some forty times. Without this option, nicmon goes on measuring all
+    /// the time on such machines, whatever it costs, and says so.
+    #[arg(long, hide_short_help = true, help_heading = MEASURE)]
+    pub windows: bool,
     /// Never look at packets to explain why a CPU is saturated
     ///
     /// If one queue of a NIC saturates a CPU and the counters of its queues do not say why, nicmon looks at

@@ -13,6 +13,10 @@ pub enum Due {
     ///
     /// [`Collector::between_frames`]: super::Collector::between_frames
     Chores,
+    /// The start or the end of a window: [`Collector::follow_windows`].
+    ///
+    /// [`Collector::follow_windows`]: super::Collector::follow_windows
+    Window,
 }
 
 /// The longest time without a frame or chores.
@@ -47,14 +51,21 @@ impl Clock {
         self.interval.reset();
     }
 
-    /// Waits for the next deadline, or for chores if that is far away.
-    pub async fn next(&mut self) -> Due {
+    /// Waits for the next deadline, for chores if that is far away, or for this moment of a window.
+    pub async fn next(&mut self, window: Option<std::time::Instant>) -> Due {
+        let window = async {
+            match window {
+                Some(at) => sleep_until(at.into()).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             biased;
             deadline = self.interval.tick() => {
                 (self.last, self.busy) = (deadline, Instant::now());
                 Due::Frame
             }
+            () = window => Due::Window,
             () = sleep_until(self.busy + CHORES_AGAIN) => {
                 self.busy = Instant::now();
                 Due::Chores
@@ -77,11 +88,11 @@ mod tests {
     async fn a_late_tick_is_skipped_and_the_next_is_on_time() {
         let start = Instant::now();
         let mut clock = Clock::start(Duration::from_secs(1));
-        assert_eq!(clock.next().await, Due::Frame);
+        assert_eq!(clock.next(None).await, Due::Frame);
         tokio::time::advance(Duration::from_millis(2300)).await;
-        assert_eq!(clock.next().await, Due::Frame);
+        assert_eq!(clock.next(None).await, Due::Frame);
         assert_eq!(start.elapsed(), Duration::from_millis(3300), "the late tick comes at once");
-        assert_eq!(clock.next().await, Due::Frame);
+        assert_eq!(clock.next(None).await, Due::Frame);
         assert_eq!(start.elapsed(), Duration::from_secs(4), "the next is on the grid");
     }
 
@@ -91,11 +102,11 @@ mod tests {
         let mut clock = Clock::start(Duration::from_secs(25));
         for (seconds, expected) in [(10, Due::Chores), (20, Due::Chores), (25, Due::Frame), (35, Due::Chores)]
         {
-            assert_eq!((clock.next().await, start.elapsed().as_secs()), (expected, seconds));
+            assert_eq!((clock.next(None).await, start.elapsed().as_secs()), (expected, seconds));
         }
         let mut clock = Clock::start(Duration::from_secs(2));
         for _ in 0..30 {
-            assert_eq!(clock.next().await, Due::Frame);
+            assert_eq!(clock.next(None).await, Due::Frame);
         }
     }
 
@@ -105,14 +116,14 @@ mod tests {
         let mut clock = Clock::start(Duration::from_mins(1));
         tokio::time::advance(Duration::from_millis(700)).await;
         clock.change(Duration::from_secs(1));
-        assert_eq!(clock.next().await, Due::Frame);
+        assert_eq!(clock.next(None).await, Due::Frame);
         assert_eq!(start.elapsed(), Duration::from_secs(1), "it does not wait for the long delay");
         tokio::time::advance(Duration::from_millis(300)).await;
         clock.change(Duration::from_millis(100));
-        assert_eq!(clock.next().await, Due::Frame);
+        assert_eq!(clock.next(None).await, Due::Frame);
         assert_eq!(start.elapsed(), Duration::from_millis(1300), "a tick that is due comes at once");
         clock.change(Duration::from_secs(2));
-        assert_eq!(clock.next().await, Due::Frame);
+        assert_eq!(clock.next(None).await, Due::Frame);
         assert_eq!(start.elapsed(), Duration::from_millis(3300));
     }
 }

@@ -166,6 +166,12 @@ impl Facts {
         Ok(self.worth_sampling(cpus, filter))
     }
 
+    /// Whether any CPU is to be left alone.
+    #[cfg(feature = "bpf")]
+    pub(super) fn has_quiet_cpus(&self) -> bool {
+        !self.quiet_cpus.is_empty()
+    }
+
     fn worth_sampling(&self, mut cpus: Vec<u32>, filter: &super::Filter) -> Vec<u32> {
         let is_asked_for = |cpu| filter.names_cpu(cpu) || !self.quiet_cpus.contains(&cpu);
         cpus.retain(|cpu| filter.shows_cpu(*cpu) && is_asked_for(*cpu));

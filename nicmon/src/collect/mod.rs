@@ -25,12 +25,15 @@ mod threads;
 mod topology;
 mod udp_readers;
 mod unread;
+#[cfg(feature = "bpf")]
+mod windows;
 
 use std::{
     fs::File,
     io::{self, BufWriter, Write as _},
     path::{Path, PathBuf},
     sync::Arc,
+    time::Instant,
 };
 
 pub use self::{
@@ -124,6 +127,8 @@ pub struct Options {
     pub latency: bool,
     /// How much the eBPF programs may cost on a CPU, in percent of it; `None` if that does not matter.
     pub max_overhead_pct: Option<f64>,
+    /// Whether windows may disturb CPUs that are kept free of other work.
+    pub windows_everywhere: bool,
     /// Whether packets may be looked at to explain why a CPU is saturated.
     pub flow_window: bool,
     /// How to sample the CPUs; `None` if they are not to be sampled.
@@ -265,6 +270,16 @@ impl Collector {
         }
         self.source.tidy_between_readings();
         self.symbols.follow_modules();
+    }
+
+    /// When [`Collector::follow_windows`] is due, if that is before the next frame.
+    pub fn window_due(&self) -> Option<Instant> {
+        self.source.window_due()
+    }
+
+    /// Begins or ends a window, if nicmon measures in windows.
+    pub fn follow_windows(&mut self) {
+        self.source.follow_windows();
     }
 
     /// What happened since the previous frame, or since the start.

@@ -1,14 +1,14 @@
 //! Who counts: the eBPF programs or, if they are not allowed to run, the kernel's own files.
 
-use std::sync::Arc;
 #[cfg(feature = "bpf")]
 use std::{path::Path, sync::Weak};
+use std::{sync::Arc, time::Instant};
 
 use nicmon_common::NapiKey;
 
 use super::{CollectError, Options, SourceChoice, facts::Facts, flow_windows::Look, known::KnownNics};
 #[cfg(feature = "bpf")]
-use super::{known::KnownNapi, reason::reason};
+use super::{known::KnownNapi, reason::reason, windows::Windowing};
 #[cfg(feature = "bpf")]
 use crate::{
     counters::bpf::{self, CallCost, MEASURED, Probe, ProbeError},
@@ -45,6 +45,7 @@ pub(super) struct BpfSource {
     sampled: Vec<u32>,
     /// The symbols in which the functions of sockets were found.
     symbols: Weak<Kallsyms>,
+    windows: Windowing,
 }
 
 #[cfg(feature = "bpf")]
@@ -132,6 +133,7 @@ pub(super) fn choose(
                 known_at: None,
                 sampled: Vec::new(),
                 symbols: Weak::new(),
+                windows: Windowing::new(options, facts.has_quiet_cpus()),
             };
             Ok(Chosen { source: Source::Bpf(Box::new(source)), reason: None })
         }
@@ -174,7 +176,7 @@ impl Source {
     pub(super) fn read(&mut self, facts: &Facts) -> Result<Reading, CollectError> {
         match self {
             #[cfg(feature = "bpf")]
-            Self::Bpf(source) => Ok(source.probe.read()?),
+            Self::Bpf(source) => source.windows.read(&mut source.probe, &facts.roots),
             Self::Proc(counts) => Ok(counts.read(&facts.roots)?),
         }
     }
@@ -226,6 +228,24 @@ impl Source {
         }
     }
 
+    /// When a window is to begin or to end.
+    pub(super) fn window_due(&self) -> Option<Instant> {
+        match self {
+            #[cfg(feature = "bpf")]
+            Self::Bpf(source) => source.windows.due(),
+            Self::Proc(_) => None,
+        }
+    }
+
+    /// Begins or ends a window.
+    pub(super) fn follow_windows(&mut self) {
+        match self {
+            #[cfg(feature = "bpf")]
+            Self::Bpf(source) => source.windows.step(&mut source.probe),
+            Self::Proc(_) => {}
+        }
+    }
+
     /// How to look at packets; `None` if programs cannot run.
     pub(super) fn look_at_flows(&self) -> Option<Look> {
         match self {
@@ -256,8 +276,7 @@ impl Source {
             #[cfg(feature = "bpf")]
             Self::Bpf(source) => {
                 source.probe.forget_napis(gone, mono_ns);
-                source.probe.calibrate_again();
-                source.probe.keep_budget();
+                source.windows.tidy(&mut source.probe, mono_ns);
             }
             Self::Proc(_) => {}
         }

@@ -31,7 +31,11 @@ impl ThreadTimes {
         let polls = napis.chain(reading.cpus.iter().map(|cpu| &cpu.backlog));
         // A thread that did not poll did not run: its time so far is still right.
         let ran = polls.filter(|polls| polls.threaded.polls > 0);
-        let pids: BTreeSet<u32> = ran.filter_map(|polls| polls.thread_pid).collect();
+        let mut pids: BTreeSet<u32> = ran.filter_map(|polls| polls.thread_pid).collect();
+        if reading.windows.is_some() {
+            // They may have polled outside windows.
+            pids.extend(self.0.keys());
+        }
         if self.0.len() > MOST_THREADS {
             self.0.retain(|pid, _| run_ns(proc, *pid).is_some());
         }

@@ -80,8 +80,12 @@ impl LiveFrames {
 
     /// Waits until a frame is due.
     async fn due(&mut self) {
-        while self.clock.next().await == Due::Chores {
-            self.collector.between_frames();
+        loop {
+            match self.clock.next(self.collector.window_due()).await {
+                Due::Frame => return,
+                Due::Chores => self.collector.between_frames(),
+                Due::Window => self.collector.follow_windows(),
+            }
         }
     }
 

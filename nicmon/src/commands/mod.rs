@@ -82,6 +82,7 @@ impl Measure {
             filter,
             latency: self.latency,
             max_overhead_pct: self.max_overhead.0,
+            windows_everywhere: self.windows,
             flow_window: !self.no_flow_window,
             sampling: Some(HowToSample { frequency: self.frequency, stacks: self.stacks }),
             interval: self.delay,

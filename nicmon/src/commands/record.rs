@@ -230,7 +230,7 @@ impl Recording {
                 },
                 status = ended(command) => break Some(status.map_err(Failure::Wait)?),
                 // If recording fails, the command still runs to its end.
-                due = clock.next(), if !has_failed => match self.handle(due) {
+                due = clock.next(self.collector.window_due()), if !has_failed => match self.handle(due) {
                     Ok(()) => {}
                     Err(failure) if command.is_none() => return Err(failure),
                     Err(failure) => {
@@ -247,6 +247,10 @@ impl Recording {
     fn handle(&mut self, due: Due) -> Result<(), Failure> {
         match due {
             Due::Frame => self.add(),
+            Due::Window => {
+                self.collector.follow_windows();
+                Ok(())
+            }
             Due::Chores => {
                 self.collector.between_frames();
                 Ok(())

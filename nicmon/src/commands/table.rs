@@ -4,7 +4,7 @@ use crate::{
     frame::{Cpu, Driver, Frame, Nic, Origin, per_s},
     present::{
         table::{Column, Table},
-        text::{interval, known, pct, plain, printable, share, shortened},
+        text::{about, interval, known, pct, plain, printable, share, shortened},
     },
 };
 
@@ -69,6 +69,16 @@ fn head(frame: &Frame) -> String {
     )
 }
 
+/// A time in percent of the interval, with a mark if it is an estimate.
+fn time(frame: &Frame, ns: Option<u64>) -> String {
+    about(frame, share(ns, frame.interval_ns, width(frame)))
+}
+
+/// Most characters of a time in percent, without the mark.
+fn width(frame: &Frame) -> usize {
+    if frame.window.is_some() { PCT - 1 } else { PCT }
+}
+
 /// One row per CPU on which the NIC did anything. The first row also has the rates of the NIC.
 fn nics(frame: &Frame) -> String {
     let interval_ns = frame.interval_ns;
@@ -91,9 +101,9 @@ fn nics(frame: &Frame) -> String {
             let (names, rates) = first.take().unwrap_or_default();
             let figures = [
                 on.cpu.to_string(),
-                known(on.load_pct, |load| pct(load, PCT)),
-                share(on.poll_ns, interval_ns, PCT),
-                share(on.hardirq_ns, interval_ns, PCT),
+                about(frame, known(on.known_load_pct(), |load| pct(load, width(frame)))),
+                time(frame, on.poll_time_ns()),
+                time(frame, on.hardirq_time_ns()),
                 rate(on.polls),
             ];
             add(names, figures, rates);
@@ -105,21 +115,22 @@ fn nics(frame: &Frame) -> String {
 fn cpus(frame: &Frame) -> String {
     let mut table = Table::new(CPUS);
     for cpu in &frame.cpus {
-        table.add(cpu_row(cpu, frame.interval_ns));
+        table.add(cpu_row(frame, cpu));
     }
     table.text()
 }
 
-fn cpu_row(cpu: &Cpu, interval_ns: u64) -> [String; 11] {
-    let pct = |ns| share(ns, interval_ns, PCT);
+fn cpu_row(frame: &Frame, cpu: &Cpu) -> [String; 11] {
+    let pct = |ns| share(ns, frame.interval_ns, PCT);
+    let time = |ns| time(frame, ns);
     let tick = |pct: Option<f64>| known(pct, |pct| format!("{pct:.1}"));
     [
         cpu.cpu.to_string(),
-        pct(cpu.softirq.and_then(|softirq| softirq.net_rx.vector.ns)),
-        pct(cpu.softirq.and_then(|softirq| softirq.net_tx.ns)),
-        pct(cpu.softirq.and_then(|softirq| softirq.tasklet.ns)),
-        pct(cpu.softirq.and_then(|softirq| softirq.hrtimer.ns)),
-        pct(cpu.hardirq_ns),
+        time(cpu.softirq.and_then(|softirq| softirq.net_rx.vector.time_ns())),
+        time(cpu.softirq.and_then(|softirq| softirq.net_tx.time_ns())),
+        time(cpu.softirq.and_then(|softirq| softirq.tasklet.time_ns())),
+        time(cpu.softirq.and_then(|softirq| softirq.hrtimer.time_ns())),
+        time(cpu.hardirq_time_ns()),
         pct(cpu.ksoftirqd_ns),
         tick(cpu.stat.map(|stat| stat.softirq_pct)),
         tick(cpu.stat.map(|stat| stat.idle_pct)),
@@ -137,17 +148,17 @@ fn drivers(frame: &Frame) -> String {
     let Some(drivers) = drivers.filter(|drivers| !drivers.is_empty()) else { return String::new() };
     let mut table = Table::new(DRIVERS);
     for driver in drivers {
-        table.add(driver_row(driver, frame.interval_ns));
+        table.add(driver_row(frame, driver));
     }
     table.text()
 }
 
-fn driver_row(driver: &Driver, interval_ns: u64) -> [String; 8] {
+fn driver_row(frame: &Frame, driver: &Driver) -> [String; 8] {
     [
         driver.driver.clone(),
         driver.origin.map_or("?", Origin::label).to_owned(),
-        share(driver.hardirq_ns, interval_ns, PCT),
-        share(driver.sampled_est_ns, interval_ns, PCT),
+        time(frame, driver.hardirq_time_ns()),
+        share(driver.sampled_est_ns, frame.interval_ns, PCT),
         known(driver.busy_share_pct, |share| pct(share, PCT)),
         known(driver.busy_share_ci_pct, |bounds| interval(bounds, |bound| pct(bound, PCT))),
         plain(driver.samples),

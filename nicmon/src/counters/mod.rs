@@ -3,9 +3,12 @@
 
 #[cfg(feature = "bpf")]
 pub mod bpf;
+#[cfg(feature = "bpf")]
+pub(crate) mod counted;
 mod flows;
 mod path;
 pub mod procfs;
+mod windows;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +17,7 @@ use nicmon_common::{DEVICE_OPS, NapiKey, PollStats, SOFTIRQ_VECTORS};
 pub use self::{
     flows::FlowLook,
     path::{PathDropAt, PathPlace, PathReading},
+    windows::{Counted, SeenInWindow, SeenInWindows},
 };
 pub use crate::frame::SampleEvent;
 use crate::frame::{Direction, Histogram};
@@ -51,9 +55,16 @@ pub struct Reading {
     /// Why drops are not counted, if that is to save CPU time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drops_paused: Option<String>,
+    /// Why it is measured all the time, although that costs too much.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub windows_refused: Option<String>,
     /// What could be counted but not filed.
     #[serde(default)]
     pub unfiled: Unfiled,
+    /// What was measured, if only in windows. All times outside are then `None`, and of `napis` it is known
+    /// only that they were polled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub windows: Option<SeenInWindows>,
 }
 
 /// What the eBPF programs cost.

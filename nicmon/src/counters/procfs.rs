@@ -66,6 +66,8 @@ impl Counts {
             drops_paused: None,
             lost: None,
             unfiled: Unfiled::default(),
+            windows_refused: None,
+            windows: None,
         })
     }
 

@@ -114,13 +114,16 @@ impl Rates {
         }
         let now = Moment {
             cpu: cpu.cpu.cpu,
-            polls: view.per_s(row.on.polls?),
-            packets: view.per_s(row.on.work?),
+            polls: view.per_s(row.on.polls.unwrap_or(0)),
+            packets: view.per_s(row.on.work.unwrap_or(0)),
             ns: load * 1e7,
         };
         let past = self.past.entry(key).or_default();
         past.retain(|moment| moment.cpu == now.cpu);
-        past.push_back(now);
+        // Windows do not count packets, so how much cheaper one more would be is unknown.
+        if !view.is_estimated() {
+            past.push_back(now);
+        }
         if past.len() > FRAMES {
             past.pop_front();
         }

@@ -5,7 +5,7 @@ use super::{
     saturation,
     setup::Origin,
     single_cpu_receive::queue_of,
-    view::{CpuView, Row, View, total},
+    view::{CpuView, IN_WINDOWS, Row, View, total},
 };
 use crate::frame::{FindingId, Irq, Severity, Subject, Unit};
 
@@ -29,6 +29,9 @@ const LITTLE_IDLE_PCT: f64 = 10.0;
 fn cases(view: &View<'_>, standing: &Standing) -> Result<Cases, String> {
     if let Some(why) = view.unjudged() {
         return Err(why);
+    }
+    if view.is_estimated() {
+        return Err(IN_WINDOWS.to_owned());
     }
     let of_cpu = |cpu: &CpuView<'_>| {
         let rate = view.per_s(cpu.interrupts);

@@ -24,7 +24,7 @@ fn cases(view: &View<'_>, standing: &Standing) -> Result<Cases, String> {
     if topology.cpus.iter().all(|cpu| cpu.isolated.is_none() && cpu.nohz_full.is_none()) {
         return Err("the kernel does not say which CPUs are isolated".to_owned());
     }
-    let net_rx_ns = |cpu: &CpuView<'_>| cpu.cpu.softirq.and_then(|all| all.net_rx.vector.ns);
+    let net_rx_ns = |cpu: &CpuView<'_>| cpu.cpu.softirq.and_then(|all| all.net_rx.vector.time_ns());
     if view.cpus.iter().all(|cpu| net_rx_ns(cpu).is_none()) {
         return Err("times are unknown, because the eBPF programs are not in use".to_owned());
     }
@@ -32,7 +32,7 @@ fn cases(view: &View<'_>, standing: &Standing) -> Result<Cases, String> {
         if !view.is_reserved(cpu.cpu.cpu) {
             return None;
         }
-        let outside_ns = cpu.cpu.hardirq_ns.unwrap_or(0).saturating_add(cpu.threaded_ns);
+        let outside_ns = cpu.cpu.hardirq_time_ns().unwrap_or(0).saturating_add(cpu.threaded_ns);
         let ns = net_rx_ns(cpu)?.saturating_add(outside_ns);
         let rate = view.per_s(ns);
         let level = if rate >= MUCH_NS_PER_S {
@@ -52,10 +52,9 @@ fn case(view: &View<'_>, cpu: &CpuView<'_>, level: Level, ns: u64) -> Case {
     let number = cpu.cpu.cpu;
     let rate = view.per_s(ns);
     let does_most = |row_ns: u64| row_ns as f64 >= ns as f64 * NAMED_PART;
-    let top = cpu
-        .rows
-        .first()
-        .filter(|row| does_most(row.on.poll_ns.unwrap_or(0).saturating_add(row.on.hardirq_ns.unwrap_or(0))));
+    let top = cpu.rows.first().filter(|row| {
+        does_most(row.on.poll_time_ns().unwrap_or(0).saturating_add(row.on.hardirq_time_ns().unwrap_or(0)))
+    });
     let nic = top.filter(|row| row.nic.netns.is_some());
     let queue = nic.and_then(|row| queue_of(view, row));
     let kind = match view.place(number).and_then(|place| place.isolated) {
@@ -78,7 +77,7 @@ fn case(view: &View<'_>, cpu: &CpuView<'_>, level: Level, ns: u64) -> Case {
     };
     let mut case = Case::new(Key::Cpu(number), level, Severity::Warning, subject, why);
     let what = format!("NET_RX, device interrupts and NAPI threads on CPU {number}");
-    let hardirq_ns = cpu.cpu.hardirq_ns.unwrap_or(0);
+    let hardirq_ns = cpu.cpu.hardirq_time_ns().unwrap_or(0);
     let is_hardirq = does_most(hardirq_ns);
     let field = cpu.field(if is_hardirq { "hardirq_ns" } else { "softirq/net_rx/ns" });
     case.evidence.push(compared(what, field, rate, Unit::NsPerS, MUCH_NS_PER_S));

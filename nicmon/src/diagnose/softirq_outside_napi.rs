@@ -59,9 +59,9 @@ fn network_softirqs<'a>(view: &View<'a>) -> impl Iterator<Item = (&'static str, 
 fn ns_of(cpu: &Cpu, name: &str) -> Option<u64> {
     let all = cpu.softirq?;
     match name {
-        "tasklet" => all.tasklet.ns,
-        "hrtimer" => all.hrtimer.ns,
-        _ => all.net_tx.ns,
+        "tasklet" => all.tasklet.time_ns(),
+        "hrtimer" => all.hrtimer.time_ns(),
+        _ => all.net_tx.time_ns(),
     }
 }
 
@@ -96,6 +96,8 @@ fn case(view: &View<'_>, cpu: &CpuView<'_>, level: Level, name: &str, pct: f64) 
     let what = format!("softirqs with network code on CPU {number}");
     case.evidence =
         vec![compared(what, field, pct, Unit::PctOfCpu, MUCH_PCT), saturation::idle(cpu, FULL_PCT)];
-    case.caveats.push("the time is exact, but that it is network code is known from samples".to_owned());
+    let time =
+        if cpu.is_estimated { "the time is estimated from windows, and" } else { "the time is exact, but" };
+    case.caveats.push(format!("{time} that it is network code is known from samples"));
     case
 }

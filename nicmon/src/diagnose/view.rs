@@ -49,6 +49,8 @@ pub(super) struct CpuView<'a> {
     pub(super) rows: Vec<Row<'a>>,
     /// Calls of the NICs' interrupt handlers.
     pub(super) interrupts: u64,
+    /// Whether its times were measured in windows.
+    pub(super) is_estimated: bool,
 }
 
 /// One NIC on one CPU.
@@ -59,6 +61,9 @@ pub(super) struct Row<'a> {
     pub(super) nic: &'a Nic,
     pub(super) on: &'a NicCpu,
 }
+
+/// Why a rule that needs the number of polls, or what they returned, cannot judge.
+pub(super) const IN_WINDOWS: &str = "polls are counted in windows only, to keep to --max-overhead";
 
 /// What a CPU does for NICs outside `NET_RX`.
 #[derive(Default)]
@@ -75,7 +80,7 @@ impl<'a> View<'a> {
         let mut view = Self { frame, setup, cpus: Vec::new(), busiest_local: None };
         let mut rows: HashMap<u32, Vec<Row<'a>>> = HashMap::new();
         for (at, nic) in frame.nics.iter().enumerate() {
-            let known = nic.cpus.iter().filter(|on| on.load_pct.is_some());
+            let known = nic.cpus.iter().filter(|on| on.known_load_pct().is_some());
             known.for_each(|on| rows.entry(on.cpu).or_default().push(Row { at, nic, on }));
             let packets = |nic: &Nic| nic.counters.rx_packets.unwrap_or(0);
             let is_more = view.busiest_local.is_none_or(|best| packets(nic) > packets(best));
@@ -87,10 +92,15 @@ impl<'a> View<'a> {
         let cpus = frame.cpus.iter().enumerate().map(|(at, cpu)| {
             let mut rows = rows.remove(&cpu.cpu).unwrap_or_default();
             rows.sort_by(|a, b| b.load_pct().total_cmp(&a.load_pct()));
-            CpuView::of(at, cpu, frame.interval_ns, &outside.remove(&cpu.cpu).unwrap_or_default(), rows)
+            CpuView::of(at, cpu, frame, &outside.remove(&cpu.cpu).unwrap_or_default(), rows)
         });
         view.cpus = cpus.collect();
         view
+    }
+
+    /// Whether times were measured in windows.
+    pub(super) fn is_estimated(&self) -> bool {
+        self.frame.window.is_some()
     }
 
     /// The last topology.
@@ -122,8 +132,10 @@ impl<'a> View<'a> {
     /// The NIC whose packets the backlog of a CPU handles: one that RPS steers there, or one that receives
     /// where it sends. `None` if it has too few packets for that, or if both come into question.
     pub(super) fn owner_of_backlog(&self, row: &Row<'_>) -> Option<&'a Nic> {
+        // In windows nobody counts all that the backlog handled.
+        let handled = row.on.work?;
         let packets = |nic: &Nic| nic.counters.rx_packets.unwrap_or(0);
-        let enough = row.on.work.unwrap_or(0) as f64 * OWNS_BACKLOG;
+        let enough = handled as f64 * OWNS_BACKLOG;
         let keys: &[NicKey] = self.setup.map_or(&[], |setup| setup.steered_to(row.on.cpu));
         let is_steered = |nic: &&Nic| nic.netns.is_some_and(|netns| keys.contains(&(netns, nic.ifindex)));
         let steered = if keys.is_empty() {
@@ -209,13 +221,13 @@ fn outside(frame: &Frame) -> HashMap<u32, Outside> {
     for on in frame.irqs.iter().filter(|irq| irq.nic.is_some()).flat_map(|irq| &irq.cpus) {
         let of = outside.entry(on.cpu).or_default();
         of.interrupts = of.interrupts.saturating_add(on.count.unwrap_or(0));
-        of.irq_ns = of.irq_ns.saturating_add(on.ns.unwrap_or(0));
+        of.irq_ns = of.irq_ns.saturating_add(on.time_ns().unwrap_or(0));
     }
     let napis = frame.nics.iter().flat_map(|nic| nic.napis.iter().flatten());
     for on in napis.filter(|napi| napi.mode == NapiMode::Threaded).flat_map(|napi| &napi.cpus) {
         let of = outside.entry(on.cpu).or_default();
         let before = if of.has_threads { of.threaded_ns } else { Some(0) };
-        of.threaded_ns = before.zip(on.poll_ns).map(|(before, ns)| before.saturating_add(ns));
+        of.threaded_ns = before.zip(on.poll_time_ns()).map(|(before, ns)| before.saturating_add(ns));
         of.has_threads = true;
     }
     outside
@@ -229,12 +241,16 @@ pub(super) fn total(figures: impl IntoIterator<Item = u64>) -> u64 {
 impl Row<'_> {
     /// Its load here; 0 if that is unknown.
     pub(super) fn load_pct(&self) -> f64 {
-        self.on.load_pct.filter(|load| load.is_finite()).unwrap_or(0.0).clamp(0.0, 1000.0)
+        self.on.known_load_pct().filter(|load| load.is_finite()).unwrap_or(0.0).clamp(0.0, 1000.0)
     }
 
     /// A JSON pointer to one of the fields of this NIC on this CPU.
     pub(super) fn field(&self, name: &str) -> String {
         let at = self.nic.cpus.iter().position(|on| on.cpu == self.on.cpu).unwrap_or(0);
+        let name = if self.on.load_est_pct.is_some() { estimate_of(name) } else { name.to_owned() };
+        if name == "work" && self.on.work.is_none() {
+            return self.nic_field("napis");
+        }
         format!("/nics/{}/cpus/{at}/{name}", self.at)
     }
 
@@ -245,21 +261,22 @@ impl Row<'_> {
 }
 
 impl<'a> CpuView<'a> {
-    fn of(at: usize, cpu: &'a Cpu, interval_ns: u64, outside: &Outside, rows: Vec<Row<'a>>) -> Self {
+    fn of(at: usize, cpu: &'a Cpu, frame: &Frame, outside: &Outside, rows: Vec<Row<'a>>) -> Self {
         let Outside { interrupts, irq_ns, threaded_ns, has_threads } = outside;
         let steal_pct = cpu.stat.map(|stat| stat.steal_pct);
         let own = 1.0 - steal_pct.unwrap_or(0.0) / 100.0;
         let idle_pct = cpu.stat.map(|stat| ((stat.idle_pct + stat.iowait_pct) / own).clamp(0.0, 100.0));
         let threads_ns = if *has_threads { *threaded_ns } else { Some(0) };
-        let net_rx_ns = cpu.softirq.and_then(|all| all.net_rx.vector.ns);
+        let net_rx_ns = cpu.softirq.and_then(|all| all.net_rx.vector.time_ns());
         // Stolen time makes these times longer and the time that is left shorter, both by the same part.
         let receive_pct = net_rx_ns.zip(threads_ns).map(|(net_rx, threads)| {
             let ns = net_rx.saturating_add(*irq_ns).saturating_add(threads);
-            (ns as f64 / interval_ns.max(1) as f64 * 100.0).min(100.0)
+            (ns as f64 / frame.interval_ns.max(1) as f64 * 100.0).min(100.0)
         });
         let idle_pct = idle_pct.filter(|idle| !idle.is_nan());
         let (interrupts, threaded_ns) = (*interrupts, threads_ns.unwrap_or(0));
-        Self { at, cpu, idle_pct, steal_pct, receive_pct, threaded_ns, rows, interrupts }
+        let is_estimated = frame.window.is_some();
+        Self { at, cpu, idle_pct, steal_pct, receive_pct, threaded_ns, rows, interrupts, is_estimated }
     }
 
     /// Whether too much of its time is stolen for a judgement.
@@ -269,6 +286,16 @@ impl<'a> CpuView<'a> {
 
     /// A JSON pointer to one of its fields.
     pub(super) fn field(&self, name: &str) -> String {
+        let name = if self.is_estimated { estimate_of(name) } else { name.to_owned() };
         format!("/cpus/{}/{name}", self.at)
+    }
+}
+
+/// The field that has an estimate in place of an exact time or load; any other field as it is.
+fn estimate_of(name: &str) -> String {
+    match name {
+        "load_pct" => "load_est_pct".to_owned(),
+        "hardirq_ns" => "hardirq_est_ns".to_owned(),
+        _ => name.strip_suffix("/ns").map_or_else(|| name.to_owned(), |softirq| format!("{softirq}/est_ns")),
     }
 }

@@ -4,9 +4,9 @@
 use super::{
     case::{Case, Cases, Hold, Key, Level, Rule, Standing, compared, told},
     setup::rps_targets,
-    view::{BACKLOG, View, total},
+    view::{BACKLOG, IN_WINDOWS, View, total},
 };
-use crate::frame::{FindingId, NapiKind, Nic, Severity, Subject, Unit};
+use crate::frame::{FindingId, NapiCpu, NapiKind, Nic, Severity, Subject, Unit};
 
 pub(super) const RULE: Rule = Rule { id: FindingId::WastedSteering, hold: Hold::LASTING, cases };
 
@@ -23,16 +23,19 @@ fn cases(view: &View<'_>, standing: &Standing) -> Result<Cases, String> {
     if view.topology().is_none() {
         return Err("how RPS is set up is unknown: no frame had the topology yet".to_owned());
     }
-    let net_rx = view.cpus.iter().filter_map(|cpu| cpu.cpu.softirq?.net_rx.vector.ns);
+    let net_rx = view.cpus.iter().filter_map(|cpu| cpu.cpu.softirq?.net_rx.vector.time_ns());
     let all_ns = total(net_rx);
-    if view.cpus.iter().all(|cpu| cpu.cpu.softirq.is_none_or(|all| all.net_rx.vector.ns.is_none())) {
+    if view.cpus.iter().all(|cpu| cpu.cpu.softirq.is_none_or(|all| all.net_rx.vector.time_ns().is_none())) {
         return Err("times are unknown, because the eBPF programs are not in use".to_owned());
     }
     let backlog = view.frame.nics.iter().enumerate().find(|(_, nic)| nic.name == BACKLOG);
-    let backlog_ns = backlog.and_then(|(_, nic)| nic.poll_ns).unwrap_or(0);
+    let backlog_ns = backlog.and_then(|(_, nic)| nic.poll_time_ns()).unwrap_or(0);
     let pct = backlog_ns as f64 / all_ns.max(1) as f64 * 100.0;
     if pct < LITTLE_PCT && standing.is_empty() {
         return Ok(Cases::default());
+    }
+    if view.is_estimated() {
+        return Err(IN_WINDOWS.to_owned());
     }
     let handled = backlog.map_or(0, |(_, nic)| total(nic.cpus.iter().filter_map(|on| on.work)));
     let place = backlog.map_or(0, |(at, _)| at);
@@ -70,7 +73,7 @@ fn judge(view: &View<'_>, nic: &Nic, pct: f64, handled: u64) -> Option<(Level, u
 /// Queues that receive a fair part of the packets.
 fn busy_queues(nic: &Nic) -> usize {
     let rx = nic.napis.iter().flatten().filter(|napi| napi.kind != Some(NapiKind::Tx));
-    let work: Vec<u64> = rx.map(|napi| total(napi.cpus.iter().map(|on| on.work))).collect();
+    let work: Vec<u64> = rx.map(|napi| total(napi.cpus.iter().map(NapiCpu::relative_work))).collect();
     let all = total(work.iter().copied());
     work.into_iter().filter(|work| *work as f64 > all as f64 * IDLE_PART).count()
 }

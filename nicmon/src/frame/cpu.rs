@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::windowed::Windowed;
+
 /// One CPU.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Cpu {
@@ -21,6 +23,10 @@ pub struct Cpu {
     /// Time in device interrupt handlers, exact. Timers and IPIs are not device interrupts.
     #[schemars(title = "Time in handlers of device interrupts, exact")]
     pub hardirq_ns: Option<u64>,
+    /// The same, estimated from windows. In a report it may have exact parts. Absent if it is exact.
+    #[schemars(title = "Time in handlers of device interrupts, estimated")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hardirq_est_ns: Option<u64>,
     /// Softirqs by vector; `null` in the first interval of a CPU if the kernel's own files are the source.
     #[schemars(title = "Softirqs by vector")]
     pub softirq: Option<Softirqs>,
@@ -35,6 +41,13 @@ pub struct Cpu {
     #[schemars(title = "How fast a saturated CPU runs")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub freq: Option<CpuFreq>,
+}
+
+impl Cpu {
+    /// Time in device interrupt handlers, exact or estimated.
+    pub fn hardirq_time_ns(&self) -> Option<u64> {
+        self.hardirq_ns.or(self.hardirq_est_ns)
+    }
 }
 
 /// The frequency of a CPU as cpufreq says.
@@ -114,9 +127,15 @@ impl Softirqs {
     pub const NAMES: [&'static str; 10] =
         ["hi", "timer", "net_tx", "net_rx", "block", "irq_poll", "tasklet", "sched", "hrtimer", "rcu"];
 
-    /// Time of all vectors, in nanoseconds; `None` if one is unknown.
+    /// Time of all vectors, exact or estimated, in nanoseconds; `None` if one is unknown.
     pub fn all_ns(&self) -> Option<u64> {
-        self.vectors().iter().try_fold(0_u64, |sum, vector| Some(sum.saturating_add(vector.ns?)))
+        self.vectors().iter().try_fold(0_u64, |sum, vector| Some(sum.saturating_add(vector.time_ns()?)))
+    }
+
+    /// All of them, to be changed.
+    pub(crate) fn vectors_mut(&mut self) -> [&mut Vector; Self::NAMES.len()] {
+        let Self { hi, timer, net_tx, net_rx, block, irq_poll, tasklet, sched, hrtimer, rcu } = self;
+        [hi, timer, net_tx, &mut net_rx.vector, block, irq_poll, tasklet, sched, hrtimer, rcu]
     }
 
     /// All of them, in the order of the names.
@@ -138,10 +157,34 @@ pub struct Vector {
     /// Time of the longest of these runs; never more than `ns`.
     #[schemars(title = "Longest run")]
     pub max_ns: Option<u64>,
+    /// Total time of the runs, estimated from windows. In a report it may have exact parts. Absent if `ns` is
+    /// exact, and if it ran and no window has seen it.
+    #[schemars(title = "Time of these runs, estimated")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub est_ns: Option<u64>,
+    /// The 95 % interval of `est_ns`. Absent until there were 8 windows.
+    #[schemars(title = "95 % interval of this time")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub est_ci_ns: Option<[u64; 2]>,
+    /// Time of the longest run in the windows; others may have been longer.
+    #[schemars(title = "Longest run in the windows")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_seen_ns: Option<u64>,
+    /// What `est_ns` is made from.
+    #[schemars(title = "What the windows saw")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub windowed: Option<Windowed>,
     /// Delay between raising the softirq and running it; absent without `--latency`.
     #[schemars(title = "Delay from raise to run")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency: Option<Latency>,
+}
+
+impl Vector {
+    /// Their time, exact or estimated.
+    pub fn time_ns(&self) -> Option<u64> {
+        self.ns.or(self.est_ns)
+    }
 }
 
 /// Runs of `NET_RX`.
@@ -153,6 +196,10 @@ pub struct NetRx {
     /// Time of runs that polled no NAPI.
     #[schemars(title = "Time of runs that polled no NAPI")]
     pub other_ns: Option<u64>,
+    /// The same, estimated from windows. Absent if it is exact.
+    #[schemars(title = "Time of runs that polled no NAPI, estimated")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other_est_ns: Option<u64>,
     /// Time of runs that unexpectedly polled two NAPIs, split between them by their work. This is the only
     /// part of `napis[].cpus[].poll_ns` that is not measured poll by poll.
     #[schemars(title = "Time of runs split between NAPIs by their work")]

@@ -111,6 +111,10 @@ pub struct Driver {
     /// Time of its interrupt handlers, exact; `null` if those of one of its NICs are unknown.
     #[schemars(title = "Time of its interrupt handlers, exact")]
     pub hardirq_ns: Option<u64>,
+    /// The same, estimated from windows. In a report it may have exact parts. Absent if it is exact.
+    #[schemars(title = "Time of its interrupt handlers, estimated")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hardirq_est_ns: Option<u64>,
     /// Time of its code outside hard irqs, estimated from `samples`. Each sample stands for the timer's
     /// period. With `cycles`, and where a busy CPU gave fewer samples than it should have, it stands for an
     /// equal part of the time in which its CPU was busy by the kernel's accounting.
@@ -157,7 +161,12 @@ impl Driver {
     /// All the CPU time the driver took, in nanoseconds: `hardirq_ns` and `sampled_est_ns`. `None` if either
     /// is unknown.
     pub fn cost_ns(&self) -> Option<u64> {
-        cost_ns(self.hardirq_ns, self.sampled_est_ns)
+        cost_ns(self.hardirq_time_ns(), self.sampled_est_ns)
+    }
+
+    /// Time of its interrupt handlers, exact or estimated.
+    pub fn hardirq_time_ns(&self) -> Option<u64> {
+        self.hardirq_ns.or(self.hardirq_est_ns)
     }
 }
 

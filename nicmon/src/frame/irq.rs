@@ -3,8 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::windowed::Windowed;
+
 /// One action on one device interrupt line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Irq {
     /// Number of the interrupt line.
     #[schemars(title = "Interrupt line")]
@@ -27,7 +29,7 @@ pub struct Irq {
 }
 
 /// One interrupt action on one CPU.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct IrqCpu {
     /// The kernel's number of the CPU.
     #[schemars(title = "CPU number")]
@@ -42,4 +44,28 @@ pub struct IrqCpu {
     /// Time of the longest of these calls.
     #[schemars(title = "Longest call")]
     pub max_ns: Option<u64>,
+    /// Total time of the calls, estimated from windows. In a report it may have exact parts. Absent if `ns`
+    /// is exact, and if no window has seen the action.
+    #[schemars(title = "Time of these calls, estimated")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub est_ns: Option<u64>,
+    /// The 95 % interval of `est_ns`. Absent until there were 8 windows.
+    #[schemars(title = "95 % interval of this time")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub est_ci_ns: Option<[u64; 2]>,
+    /// Time of the longest call in the windows; others may have been longer.
+    #[schemars(title = "Longest call in the windows")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_seen_ns: Option<u64>,
+    /// What `est_ns` is made from.
+    #[schemars(title = "What the windows saw")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub windowed: Option<Box<Windowed>>,
+}
+
+impl IrqCpu {
+    /// The time of the calls, exact or estimated.
+    pub fn time_ns(&self) -> Option<u64> {
+        self.ns.or(self.est_ns)
+    }
 }

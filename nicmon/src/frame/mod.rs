@@ -11,6 +11,7 @@ mod flows;
 mod histogram;
 mod irq;
 mod layers;
+mod measure;
 mod merge;
 mod model;
 mod netns;
@@ -26,6 +27,7 @@ mod stacks;
 mod stage;
 pub mod topology;
 mod wanted;
+mod windowed;
 
 pub(crate) use self::{bounded::Bounded, histogram::HistogramSum, schema::schema_of};
 pub use self::{
@@ -39,6 +41,7 @@ pub use self::{
     histogram::{Histogram, SoftirqTimes},
     irq::*,
     layers::{Layers, can_be_polled},
+    measure::{Estimate, Measure},
     merge::{Machine, Merged},
     model::*,
     netns::*,
@@ -53,4 +56,5 @@ pub use self::{
     stacks::SampledStack,
     stage::Stage,
     wanted::{Wanted, WhoseFlows},
+    windowed::{LEAST_WINDOWS, Spread, Windowed, Windows, sum_of_intervals},
 };

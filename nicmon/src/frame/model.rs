@@ -23,6 +23,7 @@ use super::{
     sockets::SocketUse,
     stacks::SampledStack,
     topology::Topology,
+    windowed::Windows,
 };
 
 /// The value of [`Frame::schema`].
@@ -50,6 +51,13 @@ pub struct Frame {
     /// Length of the interval as measured; a late tick makes it longer.
     #[schemars(title = "Length of the interval")]
     pub interval_ns: u64,
+    /// When nicmon measured, if only in windows: because measuring all the time would cost more than
+    /// `--max-overhead`. Exact times are then `null`, estimates stand beside them, counts of polls are
+    /// `null`, and what is absent from `napis` is unknown. What the kernel itself counts stays. Absent if
+    /// nicmon measured all the time.
+    #[schemars(title = "Windows in which nicmon measured")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<Windows>,
     /// Facts about the whole machine.
     #[schemars(title = "The machine")]
     pub host: Host,
@@ -128,14 +136,14 @@ impl Frame {
         self.interval_ns.saturating_sub(self.host.sockets_gap.map_or(0, |gap| gap.ns))
     }
 
-    /// The softirqs `TASKLET`, `HRTIMER` and `NET_TX` of a CPU, with their exact time, if samples found
-    /// network code in them there. All of `NET_TX` is network code; of the others it is a part.
+    /// The softirqs `TASKLET`, `HRTIMER` and `NET_TX` of a CPU, with their time, exact or estimated, if
+    /// samples found network code in them there. All of `NET_TX` is network code; of the others it is a part.
     pub fn network_softirqs<'a>(
         &'a self,
         cpu: &'a Cpu,
     ) -> impl Iterator<Item = (&'static str, Option<u64>)> + 'a {
         let here = self.nics.iter().filter(|nic| nic.cpus.iter().any(|row| row.cpu == cpu.cpu));
-        here.filter_map(Nic::softirq).map(|(name, of)| (name, cpu.softirq.and_then(|all| of(&all).ns)))
+        here.filter_map(Nic::softirq).map(|(name, of)| (name, cpu.softirq.and_then(|all| of(&all).time_ns())))
     }
 }
 

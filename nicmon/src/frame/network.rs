@@ -3,7 +3,7 @@
 use super::{Direction, Driver, Frame, Nic, NicCounters, pct_of};
 
 /// Parts of network work in one frame, or in several, in percent of one CPU. Polls and interrupts are exact,
-/// the rest is estimated.
+/// unless they were measured in windows; the rest is estimated.
 ///
 /// These parts are no sum. Drivers and stack make up the polls, but for what drivers do outside polls (they
 /// send for tasks), and the code of one driver in a poll of another's NIC is in both. Network code in other
@@ -11,6 +11,8 @@ use super::{Direction, Driver, Frame, Nic, NicCounters, pct_of};
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct NetworkLoad {
     interval_ns: u64,
+    /// Whether polls and interrupts are estimated, too, because they were measured in windows.
+    pub is_estimated: bool,
     /// Polls of all NICs and of the backlog.
     pub polls_pct: Option<f64>,
     /// Interrupt handlers of all NICs.
@@ -48,8 +50,11 @@ impl NetworkLoad {
         };
         Self {
             interval_ns,
-            polls_pct: sum(polled().map(|nic| pct(nic.poll_ns, 0))),
-            irqs_pct: sum(polled().filter(|nic| nic.netns.is_some()).map(|nic| pct(nic.hardirq_ns, 0))),
+            is_estimated: frame.window.is_some(),
+            polls_pct: sum(polled().map(|nic| pct(nic.poll_time_ns(), 0))),
+            irqs_pct: sum(polled()
+                .filter(|nic| nic.netns.is_some())
+                .map(|nic| pct(nic.hardirq_time_ns(), 0))),
             drivers_pct: (frame.drivers.as_ref())
                 .and_then(|drivers| sum(drivers.iter().filter(works).map(of_driver))),
             stack_pct: sum(polled().map(|nic| pct(nic.stack_est_ns, nic.sampled_gap_ns.unwrap_or(0)))),
@@ -68,6 +73,7 @@ impl NetworkLoad {
         };
         Self {
             interval_ns,
+            is_estimated: self.is_estimated || more.is_estimated,
             polls_pct: both(self.polls_pct, more.polls_pct),
             irqs_pct: both(self.irqs_pct, more.irqs_pct),
             drivers_pct: both(self.drivers_pct, more.drivers_pct),
@@ -82,7 +88,9 @@ impl NetworkLoad {
 fn is_idle(nic: &Nic) -> bool {
     let NicCounters { rx_packets, tx_packets, .. } = nic.counters;
     (rx_packets, tx_packets) == (Some(0), Some(0))
-        && nic.cpus.iter().all(|row| row.polls.unwrap_or(0) == 0 && row.hardirq_ns.unwrap_or(0) == 0)
+        && nic.cpus.iter().all(|row| {
+            row.polls.or(row.poll_est_ns).unwrap_or(0) == 0 && row.hardirq_time_ns().unwrap_or(0) == 0
+        })
 }
 
 fn sum(parts: impl Iterator<Item = Option<f64>>) -> Option<f64> {

@@ -8,6 +8,7 @@ use super::{
     drivers::StageShare,
     flows::Flows,
     histogram::Histogram,
+    windowed::Windowed,
 };
 
 /// Chooses one of a CPU's softirqs.
@@ -54,6 +55,14 @@ pub struct Nic {
     /// no time.
     #[schemars(title = "Time of its polls: driver and stack")]
     pub poll_ns: Option<u64>,
+    /// The same, estimated from windows. In a report it may have exact parts. Absent if it is exact.
+    #[schemars(title = "Time of its polls, estimated")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub poll_est_ns: Option<u64>,
+    /// The 95 % interval of `poll_est_ns`. Absent until there were 8 windows.
+    #[schemars(title = "95 % interval of this time")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub poll_est_ci_ns: Option<[u64; 2]>,
     /// How long its polls in softirqs took, in ns. The only poll of a run has all of the run's time; what
     /// follows the last poll of other runs is in `poll_ns` alone. Absent if there were none, and if that is
     /// unknown.
@@ -71,6 +80,10 @@ pub struct Nic {
     /// another namespace, USB devices, several NICs on one device.
     #[schemars(title = "Time of its interrupt handlers, exact")]
     pub hardirq_ns: Option<u64>,
+    /// The same, estimated from windows. In a report it may have exact parts. Absent if it is exact.
+    #[schemars(title = "Time of its interrupt handlers, estimated")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hardirq_est_ns: Option<u64>,
     /// Time of its driver's code in its polls and elsewhere, outside hard irqs, estimated from samples.
     #[schemars(title = "Time of its driver's code, estimated")]
     #[serde(default)]
@@ -109,6 +122,16 @@ impl Nic {
         self.netns.is_none() && self.napis.is_none()
     }
 
+    /// Time of its polls, exact or estimated.
+    pub fn poll_time_ns(&self) -> Option<u64> {
+        self.poll_ns.or(self.poll_est_ns)
+    }
+
+    /// Time of its interrupt handlers, exact or estimated.
+    pub fn hardirq_time_ns(&self) -> Option<u64> {
+        self.hardirq_ns.or(self.hardirq_est_ns)
+    }
+
     /// The softirq that this row is of, and how to find it among a CPU's; `None` for NICs, and for softirqs
     /// in which network code is rare.
     pub(super) fn softirq(&self) -> Option<(&'static str, OfSoftirqs)> {
@@ -136,7 +159,7 @@ impl Nic {
 pub(crate) fn softirq_polls(napis: &[Napi]) -> u64 {
     let in_softirqs = |napi: &&Napi| matches!(napi.mode, NapiMode::Softirq | NapiMode::Backlog);
     let rows = napis.iter().filter(in_softirqs).flat_map(|napi| &napi.cpus);
-    rows.fold(0, |sum: u64, row| sum.saturating_add(row.polls))
+    rows.fold(0, |sum: u64, row| sum.saturating_add(row.relative_polls()))
 }
 
 /// Interface counters over the interval.
@@ -195,7 +218,7 @@ pub struct NicDrops {
 }
 
 /// One NIC on one CPU.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct NicCpu {
     /// The kernel's number of the CPU.
     #[schemars(title = "CPU number")]
@@ -219,12 +242,47 @@ pub struct NicCpu {
     /// `poll_ns` and, if known, `hardirq_ns` in percent of the interval.
     #[schemars(title = "Load on this CPU")]
     pub load_pct: Option<f64>,
+    /// `poll_ns`, estimated from windows. In a report it may have exact parts. Absent if it is exact.
+    #[schemars(title = "Time of its polls on this CPU, estimated")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub poll_est_ns: Option<u64>,
+    /// The 95 % interval of `poll_est_ns`. Absent until there were 8 windows.
+    #[schemars(title = "95 % interval of this time")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub poll_est_ci_ns: Option<[u64; 2]>,
+    /// `hardirq_ns`, estimated likewise.
+    #[schemars(title = "Time of its interrupt handlers on this CPU, estimated")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hardirq_est_ns: Option<u64>,
+    /// `load_pct` made from these estimates.
+    #[schemars(title = "Load on this CPU, estimated")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load_est_pct: Option<f64>,
+    /// What `poll_est_ns` is made from.
+    #[schemars(title = "What the windows saw of its polls")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub windowed: Option<Box<Windowed>>,
 }
 
 impl NicCpu {
     /// A CPU on which what the NIC did is unknown.
-    pub(crate) const fn unknown(cpu: u32) -> Self {
-        Self { cpu, poll_ns: None, hardirq_ns: None, polls: None, work: None, repolls: None, load_pct: None }
+    pub(crate) fn unknown(cpu: u32) -> Self {
+        Self { cpu, ..Self::default() }
+    }
+
+    /// Time of its polls, exact or estimated.
+    pub fn poll_time_ns(&self) -> Option<u64> {
+        self.poll_ns.or(self.poll_est_ns)
+    }
+
+    /// Time of its interrupt handlers, exact or estimated.
+    pub fn hardirq_time_ns(&self) -> Option<u64> {
+        self.hardirq_ns.or(self.hardirq_est_ns)
+    }
+
+    /// Its load, exact or estimated.
+    pub fn known_load_pct(&self) -> Option<f64> {
+        self.load_pct.or(self.load_est_pct)
     }
 }
 
@@ -280,7 +338,7 @@ pub enum NapiMode {
 }
 
 /// One NAPI on one CPU.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NapiCpu {
     /// The kernel's number of the CPU.
     #[schemars(title = "CPU number")]
@@ -288,13 +346,58 @@ pub struct NapiCpu {
     /// Time of the polls; `null` for busy polls.
     #[schemars(title = "Time of its polls on this CPU")]
     pub poll_ns: Option<u64>,
-    /// Number of polls.
+    /// The same, estimated from windows. In a report it may have exact parts. Absent if it is exact.
+    #[schemars(title = "Time of its polls on this CPU, estimated")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub poll_est_ns: Option<u64>,
+    /// Number of polls; `null` if nicmon measured in windows, since only its programs count polls.
     #[schemars(title = "Polls")]
-    pub polls: u64,
+    pub polls: Option<u64>,
     /// Sum of what the polls returned. This counts packets only if the driver returns packets.
     #[schemars(title = "Work that the polls returned")]
-    pub work: u64,
+    pub work: Option<u64>,
     /// Polls that returned their whole budget and so were polled again.
     #[schemars(title = "Polls that used their whole budget")]
+    pub repolls: Option<u64>,
+    /// Its polls in the windows of the interval or, if it had none, in the last windows. Only proportions
+    /// between NAPIs mean anything. Absent if all polls were counted.
+    #[schemars(title = "Its polls in the last windows")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recent: Option<Box<RecentPolls>>,
+}
+
+/// Polls that were counted in windows only.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RecentPolls {
+    /// Number of polls.
+    #[schemars(title = "Polls in the last windows")]
+    pub polls: u64,
+    /// Sum of what they returned.
+    #[schemars(title = "Work that these polls returned")]
+    pub work: u64,
+    /// Those of them that returned their whole budget.
+    #[schemars(title = "Polls of these that used their whole budget")]
     pub repolls: u64,
+}
+
+impl NapiCpu {
+    /// Time of its polls, exact or estimated.
+    pub fn poll_time_ns(&self) -> Option<u64> {
+        self.poll_ns.or(self.poll_est_ns)
+    }
+
+    /// Polls, to be compared with those of other NAPIs in the same frame.
+    pub(crate) fn relative_polls(&self) -> u64 {
+        self.polls.or(self.recent.as_ref().map(|recent| recent.polls)).unwrap_or(0)
+    }
+
+    /// Work, to be compared likewise.
+    pub(crate) fn relative_work(&self) -> u64 {
+        self.work.or(self.recent.as_ref().map(|recent| recent.work)).unwrap_or(0)
+    }
+
+    /// Polls that used their whole budget, to be compared likewise.
+    pub(crate) fn relative_repolls(&self) -> u64 {
+        self.repolls.or(self.recent.as_ref().map(|recent| recent.repolls)).unwrap_or(0)
+    }
 }

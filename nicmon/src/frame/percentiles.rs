@@ -49,7 +49,7 @@ pub fn percentiles(frame: &Frame) -> Vec<Percentiles<'_>> {
     let runs = softirqs().map(|softirq| Percentiles {
         what: What::Runs(&softirq.vector),
         times: &softirq.run_ns_histogram,
-        longest_ns: longest(frame, &softirq.vector, |vector| vector.max_ns),
+        longest_ns: longest(frame, &softirq.vector, |vector| vector.max_ns.or(vector.max_seen_ns)),
     });
     let delays = softirqs().filter_map(|softirq| {
         let times = softirq.raise_to_run_ns_histogram.as_ref().filter(|times| !times.counts.is_empty())?;

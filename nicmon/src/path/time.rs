@@ -14,7 +14,7 @@ impl StageTimes {
     pub(super) fn of(nic: &Nic) -> Self {
         let packets = nic.counters.rx_packets.filter(|packets| *packets > 0);
         // Packets that wait in the backlog are received in its polls, not in those of the NIC.
-        let poll_ns = nic.poll_ns.filter(|poll_ns| *poll_ns > 0);
+        let poll_ns = nic.poll_time_ns().filter(|poll_ns| *poll_ns > 0);
         let poll_ns_per_packet =
             poll_ns.zip(packets).map(|(poll_ns, packets)| poll_ns as f64 / packets as f64);
         let stages: Vec<(Stage, u64)> =

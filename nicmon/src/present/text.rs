@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use unicode_width::UnicodeWidthChar as _;
 
-use crate::frame::pct_of;
+use crate::frame::{Frame, pct_of};
 
 /// Replaces a figure that does not fit with any number of digits. A part of a number would be wrong.
 const NO_ROOM: char = '#';
@@ -75,6 +75,12 @@ pub(crate) fn pct(value: f64, width: usize) -> String {
 /// A time in percent of another, in at most `width` characters; `?` if the time is unknown.
 pub(crate) fn share(ns: Option<u64>, of_ns: u64, width: usize) -> String {
     known(ns, |ns| pct(pct_of(ns, of_ns), width))
+}
+
+/// A time of a frame as text, with a mark if it was estimated from windows.
+pub(crate) fn about(frame: &Frame, time: String) -> String {
+    let is_number = time.starts_with(|first: char| first.is_ascii_digit());
+    if frame.window.is_some() && is_number { format!("~{time}") } else { time }
 }
 
 /// A count or a rate in at most `width` characters: as many significant digits as leave room for a decimal

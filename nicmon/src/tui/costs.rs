@@ -143,7 +143,7 @@ fn by_cost(a: &Cost<'_>, b: &Cost<'_>) -> Ordering {
 /// The newest consecutive frames that know the same things about a driver. A sum over other frames would be
 /// incomplete.
 fn frames_of<'a>(recent: &[&'a Excerpt], name: &str) -> Vec<(&'a Excerpt, &'a Driver)> {
-    let known = |driver: &Driver| (driver.samples.is_some(), driver.hardirq_ns.is_some());
+    let known = |driver: &Driver| (driver.samples.is_some(), driver.hardirq_time_ns().is_some());
     let mut frames: Vec<(&Excerpt, &Driver)> =
         recent.iter().map_while(|excerpt| excerpt.driver(name).map(|driver| (*excerpt, driver))).collect();
     let newest = frames.first().map(|(_, driver)| known(driver));
@@ -155,7 +155,7 @@ fn frames_of<'a>(recent: &[&'a Excerpt], name: &str) -> Vec<(&'a Excerpt, &'a Dr
 fn cost<'a>(newest: &'a Driver, frames: &[(&'a Excerpt, &'a Driver)]) -> Cost<'a> {
     let sum = |of: fn(&Driver) -> Option<u64>| total(frames.iter().map(|(_, driver)| of(driver)));
     let interval_ns = total(frames.iter().map(|(excerpt, _)| Some(excerpt.interval_ns))).unwrap_or(0);
-    let (irq_ns, code_ns) = (sum(|driver| driver.hardirq_ns), sum(|driver| driver.sampled_est_ns));
+    let (irq_ns, code_ns) = (sum(Driver::hardirq_time_ns), sum(|driver| driver.sampled_est_ns));
     let samples = sum(|driver| driver.samples);
     let cost_ns = sum(Driver::cost_ns);
     let per = |count: Option<u64>| {

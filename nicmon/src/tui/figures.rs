@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use super::{Sort, text::Figure};
-use crate::frame::{Cpu, Frame, Nic, pct_of};
+use crate::frame::{Cpu, Frame, Nic, NicCpu, pct_of};
 
 /// A time in percent of the interval; unknown if the interval has no length.
 pub(super) fn share(ns: Option<u64>, interval_ns: u64) -> Option<f64> {
@@ -12,8 +12,8 @@ pub(super) fn share(ns: Option<u64>, interval_ns: u64) -> Option<f64> {
 
 /// Polls and, if known, interrupts of a NIC on all CPUs, in percent of one CPU.
 pub(super) fn load_pct(nic: &Nic, interval_ns: u64) -> Option<f64> {
-    let polls = share(nic.poll_ns, interval_ns)?;
-    Some(polls + share(nic.hardirq_ns, interval_ns).unwrap_or(0.0))
+    let polls = share(nic.poll_time_ns(), interval_ns)?;
+    Some(polls + share(nic.hardirq_time_ns(), interval_ns).unwrap_or(0.0))
 }
 
 /// The CPU that a NIC loads most.
@@ -29,10 +29,10 @@ pub(super) enum Worst {
 
 /// Finds the busiest CPU for a NIC.
 pub(super) fn worst_cpu(nic: &Nic) -> Worst {
-    let known = nic.cpus.iter().filter_map(|on| Some((on.cpu, on.load_pct?)));
+    let known = nic.cpus.iter().filter_map(|on| Some((on.cpu, on.known_load_pct()?)));
     match known.max_by(|a, b| a.1.total_cmp(&b.1)) {
         Some((cpu, load)) => Worst::Cpu(cpu, load),
-        None if nic.cpus.is_empty() && nic.poll_ns.is_some() => Worst::Nowhere,
+        None if nic.cpus.is_empty() && nic.poll_time_ns().is_some() => Worst::Nowhere,
         None => Worst::Unknown,
     }
 }
@@ -40,8 +40,8 @@ pub(super) fn worst_cpu(nic: &Nic) -> Worst {
 /// A NIC's load on one CPU.
 pub(super) fn load_on(nic: &Nic, cpu: u32) -> Figure {
     match nic.cpus.iter().find(|on| on.cpu == cpu) {
-        Some(on) => on.load_pct.into(),
-        None if nic.poll_ns.is_none() => Figure::Unknown,
+        Some(on) => on.known_load_pct().into(),
+        None if nic.poll_time_ns().is_none() => Figure::Unknown,
         None => Figure::Nothing,
     }
 }
@@ -60,7 +60,7 @@ pub(super) fn dropped(nic: &Nic) -> Option<u64> {
 pub(super) fn ns_per_packet(frame: &Frame, nic: &Nic) -> Figure {
     let known = || {
         let packets = nic.counters.packets()?;
-        let ns = nic.poll_ns?.saturating_add(nic.hardirq_ns?);
+        let ns = nic.poll_time_ns()?.saturating_add(nic.hardirq_time_ns()?);
         (nic.is_timed() && frame.has_all_cpus()).then_some((ns, packets))
     };
     match known() {
@@ -92,12 +92,12 @@ pub(super) fn in_order(frame: &Frame, sort: Sort) -> Vec<&Nic> {
 pub(super) fn network_pct(frame: &Frame, cpu: &Cpu) -> f64 {
     let of = |ns: u64| pct_of(ns, frame.interval_ns);
     let exact = cpu.softirq.and_then(|softirq| {
-        let net = of(softirq.net_rx.vector.ns?) + of(softirq.net_tx.ns?);
+        let net = of(softirq.net_rx.vector.time_ns()?) + of(softirq.net_tx.time_ns()?);
         let others = frame.network_softirqs(cpu).filter(|(name, _)| *name != "NET_TX");
         let others: f64 = others.filter_map(|(_, ns)| ns).map(of).sum();
-        Some(net + others + of(cpu.hardirq_ns.unwrap_or(0)))
+        Some(net + others + of(cpu.hardirq_time_ns().unwrap_or(0)))
     });
-    let on = |nic: &Nic| nic.cpus.iter().find(|on| on.cpu == cpu.cpu).and_then(|on| on.load_pct);
+    let on = |nic: &Nic| nic.cpus.iter().find(|on| on.cpu == cpu.cpu).and_then(NicCpu::known_load_pct);
     let nics: f64 = frame.nics.iter().filter_map(on).sum();
     match exact {
         Some(exact) => exact.max(nics),
@@ -108,7 +108,7 @@ pub(super) fn network_pct(frame: &Frame, cpu: &Cpu) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::{NapiMode, NicCpu};
+    use crate::frame::NapiMode;
 
     fn frame() -> Frame {
         const RECORDING: &str = include_str!("../../tests/fixtures/frames/demo-rps.ndjson");

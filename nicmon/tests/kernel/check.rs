@@ -49,6 +49,9 @@ fn sane(frame: &Frame) -> Result<()> {
     ensure!(frame.schema == SCHEMA, "schema {}", frame.schema);
     ensure!(frame.interval_ns > 0, "an empty interval");
     ensure!(frame.host.source == Source::Bpf, "there are no exact times: {:?}", frame.host.source_reason);
+    if frame.window.is_some() {
+        return estimated(frame);
+    }
     let runs = |what: &str, count: u64, ns: Option<u64>, max_ns: Option<u64>| -> Result<u64> {
         let (ns, max_ns) = ns.zip(max_ns).with_context(|| format!("{what} has no times"))?;
         ensure!(max_ns <= frame.interval_ns, "{what}: max_ns {max_ns} is above the interval");
@@ -91,6 +94,36 @@ fn sane(frame: &Frame) -> Result<()> {
             let load = cpu.load_pct.unwrap_or(0.0);
             ensure!(load <= most, "{} has a load of {load} % on cpu {}", nic.name, cpu.cpu);
         }
+    }
+    Ok(())
+}
+
+/// A frame that was measured in windows has no exact time, and no estimate without what it is made from.
+fn estimated(frame: &Frame) -> Result<()> {
+    for cpu in &frame.cpus {
+        ensure!(cpu.hardirq_ns.is_none(), "an exact time: {cpu:?}");
+        for vector in cpu.softirq.context("no softirqs")?.vectors() {
+            ensure!(vector.ns.is_none() && vector.max_ns.is_none(), "an exact time: {vector:?}");
+            let made = vector.windowed.map(|windowed| windowed.est_ns());
+            ensure!(made == vector.est_ns, "{made:?} is not {vector:?}");
+            if let (Some(est), Some([low, high])) = (vector.est_ns, vector.est_ci_ns) {
+                ensure!(low <= est && est <= high, "outside its interval: {vector:?}");
+            }
+        }
+    }
+    for nic in &frame.nics {
+        let exact = nic.poll_ns.or(nic.hardirq_ns);
+        ensure!(exact.is_none(), "{}: exact times", nic.name);
+        for cpu in &nic.cpus {
+            let exact = cpu.poll_ns.or(cpu.hardirq_ns).or(cpu.polls).or(cpu.work);
+            ensure!(exact.is_none() && cpu.load_pct.is_none(), "{}: {cpu:?}", nic.name);
+        }
+        for row in napis(nic).flat_map(|napi| &napi.cpus) {
+            ensure!(row.poll_ns.or(row.polls).or(row.work).is_none(), "{}: {row:?}", nic.name);
+        }
+    }
+    for row in frame.irqs.iter().flat_map(|irq| &irq.cpus) {
+        ensure!(row.ns.is_none() && row.max_ns.is_none(), "an exact time: {row:?}");
     }
     Ok(())
 }
@@ -143,8 +176,8 @@ pub(crate) fn polled<'a>(
     let nics = frames.into_iter().filter_map(|arrived| nic(&arrived.frame, netns, name));
     for row in nics.flat_map(napis).filter(|napi| is_wanted(napi)).flat_map(|napi| &napi.cpus) {
         if cpu.is_none_or(|cpu| row.cpu == cpu) {
-            sum.polls += row.polls;
-            sum.work += row.work;
+            sum.polls += row.polls.unwrap_or(0);
+            sum.work += row.work.unwrap_or(0);
             sum.ns += row.poll_ns.unwrap_or(0);
             sum.untimed += usize::from(row.poll_ns.is_none());
         }

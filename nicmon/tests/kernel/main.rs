@@ -38,6 +38,8 @@ mod topology;
 mod topology_compare;
 mod tunnel;
 mod veth;
+#[cfg(feature = "bpf")]
+mod windows;
 
 use std::{
     env, fs,
@@ -130,6 +132,12 @@ const TESTS: &[Test] = &[
     Test { name: "own::drops_are_given_up", programs: NET, run: own::drops_given_up },
     #[cfg(feature = "bpf")]
     Test { name: "own::overhead_killed", programs: &[BPFTOOL], run: own::killed },
+    #[cfg(feature = "bpf")]
+    Test { name: "windows::as_measured_all_the_time", programs: &[IP], run: windows::beside_exact },
+    #[cfg(feature = "bpf")]
+    Test { name: "windows::the_cost_stays_below_the_limit", programs: &[IP], run: windows::below_limit },
+    #[cfg(feature = "bpf")]
+    Test { name: "windows::judged_on_one_recording", programs: NET, run: windows::on_one_recording },
     Test { name: "path::full_socket", programs: NET, run: path::full_socket },
     Test { name: "path::netfilter", programs: &[IP, ETHTOOL, IPTABLES], run: path::netfilter },
     Test { name: "path::no_route", programs: NET, run: path::no_route },

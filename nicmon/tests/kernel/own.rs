@@ -185,7 +185,8 @@ pub(crate) fn drops_given_up() -> Result<()> {
     let mut frames = 0;
     loop {
         let frame = &nicmon.more(1)?.frame;
-        if let Some(problem) = frame.host.problems.iter().find(|problem| problem.contains("--max-overhead")) {
+        if let Some(problem) = frame.host.problems.iter().find(|problem| problem.contains("dropped packets"))
+        {
             ensure!(frame.host.drops.is_none(), "drops are known, but {problem}");
             ensure!(!counts(&frame.own), "drops are counted, but {problem}");
             ensure!(frame.own.lost == Some(0), "lost {:?}", frame.own.lost);

@@ -62,6 +62,7 @@ fn frame(seq: u64, works: &[Work]) -> Frame {
             busy_share_pct: None,
             busy_share_ci_pct: None,
             hardirq_ns: None,
+            hardirq_est_ns: None,
             sampled_est_ns: Some(samples * 10_101_010),
             cost_cpu_pct: None,
             packets: None,

@@ -45,7 +45,7 @@ pub(super) fn section(whole: &Frame) -> String {
     };
     let rows: Vec<Row> = drivers.iter().filter_map(|driver| row(whole, driver)).collect();
     if !rows.is_empty() {
-        bars(&mut html, &rows);
+        bars(&mut html, &rows, how_sure(whole));
         table(&mut html, &rows);
     }
     let is_unknown = |driver: &&Driver| rows.iter().all(|row| row.driver.driver != driver.driver);
@@ -69,22 +69,28 @@ pub(super) fn section(whole: &Frame) -> String {
 /// `None` if its cost is unknown.
 fn row<'a>(whole: &Frame, driver: &'a Driver) -> Option<Row<'a>> {
     let ns = known_time(whole, driver).ns;
-    let (exact, sampled) = (pct_of(driver.hardirq_ns?, ns), pct_of(driver.sampled_est_ns?, ns));
+    let (exact, sampled) = (pct_of(driver.hardirq_time_ns()?, ns), pct_of(driver.sampled_est_ns?, ns));
     let both = cost(whole, driver).cpu_pct?;
     Some(Row { driver, exact, sampled, both })
 }
 
+/// How the time of interrupt handlers is known.
+fn how_sure(whole: &Frame) -> &'static str {
+    if whole.window.is_some() { "estimated from windows" } else { "exact" }
+}
+
 /// A bar of both parts for each driver, with the interval of the sampled part.
-fn bars(html: &mut String, rows: &[Row<'_>]) {
+fn bars(html: &mut String, rows: &[Row<'_>], irqs: &str) {
     let end = |row: &Row| row.both.bounds[1].max(row.both.value);
     let widest = rows.iter().map(end).fold(0.0, f64::max);
     let scale = if widest > 0.0 { (WIDTH - LABEL - VALUE) / widest } else { 0.0 };
-    html.push_str(
-        "<p class=\"legend\"><span class=\"exact\"></span> interrupt handlers, exact \
-         <span class=\"sampled\"></span> other driver code, estimated from samples, with its 95 % interval. \
-         In percent of one CPU.</p>\n",
-    );
     // Writing to a String cannot fail.
+    let _ = writeln!(
+        html,
+        "<p class=\"legend\"><span class=\"exact\"></span> interrupt handlers, {irqs} \
+         <span class=\"sampled\"></span> other driver code, estimated from samples, with its 95 % interval. \
+         In percent of one CPU.</p>"
+    );
     let _ = writeln!(
         html,
         "<div class=\"wide\"><svg viewBox=\"0 0 {WIDTH} {}\" role=\"img\" aria-label=\"CPU cost of each \
@@ -103,7 +109,12 @@ fn bars(html: &mut String, rows: &[Row<'_>]) {
                 y + 5
             );
         };
-        bar("exact", LABEL, exact * scale, &format!("interrupt handlers: {} %, exact", number(Some(*exact))));
+        bar(
+            "exact",
+            LABEL,
+            exact * scale,
+            &format!("interrupt handlers: {} %, {irqs}", number(Some(*exact))),
+        );
         bar(
             "sampled",
             LABEL + exact * scale,

@@ -83,8 +83,8 @@ impl Heat {
             let rows = self.rows.of((nic.name.clone(), nic.ifindex, nic.netns));
             for on in &nic.cpus {
                 let load = Load {
-                    ns: on.poll_ns.unwrap_or(0).saturating_add(on.hardirq_ns.unwrap_or(0)),
-                    is_unknown: on.poll_ns.is_none(),
+                    ns: on.poll_time_ns().unwrap_or(0).saturating_add(on.hardirq_time_ns().unwrap_or(0)),
+                    is_unknown: on.poll_time_ns().is_none(),
                 };
                 let row = rows.entry(on.cpu).or_default();
                 row.resize(at + 1, Load::default());

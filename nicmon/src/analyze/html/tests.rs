@@ -33,6 +33,7 @@ fn sampled() -> Vec<Frame> {
             busy_share_pct: None,
             busy_share_ci_pct: None,
             hardirq_ns: Some(hardirq_ns),
+            hardirq_est_ns: None,
             sampled_est_ns: samples.map(|samples| samples * 10_101_010),
             cost_cpu_pct: None,
             packets: samples.map(|_| 100_000),

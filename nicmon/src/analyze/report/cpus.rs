@@ -13,7 +13,7 @@ use crate::{
     frame::{Accounting, Cpu, CpuStat, Frame, Nic, Softirqs, pct_of},
     present::{
         table::{Column, Table},
-        text::known,
+        text::{about, known},
     },
 };
 
@@ -47,7 +47,7 @@ pub(super) fn section(report: &Report<'_>) -> String {
     }
     let mut table = Table::new(COLUMNS);
     for cpu in cpus {
-        table.add(row(cpu, frame.interval_ns));
+        table.add(row(frame, cpu));
     }
     let accounting = match frame.host.accounting {
         Some(Accounting::Tick) => "sampled once per tick",
@@ -55,15 +55,16 @@ pub(super) fn section(report: &Report<'_>) -> String {
         Some(Accounting::Virt) => "measured",
         None => "method unknown",
     };
+    let left = if frame.window.is_some() { "estimated from windows" } else { "exact" };
     let title = format!(
-        "CPU time in percent. Left of the bar: exact. Right of it: the kernel's own accounting \
+        "CPU time in percent. Left of the bar: {left}. Right of it: the kernel's own accounting \
          ({accounting}), as in mpstat"
     );
     let other = other_softirqs(frame) + &outside_polls(frame);
     format!("{}{}{}{other}", wrapped(&title), rows(&table, report), worst(&loads, frame))
 }
 
-/// The exact time of the other vectors, of all CPUs together; empty if there was none.
+/// The time of the other vectors, of all CPUs together; empty if there was none.
 fn other_softirqs(frame: &Frame) -> String {
     let all = frame.cpus.iter().filter_map(|cpu| cpu.softirq);
     let mut sums: [(&str, Option<u64>); 7] =
@@ -71,14 +72,17 @@ fn other_softirqs(frame: &Frame) -> String {
     for softirq in all {
         let Softirqs { hi, timer, net_tx: _, net_rx: _, block, irq_poll, tasklet, sched, hrtimer, rcu } =
             softirq;
-        let rare = hi.ns.zip(irq_poll.ns).map(|(hi, poll)| hi.saturating_add(poll));
-        let more = [tasklet.ns, hrtimer.ns, timer.ns, rcu.ns, sched.ns, block.ns, rare];
+        let rare = hi.time_ns().zip(irq_poll.time_ns()).map(|(hi, poll)| hi.saturating_add(poll));
+        let [tasklet, hrtimer, timer, rcu, sched, block] =
+            [tasklet, hrtimer, timer, rcu, sched, block].map(|vector| vector.time_ns());
+        let more = [tasklet, hrtimer, timer, rcu, sched, block, rare];
         for ((_, sum), more) in sums.iter_mut().zip(more) {
             *sum = sum.zip(more).map(|(sum, more)| sum.saturating_add(more));
         }
     }
     let text = |(name, ns): (&str, Option<u64>)| {
-        ns.filter(|ns| *ns > 0).map(|ns| format!("{name} {} %", pct(pct_of(ns, frame.interval_ns))))
+        let ns = ns.filter(|ns| *ns > 0);
+        ns.map(|ns| format!("{name} {} %", about(frame, pct(pct_of(ns, frame.interval_ns)))))
     };
     let texts: Vec<String> = sums.into_iter().filter_map(text).collect();
     if texts.is_empty() {
@@ -103,15 +107,15 @@ fn outside_polls(frame: &Frame) -> String {
     ))
 }
 
-fn row(cpu: &Cpu, interval_ns: u64) -> [String; 13] {
-    let exact = |ns| share(ns, interval_ns);
+fn row(frame: &Frame, cpu: &Cpu) -> [String; 13] {
+    let time = |ns| about(frame, share(ns, frame.interval_ns));
     let stat = |of: fn(&CpuStat) -> f64| known(cpu.stat.as_ref(), |stat| format!("{:.1}", of(stat)));
     [
         cpu.cpu.to_string(),
-        exact(cpu.hardirq_ns),
-        exact(cpu.softirq.and_then(|softirq| softirq.all_ns())),
-        exact(cpu.softirq.and_then(|softirq| softirq.net_rx.vector.ns)),
-        exact(cpu.softirq.and_then(|softirq| softirq.net_tx.ns)),
+        time(cpu.hardirq_time_ns()),
+        time(cpu.softirq.and_then(|softirq| softirq.all_ns())),
+        time(cpu.softirq.and_then(|softirq| softirq.net_rx.vector.time_ns())),
+        time(cpu.softirq.and_then(|softirq| softirq.net_tx.time_ns())),
         "|".to_owned(),
         stat(|stat| stat.user_pct),
         stat(|stat| stat.system_pct),
@@ -143,10 +147,13 @@ impl<'a> Load<'a> {
     }
 
     /// Each part with its load, the largest first.
-    fn named(&self, interval_ns: u64) -> String {
+    fn named(&self, frame: &Frame) -> String {
         let mut parts: Vec<_> = self.parts().filter(|(_, ns)| *ns > 0).collect();
         parts.sort_by_key(|(_, ns)| Reverse(*ns));
-        let text = |(of, ns): &(&str, u64)| format!("{} {} %", name(of), pct(pct_of(*ns, interval_ns)));
+        let text = |(of, ns): &(&str, u64)| {
+            let load = about(frame, pct(pct_of(*ns, frame.interval_ns)));
+            format!("{} {load} %", name(of))
+        };
         parts.iter().take(NAMED).map(text).collect::<Vec<_>>().join(", ")
     }
 }
@@ -156,8 +163,8 @@ fn network_loads(frame: &Frame) -> BTreeMap<u32, Load<'_>> {
     for nic in frame.nics.iter().filter(|nic| !nic.is_softirq()) {
         for row in &nic.cpus {
             let load = loads.entry(row.cpu).or_default();
-            load.is_part |= row.poll_ns.is_none();
-            let ns = row.poll_ns.unwrap_or(0).saturating_add(row.hardirq_ns.unwrap_or(0));
+            load.is_part |= row.poll_time_ns().is_none();
+            let ns = row.poll_time_ns().unwrap_or(0).saturating_add(row.hardirq_time_ns().unwrap_or(0));
             load.nics.push((&nic.name, ns));
         }
     }
@@ -185,12 +192,11 @@ fn what_counts(loads: &BTreeMap<u32, Load<'_>>) -> String {
 
 /// The CPU with the most network load, and the next one to compare it with.
 fn worst(loads: &BTreeMap<u32, Load<'_>>, frame: &Frame) -> String {
-    let interval_ns = frame.interval_ns;
     let mut by_load: Vec<_> = loads.iter().filter(|(_, load)| load.ns() > 0).collect();
     by_load.sort_by_key(|(cpu, load)| (Reverse(load.ns()), **cpu));
     let load_pct = |load: &Load<'_>| {
         let least = if load.is_part { "at least " } else { "" };
-        format!("{least}{} %", pct(pct_of(load.ns(), interval_ns)))
+        format!("{least}{} %", about(frame, pct(pct_of(load.ns(), frame.interval_ns))))
     };
     let Some((cpu, load)) = by_load.first() else {
         let is_unknown = loads.values().any(|load| load.is_part);
@@ -213,6 +219,6 @@ fn worst(loads: &BTreeMap<u32, Load<'_>>, frame: &Frame) -> String {
         "CPU {cpu} carries the most network load ({}): {} ({}); {next}.",
         what_counts(loads),
         load_pct(load),
-        load.named(interval_ns)
+        load.named(frame)
     ))
 }

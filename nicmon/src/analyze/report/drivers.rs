@@ -10,7 +10,7 @@ use crate::{
     frame::{Driver, Frame},
     present::{
         table::{Column, Table},
-        text::{interval, known, plain, printable, seconds},
+        text::{about, interval, known, plain, printable, seconds},
     },
 };
 
@@ -55,7 +55,7 @@ pub(super) fn section(report: &Report<'_>) -> String {
     }
     let (mut parts, mut costs) = (Table::new(PARTS), Table::new(COSTS));
     for driver in &at_work {
-        parts.add(parts_row(driver));
+        parts.add(parts_row(frame, driver));
         costs.add(costs_row(frame, driver));
     }
     let mut notes: String = at_work.iter().take(*top).map(|driver| note(report, driver)).collect();
@@ -84,7 +84,7 @@ pub(super) fn section(report: &Report<'_>) -> String {
 fn is_idle(frame: &Frame, driver: &Driver) -> bool {
     let mut own = frame.nics.iter().filter(|nic| nic.driver.as_ref() == Some(&driver.driver)).peekable();
     driver.samples.is_none()
-        && driver.hardirq_ns.unwrap_or(0) == 0
+        && driver.hardirq_time_ns().unwrap_or(0) == 0
         && own.peek().is_some()
         && own.all(nics::is_idle)
 }
@@ -109,11 +109,11 @@ fn costs_row(frame: &Frame, driver: &Driver) -> [String; 7] {
     [name(&driver.driver), cpu_pct, cpu_bounds, packet, packet_bounds, gb, gb_bounds]
 }
 
-fn parts_row(driver: &Driver) -> [String; 8] {
+fn parts_row(frame: &Frame, driver: &Driver) -> [String; 8] {
     [
         name(&driver.driver),
         known(driver.origin, |origin| origin.label().to_owned()),
-        known(driver.hardirq_ns, ms),
+        about(frame, known(driver.hardirq_time_ns(), ms)),
         "|".to_owned(),
         plain(driver.samples),
         known(driver.sampled_est_ns, ms),

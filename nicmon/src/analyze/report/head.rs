@@ -33,7 +33,7 @@ pub(super) fn section(report: &Report<'_>) -> String {
             seconds(frame.interval_ns),
             plural(report.frames, "frame")
         ),
-        source(host),
+        source(frame),
         samples(host),
         own(frame),
     ];
@@ -72,9 +72,19 @@ fn own(frame: &Frame) -> String {
     format!("nicmon itself: {took}, estimated; events lost: {}", plain(lost))
 }
 
-fn source(host: &Host) -> String {
+fn source(frame: &Frame) -> String {
+    let host = &frame.host;
     match (host.source, &host.source_reason) {
-        (Source::Bpf, _) => "softirqs, polls and interrupts: times are exact".to_owned(),
+        (Source::Bpf, _) => frame.window.map_or_else(
+            || "softirqs, polls and interrupts: times are exact".to_owned(),
+            |window| {
+                format!(
+                    "softirqs, polls and interrupts: measured for {} of {} s; times marked ~ are estimates",
+                    seconds(window.attached_ns),
+                    seconds(frame.interval_ns)
+                )
+            },
+        ),
         (Source::Proc, None) => "counts only: no times".to_owned(),
         (Source::Proc, Some(reason)) => {
             format!("counts only, no times: {}", printable(reason))

@@ -5,10 +5,10 @@ use super::{
     text::{name, names, ns, pct, rate, rows, share, wrapped},
 };
 use crate::{
-    frame::{Frame, Nic, NicDrops, ns_per},
+    frame::{Frame, Nic, NicCpu, NicDrops, ns_per},
     present::{
         table::{Column, Table},
-        text::{known, plain, plural, seconds},
+        text::{about, known, plain, plural, seconds},
     },
 };
 
@@ -106,7 +106,7 @@ fn caveats(frame: &Frame, nic: &Nic) -> Vec<String> {
     if nic.threaded_est_ns.is_some_and(|ns| ns > 0) {
         caveats.push(format!(
             "{} % of POLL% ran in NAPI threads and is estimated from their CPU time",
-            share(nic.threaded_est_ns, nic.poll_ns.unwrap_or(0))
+            share(nic.threaded_est_ns, nic.poll_time_ns().unwrap_or(0))
         ));
     }
     caveats
@@ -114,34 +114,42 @@ fn caveats(frame: &Frame, nic: &Nic) -> Vec<String> {
 
 fn costs_row(frame: &Frame, nic: &Nic) -> [String; 6] {
     let interval_ns = frame.interval_ns;
-    let cost_ns = nic.poll_ns.zip(nic.hardirq_ns).map(|(poll, irq)| poll.saturating_add(irq));
+    let cost_ns = nic.poll_time_ns().zip(nic.hardirq_time_ns()).map(|(poll, irq)| poll.saturating_add(irq));
     // Cost and packets must cover the same time, CPUs and polls.
     let belong = nic.counters_gap_ns.is_none() && nic.is_timed() && frame.has_all_cpus();
     let per =
         |count: Option<u64>| cost_ns.zip(count.filter(|_| belong)).and_then(|(ns, count)| ns_per(ns, count));
-    let worst =
-        nic.cpus.iter().max_by(|a, b| a.load_pct.unwrap_or(0.0).total_cmp(&b.load_pct.unwrap_or(0.0)));
+    let worst = nic.cpus.iter().max_by(|a, b| load_of(a).total_cmp(&load_of(b)));
     [
         name(&nic.name),
-        share(nic.poll_ns, interval_ns),
-        share(nic.hardirq_ns, interval_ns),
-        known(per(nic.counters.packets()), ns),
-        known(per(nic.counters.bytes()), |value| format!("{value:.3}")),
+        about(frame, share(nic.poll_time_ns(), interval_ns)),
+        about(frame, share(nic.hardirq_time_ns(), interval_ns)),
+        about(frame, known(per(nic.counters.packets()), ns)),
+        about(frame, known(per(nic.counters.bytes()), |value| format!("{value:.3}"))),
         worst.map_or_else(
             || "-".to_owned(),
-            |row| format!("{}: {}", row.cpu, known(row.load_pct, |load| format!("{} %", pct(load)))),
+            |row| {
+                format!(
+                    "{}: {}",
+                    row.cpu,
+                    about(frame, known(row.known_load_pct(), |load| format!("{} %", pct(load))))
+                )
+            },
         ),
     ]
+}
+
+fn load_of(row: &NicCpu) -> f64 {
+    row.known_load_pct().unwrap_or(0.0)
 }
 
 /// Whether it is known that nothing happened.
 pub(super) fn is_idle(nic: &Nic) -> bool {
     let counters = &nic.counters;
     let has_none = |count: Option<u64>| count == Some(0);
-    let is_unused = nic
-        .cpus
-        .iter()
-        .all(|row| row.polls.is_none_or(|polls| polls == 0) && row.hardirq_ns.unwrap_or(0) == 0);
+    let is_unused = nic.cpus.iter().all(|row| {
+        row.polls.or(row.poll_est_ns).unwrap_or(0) == 0 && row.hardirq_time_ns().unwrap_or(0) == 0
+    });
     is_unused
         && has_none(counters.rx_packets)
         && has_none(counters.tx_packets)

@@ -22,6 +22,7 @@ pub(super) fn cpus(seen: &Observation, filter: &Filter) -> Vec<Cpu> {
                 stat: between.stat(cpu).unwrap_or_default(),
                 stat_gap_ns: None,
                 hardirq_ns: activity.and_then(|activity| activity.hardirq_ns),
+                hardirq_est_ns: None,
                 softirq: activity.map(|activity| softirqs(activity, asked.latency)),
                 ksoftirqd_ns: ksoftirqd_ns(facts, cpu),
                 softnet: softnet(facts, cpu),
@@ -169,14 +170,19 @@ fn softirqs(activity: &CpuActivity, latency: bool) -> Softirqs {
         let delays = activity.latency[at];
         let delays =
             delays.ns.zip(delays.max_ns).map(|(ns, max_ns)| Latency { count: delays.count, ns, max_ns });
-        Vector { count, ns, max_ns, latency: delays.filter(|_| latency) }
+        Vector { count, ns, max_ns, latency: delays.filter(|_| latency), ..Vector::default() }
     };
     // The kernel's order: include/linux/interrupt.h.
     Softirqs {
         hi: vector(0),
         timer: vector(1),
         net_tx: vector(2),
-        net_rx: NetRx { vector: vector(3), other_ns: activity.other_ns, mixed_ns: activity.mixed_ns },
+        net_rx: NetRx {
+            vector: vector(3),
+            other_ns: activity.other_ns,
+            other_est_ns: None,
+            mixed_ns: activity.mixed_ns,
+        },
         block: vector(4),
         irq_poll: vector(5),
         tasklet: vector(6),

@@ -86,6 +86,7 @@ fn driver(attribution: &Attribution<'_>, own: &ByDriver<'_>, nics: &[&Nic], seen
         busy_share_pct: share.map(|share| share.pct),
         busy_share_ci_pct: share.map(|share| share.ci_pct),
         hardirq_ns,
+        hardirq_est_ns: None,
         sampled_est_ns,
         cost_cpu_pct: None,
         packets: None,

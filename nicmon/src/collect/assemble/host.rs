@@ -2,7 +2,7 @@
 
 use super::{Observation, cpus::Between, drops, weights::Weights};
 use crate::{
-    counters::{SampleEvent, SampleKind, Samples},
+    counters::{SampleEvent, SampleKind, Samples, SeenInWindows},
     frame::{Host, Sampling, Source},
     host::machine::SOFTIRQS_TAKE_TURNS,
 };
@@ -11,6 +11,8 @@ use crate::{
 pub(super) fn host(seen: &Observation, weights: Option<&Weights>) -> Host {
     let machine = &seen.facts.machine;
     let samples = seen.reading.samples.as_ref();
+    let windows = seen.reading.windows.as_ref();
+    let sampled_ns = windows.map_or(seen.interval_ns, SeenInWindows::attached_ns);
     Host {
         hostname: machine.hostname.clone(),
         kernel: machine.kernel.clone(),
@@ -22,7 +24,7 @@ pub(super) fn host(seen: &Observation, weights: Option<&Weights>) -> Host {
         drivers_reason: drivers_reason(seen),
         drivers_gap: None,
         sockets_gap: None,
-        sampling: samples.map(|samples| sampling(samples, weights, seen.interval_ns)),
+        sampling: samples.map(|samples| sampling(samples, weights, sampled_ns)),
         sampling_reason: samples
             .zip(weights)
             .and_then(|(samples, weights)| weights.reason(samples.frequency, seen.sample_limit_per_s)),
@@ -41,6 +43,8 @@ fn problems(seen: &Observation) -> Vec<String> {
     let read = Between::of(seen).stat_problem().into_iter().chain(seen.facts.now.problems.iter().cloned());
     let read = read.chain(seen.unsampled.clone()).chain(seen.flow_problem.clone());
     let read = read.chain(seen.reading.drops_paused.clone());
+    let read = read.chain(seen.reading.windows.as_ref().map(|windows| windows.why.clone()));
+    let read = read.chain(seen.reading.windows_refused.clone());
     read.chain(take_turns.then(|| SOFTIRQS_TAKE_TURNS.to_owned())).collect()
 }
 
@@ -57,11 +61,12 @@ fn drivers_reason(seen: &Observation) -> Option<String> {
     seen.sampling_problem.clone().or_else(none).or_else(|| seen.code.symbols.problem.clone())
 }
 
-fn sampling(samples: &Samples, weights: Option<&Weights>, interval_ns: u64) -> Sampling {
+/// How the CPUs were sampled, in so long a time.
+fn sampling(samples: &Samples, weights: Option<&Weights>, sampled_ns: u64) -> Sampling {
     let count = |kind| samples.taken.iter().filter(|sample| sample.kind == kind).count() as u64;
     let (taken, idle) = (samples.taken.len() as u64, count(SampleKind::Idle));
     let cpus = samples.cpus.len();
-    let in_interval = u128::from(samples.frequency) * cpus as u128 * u128::from(interval_ns);
+    let in_interval = u128::from(samples.frequency) * cpus as u128 * u128::from(sampled_ns);
     let is_timer = samples.event == SampleEvent::CpuClock;
     Sampling {
         frequency_per_s: Some(samples.frequency),

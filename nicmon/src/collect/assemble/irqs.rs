@@ -30,6 +30,7 @@ pub(super) fn irqs(seen: &Observation, filter: &Filter) -> Vec<Irq> {
                         count: runs.map(|runs| runs.count),
                         ns: runs.and_then(|runs| runs.ns),
                         max_ns: runs.and_then(|runs| runs.max_ns),
+                        ..IrqCpu::default()
                     })
                     .collect(),
             }
@@ -66,7 +67,7 @@ fn add(rows: &mut Vec<IrqCpu>, more: &IrqCpu) {
             row.ns = row.ns.zip(more.ns).map(|(one, other)| one + other);
             row.max_ns = row.max_ns.zip(more.max_ns).map(|(one, other)| one.max(other));
         }
-        Err(at) => rows.insert(at, *more),
+        Err(at) => rows.insert(at, more.clone()),
     }
 }
 
@@ -84,7 +85,13 @@ mod tests {
             threaded: Some(false),
             cpus: cpus
                 .iter()
-                .map(|(cpu, ns)| IrqCpu { cpu: *cpu, count: Some(1), ns: Some(*ns), max_ns: Some(*ns) })
+                .map(|(cpu, ns)| IrqCpu {
+                    cpu: *cpu,
+                    count: Some(1),
+                    ns: Some(*ns),
+                    max_ns: Some(*ns),
+                    ..IrqCpu::default()
+                })
                 .collect(),
         };
         let mut irqs = vec![

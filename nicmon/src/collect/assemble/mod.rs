@@ -19,6 +19,7 @@ mod sockets;
 mod stacks;
 mod traffic;
 mod weights;
+mod windowed;
 
 use self::{attribution::Attribution, dummies::Dummies, weights::Weights};
 pub(super) use self::{
@@ -31,19 +32,37 @@ use crate::frame::{Frame, SCHEMA};
 
 /// The frame of an observation, reduced to what the filter shows.
 pub fn assemble(seen: &Observation, filter: &Filter) -> Frame {
+    let dummies = Dummies::of(seen);
+    let Some((as_if_exact, estimates)) = windowed::estimated(seen, &dummies) else {
+        return assemble_as_exact(seen, filter, &dummies);
+    };
+    let mut frame = assemble_as_exact(&as_if_exact, filter, &dummies);
+    if let Some(windows) = &seen.reading.windows {
+        windowed::mark(&mut frame, windows, &estimates, &dummies);
+    }
+    frame
+}
+
+/// What samples stand for; `None` if there are none.
+fn weights(seen: &Observation, filter: &Filter) -> Option<Weights> {
+    let samples = seen.reading.samples.as_ref()?;
+    let interval = weights::Interval {
+        ns: seen.interval_ns,
+        ticks_per_second: seen.facts.ticks_per_second,
+        is_sampled_throughout: seen.reading.windows.is_none(),
+    };
+    Some(Weights::of(samples, &cpus::busy_ns(seen, filter), interval, seen.sample_limit_per_s))
+}
+
+/// The frame of an observation whose times are exact, or are to be marked as estimates afterwards.
+fn assemble_as_exact(seen: &Observation, filter: &Filter, dummies: &Dummies) -> Frame {
     let cpus = cpus::cpus(seen, filter);
     let irqs = irqs::irqs(seen, filter);
-    let dummies = Dummies::of(seen);
-    let mut nics = nics::nics(seen, filter, &irqs, &dummies);
+    let mut nics = nics::nics(seen, filter, &irqs, dummies);
 
     // A driver's cost covers all its NICs, so the NICs are filtered afterwards.
-    let weights = seen.reading.samples.as_ref().map(|samples| {
-        let busy_ns = cpus::busy_ns(seen, filter);
-        let interval =
-            weights::Interval { ns: seen.interval_ns, ticks_per_second: seen.facts.ticks_per_second };
-        Weights::of(samples, &busy_ns, interval, seen.sample_limit_per_s)
-    });
-    let attribution = weights.as_ref().and_then(|weights| Attribution::of(seen, filter, weights, &dummies));
+    let weights = weights(seen, filter);
+    let attribution = weights.as_ref().and_then(|weights| Attribution::of(seen, filter, weights, dummies));
     let mut drivers = None;
     if let Some(attribution) = &attribution {
         nics.extend(outside::nics(&attribution.outside));
@@ -73,6 +92,7 @@ pub fn assemble(seen: &Observation, filter: &Filter) -> Frame {
         mono_ns: seen.reading.mono_ns,
         boot_id: seen.facts.machine.boot_id.clone(),
         interval_ns: seen.interval_ns,
+        window: None,
         host,
         cpus,
         softirqs: histograms::softirqs(seen, filter),

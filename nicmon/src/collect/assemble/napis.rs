@@ -74,9 +74,10 @@ fn rows(
             (stats.polls > 0 || poll_ns.is_some_and(|ns| ns > 0)).then_some(NapiCpu {
                 cpu: *cpu,
                 poll_ns,
-                polls: stats.polls,
-                work: stats.work,
-                repolls: stats.repolls,
+                polls: Some(stats.polls),
+                work: Some(stats.work),
+                repolls: Some(stats.repolls),
+                ..NapiCpu::default()
             })
         })
         .collect()

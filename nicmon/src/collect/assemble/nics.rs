@@ -171,11 +171,15 @@ impl Assembly<'_> {
             flows: self.flows(key),
             counters_gap_ns: None,
             poll_ns: napis.as_deref().and_then(|napis| poll_ns(napis, |_| true)),
+            poll_est_ns: None,
+            poll_est_ci_ns: None,
             poll_ns_histogram: None,
             poll_work_histogram: None,
             threaded_est_ns: napis.as_deref().and_then(threaded),
             hardirq_ns: (timed && self.knows_irqs(key))
-                .then(|| cpus.iter().filter_map(|cpu| cpu.hardirq_ns).sum()),
+                .then(|| cpus.iter().map(|cpu| cpu.hardirq_ns).sum())
+                .flatten(),
+            hardirq_est_ns: None,
             driver_est_ns: None,
             driver_est_split: false,
             stack_est_ns: None,
@@ -203,7 +207,7 @@ impl Assembly<'_> {
             polls: Some(0),
             work: Some(0),
             repolls: Some(0),
-            load_pct: None,
+            ..NicCpu::default()
         };
         for napi in napis {
             for row in &napi.cpus {
@@ -211,7 +215,7 @@ impl Assembly<'_> {
                 for (sum, more) in
                     [(&mut cpu.polls, row.polls), (&mut cpu.work, row.work), (&mut cpu.repolls, row.repolls)]
                 {
-                    *sum = sum.map(|sum| sum + more);
+                    *sum = sum.zip(more).map(|(sum, more)| sum + more);
                 }
             }
         }
@@ -271,10 +275,13 @@ pub(super) fn nameless(name: String) -> Nic {
         flows: None,
         counters_gap_ns: None,
         poll_ns: None,
+        poll_est_ns: None,
+        poll_est_ci_ns: None,
         poll_ns_histogram: None,
         poll_work_histogram: None,
         threaded_est_ns: None,
         hardirq_ns: None,
+        hardirq_est_ns: None,
         driver_est_ns: None,
         driver_est_split: false,
         stack_est_ns: None,

@@ -10,8 +10,8 @@
 //! kernel is known to limit the samples, what chance can explain is not corrected either.
 //!
 //! **A sample by cycles** stands for a time that depends on the speed of the CPU, so the busy samples of each
-//! CPU share the busy time of that CPU. CPUs with few samples are taken together. CPUs that are not sampled
-//! do not count: nobody knows what they did.
+//! CPU share the busy time of that CPU. So do samples that were taken in windows only. CPUs with few samples
+//! are taken together. CPUs that are not sampled do not count: nobody knows what they did.
 
 use std::collections::BTreeMap;
 
@@ -56,6 +56,8 @@ pub(super) struct Interval {
     pub(super) ns: u64,
     /// Of the kernel's accounting.
     pub(super) ticks_per_second: u64,
+    /// Whether samples were taken all the time, not only in windows.
+    pub(super) is_sampled_throughout: bool,
 }
 
 /// One sampled CPU in one interval.
@@ -90,11 +92,11 @@ impl Weights {
         }
         let period_ns = 1e9 / f64::from(samples.frequency.max(1));
         match samples.event {
-            SampleEvent::CpuClock => {
+            SampleEvent::CpuClock if interval.is_sampled_throughout => {
                 let is_limited = limit.is_some_and(|limit| limit < samples.frequency);
                 of_timer(&cpus, period_ns, interval, is_limited)
             }
-            SampleEvent::Cycles => of_cycles(&cpus, period_ns),
+            SampleEvent::CpuClock | SampleEvent::Cycles => of_cycles(&cpus, period_ns),
         }
     }
 

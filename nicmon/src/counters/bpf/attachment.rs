@@ -2,7 +2,7 @@
 
 use super::{
     AttachKind, Probe, ProbeError, ProgramId,
-    budget::Step,
+    budget::{CpuShare, Step},
     full_name, program_mut,
     programs::{self, Link},
 };
@@ -35,10 +35,15 @@ impl Probe {
         }
     }
 
-    /// Stops counting drops, or counts them again, if their program's cost asks for it.
-    pub fn keep_budget(&mut self) {
+    /// Stops counting drops, or counts them again, if their program's cost asks for it. In windows, the other
+    /// programs cost `attached_pct` while they are attached.
+    pub fn keep_budget(&mut self, attached_pct: Option<f64>) {
+        let all_the_time = |share: CpuShare| CpuShare {
+            pct: share.pct - share.windowed_pct + attached_pct.unwrap_or(share.windowed_pct),
+            ..share
+        };
+        let costliest = self.costliest_cpu().map(all_the_time);
         let Some(budget) = &mut self.budget else { return };
-        let costliest = self.runs.costliest_cpu(self.costs.as_ref());
         let (now_ns, interval_ns) = self.runs.interval();
         match budget.follow((now_ns, interval_ns), costliest) {
             Step::Stay => {}
@@ -52,6 +57,17 @@ impl Probe {
         }
     }
 
+    /// What the programs cost the CPU that pays most, in the interval that was read last; `None` if no cost
+    /// is known.
+    pub fn costliest_cpu(&self) -> Option<CpuShare> {
+        self.runs.costliest_cpu(self.costs.as_ref())
+    }
+
+    /// How long the interval was that was read last.
+    pub fn interval_ns(&self) -> u64 {
+        self.runs.interval().1
+    }
+
     /// Why drops are not counted, if that is to save CPU time.
     pub(super) fn not_counting_drops(&self) -> Option<String> {
         let budget = self.budget.as_ref()?;
@@ -63,18 +79,22 @@ impl Probe {
         ))
     }
 
-    fn attach_program(&mut self, id: ProgramId) -> Result<(), ProbeError> {
+    pub(super) fn attach_program(&mut self, id: ProgramId) -> Result<(), ProbeError> {
         let program = program_mut(&mut self.ebpf, self.kind, id.name())?;
         self.links.programs.push((id, programs::attach(program, id.name(), id.name())?));
         Ok(())
     }
 
-    fn detach_program(&mut self, id: ProgramId) {
+    pub(super) fn detach_program(&mut self, id: ProgramId) {
         let Some(at) = self.links.programs.iter().position(|(attached, _)| *attached == id) else { return };
         let (_, link) = self.links.programs.remove(at);
         if let Some(program) = self.ebpf.program_mut(&id.full_name(self.kind)) {
             programs::detach(program, link);
         }
+    }
+
+    pub(super) fn is_attached(&self, id: ProgramId) -> bool {
+        self.links.programs.iter().any(|(attached, _)| *attached == id)
     }
 
     /// Attaches the empty program to each of the three hooks that a packet passes. It is the one for raw

@@ -15,12 +15,15 @@ const LONGEST_REST_NS: u64 = 960_000_000_000;
 
 /// What the programs cost on a CPU, in percent of it.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct CpuShare {
-    pub(super) cpu: u32,
+pub struct CpuShare {
+    /// The CPU.
+    pub cpu: u32,
     /// All programs.
-    pub(super) pct: f64,
+    pub pct: f64,
     /// Of that, the program that counts drops.
-    pub(super) drops_pct: f64,
+    pub drops_pct: f64,
+    /// Of that, the programs that are detached outside windows.
+    pub windowed_pct: f64,
 }
 
 /// What to do.
@@ -102,7 +105,7 @@ mod tests {
     const SECOND: u64 = 1_000_000_000;
 
     fn share(pct: f64, drops_pct: f64) -> CpuShare {
-        CpuShare { cpu: 3, pct, drops_pct }
+        CpuShare { cpu: 3, pct, drops_pct, windowed_pct: pct - drops_pct }
     }
 
     /// The steps of a second each, in which the cost is what `cost` says.

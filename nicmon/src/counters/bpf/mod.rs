@@ -25,6 +25,7 @@ mod reading;
 mod sampling;
 mod slots;
 mod socket_calls;
+mod windows;
 
 use std::{collections::HashSet, mem::offset_of, path::Path, thread};
 
@@ -47,12 +48,14 @@ use self::{
     slots::{Irqs, Napis, Slots},
 };
 pub use self::{
+    budget::CpuShare,
     call_cost::{CallCost, MEASURED, Measured},
     cost::{RunCosts, WINDOW as CALIBRATION_WINDOW},
     error::ProbeError,
     flows::look_at_flows,
     path::PathProbe,
     programs::{AttachKind, ProgramId},
+    windows::{CutRun, cut_to_window},
 };
 use crate::{
     counters::{DriverFunctions, HowToSample},

@@ -6,6 +6,7 @@ use super::{
     ProgramId,
     budget::CpuShare,
     cost::{RunCost, RunCosts},
+    windows::is_windowed,
 };
 use crate::counters::{CostRange, CpuActivity, CpuCost, NapiActivity, ProgramCost, ProgramCosts};
 use crate::frame::pct_of;
@@ -58,6 +59,22 @@ pub(super) fn count(
 }
 
 impl OwnRuns {
+    /// Adds the runs of what follows.
+    pub(super) fn add(&mut self, more: Self) {
+        self.interval_ns += more.interval_ns;
+        self.mono_ns = more.mono_ns;
+        if self.programs.is_empty() {
+            (self.programs, self.cpus) = (more.programs, more.cpus);
+            return;
+        }
+        for (cpu, runs) in more.cpus {
+            match self.cpus.binary_search_by_key(&cpu, |(cpu, _)| *cpu) {
+                Ok(at) => self.cpus[at].1.iter_mut().zip(runs).for_each(|(sum, more)| *sum += more),
+                Err(at) => self.cpus.insert(at, (cpu, runs)),
+            }
+        }
+    }
+
     /// The programs with their runs on all CPUs.
     pub(super) fn totals(&self) -> impl Iterator<Item = (ProgramId, u64)> {
         let total = |at: usize| self.cpus.iter().map(|(_, runs)| runs[at]).sum();
@@ -83,9 +100,16 @@ impl OwnRuns {
                 Some(pct_of(self.cost_on_cpu(runs, costs, is_counted)?.ns, self.interval_ns))
             };
             let drops_pct = pct(|program| program == ProgramId::KfreeSkb)?;
-            Some(CpuShare { cpu: *cpu, pct: pct(|_| true)?, drops_pct })
+            let windowed_pct = pct(is_windowed)?;
+            Some(CpuShare { cpu: *cpu, pct: pct(|_| true)?, drops_pct, windowed_pct })
         };
         self.cpus.iter().filter_map(share).max_by(|one, other| one.pct.total_cmp(&other.pct))
+    }
+
+    /// The time of the programs that are detached outside windows, by CPU.
+    pub(super) fn windowed_ns(&self, costs: Option<&RunCosts>) -> Vec<(u32, u64)> {
+        let ns = |(cpu, runs): &(u32, Vec<u64>)| Some((*cpu, self.cost_on_cpu(runs, costs, is_windowed)?.ns));
+        self.cpus.iter().filter_map(ns).collect()
     }
 
     /// Their cost.

@@ -14,7 +14,7 @@ use super::{
     Probe, ProbeError,
     activity::{cpu_between, polls_between, runs_between},
     mapped::MappedArray,
-    own_runs,
+    own_runs::{self, OwnRuns},
     slots::{Irqs, Napis, Removed, Slots},
 };
 use crate::{
@@ -36,6 +36,8 @@ const LOOK_FOR_IDLE_NS: u64 = 10_000_000_000;
 /// The counters of the previous reading; those of slots are with the slots.
 pub(super) struct Before {
     pub(super) cpus: Vec<CpuState>,
+    /// When each of them was read.
+    pub(super) read_ns: Vec<u64>,
     drops: HashMap<DropKey, u64>,
     recursion_misses: u64,
     /// When they were read, on `CLOCK_MONOTONIC`.
@@ -51,6 +53,7 @@ impl Before {
     pub(super) fn new(cpus: usize) -> Self {
         Self {
             cpus: vec![CpuState::default(); cpus],
+            read_ns: vec![0; cpus],
             drops: HashMap::new(),
             recursion_misses: 0,
             mono_ns: 0,
@@ -113,6 +116,15 @@ impl Probe {
     /// # Errors
     /// A map cannot be read or written.
     pub fn read(&mut self) -> Result<Reading, ProbeError> {
+        self.runs = OwnRuns::default();
+        self.read_more()
+    }
+
+    /// The same, but the runs and the cost of the programs go on adding up.
+    ///
+    /// # Errors
+    /// As for [`Probe::read`].
+    pub fn read_more(&mut self) -> Result<Reading, ProbeError> {
         let mono_ns = monotonic_ns();
         let (states, slots) = self.read_cpus();
         let napis = self.napi_activity(&slots, mono_ns);
@@ -126,7 +138,7 @@ impl Probe {
             both.map(|(now, before)| cpu_between(now, before, interval_ns)).collect();
         let histograms = self.read_histograms(&states, &cpus, &slots, &napis);
         let samples = self.read_samples(&cpus, &napis);
-        self.runs = own_runs::count(
+        let runs = own_runs::count(
             self.running(),
             (mono_ns, interval_ns),
             &states,
@@ -134,6 +146,7 @@ impl Probe {
             &cpus,
             &napis,
         );
+        self.runs.add(runs);
         let misses = self.recursion_misses();
         let lost =
             lost(&states) - lost(&self.before.cpus) + misses.saturating_sub(self.before.recursion_misses);
@@ -159,6 +172,8 @@ impl Probe {
             lost: Some(lost),
             drops_paused: self.not_counting_drops(),
             unfiled,
+            windows_refused: None,
+            windows: None,
         })
     }
 
@@ -199,6 +214,7 @@ impl Probe {
             }
             maxima.write_to(&mut state);
             states.push(state);
+            self.before.read_ns[cpu] = monotonic_ns();
         }
         (states, slots)
     }

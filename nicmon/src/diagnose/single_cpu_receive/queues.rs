@@ -2,7 +2,7 @@
 
 use crate::{
     diagnose::view::{Row, View, total},
-    frame::{Napi, NapiKind, NapiMode, Nic, topology},
+    frame::{Napi, NapiCpu, NapiKind, NapiMode, Nic, topology},
 };
 
 /// A NAPI with a smaller part of the NIC's work on a CPU is of no account there.
@@ -27,10 +27,10 @@ impl<'a> RxNapi<'a> {
         let here = napi.cpus.iter().find(|on| on.cpu == cpu);
         Self {
             napi,
-            work: total(napi.cpus.iter().map(|on| on.work)),
-            work_here: here.map_or(0, |on| on.work),
-            polls_here: here.map_or(0, |on| on.polls),
-            repolls_here: here.map_or(0, |on| on.repolls),
+            work: total(napi.cpus.iter().map(NapiCpu::relative_work)),
+            work_here: here.map_or(0, NapiCpu::relative_work),
+            polls_here: here.map_or(0, NapiCpu::relative_polls),
+            repolls_here: here.map_or(0, NapiCpu::relative_repolls),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `cpus[]`.
 
-use super::sum::{gap_of, longest, reported_gap, sum};
+use super::sum::{add_time, add_windows, estimate, gap_of, longest, longest_known, reported_gap, sum};
 use crate::frame::{Cpu, CpuStat, Latency, NetRx, Softirqs, Softnet, Vector};
 
 /// The CPUs, ascending.
@@ -36,13 +36,24 @@ impl Cpus {
 
 impl CpuSum {
     fn add(&mut self, more: &Cpu, stat: Option<CpuStat>, gap_ns: u64) {
-        let Cpu { cpu: _, stat: _, stat_gap_ns: _, hardirq_ns, softirq, ksoftirqd_ns, softnet, freq } = more;
+        let Cpu {
+            cpu: _,
+            stat: _,
+            stat_gap_ns: _,
+            hardirq_ns,
+            hardirq_est_ns,
+            softirq,
+            ksoftirqd_ns,
+            softnet,
+            freq,
+        } = more;
         self.stat = match (self.stat, stat) {
             (Some(one), Some(other)) => Some(both(one, other)),
             (one, other) => one.or(other),
         };
         self.stat_gap_ns = self.stat_gap_ns.saturating_add(gap_ns);
-        self.cpu.hardirq_ns = sum(self.cpu.hardirq_ns, *hardirq_ns);
+        let hardirq = (&mut self.cpu.hardirq_ns, &mut self.cpu.hardirq_est_ns);
+        add_time(hardirq, (*hardirq_ns, *hardirq_est_ns));
         self.cpu.softirq =
             self.cpu.softirq.as_ref().zip(softirq.as_ref()).map(|(one, other)| softirqs(one, other));
         self.cpu.ksoftirqd_ns = sum(self.cpu.ksoftirqd_ns, *ksoftirqd_ns);
@@ -97,11 +108,7 @@ fn softirqs(one: &Softirqs, other: &Softirqs) -> Softirqs {
         hi: vector(one.hi, other.hi),
         timer: vector(one.timer, other.timer),
         net_tx: vector(one.net_tx, other.net_tx),
-        net_rx: NetRx {
-            vector: vector(one.net_rx.vector, other.net_rx.vector),
-            other_ns: sum(one.net_rx.other_ns, other.net_rx.other_ns),
-            mixed_ns: sum(one.net_rx.mixed_ns, other.net_rx.mixed_ns),
-        },
+        net_rx: net_rx(&one.net_rx, &other.net_rx),
         block: vector(one.block, other.block),
         irq_poll: vector(one.irq_poll, other.irq_poll),
         tasklet: vector(one.tasklet, other.tasklet),
@@ -111,11 +118,29 @@ fn softirqs(one: &Softirqs, other: &Softirqs) -> Softirqs {
     }
 }
 
+fn net_rx(one: &NetRx, other: &NetRx) -> NetRx {
+    let (mut other_ns, mut other_est_ns) = (one.other_ns, one.other_est_ns);
+    add_time((&mut other_ns, &mut other_est_ns), (other.other_ns, other.other_est_ns));
+    NetRx {
+        vector: vector(one.vector, other.vector),
+        other_ns,
+        other_est_ns,
+        mixed_ns: sum(one.mixed_ns, other.mixed_ns),
+    }
+}
+
 fn vector(one: Vector, other: Vector) -> Vector {
+    let (ns, windowed) = add_windows((one.ns, one.windowed), (other.ns, other.windowed));
+    let (est_ns, est_ci_ns) = estimate(windowed);
     Vector {
         count: one.count.saturating_add(other.count),
-        ns: sum(one.ns, other.ns),
+        ns,
         max_ns: longest(one.max_ns, other.max_ns),
+        est_ns,
+        est_ci_ns,
+        max_seen_ns: longest_known([one.max_ns, one.max_seen_ns, other.max_ns, other.max_seen_ns])
+            .filter(|_| windowed.is_some()),
+        windowed,
         latency: match (one.latency, other.latency) {
             (Some(one), Some(other)) => Some(Latency {
                 count: one.count.saturating_add(other.count),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::sum::{keep, sum};
+use super::sum::{add_time, keep, sum};
 use crate::frame::{
     Companion, Context, Driver, Gap, Host, Origin, SampledFunction, Share, cost_ns, ns_per, pct_of,
 };
@@ -34,6 +34,7 @@ struct DriverSum {
 struct Sums {
     samples: u64,
     hardirq_ns: Option<u64>,
+    hardirq_est_ns: Option<u64>,
     sampled_est_ns: Option<u64>,
     counted: Option<Counted>,
     companions: BTreeMap<String, u64>,
@@ -104,6 +105,7 @@ impl DriverSum {
         let share_of = |samples| Share::of(samples, time.busy).filter(|_| are_alike);
         let share = share_of(sums.samples).filter(|_| is_known);
         let sampled_est_ns = sums.sampled_est_ns.filter(|_| is_known);
+        let hardirq_ns = sums.hardirq_ns.or(sums.hardirq_est_ns);
         let counted = sums.counted;
         let pct = |samples| share_of(samples).map(|share| share.pct);
         let companion = |(name, samples): (&String, &u64)| Companion {
@@ -119,8 +121,9 @@ impl DriverSum {
             busy_share_pct: share.map(|share| share.pct),
             busy_share_ci_pct: share.map(|share| share.ci_pct),
             hardirq_ns: sums.hardirq_ns,
+            hardirq_est_ns: sums.hardirq_est_ns,
             sampled_est_ns,
-            cost_cpu_pct: cost_ns(sums.hardirq_ns, sampled_est_ns).map(|ns| pct_of(ns, time.ns)),
+            cost_cpu_pct: cost_ns(hardirq_ns, sampled_est_ns).map(|ns| pct_of(ns, time.ns)),
             packets: counted.map(|counted| counted.packets),
             bytes: counted.map(|counted| counted.bytes),
             counted_est_ns: counted.map(|counted| counted.est_ns),
@@ -142,6 +145,7 @@ impl Default for Sums {
         Self {
             samples: 0,
             hardirq_ns: Some(0),
+            hardirq_est_ns: None,
             sampled_est_ns: Some(0),
             counted: None,
             companions: BTreeMap::new(),
@@ -160,6 +164,7 @@ impl Sums {
             busy_share_pct: _,
             busy_share_ci_pct: _,
             hardirq_ns,
+            hardirq_est_ns,
             sampled_est_ns,
             cost_cpu_pct: _,
             packets,
@@ -172,7 +177,7 @@ impl Sums {
             gap: _,
         } = more;
         self.samples = self.samples.saturating_add(samples.unwrap_or(0));
-        self.hardirq_ns = sum(self.hardirq_ns, *hardirq_ns);
+        add_time((&mut self.hardirq_ns, &mut self.hardirq_est_ns), (*hardirq_ns, *hardirq_est_ns));
         self.sampled_est_ns = sum(self.sampled_est_ns, *sampled_est_ns);
         if let (Some(packets), Some(bytes), Some(est_ns)) = (*packets, *bytes, *counted_est_ns) {
             let before = self.counted.unwrap_or(Counted { packets: 0, bytes: 0, est_ns: 0 });

@@ -2,7 +2,7 @@
 
 use std::{cmp::Reverse, collections::HashMap};
 
-use super::sum::{add_rows, keep, longest, sum};
+use super::sum::{add_rows, add_windows, estimate, keep, longest, longest_known, sum};
 use crate::frame::{Irq, IrqCpu};
 
 /// The actions, and where to find those of each line.
@@ -29,7 +29,7 @@ impl Irqs {
     pub(super) fn irqs(&self) -> Vec<Irq> {
         let mut irqs = self.sums.clone();
         irqs.sort_by_cached_key(|irq| {
-            let ns: u64 = irq.cpus.iter().filter_map(|cpu| cpu.ns).sum();
+            let ns: u64 = irq.cpus.iter().filter_map(IrqCpu::time_ns).sum();
             let count: u64 = irq.cpus.iter().filter_map(|cpu| cpu.count).sum();
             (Reverse((ns, count)), irq.irq, irq.action.clone())
         });
@@ -47,6 +47,11 @@ fn add(to: &mut Irq, more: &Irq) {
 
 fn add_row(to: &mut IrqCpu, more: &IrqCpu) {
     to.count = sum(to.count, more.count);
-    to.ns = sum(to.ns, more.ns);
+    let longest_seen = longest_known([to.max_ns, to.max_seen_ns, more.max_ns, more.max_seen_ns]);
+    let of = |row: &IrqCpu| (row.ns, row.windowed.as_deref().copied());
+    let (ns, windows) = add_windows(of(to), of(more));
+    (to.ns, to.windowed) = (ns, windows.map(Box::new));
+    (to.est_ns, to.est_ci_ns) = estimate(windows);
     to.max_ns = longest(to.max_ns, more.max_ns);
+    to.max_seen_ns = longest_seen.filter(|_| to.windowed.is_some());
 }

@@ -14,6 +14,10 @@
 //!   name, so a renamed NIC becomes two. NAPIs are identified by id, poll function, queue, kind and mode;
 //!   interrupts by line and action.
 //!
+//! * A time that frames measured in windows is estimated anew, from what all windows saw and what was
+//!   expected in them and in all; time that other frames measured exactly is added (`windowed.known_ns`). The
+//!   sum is then an estimate, in the fields for estimates, and its exact field is `null`.
+//!
 //! A total must never be silently too low. Therefore **a `null` in one frame makes the sum `null`**, with
 //! exceptions:
 //!
@@ -50,7 +54,7 @@ use self::{
     cpus::Cpus, drivers::Drivers, findings::Findings, host::HostSum, irqs::Irqs, netns::Namespaces,
     nics::Nics, own::OwnSum, sockets::Sockets, softirqs::SoftirqSums, stacks::Stacks,
 };
-use super::{Frame, SCHEMA, topology::Topology};
+use super::{Frame, SCHEMA, Windows, topology::Topology};
 
 /// How many NICs, namespaces, and programs that use sockets are kept although they are gone.
 const KEPT: usize = 1024;
@@ -61,6 +65,9 @@ pub struct Merged {
     last: Option<Last>,
     machines: Vec<Machine>,
     interval_ns: u64,
+    /// `None` as long as everything was measured all the time.
+    window: Option<Windows>,
+    frames: u64,
     host: HostSum,
     cpus: Cpus,
     softirqs: SoftirqSums,
@@ -103,6 +110,7 @@ impl Merged {
             mono_ns,
             boot_id,
             interval_ns,
+            window,
             host,
             cpus,
             softirqs,
@@ -124,11 +132,12 @@ impl Merged {
         if !self.machines.contains(&machine) {
             self.machines.push(machine);
         }
+        self.add_window(*window, *interval_ns);
         self.interval_ns = self.interval_ns.saturating_add(*interval_ns);
         self.host.add(host);
         self.cpus.add(cpus, *interval_ns);
         self.softirqs.add(softirqs.as_deref());
-        self.nics.add(nics, host.nics_left_out, *interval_ns);
+        self.nics.add(nics, host.nics_left_out, *interval_ns, window.is_some());
         self.drivers.add(drivers.as_deref(), host, *interval_ns);
         self.stacks.add(stacks.as_deref());
         self.sockets.add(sockets.as_deref(), host, *interval_ns);
@@ -141,12 +150,28 @@ impl Merged {
         self.own.add(own, *interval_ns);
     }
 
+    /// Adds when nicmon measured. A frame without windows was measured all the time.
+    fn add_window(&mut self, window: Option<Windows>, interval_ns: u64) {
+        self.frames += 1;
+        if self.window.is_none() && window.is_none() {
+            return;
+        }
+        let before = self.window.unwrap_or(Windows { attached_ns: self.interval_ns, count: 0 });
+        let more = window.unwrap_or(Windows { attached_ns: interval_ns, count: 0 });
+        self.window = Some(Windows {
+            attached_ns: before.attached_ns.saturating_add(more.attached_ns),
+            count: before.count.saturating_add(more.count),
+        });
+    }
+
     /// All frames as one; `None` before the first.
     pub fn frame(&self) -> Option<Frame> {
         let last = self.last.as_ref()?;
         let mut host = self.host.host()?;
-        // Samples taken at different rates carry different weights, so there are no shares of them.
-        let are_alike = host.sampling.is_none_or(|sampling| sampling.frequency_per_s.is_some());
+        // Samples taken at different rates, or for different parts of the time, carry different weights, so
+        // there are no shares of them.
+        let are_alike = host.sampling.is_none_or(|sampling| sampling.frequency_per_s.is_some())
+            && (self.window.is_none() || self.frames == 1);
         let (drivers, gap) = self.drivers.drivers(self.interval_ns, self.host.busy(), are_alike);
         host.drivers_gap = gap;
         let (sockets, gap) = self.sockets.sockets(&host, self.interval_ns);
@@ -159,6 +184,7 @@ impl Merged {
             mono_ns: last.mono_ns,
             boot_id: last.boot_id.clone(),
             interval_ns: self.interval_ns,
+            window: self.window,
             host,
             cpus: self.cpus.cpus(self.interval_ns),
             softirqs: self.softirqs.softirqs(),

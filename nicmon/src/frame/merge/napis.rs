@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::sum::{add_rows, sum};
+use super::sum::{add_rows, add_time, keep, sum};
 use crate::frame::{Napi, NapiCpu, NapiMode};
 
 /// The NAPIs of a NIC in order of appearance, and where to find those of each id.
@@ -37,10 +37,12 @@ fn is_same(one: &Napi, other: &Napi) -> bool {
 }
 
 fn add_row(to: &mut NapiCpu, more: &NapiCpu) {
-    to.poll_ns = sum(to.poll_ns, more.poll_ns);
-    to.polls = to.polls.saturating_add(more.polls);
-    to.work = to.work.saturating_add(more.work);
-    to.repolls = to.repolls.saturating_add(more.repolls);
+    add_time((&mut to.poll_ns, &mut to.poll_est_ns), (more.poll_ns, more.poll_est_ns));
+    to.polls = sum(to.polls, more.polls);
+    to.work = sum(to.work, more.work);
+    to.repolls = sum(to.repolls, more.repolls);
+    // Proportions of a report are those of its last windows.
+    keep(&mut to.recent, more.recent.as_ref());
 }
 
 /// Time of polls. Busy polls have none; if there were no others, the time is unknown.
@@ -89,7 +91,7 @@ impl PollTimes {
                 times.all.add(napi.mode, row.poll_ns);
                 times.cpus.entry(row.cpu).or_default().add(napi.mode, row.poll_ns);
                 if napi.mode == NapiMode::Threaded {
-                    times.threaded.add(napi.mode, row.poll_ns);
+                    times.threaded.add(napi.mode, row.poll_time_ns());
                 }
             }
         }

@@ -5,11 +5,11 @@ use std::{cmp::Reverse, collections::BTreeMap};
 use super::{
     KEPT,
     napis::{Napis, PollTime, PollTimes},
-    sum::{add_rows, gap_of, keep, reported_gap, sum, sum_of_known},
+    sum::{add_rows, add_time, estimate, gap_of, keep, reported_gap, sum, sum_of_known},
 };
 use crate::frame::{
-    Bounded, Flows, Histogram, HistogramSum, Napi, Nic, NicCounters, NicCpu, NicDrops, Share, Stage,
-    StageFunction, StageShare, pct_of, softirq_polls,
+    Bounded, Flows, Histogram, HistogramSum, NapiMode, Nic, NicCounters, NicCpu, NicDrops, Share, Stage,
+    StageFunction, StageShare, Windowed, pct_of, softirq_polls, sum_of_intervals,
 };
 
 /// What identifies a NIC: namespace, index and name.
@@ -33,6 +33,9 @@ struct NicSum {
     flows: Option<Flows>,
     counters_gap_ns: u64,
     hardirq_ns: Option<u64>,
+    hardirq_est_ns: Option<u64>,
+    /// Whether any of its polls were measured in windows.
+    is_windowed: bool,
     /// `None` as soon as a frame had polls in softirqs and did not know how long they took.
     poll_times: Option<HistogramSum>,
     /// The same of their work.
@@ -40,7 +43,8 @@ struct NicSum {
     /// `None` until a frame knew them.
     sampled: Option<Sampled>,
     sampled_gap_ns: u64,
-    /// Their `poll_ns` and `load_pct` are computed at the end.
+    /// Their times of polls and loads are computed at the end: from the NAPIs or, if it was measured in
+    /// windows, from `windowed`, which then has the exact times, too.
     cpus: Vec<NicCpu>,
     /// `None` as soon as a frame did not know them.
     napis: Option<Napis>,
@@ -63,11 +67,13 @@ struct StageSum {
 }
 
 impl Nics {
-    pub(super) fn add(&mut self, nics: &[Nic], left_out: Option<u64>, interval_ns: u64) {
+    pub(super) fn add(&mut self, nics: &[Nic], left_out: Option<u64>, interval_ns: u64, is_windowed: bool) {
         self.0.start_frame(left_out);
         for nic in nics {
             let key = (nic.netns, nic.ifindex, nic.name.clone());
-            self.0.of(key).add(nic, interval_ns);
+            let sum = self.0.of(key);
+            sum.is_windowed |= is_windowed && !nic.is_softirq();
+            sum.add(nic, interval_ns);
         }
         self.0.end_frame(|sum| (sum.load_ns, sum.counters.as_ref().and_then(NicCounters::packets)));
     }
@@ -82,7 +88,7 @@ impl Nics {
         let mut nics: Vec<Nic> =
             self.0.iter().map(|(key, sum)| sum.nic(key, interval_ns, are_alike)).collect();
         nics.sort_by_cached_key(|nic| {
-            let ns = nic.poll_ns.unwrap_or(0).saturating_add(nic.hardirq_ns.unwrap_or(0));
+            let ns = nic.poll_time_ns().unwrap_or(0).saturating_add(nic.hardirq_time_ns().unwrap_or(0));
             (Reverse(ns), nic.name.clone(), nic.netns, nic.ifindex)
         });
         nics
@@ -99,6 +105,8 @@ impl Default for NicSum {
             flows: None,
             counters_gap_ns: 0,
             hardirq_ns: Some(0),
+            hardirq_est_ns: None,
+            is_windowed: false,
             poll_times: Some(HistogramSum::default()),
             poll_work: Some(HistogramSum::default()),
             sampled: None,
@@ -120,10 +128,13 @@ impl NicSum {
             tx_requeues,
             flows,
             counters_gap_ns,
-            // These are recomputed from the NAPIs.
-            poll_ns,
+            // These are recomputed from the NAPIs, or from the rows of CPUs.
+            poll_ns: _,
+            poll_est_ns: _,
+            poll_est_ci_ns: _,
             threaded_est_ns: _,
             hardirq_ns,
+            hardirq_est_ns,
             cpus,
             napis,
             // For these see `add_sampled`.
@@ -137,7 +148,7 @@ impl NicSum {
             poll_work_histogram: _,
         } = nic;
         self.add_histograms(nic);
-        let load_ns = poll_ns.unwrap_or(0).saturating_add(hardirq_ns.unwrap_or(0));
+        let load_ns = nic.poll_time_ns().unwrap_or(0).saturating_add(nic.hardirq_time_ns().unwrap_or(0));
         self.load_ns = self.load_ns.saturating_add(load_ns);
         keep(&mut self.driver, driver.as_ref());
         let counted = is_known(counters);
@@ -151,9 +162,11 @@ impl NicSum {
         keep(&mut self.flows, flows.as_ref());
         self.counters_gap_ns =
             self.counters_gap_ns.saturating_add(gap_of(*counters_gap_ns, interval_ns, counted));
-        self.hardirq_ns = sum(self.hardirq_ns, *hardirq_ns);
+        add_time((&mut self.hardirq_ns, &mut self.hardirq_est_ns), (*hardirq_ns, *hardirq_est_ns));
         self.add_sampled(nic, interval_ns);
-        add_rows(&mut self.cpus, cpus, |row| row.cpu, add_row);
+        let rows: Vec<NicCpu> =
+            cpus.iter().map(|row| NicCpu { windowed: windows_of(nic, row), ..row.clone() }).collect();
+        add_rows(&mut self.cpus, &rows, |row| row.cpu, add_row);
         match (&mut self.napis, napis) {
             (Some(sums), Some(napis)) => sums.add(napis),
             _ => self.napis = None,
@@ -182,7 +195,8 @@ impl NicSum {
 
     /// A NIC that was not polled may have no histogram, which is then none.
     fn add_histograms(&mut self, nic: &Nic) {
-        let was_polled = nic.napis.is_none() || nic.softirq_polls() > 0;
+        // Windows may have seen no poll.
+        let was_polled = !self.is_windowed && (nic.napis.is_none() || nic.softirq_polls() > 0);
         for (sum, more) in
             [(&mut self.poll_times, &nic.poll_ns_histogram), (&mut self.poll_work, &nic.poll_work_histogram)]
         {
@@ -194,16 +208,30 @@ impl NicSum {
         }
     }
 
+    /// The sum, unless there was no poll.
+    fn histogram(&self, sum: Option<&HistogramSum>) -> Option<Histogram> {
+        let napis = self.napis.as_ref()?.napis();
+        let was_polled = !self.is_windowed && softirq_polls(napis) > 0;
+        sum.map(HistogramSum::histogram).filter(|sum| was_polled || !sum.counts.is_empty())
+    }
+
     fn nic(&self, key: &Key, interval_ns: u64, are_alike: bool) -> Nic {
         let (netns, ifindex, name) = key.clone();
         let napis = self.napis.as_ref().map(Napis::napis);
         let times = napis.map(PollTimes::of);
-        let cpus = self.cpus.iter().map(|row| {
-            let time = times.as_ref().map(|times| times.cpus.get(&row.cpu).copied().unwrap_or_default());
-            let poll_ns = time.and_then(PollTime::ns);
-            let load_ns = poll_ns.map(|ns| ns.saturating_add(row.hardirq_ns.unwrap_or(0)));
-            NicCpu { poll_ns, load_pct: load_ns.map(|ns| pct_of(ns, interval_ns)), ..row.clone() }
-        });
+        let cpus: Vec<NicCpu> = (self.cpus.iter())
+            .map(|row| {
+                if self.is_windowed {
+                    return estimated_row(row, interval_ns);
+                }
+                let time = times.as_ref().map(|times| times.cpus.get(&row.cpu).copied().unwrap_or_default());
+                let poll_ns = time.and_then(PollTime::ns);
+                let load_ns = poll_ns.map(|ns| ns.saturating_add(row.hardirq_ns.unwrap_or(0)));
+                let load_pct = load_ns.map(|ns| pct_of(ns, interval_ns));
+                NicCpu { poll_ns, load_pct, windowed: None, ..row.clone() }
+            })
+            .collect();
+        let estimates = || self.is_windowed.then(|| cpus.iter());
         Nic {
             name,
             ifindex,
@@ -213,17 +241,22 @@ impl NicSum {
             tx_requeues: self.tx_requeues,
             flows: self.flows,
             counters_gap_ns: reported_gap(self.counters_gap_ns, interval_ns, self.counters.is_some()),
-            poll_ns: times.as_ref().and_then(|times| times.all.ns()),
-            poll_ns_histogram: histogram(self.poll_times.as_ref(), napis),
-            poll_work_histogram: histogram(self.poll_work.as_ref(), napis),
+            poll_ns: times.as_ref().filter(|_| !self.is_windowed).and_then(|times| times.all.ns()),
+            poll_est_ns: estimates().and_then(|mut cpus| {
+                cpus.try_fold(0_u64, |sum, row| Some(sum.saturating_add(row.poll_est_ns?)))
+            }),
+            poll_est_ci_ns: estimates().and_then(|cpus| sum_of_intervals(cpus.map(|row| row.poll_est_ci_ns))),
+            poll_ns_histogram: self.histogram(self.poll_times.as_ref()),
+            poll_work_histogram: self.histogram(self.poll_work.as_ref()),
             threaded_est_ns: times.as_ref().and_then(|times| times.threaded.ns()),
             hardirq_ns: self.hardirq_ns,
+            hardirq_est_ns: self.hardirq_est_ns,
             driver_est_ns: self.sampled.as_ref().and_then(|sampled| sampled.driver_est_ns),
             driver_est_split: self.sampled.as_ref().is_some_and(|sampled| sampled.driver_est_split),
             stack_est_ns: self.sampled.as_ref().and_then(|sampled| sampled.stack_est_ns),
             stages: self.sampled.as_ref().filter(|_| are_alike).map(Sampled::shares),
             sampled_gap_ns: reported_gap(self.sampled_gap_ns, interval_ns, self.sampled.is_some()),
-            cpus: cpus.collect(),
+            cpus,
             napis: napis.map(<[_]>::to_vec),
         }
     }
@@ -275,12 +308,6 @@ impl Sampled {
     }
 }
 
-/// The sum, unless there was no poll.
-fn histogram(sum: Option<&HistogramSum>, napis: Option<&[Napi]>) -> Option<Histogram> {
-    let was_polled = softirq_polls(napis?) > 0;
-    sum.map(HistogramSum::histogram).filter(|sum| was_polled || !sum.counts.is_empty())
-}
-
 /// Whether all counters are known. If one was reset, so were the others at the same moment.
 fn is_known(counters: &NicCounters) -> bool {
     let NicCounters { rx_packets, rx_bytes, tx_packets, tx_bytes, drops } = counters;
@@ -304,8 +331,27 @@ fn add_counters(one: &NicCounters, other: &NicCounters) -> NicCounters {
     }
 }
 
+/// What windows saw of the polls on a CPU, with the time that was exact; `None` if that is unknown. Busy
+/// polls have no time.
+fn windows_of(nic: &Nic, row: &NicCpu) -> Option<Box<Windowed>> {
+    let here = nic.napis.iter().flatten().filter(|napi| napi.cpus.iter().any(|on| on.cpu == row.cpu));
+    let mut modes = here.map(|napi| napi.mode).peekable();
+    let only_busy = modes.peek().is_some() && modes.all(|mode| mode == NapiMode::Busy);
+    let exact_ns = row.poll_ns.or(only_busy.then_some(0));
+    row.windowed.clone().or_else(|| exact_ns.map(|ns| Box::new(Windowed::known(ns))))
+}
+
+fn estimated_row(row: &NicCpu, interval_ns: u64) -> NicCpu {
+    let (poll_est_ns, poll_est_ci_ns) = estimate(row.windowed.as_deref().copied());
+    let load_ns = poll_est_ns.map(|ns| ns.saturating_add(row.hardirq_time_ns().unwrap_or(0)));
+    let load_est_pct = load_ns.map(|ns| pct_of(ns, interval_ns));
+    NicCpu { poll_ns: None, load_pct: None, poll_est_ns, poll_est_ci_ns, load_est_pct, ..row.clone() }
+}
+
 fn add_row(to: &mut NicCpu, more: &NicCpu) {
-    to.hardirq_ns = sum(to.hardirq_ns, more.hardirq_ns);
+    add_time((&mut to.hardirq_ns, &mut to.hardirq_est_ns), (more.hardirq_ns, more.hardirq_est_ns));
+    let both = to.windowed.take().zip(more.windowed.as_ref());
+    to.windowed = both.map(|(one, other)| Box::new(one.plus(**other)));
     to.polls = sum(to.polls, more.polls);
     to.work = sum(to.work, more.work);
     to.repolls = sum(to.repolls, more.repolls);

@@ -182,7 +182,13 @@ fn random_irq(numbers: &mut Numbers, irq: u32, action: &str) -> Irq {
         nic: numbers.once_in(2).then(|| "eth0".to_owned()),
         queue: None,
         threaded: Some(false),
-        cpus: vec![IrqCpu { cpu: 1, count: numbers.value(), ns: numbers.value(), max_ns: numbers.value() }],
+        cpus: vec![IrqCpu {
+            cpu: 1,
+            count: numbers.value(),
+            ns: numbers.value(),
+            max_ns: numbers.value(),
+            ..IrqCpu::default()
+        }],
     }
 }
 
@@ -220,9 +226,10 @@ fn random_nic(numbers: &mut Numbers, ifindex: u32, name: &str, interval_ns: u64)
     let row = NapiCpu {
         cpu: u32::try_from(numbers.below(3)).unwrap(),
         poll_ns: if mode == NapiMode::Busy { None } else { numbers.value() },
-        polls: 5,
-        work: 7,
-        repolls: 1,
+        polls: Some(5),
+        work: Some(7),
+        repolls: Some(1),
+        ..NapiCpu::default()
     };
     let napi = Napi {
         napi_id: 300 + u32::try_from(numbers.below(2)).unwrap(),
@@ -240,6 +247,7 @@ fn random_nic(numbers: &mut Numbers, ifindex: u32, name: &str, interval_ns: u64)
         work: Some(7),
         repolls: Some(1),
         load_pct: row.poll_ns.map(|ns| pct_of(ns, interval_ns)),
+        ..NicCpu::default()
     };
     let estimated = !numbers.once_in(3);
     let stages = vec![(Stage::Driver, 1 + numbers.below(5)), (Stage::Tcp, 1 + numbers.below(9))];
@@ -266,10 +274,13 @@ fn random_nic(numbers: &mut Numbers, ifindex: u32, name: &str, interval_ns: u64)
         flows: None,
         counters_gap_ns: None,
         poll_ns: None,
+        poll_est_ns: None,
+        poll_est_ci_ns: None,
         poll_ns_histogram: random_histogram(numbers),
         poll_work_histogram: random_histogram(numbers),
         threaded_est_ns: None,
         hardirq_ns: numbers.value(),
+        hardirq_est_ns: None,
         driver_est_ns: estimated.then_some(10),
         driver_est_split: numbers.once_in(2),
         stack_est_ns: estimated.then_some(20),
@@ -303,6 +314,7 @@ fn random_driver(numbers: &mut Numbers, name: &str, busy: u64, interval_ns: u64)
         busy_share_pct: share.map(|share| share.pct),
         busy_share_ci_pct: share.map(|share| share.ci_pct),
         hardirq_ns,
+        hardirq_est_ns: None,
         sampled_est_ns,
         cost_cpu_pct: cost_ns.map(|ns| pct_of(ns, interval_ns)),
         packets: counted.map(|_| 10),
@@ -452,7 +464,7 @@ fn a_histogram_is_unknown_only_if_there_were_polls_without_one() {
             .flat_map(|nic| nic.napis.iter_mut().flatten())
             .flat_map(|napi| &mut napi.cpus)
         {
-            row.polls = polls;
+            row.polls = Some(polls);
         }
         frame.nics[0].poll_ns_histogram.clone_from(&times);
         frame.nics[0].poll_work_histogram = times;

@@ -38,6 +38,8 @@ enum Kind {
 struct Total {
     label: &'static str,
     kind: Kind,
+    /// Whether it is a time that may be an estimate.
+    is_time: bool,
     /// If not all rows fit, those with the lowest ranks stay.
     rank: u16,
     /// The row gives way to all others if no CPU has as much as this.
@@ -49,36 +51,55 @@ const ROWS: [Total; TOTALS as usize] = [
     Total {
         label: "all softirqs",
         kind: Kind::Load,
+        is_time: true,
         rank: 3,
         least: 0.0,
         value: |f, cpu| share(f, cpu.softirq.and_then(|all| all.all_ns())),
     },
-    Total { label: "NET_RX", kind: Kind::Load, rank: 0, least: 0.0, value: |f, cpu| share(f, net_rx(cpu)) },
-    Total { label: "NET_TX", kind: Kind::Load, rank: 10, least: 0.0, value: |f, cpu| share(f, net_tx(cpu)) },
+    Total {
+        label: "NET_RX",
+        kind: Kind::Load,
+        is_time: true,
+        rank: 0,
+        least: 0.0,
+        value: |f, cpu| share(f, net_rx(cpu)),
+    },
+    Total {
+        label: "NET_TX",
+        kind: Kind::Load,
+        is_time: true,
+        rank: 10,
+        least: 0.0,
+        value: |f, cpu| share(f, net_tx(cpu)),
+    },
     Total {
         label: "TASKLET",
         kind: Kind::Load,
+        is_time: true,
         rank: 4,
         least: 1.0,
-        value: |f, cpu| share(f, cpu.softirq?.tasklet.ns),
+        value: |f, cpu| share(f, cpu.softirq?.tasklet.time_ns()),
     },
     Total {
         label: "HRTIMER",
         kind: Kind::Load,
+        is_time: true,
         rank: 5,
         least: 1.0,
-        value: |f, cpu| share(f, cpu.softirq?.hrtimer.ns),
+        value: |f, cpu| share(f, cpu.softirq?.hrtimer.time_ns()),
     },
     Total {
         label: "hard irqs",
         kind: Kind::Load,
+        is_time: true,
         rank: 1,
         least: 0.0,
-        value: |f, cpu| share(f, cpu.hardirq_ns),
+        value: |f, cpu| share(f, cpu.hardirq_time_ns()),
     },
     Total {
         label: "ksoftirqd",
         kind: Kind::Load,
+        is_time: false,
         rank: 6,
         least: 0.0,
         value: |f, cpu| share(f, cpu.ksoftirqd_ns),
@@ -86,6 +107,7 @@ const ROWS: [Total; TOTALS as usize] = [
     Total {
         label: "kernel's soft",
         kind: Kind::Share,
+        is_time: false,
         rank: 7,
         least: 0.0,
         value: |_, cpu| Some(cpu.stat?.softirq_pct),
@@ -93,15 +115,23 @@ const ROWS: [Total; TOTALS as usize] = [
     Total {
         label: "kernel's idle",
         kind: Kind::Share,
+        is_time: false,
         rank: 2,
         least: 0.0,
         value: |_, cpu| Some(cpu.stat?.idle_pct),
     },
-    Total { label: "squeezed/s", kind: Kind::Count, rank: 8, least: 0.0, value: squeezed },
-    Total { label: "dropped/s", kind: Kind::Count, rank: 9, least: 0.0, value: dropped },
-    Total { label: "packets/s", kind: Kind::Count, rank: 11, least: 0.0, value: processed },
-    Total { label: "NET_RX runs/s", kind: Kind::Count, rank: 12, least: 0.0, value: net_rx_runs },
-    Total { label: "hard irqs/s", kind: Kind::Count, rank: 13, least: 0.0, value: hard_irqs },
+    Total { label: "squeezed/s", kind: Kind::Count, is_time: false, rank: 8, least: 0.0, value: squeezed },
+    Total { label: "dropped/s", kind: Kind::Count, is_time: false, rank: 9, least: 0.0, value: dropped },
+    Total { label: "packets/s", kind: Kind::Count, is_time: false, rank: 11, least: 0.0, value: processed },
+    Total {
+        label: "NET_RX runs/s",
+        kind: Kind::Count,
+        is_time: false,
+        rank: 12,
+        least: 0.0,
+        value: net_rx_runs,
+    },
+    Total { label: "hard irqs/s", kind: Kind::Count, is_time: false, rank: 13, least: 0.0, value: hard_irqs },
 ];
 
 /// Draws as many NICs and rows about CPUs as fit.
@@ -131,7 +161,9 @@ pub(super) fn render(state: &State, frame: &Frame, nics: &[&Nic], area: Rect, bu
     ranks.sort_unstable();
     ranks.truncate(room.into());
     for total in ROWS.iter().filter(|total| ranks.iter().any(|(_, rank)| *rank == total.rank)) {
-        table.row(total.label, state.theme.head(), |cpu| ((total.value)(frame, cpu).into(), &total.kind));
+        let mark = if frame.window.is_some() && total.is_time { "~" } else { "" };
+        let label = format!("{mark}{}", total.label);
+        table.row(&label, state.theme.head(), |cpu| ((total.value)(frame, cpu).into(), &total.kind));
     }
 }
 
@@ -235,11 +267,11 @@ fn share(frame: &Frame, ns: Option<u64>) -> Option<f64> {
 }
 
 fn net_rx(cpu: &Cpu) -> Option<u64> {
-    cpu.softirq?.net_rx.vector.ns
+    cpu.softirq?.net_rx.vector.time_ns()
 }
 
 fn net_tx(cpu: &Cpu) -> Option<u64> {
-    cpu.softirq?.net_tx.ns
+    cpu.softirq?.net_tx.time_ns()
 }
 
 fn net_rx_runs(frame: &Frame, cpu: &Cpu) -> Option<f64> {

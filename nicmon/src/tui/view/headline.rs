@@ -47,9 +47,11 @@ fn no_bottleneck(frame: &Frame, info: Option<&Finding>) -> Option<String> {
     let idle = |cpu: &&Cpu| cpu.stat.map(|stat| stat.idle_pct + stat.iowait_pct);
     let busiest =
         frame.cpus.iter().min_by(|a, b| idle(a).unwrap_or(100.0).total_cmp(&idle(b).unwrap_or(100.0)))?;
-    let receive = busiest.softirq.and_then(|all| all.net_rx.vector.ns);
-    let receive = receive
-        .map_or_else(String::new, |ns| format!(", {:.0} % of it NET_RX", pct_of(ns, frame.interval_ns)));
+    let receive = busiest.softirq.and_then(|all| all.net_rx.vector.time_ns());
+    let about = if frame.window.is_some() { "~" } else { "" };
+    let receive = receive.map_or_else(String::new, |ns| {
+        format!(", {about}{:.0} % of it NET_RX", pct_of(ns, frame.interval_ns))
+    });
     let headroom = frame.headroom.iter().flatten().next().map_or_else(String::new, |headroom| {
         let [least, most] = headroom.factor_ci;
         format!(", headroom {least:.1}-{most:.1}x")

@@ -21,6 +21,8 @@ const DRIVER_WIDTH: u16 = 9;
 /// A column of figures.
 struct Column {
     head: &'static str,
+    /// Whether its figures are times, which may be estimates.
+    is_time: bool,
     width: u16,
     /// If not all columns fit, those with the lowest ranks stay.
     rank: u8,
@@ -28,14 +30,38 @@ struct Column {
 }
 
 const COLUMNS: [Column; 8] = [
-    Column { head: "LOAD%", width: 6, rank: 0, cell: |_, frame, nic| load(frame, nic) },
-    Column { head: "WORST CPU", width: 10, rank: 1, cell: |state, _, nic| worst(state, nic) },
-    Column { head: "RXPKT/s", width: 8, rank: 2, cell: |_, f, nic| rate(f, nic.counters.rx_packets) },
-    Column { head: "TXPKT/s", width: 8, rank: 4, cell: |_, f, nic| rate(f, nic.counters.tx_packets) },
-    Column { head: "RXbit/s", width: 8, rank: 5, cell: |_, f, nic| bits(f, nic.counters.rx_bytes) },
-    Column { head: "TXbit/s", width: 8, rank: 6, cell: |_, f, nic| bits(f, nic.counters.tx_bytes) },
-    Column { head: "DROP/s", width: 7, rank: 3, cell: drops },
-    Column { head: "ns/PKT", width: 7, rank: 7, cell: |_, frame, nic| per_packet(frame, nic) },
+    Column { head: "LOAD%", is_time: true, width: 6, rank: 0, cell: |_, frame, nic| load(frame, nic) },
+    Column { head: "WORST CPU", is_time: true, width: 10, rank: 1, cell: |state, _, nic| worst(state, nic) },
+    Column {
+        head: "RXPKT/s",
+        is_time: false,
+        width: 8,
+        rank: 2,
+        cell: |_, f, nic| rate(f, nic.counters.rx_packets),
+    },
+    Column {
+        head: "TXPKT/s",
+        is_time: false,
+        width: 8,
+        rank: 4,
+        cell: |_, f, nic| rate(f, nic.counters.tx_packets),
+    },
+    Column {
+        head: "RXbit/s",
+        is_time: false,
+        width: 8,
+        rank: 5,
+        cell: |_, f, nic| bits(f, nic.counters.rx_bytes),
+    },
+    Column {
+        head: "TXbit/s",
+        is_time: false,
+        width: 8,
+        rank: 6,
+        cell: |_, f, nic| bits(f, nic.counters.tx_bytes),
+    },
+    Column { head: "DROP/s", is_time: false, width: 7, rank: 3, cell: drops },
+    Column { head: "ns/PKT", is_time: true, width: 7, rank: 7, cell: |_, frame, nic| per_packet(frame, nic) },
 ];
 
 /// Draws the rows and columns that fit.
@@ -62,7 +88,8 @@ pub(super) fn render(state: &State, frame: &Frame, nics: &[&Nic], area: Rect, bu
     let begin = x + name_width + driver_width;
     let mut at = begin;
     for column in &columns {
-        right(buffer, (at, y), column.width, column.head, theme.head());
+        let mark = if frame.window.is_some() && column.is_time { "~" } else { "" };
+        right(buffer, (at, y), column.width, &format!("{mark}{}", column.head), theme.head());
         at += column.width;
     }
     for (nic, y) in nics.iter().skip(first).zip(y + 1..area.bottom()) {

@@ -35,7 +35,7 @@ fn weights(event: SampleEvent, frequency: u32, cpus: &[(u32, u64, u64)], busy_ns
 }
 
 fn during(interval_ns: u64) -> Interval {
-    Interval { ns: interval_ns, ticks_per_second: 100 }
+    Interval { ns: interval_ns, ticks_per_second: 100, is_sampled_throughout: true }
 }
 
 fn close(value: f64, expected: f64) -> bool {

@@ -117,12 +117,13 @@ fn note(state: &State, newest: &Excerpt, recent: &[&Excerpt], area: Rect, buffer
     left(buffer, (area.x.saturating_add(x), area.y), room, &warning, state.theme.loud());
 }
 
-/// What the network cost, in percent of one CPU. `~` marks estimates from samples.
+/// What the network cost, in percent of one CPU. `~` marks estimates.
 fn side_by_side(recent: &[&Excerpt]) -> String {
     let load = recent.iter().map(|excerpt| excerpt.network).reduce(NetworkLoad::plus);
     let pct = |part: fn(NetworkLoad) -> Option<f64>| Figure::from(load.and_then(part)).text(short_pct);
+    let mark = if load.is_some_and(|load| load.is_estimated) { "~" } else { "" };
     format!(
-        "CPU%: polls {} irqs {} | ~drivers {} ~stack {} ~receive {} ~send {}",
+        "CPU%: {mark}polls {} {mark}irqs {} | ~drivers {} ~stack {} ~receive {} ~send {}",
         pct(|load| load.polls_pct),
         pct(|load| load.irqs_pct),
         pct(|load| load.drivers_pct),
