@@ -27,6 +27,9 @@ pub(super) struct Watch {
     frames: PathBuf,
 }
 
+/// The cost must not change what is measured in the midst of a ramp.
+const WATCH: [&str; 5] = ["--json", "-d", "1s", "--max-overhead", "off"];
+
 /// Now, on the clock of frames.
 pub(super) fn now_ns() -> u64 {
     let now = clock_gettime(ClockId::Monotonic);
@@ -36,7 +39,7 @@ pub(super) fn now_ns() -> u64 {
 impl Watch {
     pub(super) fn start(nicmon: &Path, frames: &Path) -> Result<Self> {
         let file = File::create(frames).with_context(|| format!("cannot make {}", frames.display()))?;
-        let nicmon = Running::start(Command::new(nicmon).args(["--json", "-d", "1s"]).stdout(file))?;
+        let nicmon = Running::start(Command::new(nicmon).args(WATCH).stdout(file))?;
         Ok(Self { nicmon, frames: frames.to_owned() })
     }
 
