@@ -68,7 +68,11 @@ fn any_sample_ns(frame: &Frame) -> Option<f64> {
         Some(expected) if sampling.busy > 0 => expected as f64 / sampling.busy as f64,
         _ => 1.0,
     };
-    Some(missing * 1e9 / f64::from(sampling.frequency_per_s?.max(1)))
+    // Samples of windows stand for what is between them, too.
+    let unseen = frame.window.map_or(1.0, |window| {
+        frame.interval_ns as f64 / window.attached_ns.clamp(1, frame.interval_ns.max(1)) as f64
+    });
+    Some(missing * unseen * 1e9 / f64::from(sampling.frequency_per_s?.max(1)))
 }
 
 #[cfg(test)]

@@ -75,6 +75,11 @@ impl Rates {
             self.past.clear();
             return Vec::new();
         }
+        let mut backlogs = view.cpus.iter().flat_map(|cpu| &cpu.rows).filter(|row| row.nic.name == BACKLOG);
+        if view.is_estimated() && backlogs.any(|row| row.load_pct() >= LEAST_LOAD_PCT) {
+            // Whose packets these are is unknown, and so is which CPU is full first.
+            return Vec::new();
+        }
         let mut busiest: HashMap<(u32, u32), Busiest<'_>> = HashMap::new();
         for cpu in &view.cpus {
             for row in &cpu.rows {

@@ -32,11 +32,15 @@ impl Measure {
     /// The one of these that went with the times of the windows best. Of few windows, nobody knows: then it
     /// is the first that counted anything.
     pub fn best(measures: impl Iterator<Item = Self>, seen_ns: &[u64]) -> Option<Self> {
-        let mut counting = measures.filter(|measure| measure.sum() > 0).peekable();
-        if (seen_ns.len() as u64) < LEAST_WINDOWS {
-            return counting.next();
+        let counting: Vec<Self> = measures.filter(|measure| measure.sum() > 0).collect();
+        // They can be compared in windows in which all of them are known.
+        let known = |at: &usize| counting.iter().all(|measure| measure.windows[*at].is_some());
+        let comparable: Vec<usize> = (0..seen_ns.len()).filter(known).collect();
+        if (comparable.len() as u64) < LEAST_WINDOWS {
+            return counting.into_iter().next();
         }
-        counting.min_by(|one, other| one.misses(seen_ns).total_cmp(&other.misses(seen_ns)))
+        let misses = |measure: &Self| measure.misses(seen_ns, &comparable);
+        counting.iter().min_by(|one, other| misses(one).total_cmp(&misses(other))).cloned()
     }
 
     /// The same, but with no more in the interval than makes a time of so many ns: no CPU has more.
@@ -70,10 +74,11 @@ impl Measure {
         (sum > 0).then(|| ns as f64 / sum as f64)
     }
 
-    /// The sum of squares by which it misses the times.
-    fn misses(&self, seen_ns: &[u64]) -> f64 {
+    /// The sum of squares by which it misses the times of these windows.
+    fn misses(&self, seen_ns: &[u64], windows: &[usize]) -> f64 {
         let ratio = self.ratio(seen_ns).unwrap_or(0.0);
-        self.with(seen_ns).map(|(ns, counted)| (ns as f64 - ratio * counted as f64).powi(2)).sum()
+        let miss = |at: &usize| seen_ns[*at] as f64 - ratio * self.windows[*at].unwrap_or(0) as f64;
+        windows.iter().map(|at| miss(at).powi(2)).sum()
     }
 
     /// The time of the interval, from what was seen in each window; `None` if it happened, and was in no

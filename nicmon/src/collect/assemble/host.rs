@@ -2,7 +2,7 @@
 
 use super::{Observation, cpus::Between, drops, weights::Weights};
 use crate::{
-    counters::{SampleEvent, SampleKind, Samples, SeenInWindows},
+    counters::{SampleEvent, SampleKind, Samples},
     frame::{Host, Sampling, Source},
     host::machine::SOFTIRQS_TAKE_TURNS,
 };
@@ -11,8 +11,6 @@ use crate::{
 pub(super) fn host(seen: &Observation, weights: Option<&Weights>) -> Host {
     let machine = &seen.facts.machine;
     let samples = seen.reading.samples.as_ref();
-    let windows = seen.reading.windows.as_ref();
-    let sampled_ns = windows.map_or(seen.interval_ns, SeenInWindows::attached_ns);
     Host {
         hostname: machine.hostname.clone(),
         kernel: machine.kernel.clone(),
@@ -24,7 +22,7 @@ pub(super) fn host(seen: &Observation, weights: Option<&Weights>) -> Host {
         drivers_reason: drivers_reason(seen),
         drivers_gap: None,
         sockets_gap: None,
-        sampling: samples.map(|samples| sampling(samples, weights, sampled_ns)),
+        sampling: samples.map(|samples| sampling(samples, weights, seen)),
         sampling_reason: samples
             .zip(weights)
             .and_then(|(samples, weights)| weights.reason(samples.frequency, seen.sample_limit_per_s)),
@@ -54,6 +52,9 @@ fn drivers_reason(seen: &Observation) -> Option<String> {
         return None;
     }
     let none = || {
+        if seen.reading.windows.as_ref().is_some_and(|windows| windows.new == 0) {
+            return Some("samples count only in windows, and this interval had none".to_owned());
+        }
         let text = "none of the CPUs shown is sampled: name isolated and tickless CPUs with -C to have them \
                     sampled";
         seen.reading.samples.is_none().then(|| text.to_owned())
@@ -61,13 +62,13 @@ fn drivers_reason(seen: &Observation) -> Option<String> {
     seen.sampling_problem.clone().or_else(none).or_else(|| seen.code.symbols.problem.clone())
 }
 
-/// How the CPUs were sampled, in so long a time.
-fn sampling(samples: &Samples, weights: Option<&Weights>, sampled_ns: u64) -> Sampling {
+fn sampling(samples: &Samples, weights: Option<&Weights>, seen: &Observation) -> Sampling {
     let count = |kind| samples.taken.iter().filter(|sample| sample.kind == kind).count() as u64;
     let (taken, idle) = (samples.taken.len() as u64, count(SampleKind::Idle));
     let cpus = samples.cpus.len();
-    let in_interval = u128::from(samples.frequency) * cpus as u128 * u128::from(sampled_ns);
+    let in_interval = u128::from(samples.frequency) * cpus as u128 * u128::from(seen.interval_ns);
     let is_timer = samples.event == SampleEvent::CpuClock;
+    let is_windowed = seen.reading.windows.is_some();
     Sampling {
         frequency_per_s: Some(samples.frequency),
         cpus: u32::try_from(cpus).unwrap_or(u32::MAX),
@@ -76,7 +77,9 @@ fn sampling(samples: &Samples, weights: Option<&Weights>, sampled_ns: u64) -> Sa
         user: count(SampleKind::User),
         busy: taken - idle,
         busy_expected: weights.and_then(|weights| weights.busy_expected),
-        expected: is_timer.then(|| u64::try_from(in_interval / 1_000_000_000).unwrap_or(u64::MAX)),
+        // In windows, samples stand for more than their period, as with cycles.
+        expected: (is_timer && !is_windowed)
+            .then(|| u64::try_from(in_interval / 1_000_000_000).unwrap_or(u64::MAX)),
         lost: samples.lost,
     }
 }

@@ -7,6 +7,9 @@ const LASTING_NS: u64 = 1_000_000_000;
 /// Above this many times the limit, that is not waited for.
 const AT_ONCE: f64 = 2.0;
 
+/// Windows save nothing if their programs have a smaller part of the cost: then it is samples that cost.
+const PART: f64 = 0.1;
+
 /// The limit, and since when the cost is above it.
 #[derive(Debug)]
 pub(in crate::collect) struct Entry {
@@ -28,7 +31,7 @@ impl Entry {
     /// drops is given up first, so its cost does not count here.
     pub(super) fn is_due(&mut self, now_ns: u64, interval_ns: u64, costliest: CpuShare) -> bool {
         let pct = costliest.pct - costliest.drops_pct;
-        if pct <= self.max_pct {
+        if pct <= self.max_pct || costliest.windowed_pct < PART * pct {
             self.above_since_ns = None;
             return false;
         }

@@ -19,8 +19,8 @@ use self::{
 use super::{CollectError, Options};
 use crate::{
     counters::{
-        DropActivity, Histograms, NapiActivity, Reading, Samples, SeenInWindow, SeenInWindows, TakenSample,
-        Unfiled,
+        Counted, CpuActivity, DropActivity, Histograms, NapiActivity, Reading, Samples, SeenInWindow,
+        SeenInWindows, TakenSample, Unfiled,
         bpf::{CpuShare, CutRun, Probe, cut_to_window},
         counted::{AtMoment, Counters},
         procfs::Counts,
@@ -77,15 +77,24 @@ impl Windowing {
         }
         let reading = probe.read()?;
         if let Some((because, costliest)) = self.because.take().zip(probe.costliest_cpu()) {
-            self.begin(probe, roots, costliest, &because);
+            self.begin(probe, roots, (costliest, &because), &reading);
         }
         Ok(Reading { windows_refused: self.refused.clone(), ..reading })
     }
 
-    fn begin(&mut self, probe: &mut Probe, roots: &Roots, costliest: CpuShare, because: &str) {
+    fn begin(
+        &mut self,
+        probe: &mut Probe,
+        roots: &Roots,
+        (costliest, because): (CpuShare, &str),
+        last: &Reading,
+    ) {
         let Some(entry) = &mut self.entry else { return };
         match InWindows::begin(probe, roots, entry.max_pct, costliest, because) {
-            Ok(begun) => self.now = Some(begun),
+            Ok(mut begun) => {
+                begun.recent.push_back(Arc::new(whole(last, probe.interval_ns())));
+                self.now = Some(begun);
+            }
             Err(error) => {
                 self.refused =
                     Some(format!("{because}, but what the kernel counts cannot be read instead: {error}"));
@@ -222,7 +231,7 @@ impl InWindows {
             problem: None,
             has_left: false,
         };
-        begun.plan(costliest);
+        begun.plan(Some(costliest));
         Ok(begun)
     }
 
@@ -354,15 +363,14 @@ impl InWindows {
             }
         }
         reading.windows = Some(windows);
-        if let Some(costliest) = probe.costliest_cpu() {
-            self.plan(costliest);
-        }
+        self.plan(probe.costliest_cpu());
         Ok(reading)
     }
 
     /// Plans the windows of the next interval. They may cost what the programs leave that stay attached.
-    fn plan(&mut self, costliest: CpuShare) {
-        self.schedule.limit(self.max_pct - (costliest.pct - costliest.windowed_pct));
+    fn plan(&mut self, costliest: Option<CpuShare>) {
+        let others_pct = costliest.map_or(0.0, |costliest| costliest.pct - costliest.windowed_pct);
+        self.schedule.limit(self.max_pct - others_pct);
         let Plan { starts, length } = self.schedule.plan(self.interval);
         let now = Instant::now();
         self.length = length;
@@ -382,6 +390,23 @@ impl InWindows {
         if let State::Measuring(window) = &mut self.state {
             window.until = None;
         }
+    }
+}
+
+/// An interval that was measured all the time, as a window: rare softirqs and interrupts may be in no other.
+fn whole(reading: &Reading, ns: u64) -> SeenInWindow {
+    let counted = |cpu: &CpuActivity| Counted {
+        runs: cpu.vectors.map(|runs| runs.count),
+        packets: None,
+        busy_ns: None,
+        ns,
+    };
+    SeenInWindow {
+        ns,
+        counted: reading.cpus.iter().map(|cpu| Some(counted(cpu))).collect(),
+        cpus: reading.cpus.clone(),
+        napis: reading.napis.clone().unwrap_or_default(),
+        irqs: reading.irqs.clone(),
     }
 }
 

@@ -12,7 +12,7 @@ const LEAST_LENGTH: Duration = Duration::from_millis(40);
 /// How long the programs are attached before it begins. By then they have seen the start of each softirq that
 /// runs, except of those that take longer than this.
 pub(super) const WARM_UP: Duration = Duration::from_millis(12);
-/// A window takes at most this part of an interval.
+/// The shortest window takes at most this part of a short interval.
 const MOST: f64 = 0.6;
 /// Part of the limit that windows are to use: the next one may cost more than the last. Loads vary by some
 /// 30 % from window to window.
@@ -32,6 +32,7 @@ pub(super) struct Schedule {
     attached_pct: f64,
     /// For how long they may still be attached.
     credit: Duration,
+    /// Whether none was measured yet.
     is_first: bool,
     random: Rng,
 }
@@ -53,11 +54,12 @@ impl Schedule {
 
     /// What windows may cost from now on.
     pub(super) fn limit(&mut self, max_pct: f64) {
-        self.max_pct = max_pct.max(0.0);
+        self.max_pct = max_pct;
     }
 
     /// Takes in what a window cost the CPU that paid most for it.
     pub(super) fn learn(&mut self, attached_pct: f64) {
+        self.is_first = false;
         // More is believed at once, and less only slowly.
         self.attached_pct = attached_pct.max(self.attached_pct * 0.8 + attached_pct * 0.2);
     }
@@ -77,7 +79,7 @@ impl Schedule {
         let most = interval.mul_f64(MOST);
         let (usual, shortest) = ((LENGTH + WARM_UP).min(most), (LEAST_LENGTH + WARM_UP).min(most));
         self.credit += interval.mul_f64(self.part());
-        if std::mem::take(&mut self.is_first) {
+        if self.is_first {
             self.credit = self.credit.max(shortest);
         }
         let windows = times(self.credit, usual).min(times(interval.mul_f64(0.95), usual));
@@ -141,7 +143,9 @@ mod tests {
             (12.0, 3_600_000),
         ] {
             let interval = Duration::from_millis(interval_ms);
-            let cost_pct = attached(&mut schedule(5.0, attached_pct), interval, 500) * attached_pct;
+            let mut schedule = schedule(5.0, attached_pct);
+            schedule.learn(attached_pct);
+            let cost_pct = attached(&mut schedule, interval, 500) * attached_pct;
             assert!((2.9..=3.8).contains(&cost_pct), "{attached_pct} %, {interval_ms} ms: {cost_pct} %");
         }
     }
@@ -150,6 +154,7 @@ mod tests {
     fn the_first_interval_has_a_window_whatever_it_costs() {
         let mut schedule = schedule(0.1, 90.0);
         assert_eq!(schedule.plan(SECOND).starts.len(), 1);
+        schedule.learn(90.0);
         assert!(schedule.plan(SECOND).starts.is_empty(), "it has to be paid for");
     }
 

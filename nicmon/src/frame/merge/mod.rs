@@ -54,7 +54,7 @@ use self::{
     cpus::Cpus, drivers::Drivers, findings::Findings, host::HostSum, irqs::Irqs, netns::Namespaces,
     nics::Nics, own::OwnSum, sockets::Sockets, softirqs::SoftirqSums, stacks::Stacks,
 };
-use super::{Frame, SCHEMA, Windows, topology::Topology};
+use super::{Frame, SCHEMA, Sampling, Windows, topology::Topology};
 
 /// How many NICs, namespaces, and programs that use sockets are kept although they are gone.
 const KEPT: usize = 1024;
@@ -68,6 +68,8 @@ pub struct Merged {
     /// `None` as long as everything was measured all the time.
     window: Option<Windows>,
     frames: u64,
+    /// How many of them were measured in windows.
+    windowed_frames: u64,
     host: HostSum,
     cpus: Cpus,
     softirqs: SoftirqSums,
@@ -153,6 +155,7 @@ impl Merged {
     /// Adds when nicmon measured. A frame without windows was measured all the time.
     fn add_window(&mut self, window: Option<Windows>, interval_ns: u64) {
         self.frames += 1;
+        self.windowed_frames += u64::from(window.is_some());
         if self.window.is_none() && window.is_none() {
             return;
         }
@@ -168,6 +171,10 @@ impl Merged {
     pub fn frame(&self) -> Option<Frame> {
         let last = self.last.as_ref()?;
         let mut host = self.host.host()?;
+        if self.windowed_frames > 0 && self.windowed_frames < self.frames {
+            // Samples of windows stand for more than others.
+            host.sampling = host.sampling.map(|all| Sampling { frequency_per_s: None, ..all });
+        }
         // Samples taken at different rates, or for different parts of the time, carry different weights, so
         // there are no shares of them.
         let are_alike = host.sampling.is_none_or(|sampling| sampling.frequency_per_s.is_some())

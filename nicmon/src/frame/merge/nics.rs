@@ -8,8 +8,8 @@ use super::{
     sum::{add_rows, add_time, estimate, gap_of, keep, reported_gap, sum, sum_of_known},
 };
 use crate::frame::{
-    Bounded, Flows, Histogram, HistogramSum, NapiMode, Nic, NicCounters, NicCpu, NicDrops, Share, Stage,
-    StageFunction, StageShare, Windowed, pct_of, softirq_polls, sum_of_intervals,
+    Bounded, Flows, Histogram, HistogramSum, Napi, NapiMode, Nic, NicCounters, NicCpu, NicDrops, Share,
+    Stage, StageFunction, StageShare, Windowed, pct_of, softirq_polls, sum_of_intervals,
 };
 
 /// What identifies a NIC: namespace, index and name.
@@ -257,7 +257,7 @@ impl NicSum {
             stages: self.sampled.as_ref().filter(|_| are_alike).map(Sampled::shares),
             sampled_gap_ns: reported_gap(self.sampled_gap_ns, interval_ns, self.sampled.is_some()),
             cpus,
-            napis: napis.map(<[_]>::to_vec),
+            napis: napis.map(|napis| if self.is_windowed { uncounted(napis) } else { napis.to_vec() }),
         }
     }
 }
@@ -341,11 +341,31 @@ fn windows_of(nic: &Nic, row: &NicCpu) -> Option<Box<Windowed>> {
     row.windowed.clone().or_else(|| exact_ns.map(|ns| Box::new(Windowed::known(ns))))
 }
 
+/// NAPIs of which some frames did not count the polls, also where they had no row.
+fn uncounted(napis: &[Napi]) -> Vec<Napi> {
+    let mut napis = napis.to_vec();
+    for row in napis.iter_mut().flat_map(|napi| &mut napi.cpus) {
+        (row.polls, row.work, row.repolls) = (None, None, None);
+    }
+    napis
+}
+
 fn estimated_row(row: &NicCpu, interval_ns: u64) -> NicCpu {
     let (poll_est_ns, poll_est_ci_ns) = estimate(row.windowed.as_deref().copied());
     let load_ns = poll_est_ns.map(|ns| ns.saturating_add(row.hardirq_time_ns().unwrap_or(0)));
     let load_est_pct = load_ns.map(|ns| pct_of(ns, interval_ns));
-    NicCpu { poll_ns: None, load_pct: None, poll_est_ns, poll_est_ci_ns, load_est_pct, ..row.clone() }
+    let (polls, work, repolls) = (None, None, None);
+    NicCpu {
+        poll_ns: None,
+        load_pct: None,
+        poll_est_ns,
+        poll_est_ci_ns,
+        load_est_pct,
+        polls,
+        work,
+        repolls,
+        ..row.clone()
+    }
 }
 
 fn add_row(to: &mut NicCpu, more: &NicCpu) {

@@ -61,7 +61,7 @@ pub(in super::super) struct Estimates {
 
 impl Estimates {
     pub(super) fn of(seen: &Observation, windows: &SeenInWindows, dummies: &Dummies) -> Self {
-        let irqs = Irqs::of(windows, &seen.reading.irqs);
+        let irqs = Irqs::of(windows, &seen.reading.irqs, seen.interval_ns);
         let mut this = Self { irqs, ..Self::default() };
         let elsewhere = Elsewhere::of(windows);
         let polls = Polls::of(windows, dummies);
@@ -70,7 +70,8 @@ impl Estimates {
                 let Some(runs) = measure(windows, cpu, Yardstick::Runs(vector)) else { continue };
                 let seen_ns = vector_ns(windows, cpu, vector);
                 let runs = runs.at_most(&seen_ns, seen.interval_ns);
-                let estimate = runs.estimate(&seen_ns).or_else(|| elsewhere.estimate(vector, &runs));
+                let estimate =
+                    runs.estimate(&seen_ns).or_else(|| elsewhere.estimate(vector, &runs, seen.interval_ns));
                 this.vectors.extend(estimate.map(|estimate| ((cpu, vector), estimate)));
             }
             this.add_net_rx(windows, cpu, seen.interval_ns, &polls, &elsewhere);
@@ -92,7 +93,7 @@ impl Estimates {
         let measure = best(windows, cpu, runs, &seen_ns).at_most(&seen_ns, interval_ns);
         let Some(all) = measure.estimate(&seen_ns) else {
             // It ran, but in no window: whose polls these were is unknown.
-            if let Some(estimate) = elsewhere.estimate(NET_RX_VECTOR, &measure) {
+            if let Some(estimate) = elsewhere.estimate(NET_RX_VECTOR, &measure, interval_ns) {
                 self.other_ns.insert(cpu, estimate.ns());
                 self.vectors.insert((cpu, NET_RX_VECTOR), estimate);
             }
@@ -215,9 +216,10 @@ impl Elsewhere {
         Self(sums)
     }
 
-    fn estimate(&self, vector: usize, runs: &Measure) -> Option<Estimate> {
+    fn estimate(&self, vector: usize, runs: &Measure, most_ns: u64) -> Option<Estimate> {
         let (ns, count) = self.0[vector];
         let each_ns = ns as f64 / (count > 0).then_some(count as f64)?;
-        Some(Estimate { windowed: Windowed::default().expecting(each_ns * runs.all() as f64), ci_ns: None })
+        let expected_ns = (each_ns * runs.all() as f64).min(most_ns as f64);
+        Some(Estimate { windowed: Windowed::default().expecting(expected_ns), ci_ns: None })
     }
 }

@@ -23,13 +23,13 @@ pub(super) struct Irqs {
 }
 
 impl Irqs {
-    pub(super) fn of(windows: &SeenInWindows, counted: &[IrqActivity]) -> Self {
+    pub(super) fn of(windows: &SeenInWindows, counted: &[IrqActivity], interval_ns: u64) -> Self {
         let calls = Calls::of(windows);
         let mut this = Self::default();
         for (line, action) in last_actions(&windows.recent) {
-            this.add_action(windows, counted, &calls, line, action);
+            this.add_action((windows, interval_ns), counted, &calls, line, action);
         }
-        this.add_unseen_lines(counted);
+        this.add_unseen_lines((windows, interval_ns), counted, &calls);
         let cpus = windows.counted.len().max(windows.recent.last().map_or(0, |window| window.cpus.len()));
         for cpu in 0..u32::try_from(cpus).unwrap_or(u32::MAX) {
             let seen_ns =
@@ -39,8 +39,9 @@ impl Irqs {
             let on_cpu = || counted.iter().flat_map(|irq| &irq.cpus).filter(|(on, _)| *on == cpu);
             let all = on_cpu().map(|(_, runs)| runs.map(|runs| runs.count)).sum::<Option<u64>>();
             let Some(all) = all else { continue };
-            let measure = Measure::new(calls.of_cpu(cpu), windows.new, all);
-            let estimate = measure.estimate(&seen_ns).or_else(|| calls.as_elsewhere(windows, all));
+            let measure = Measure::new(calls.of_cpu(cpu), windows.new, all).at_most(&seen_ns, interval_ns);
+            let elsewhere = || calls.as_elsewhere(windows, all, interval_ns);
+            let estimate = measure.estimate(&seen_ns).or_else(elsewhere);
             this.cpus.extend(estimate.map(|estimate| (cpu, estimate)));
         }
         this
@@ -56,7 +57,7 @@ impl Irqs {
 
     fn add_action(
         &mut self,
-        windows: &SeenInWindows,
+        (windows, interval_ns): (&SeenInWindows, u64),
         counted: &[IrqActivity],
         calls: &Calls,
         line: u32,
@@ -75,7 +76,9 @@ impl Irqs {
             let estimate = all.and_then(|all| {
                 let of_line = calls.of_line(line, cpu, windows.recent.len());
                 let measure = Measure::new(of_line, windows.new, all);
-                measure.estimate(&seen_ns(cpu))
+                let seen_ns = seen_ns(cpu);
+                let measure = measure.at_most(&seen_ns, interval_ns);
+                measure.estimate(&seen_ns).or_else(|| calls.as_elsewhere(windows, all, interval_ns))
             });
             cpus.push((cpu, all.map(|count| Runs { count, ns: estimate.map(|one| one.ns()), max_ns: None })));
             self.actions.extend(estimate.map(|one| ((line, action.action.clone(), cpu), one)));
@@ -85,9 +88,22 @@ impl Irqs {
         }
     }
 
-    fn add_unseen_lines(&mut self, counted: &[IrqActivity]) {
+    /// Lines that fired in no window are taken to take as long as others.
+    fn add_unseen_lines(
+        &mut self,
+        (windows, interval_ns): (&SeenInWindows, u64),
+        counted: &[IrqActivity],
+        calls: &Calls,
+    ) {
         let unseen = counted.iter().filter(|line| self.activity.iter().all(|seen| seen.irq != line.irq));
-        let unseen: Vec<IrqActivity> = unseen.cloned().collect();
+        let mut unseen: Vec<IrqActivity> = unseen.cloned().collect();
+        for irq in &mut unseen {
+            for (cpu, runs) in irq.cpus.iter_mut().filter_map(|(cpu, runs)| Some((*cpu, runs.as_mut()?))) {
+                let Some(one) = calls.as_elsewhere(windows, runs.count, interval_ns) else { continue };
+                runs.ns = Some(one.ns());
+                self.actions.insert((irq.irq, irq.action.clone(), cpu), one);
+            }
+        }
         self.activity.extend(unseen);
     }
 }
@@ -150,11 +166,12 @@ impl Calls {
     }
 
     /// Handlers that ran on a CPU in no window are taken to run as long as those of others.
-    fn as_elsewhere(&self, windows: &SeenInWindows, all: u64) -> Option<Estimate> {
+    fn as_elsewhere(&self, windows: &SeenInWindows, all: u64, most_ns: u64) -> Option<Estimate> {
         let calls: u64 = self.lines.values().flatten().sum();
         let cpus = windows.recent.iter().flat_map(|window| &window.cpus);
         let ns: u64 = cpus.filter_map(|cpu| cpu.hardirq_ns).sum();
         let each_ns = ns as f64 / (calls > 0).then_some(calls as f64)?;
-        Some(Estimate { windowed: Windowed::default().expecting(each_ns * all as f64), ci_ns: None })
+        let expected_ns = (each_ns * all as f64).min(most_ns as f64);
+        Some(Estimate { windowed: Windowed::default().expecting(expected_ns), ci_ns: None })
     }
 }

@@ -10,7 +10,8 @@ use super::{
 use crate::{
     counters::SeenInWindows,
     frame::{
-        Cpu, Estimate, Frame, Irq, Nic, NicCpu, RecentPolls, Vector, Windowed, Windows, sum_of_intervals,
+        Cpu, Estimate, Frame, Irq, NapiMode, Nic, NicCpu, RecentPolls, Vector, Windowed, Windows,
+        sum_of_intervals,
     },
 };
 
@@ -86,7 +87,9 @@ fn add_quiet_cpus(nic: &mut Nic, shown: &[u32], is_known: impl Fn(u32) -> bool) 
 
 fn nic<'a>(nic: &mut Nic, polls_on: impl Fn(u32) -> Option<&'a Estimate>) {
     for row in &mut nic.cpus {
-        nic_cpu(row, polls_on(row.cpu));
+        let threads = nic.napis.iter().flatten().filter(|napi| napi.mode == NapiMode::Threaded);
+        let has_threads = threads.flat_map(|napi| &napi.cpus).any(|on| on.cpu == row.cpu);
+        nic_cpu(row, polls_on(row.cpu), has_threads);
     }
     nic.poll_est_ns = nic.poll_ns.take();
     let intervals = sum_of_intervals(nic.cpus.iter().map(|row| row.poll_est_ci_ns));
@@ -99,7 +102,7 @@ fn nic<'a>(nic: &mut Nic, polls_on: impl Fn(u32) -> Option<&'a Estimate>) {
     }
 }
 
-fn nic_cpu(row: &mut NicCpu, polls: Option<&Estimate>) {
+fn nic_cpu(row: &mut NicCpu, polls: Option<&Estimate>, has_threads: bool) {
     row.poll_est_ns = row.poll_ns.take();
     row.hardirq_est_ns = row.hardirq_ns.take();
     row.load_est_pct = row.load_pct.take();
@@ -107,11 +110,11 @@ fn nic_cpu(row: &mut NicCpu, polls: Option<&Estimate>) {
     let Some(poll_est_ns) = row.poll_est_ns else { return };
     let softirq_ns = polls.map_or(0, Estimate::ns);
     // The rest is of threads, whose time the kernel counts.
-    let known_ns = poll_est_ns.saturating_sub(softirq_ns);
+    let known_ns = if has_threads { poll_est_ns.saturating_sub(softirq_ns) } else { 0 };
     let windowed = polls.map_or(Windowed::default(), |estimate| estimate.windowed);
     row.windowed = Some(Box::new(windowed.plus(Windowed::known(known_ns))));
     // How much interrupted a thread is estimated, too, and nobody knows how well.
-    row.poll_est_ci_ns = polls.filter(|_| known_ns == 0).and_then(|estimate| estimate.ci_ns);
+    row.poll_est_ci_ns = polls.filter(|_| !has_threads).and_then(|estimate| estimate.ci_ns);
 }
 
 fn irq(irq: &mut Irq, windows: &SeenInWindows, estimates: &Estimates) {
