@@ -121,14 +121,19 @@ pub(crate) fn on_one_recording() -> Result<()> {
     let load = Loopback::start(&namespace, 1, Loop::Single, Duration::from_mins(1))?;
     let frames = short_frames()?;
     load.stop()?;
-    judge("a constant load", &frames, 1, 3.0)?;
+    let constant = judge("a constant load", &frames, 1, 3.0)?;
     drop(namespace);
 
     let pair = VethPair::create("nicmon-t-recording")?;
     let load = UdpFlows::start(&pair.tx, bursts()?)?;
     let frames = short_frames()?;
     load.stop()?;
-    judge("bursts", &frames, 0, 25.0)
+    let bursts = judge("bursts", &frames, 0, 25.0)?;
+    // Over many recordings it is 96 of 100, and 2 more or less in one test, because all windows of a recording
+    // see the same ten seconds.
+    let inside_pct = (constant + bursts) as f64 * 50.0 / TIMES as f64;
+    ensure!(inside_pct >= 88.0, "only {inside_pct} % of the intervals have the truth inside");
+    Ok(())
 }
 
 fn bursts() -> Result<FlowsPlan> {
@@ -174,10 +179,12 @@ impl Moment {
     }
 }
 
-/// Takes one window of 100 ms from each second, a thousand times. The estimates of ten seconds must be close,
-/// and their intervals right.
-fn judge(what: &str, frames: &[Frame], cpu: u32, close_pct: f64) -> Result<()> {
-    const TIMES: usize = 1000;
+/// How often windows are chosen from a recording.
+const TIMES: usize = 1000;
+
+/// Takes one window of 100 ms from each second, many times. The estimates of ten seconds must be close.
+/// Returns how many intervals have the truth inside.
+fn judge(what: &str, frames: &[Frame], cpu: u32, close_pct: f64) -> Result<usize> {
     const SECOND: usize = 100;
     const WINDOW: usize = 10;
     let moments: Vec<Moment> = frames.iter().filter_map(|frame| Moment::of(frame, cpu)).collect();
@@ -204,9 +211,8 @@ fn judge(what: &str, frames: &[Frame], cpu: u32, close_pct: f64) -> Result<()> {
     );
     tell("windows", &text);
     ensure!(off_pct <= close_pct, "{what}: estimates are {off_pct} % off");
-    ensure!(inside >= TIMES * 9 / 10, "{what}: only {inside} of {TIMES} intervals have the truth inside");
     ensure!(width <= 25.0, "{what}: intervals are +-{width} % wide");
-    Ok(())
+    Ok(inside)
 }
 
 fn estimated(windows: &[&[Moment]], all: &[Moment]) -> Option<Estimate> {
