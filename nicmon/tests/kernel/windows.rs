@@ -129,8 +129,8 @@ pub(crate) fn on_one_recording() -> Result<()> {
     let frames = short_frames()?;
     load.stop()?;
     let bursts = judge("bursts", &frames, 0, 25.0)?;
-    // Over many recordings it is 96 of 100, and 2 more or less in one test, because all windows of a recording
-    // see the same ten seconds.
+    // Over many recordings it is 96 of 100, and 2 more or less in one test, because all windows of a
+    // recording see the same ten seconds.
     let inside_pct = (constant + bursts) as f64 * 50.0 / TIMES as f64;
     ensure!(inside_pct >= 88.0, "only {inside_pct} % of the intervals have the truth inside");
     Ok(())
