@@ -4,18 +4,16 @@ use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 
+use super::Collector;
+
 /// What is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Due {
+enum Due {
     /// A frame.
     Frame,
     /// What must not wait for a frame that is far away: [`Collector::between_frames`].
-    ///
-    /// [`Collector::between_frames`]: super::Collector::between_frames
     Chores,
     /// The start or the end of a window: [`Collector::follow_windows`].
-    ///
-    /// [`Collector::follow_windows`]: super::Collector::follow_windows
     Window,
 }
 
@@ -33,6 +31,17 @@ pub struct Clock {
 }
 
 impl Clock {
+    /// Waits until a frame is due, and meanwhile does what must not wait for it.
+    pub async fn frame(&mut self, collector: &mut Collector) {
+        loop {
+            match self.next(collector.window_due()).await {
+                Due::Frame => return,
+                Due::Chores => collector.between_frames(),
+                Due::Window => collector.follow_windows(),
+            }
+        }
+    }
+
     /// The first deadline is one delay from now.
     pub fn start(delay: Duration) -> Self {
         let now = Instant::now();
@@ -52,7 +61,7 @@ impl Clock {
     }
 
     /// Waits for the next deadline, for chores if that is far away, or for this moment of a window.
-    pub async fn next(&mut self, window: Option<std::time::Instant>) -> Due {
+    async fn next(&mut self, window: Option<std::time::Instant>) -> Due {
         let window = async {
             match window {
                 Some(at) => sleep_until(at.into()).await,

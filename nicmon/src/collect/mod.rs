@@ -38,7 +38,7 @@ use std::{
 
 pub use self::{
     assemble::assemble,
-    clock::{Clock, Due},
+    clock::Clock,
     cpu_times::CpuTimes,
     filter::{Filter, FilterError},
     observation::Observation,
@@ -263,7 +263,7 @@ impl Collector {
 
     /// What must not wait for the next frame if that is far away: samples CPUs that came online, takes back
     /// the slots of what is silent, and follows kernel modules.
-    pub fn between_frames(&mut self) {
+    fn between_frames(&mut self) {
         // If it cannot be read now, the next frame says so.
         if let Ok(wanted) = self.facts.cpus_to_sample_now(&self.filter) {
             self.sample(&wanted, &[]);
@@ -273,12 +273,12 @@ impl Collector {
     }
 
     /// When [`Collector::follow_windows`] is due, if that is before the next frame.
-    pub fn window_due(&self) -> Option<Instant> {
+    fn window_due(&self) -> Option<Instant> {
         self.source.window_due()
     }
 
     /// Begins or ends a window, if nicmon measures in windows.
-    pub fn follow_windows(&mut self) {
+    fn follow_windows(&mut self) {
         self.source.follow_windows();
     }
 

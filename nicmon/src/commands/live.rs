@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     cli::Live,
-    collect::{Capture, Clock, CollectError, Collector, Due, Options},
+    collect::{Capture, Clock, CollectError, Collector, Options},
     diagnose::Diagnosis,
     frame::Frame,
     tui::{Source, Wish},
@@ -80,13 +80,7 @@ impl LiveFrames {
 
     /// Waits until a frame is due.
     async fn due(&mut self) {
-        loop {
-            match self.clock.next(self.collector.window_due()).await {
-                Due::Frame => return,
-                Due::Chores => self.collector.between_frames(),
-                Due::Window => self.collector.follow_windows(),
-            }
-        }
+        self.clock.frame(&mut self.collector).await;
     }
 
     fn collect(&mut self) -> Result<Frame, Failure> {

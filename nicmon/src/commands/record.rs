@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     cli::Record,
-    collect::{Clock, Collector, Due, Options},
+    collect::{Clock, Collector, Options},
     diagnose::Diagnosis,
     host::limits::Limits,
     present::text::{plural, seconds},
@@ -230,7 +230,7 @@ impl Recording {
                 },
                 status = ended(command) => break Some(status.map_err(Failure::Wait)?),
                 // If recording fails, the command still runs to its end.
-                due = clock.next(self.collector.window_due()), if !has_failed => match self.handle(due) {
+                () = clock.frame(&mut self.collector), if !has_failed => match self.add() {
                     Ok(()) => {}
                     Err(failure) if command.is_none() => return Err(failure),
                     Err(failure) => {
@@ -241,21 +241,6 @@ impl Recording {
             }
         };
         Ok(if has_failed { Ended::Incomplete } else { Ended::Complete(status) })
-    }
-
-    /// Does what is due.
-    fn handle(&mut self, due: Due) -> Result<(), Failure> {
-        match due {
-            Due::Frame => self.add(),
-            Due::Window => {
-                self.collector.follow_windows();
-                Ok(())
-            }
-            Due::Chores => {
-                self.collector.between_frames();
-                Ok(())
-            }
-        }
     }
 
     /// Adds a frame: what happened since the last one.

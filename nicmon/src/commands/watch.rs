@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Failure, signals::EndSignals};
 use crate::{
-    collect::{Clock, Collector, Due, Options},
+    collect::{Clock, Collector, Options},
     frame::Frame,
 };
 
@@ -22,22 +22,11 @@ pub(super) async fn watch(
     let mut collector = Collector::start(options)?;
     let mut clock = Clock::start(FRAME);
     for _ in 0..frames {
-        if end.comes_before(frame_is_due(&mut collector, &mut clock)).await {
+        if end.comes_before(clock.frame(&mut collector)).await {
             break;
         }
         let frame = collector.frame()?;
         each(&mut collector, &frame);
     }
     Ok(())
-}
-
-/// Waits for the next frame. They are due so often that chores never are.
-async fn frame_is_due(collector: &mut Collector, clock: &mut Clock) {
-    loop {
-        match clock.next(collector.window_due()).await {
-            Due::Frame => return,
-            Due::Window => collector.follow_windows(),
-            Due::Chores => {}
-        }
-    }
 }
