@@ -218,6 +218,18 @@ fn random_cpu(numbers: &mut Numbers, template: &Cpu, cpu: u32) -> Cpu {
     one
 }
 
+fn random_stages(numbers: &mut Numbers) -> Vec<StageShare> {
+    let stages = vec![(Stage::Driver, 1 + numbers.below(5)), (Stage::Tcp, 1 + numbers.below(9))];
+    let all = stages.iter().map(|(_, samples)| samples).sum();
+    let share = |(stage, samples)| {
+        let Share { pct, ci_pct } = Share::of(samples, all).unwrap();
+        let function = |symbol: &str| StageFunction { symbol: symbol.to_owned(), samples: 1 };
+        let functions = ["net_rx_action", "memcpy"].map(function).into_iter().filter(|_| stage == Stage::Tcp);
+        StageShare { stage, samples, share_pct: pct, ci_pct, functions: functions.collect() }
+    };
+    stages.into_iter().map(share).collect()
+}
+
 fn random_nic(numbers: &mut Numbers, ifindex: u32, name: &str, interval_ns: u64) -> Nic {
     let counted = !numbers.once_in(4);
     let count = |numbers: &mut Numbers| counted.then(|| numbers.below(1000));
@@ -250,14 +262,6 @@ fn random_nic(numbers: &mut Numbers, ifindex: u32, name: &str, interval_ns: u64)
         ..NicCpu::default()
     };
     let estimated = !numbers.once_in(3);
-    let stages = vec![(Stage::Driver, 1 + numbers.below(5)), (Stage::Tcp, 1 + numbers.below(9))];
-    let all = stages.iter().map(|(_, samples)| samples).sum();
-    let shares = stages.into_iter().map(|(stage, samples)| {
-        let Share { pct, ci_pct } = Share::of(samples, all).unwrap();
-        let function = |symbol: &str| StageFunction { symbol: symbol.to_owned(), samples: 1 };
-        let functions = ["net_rx_action", "memcpy"].map(function).into_iter().filter(|_| stage == Stage::Tcp);
-        StageShare { stage, samples, share_pct: pct, ci_pct, functions: functions.collect() }
-    });
     Nic {
         name: name.to_owned(),
         ifindex,
@@ -284,7 +288,7 @@ fn random_nic(numbers: &mut Numbers, ifindex: u32, name: &str, interval_ns: u64)
         driver_est_ns: estimated.then_some(10),
         driver_est_split: numbers.once_in(2),
         stack_est_ns: estimated.then_some(20),
-        stages: estimated.then(|| shares.collect()),
+        stages: estimated.then(|| random_stages(numbers)),
         sampled_gap_ns: None,
         cpus: vec![cpu],
         napis: (!numbers.once_in(20)).then(|| vec![napi]),
