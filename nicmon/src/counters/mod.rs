@@ -281,6 +281,16 @@ pub struct NapiActivity {
     pub cpus: Vec<(u32, PollActivity)>,
 }
 
+impl NapiActivity {
+    /// Adds what it did on a CPU in another part of the same interval.
+    pub fn add(&mut self, cpu: u32, polls: PollActivity) {
+        match self.cpus.binary_search_by_key(&cpu, |(cpu, _)| *cpu) {
+            Ok(at) => self.cpus[at].1.add(polls),
+            Err(at) => self.cpus.insert(at, (cpu, polls)),
+        }
+    }
+}
+
 /// One irq action.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IrqActivity {

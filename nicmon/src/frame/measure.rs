@@ -46,9 +46,7 @@ impl Measure {
     /// The same, but with no more in the interval than makes a time of so many ns: no CPU has more.
     #[must_use]
     pub fn at_most(self, seen_ns: &[u64], most_ns: u64) -> Self {
-        let Some(ns) = self.estimate(seen_ns).map(|estimate| estimate.ns()).filter(|ns| *ns > most_ns) else {
-            return self;
-        };
+        let Some(ns) = self.ns(seen_ns).filter(|ns| *ns > most_ns) else { return self };
         let all = u128::from(self.all) * u128::from(most_ns) / u128::from(ns);
         Self { all: u64::try_from(all).unwrap_or(u64::MAX), ..self }
     }
@@ -84,6 +82,17 @@ impl Measure {
     /// The time of the interval, from what was seen in each window; `None` if it happened, and was in no
     /// window.
     pub fn estimate(&self, seen_ns: &[u64]) -> Option<Estimate> {
+        let (recent, windowed) = self.windowed(seen_ns)?;
+        Some(Estimate { windowed, ci_ns: windowed.est_ci_ns(recent.spread()) })
+    }
+
+    /// The same without its interval, which takes longer.
+    pub fn ns(&self, seen_ns: &[u64]) -> Option<u64> {
+        Some(self.windowed(seen_ns)?.1.est_ns())
+    }
+
+    /// All windows, and those of this interval with what was expected of it.
+    fn windowed(&self, seen_ns: &[u64]) -> Option<(Windowed, Windowed)> {
         let ratio = match self.ratio(seen_ns) {
             Some(ratio) => ratio,
             None if self.all == 0 => 0.0,
@@ -98,12 +107,19 @@ impl Measure {
                 new.add_window(*ns, ratio * *counted as f64);
             }
         }
-        let windowed = new.expecting(ratio * self.all as f64);
-        Some(Estimate { windowed, ci_ns: windowed.est_ci_ns(recent.spread()) })
+        Some((recent, new.expecting(ratio * self.all as f64)))
     }
 }
 
 impl Estimate {
+    /// Of something that happened so often in the interval and in no window: it is taken to go as what took
+    /// `ns` for `count` elsewhere, and no longer than `most_ns`. `None` if nothing happened elsewhere either.
+    pub fn as_elsewhere((ns, count): (u64, u64), all: u64, most_ns: u64) -> Option<Self> {
+        let each_ns = ns as f64 / (count > 0).then_some(count as f64)?;
+        let expected_ns = (each_ns * all as f64).min(most_ns as f64);
+        Some(Self { windowed: Windowed::default().expecting(expected_ns), ci_ns: None })
+    }
+
     /// The time.
     pub fn ns(&self) -> u64 {
         self.windowed.est_ns()

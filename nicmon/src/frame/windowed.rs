@@ -162,6 +162,9 @@ impl Windowed {
         } else {
             return (self.expected_ns == 0).then_some(0);
         };
+        if variance <= 0.0 {
+            return Some(0);
+        }
         let degrees = spread.windows as f64 - TAKEN;
         let quantile = StudentsT::new(0.0, 1.0, degrees).ok()?.inverse_cdf(0.975);
         Some(whole(quantile * variance.sqrt()))

@@ -284,11 +284,16 @@ impl InWindows {
 
     fn begin_window(&mut self, probe: &mut Probe, attached: Instant) -> Result<Measuring, CollectError> {
         // What came before belongs to no window.
-        let before = self.read_on(probe)?;
-        let mono_ns = before.mono_ns;
-        self.seen.add(before);
+        let mut before = self.read_on(probe)?;
+        self.seen.add(&mut before);
         let until = Some(Instant::now() + self.length);
-        Ok(Measuring { attached, until, cut_runs: probe.cut_runs(), counted: self.counters.read()?, mono_ns })
+        Ok(Measuring {
+            attached,
+            until,
+            cut_runs: probe.cut_runs(),
+            counted: self.counters.read()?,
+            mono_ns: before.mono_ns,
+        })
     }
 
     fn end_window(&mut self, probe: &mut Probe, window: Measuring) -> Result<(), CollectError> {
@@ -412,9 +417,8 @@ fn whole(reading: &Reading, ns: u64) -> SeenInWindow {
 
 impl Seen {
     /// Adds what counts whether or not it was in a window.
-    fn add(&mut self, reading: Reading) {
-        let Reading { drops, lost, unfiled, .. } = reading;
-        for drop in drops.unwrap_or_default() {
+    fn add(&mut self, reading: &mut Reading) {
+        for drop in reading.drops.take().unwrap_or_default() {
             let same =
                 |known: &&mut DropActivity| (&known.reason, known.location) == (&drop.reason, drop.location);
             match self.drops.iter_mut().find(same) {
@@ -422,7 +426,8 @@ impl Seen {
                 None => self.drops.push(drop),
             }
         }
-        self.lost += lost.unwrap_or(0);
+        self.lost += reading.lost.unwrap_or(0);
+        let unfiled = std::mem::take(&mut reading.unfiled);
         self.unfiled.nics.extend(unfiled.nics);
         self.unfiled.other_nics |= unfiled.other_nics;
         self.unfiled.irqs |= unfiled.irqs;
@@ -444,23 +449,21 @@ impl Seen {
                 self.histograms.delays.get_or_insert_default().extend(delays);
             }
         }
-        self.add(reading);
+        self.add(&mut reading);
     }
 
     /// The reading of the whole interval, which ends with this one. What the programs did not measure is of
     /// the kernel's own counts, and still missing.
     fn finish(&mut self, mut last: Reading) -> Reading {
         let drops_are_known = last.drops.is_some();
-        let samples = last.samples.take();
-        let rest = Reading { samples: None, histograms: None, ..last.clone() };
-        self.add(rest);
+        self.add(&mut last);
         Reading {
             drops: drops_are_known.then(|| std::mem::take(&mut self.drops)),
             lost: Some(self.lost),
             unfiled: std::mem::take(&mut self.unfiled),
             histograms: Some(std::mem::take(&mut self.histograms)),
             // What the programs say about a CPU is behind each sample, so outside windows there are none.
-            samples: samples.filter(|_| self.windows > 0).map(|samples| Samples {
+            samples: last.samples.take().filter(|_| self.windows > 0).map(|samples| Samples {
                 taken: std::mem::take(&mut self.samples),
                 lost: self.samples_lost,
                 has_sockets: !self.no_sockets,
@@ -480,12 +483,7 @@ fn polled(windows: &[Arc<SeenInWindow>]) -> Vec<NapiActivity> {
             all.push(NapiActivity { cpus: Vec::new(), ..napi.clone() });
             all.len() - 1
         });
-        for (cpu, polls) in &napi.cpus {
-            match all[at].cpus.binary_search_by_key(cpu, |(cpu, _)| *cpu) {
-                Ok(row) => all[at].cpus[row].1.add(*polls),
-                Err(row) => all[at].cpus.insert(row, (*cpu, *polls)),
-            }
-        }
+        napi.cpus.iter().for_each(|(cpu, polls)| all[at].add(*cpu, *polls));
     }
     all
 }

@@ -77,10 +77,7 @@ impl NapiSums {
             poll_fn: owner.poll_fn,
             cpus: Vec::new(),
         });
-        match entry.cpus.binary_search_by_key(&number(cpu), |(cpu, _)| *cpu) {
-            Ok(at) => entry.cpus[at].1.add(polls),
-            Err(at) => entry.cpus.insert(at, (number(cpu), polls)),
-        }
+        entry.add(number(cpu), polls);
     }
 }
 

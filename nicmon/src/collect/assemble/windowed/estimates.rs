@@ -11,7 +11,7 @@ use super::{
 use crate::{
     collect::Observation,
     counters::{Counted, SeenInWindow, SeenInWindows},
-    frame::{Estimate, Measure, Windowed},
+    frame::{Estimate, Measure},
 };
 
 const NET_RX_VECTOR: usize = NET_RX as usize;
@@ -102,7 +102,7 @@ impl Estimates {
         self.vectors.insert((cpu, NET_RX_VECTOR), all);
         let mut polled_ns = 0;
         for (napi, seen_ns) in polls.napis.iter().filter(|((_, on), _)| *on == cpu) {
-            let ns = measure.estimate(seen_ns).map_or(0, |estimate| estimate.ns());
+            let ns = measure.ns(seen_ns).unwrap_or(0);
             polled_ns += ns;
             self.napis_ns.insert(*napi, ns);
         }
@@ -116,7 +116,7 @@ impl Estimates {
 /// What goes with the `NET_RX` time of a CPU best. Without runs in the interval or in any window, nothing but
 /// runs can say what the time was; without a window in the interval, time alone says nothing of it.
 fn best(windows: &SeenInWindows, cpu: u32, runs: Measure, seen_ns: &[u64]) -> Measure {
-    if runs.all() == 0 || runs.estimate(seen_ns).is_none() {
+    if runs.all() == 0 || runs.ns(seen_ns).is_none() {
         return runs;
     }
     let others = [Yardstick::Packets, Yardstick::Busy, Yardstick::Time];
@@ -217,9 +217,6 @@ impl Elsewhere {
     }
 
     fn estimate(&self, vector: usize, runs: &Measure, most_ns: u64) -> Option<Estimate> {
-        let (ns, count) = self.0[vector];
-        let each_ns = ns as f64 / (count > 0).then_some(count as f64)?;
-        let expected_ns = (each_ns * runs.all() as f64).min(most_ns as f64);
-        Some(Estimate { windowed: Windowed::default().expecting(expected_ns), ci_ns: None })
+        Estimate::as_elsewhere(self.0[vector], runs.all(), most_ns)
     }
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::{
     counters::{IrqActivity, Runs, SeenInWindow, SeenInWindows},
-    frame::{Estimate, Measure, Windowed},
+    frame::{Estimate, Measure},
 };
 
 /// The estimates. What is absent is unknown.
@@ -74,7 +74,7 @@ impl Irqs {
         let mut cpus = Vec::new();
         for (cpu, all) in calls_of_line(counted, line) {
             let estimate = all.and_then(|all| {
-                let of_line = calls.of_line(line, cpu, windows.recent.len());
+                let of_line = calls.of_line(line, cpu);
                 let measure = Measure::new(of_line, windows.new, all);
                 let seen_ns = seen_ns(cpu);
                 let measure = measure.at_most(&seen_ns, interval_ns);
@@ -152,9 +152,9 @@ impl Calls {
         Self { lines, windows: number }
     }
 
-    fn of_line(&self, line: u32, cpu: u32, windows: usize) -> Vec<Option<u64>> {
+    fn of_line(&self, line: u32, cpu: u32) -> Vec<Option<u64>> {
         let known = self.lines.get(&(line, cpu));
-        known.map_or_else(|| vec![Some(0); windows], |calls| calls.iter().copied().map(Some).collect())
+        known.map_or_else(|| vec![Some(0); self.windows], |calls| calls.iter().copied().map(Some).collect())
     }
 
     fn of_cpu(&self, cpu: u32) -> Vec<Option<u64>> {
@@ -170,8 +170,6 @@ impl Calls {
         let calls: u64 = self.lines.values().flatten().sum();
         let cpus = windows.recent.iter().flat_map(|window| &window.cpus);
         let ns: u64 = cpus.filter_map(|cpu| cpu.hardirq_ns).sum();
-        let each_ns = ns as f64 / (calls > 0).then_some(calls as f64)?;
-        let expected_ns = (each_ns * all as f64).min(most_ns as f64);
-        Some(Estimate { windowed: Windowed::default().expecting(expected_ns), ci_ns: None })
+        Estimate::as_elsewhere((ns, calls), all, most_ns)
     }
 }

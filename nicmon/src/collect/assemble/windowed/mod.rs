@@ -23,23 +23,24 @@ use crate::{
 pub(super) fn estimated(seen: &Observation, dummies: &Dummies) -> Option<(Observation, Estimates)> {
     let windows = seen.reading.windows.as_ref()?;
     let estimates = Estimates::of(seen, windows, dummies);
-    let mut reading = seen.reading.clone();
+    let polled = Polled::of(windows, seen.interval_ns);
+    let mut as_if_exact = seen.clone();
+    let reading = &mut as_if_exact.reading;
     reading.irqs.clone_from(&estimates.irqs.activity);
-    let new = Polled::of(windows);
     for (number, activity) in (0..).zip(&mut reading.cpus) {
         cpu(number, activity, &estimates, windows);
-        activity.backlog = new.polls(None, number, &estimates, seen.interval_ns);
+        activity.backlog = polled.polls((None, number), activity.backlog, &estimates);
     }
     for napi in reading.napis.iter_mut().flatten() {
         for (cpu, polls) in &mut napi.cpus {
-            *polls = new.polls(Some(napi.key), *cpu, &estimates, seen.interval_ns);
+            *polls = polled.polls((Some(napi.key), *cpu), *polls, &estimates);
         }
         napi.cpus.retain(|(_, polls)| !polls.is_nothing());
     }
     if let Some(napis) = &mut reading.napis {
         napis.retain(|napi: &NapiActivity| !napi.cpus.is_empty());
     }
-    Some((Observation { reading, ..seen.clone() }, estimates))
+    Some((as_if_exact, estimates))
 }
 
 fn cpu(number: u32, activity: &mut CpuActivity, estimates: &Estimates, windows: &SeenInWindows) {
@@ -60,38 +61,40 @@ const NO_RUNS: Runs = Runs { count: 0, ns: Some(0), max_ns: Some(0) };
 /// Polls in the windows of this interval or, if there were none, in the last windows. What threads did always
 /// comes from the last windows: the kernel says how long they ran, windows or not.
 struct Polled {
-    new: HashMap<(Option<NapiKey>, u32), PollActivity>,
-    recent: HashMap<(Option<NapiKey>, u32), PollActivity>,
+    /// `None` if this interval has no windows.
+    new: Option<HashMap<(Option<NapiKey>, u32), PollActivity>>,
     recent_ns: u64,
+    interval_ns: u64,
 }
 
 impl Polled {
-    fn of(windows: &SeenInWindows) -> Self {
-        let recent = polls(&windows.recent);
-        let new = if windows.new > 0 { polls(windows.new_ones()) } else { recent.clone() };
-        Self { new, recent, recent_ns: windows.recent.iter().map(|window| window.ns).sum() }
+    fn of(windows: &SeenInWindows, interval_ns: u64) -> Self {
+        Self {
+            new: (windows.new > 0).then(|| polls(windows.new_ones())),
+            recent_ns: windows.recent.iter().map(|window| window.ns).sum(),
+            interval_ns,
+        }
     }
 
-    /// What a NAPI did on a CPU in the whole interval: its time is the estimate, and of its polls only their
-    /// proportions mean anything. What interrupted its thread is taken to go with time.
+    /// What a NAPI did on a CPU in the whole interval, if it did `recent` in the last windows. Its time is
+    /// the estimate, and of its polls only their proportions mean anything. What interrupted its thread is
+    /// taken to go with time.
     fn polls(
         &self,
-        napi: Option<NapiKey>,
-        cpu: u32,
+        napi: (Option<NapiKey>, u32),
+        recent: PollActivity,
         estimates: &Estimates,
-        interval_ns: u64,
     ) -> PollActivity {
-        let new = self.new.get(&(napi, cpu)).copied().unwrap_or_default();
-        let recent = self.recent.get(&(napi, cpu)).copied().unwrap_or_default();
-        let interrupted =
-            u128::from(recent.interrupted_ns) * u128::from(interval_ns) / u128::from(self.recent_ns.max(1));
+        let new = self.new.as_ref().map(|new| new.get(&napi).copied().unwrap_or_default());
+        let interrupted = u128::from(recent.interrupted_ns) * u128::from(self.interval_ns)
+            / u128::from(self.recent_ns.max(1));
         PollActivity {
-            softirq_ns: estimates.napis_ns.get(&(napi, cpu)).copied().unwrap_or(0),
+            softirq_ns: estimates.napis_ns.get(&napi).copied().unwrap_or(0),
             interrupted_ns: u64::try_from(interrupted).unwrap_or(u64::MAX),
             threaded: recent.threaded,
             thread_pid: recent.thread_pid,
             interrupted_unknown: recent.interrupted_unknown,
-            ..new
+            ..new.unwrap_or(recent)
         }
     }
 }
