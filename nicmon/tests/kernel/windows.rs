@@ -117,21 +117,26 @@ pub(crate) fn below_limit() -> Result<()> {
 /// Frames of 10 ms, measured all the time. Windows are chosen from them, and the estimate is compared with
 /// the sum of all.
 pub(crate) fn on_one_recording() -> Result<()> {
+    /// How many of each load: about one in thirty is disturbed so much that chance cannot explain it.
+    const RECORDINGS: usize = 3;
+    let mut inside = 0;
     let namespace = loopback_namespace("nicmon-t-recording-lo")?;
-    let load = Loopback::start(&namespace, 1, Loop::Single, Duration::from_mins(1))?;
-    let frames = short_frames()?;
+    let load = Loopback::start(&namespace, 1, Loop::Single, Duration::from_mins(2))?;
+    for _ in 0..RECORDINGS {
+        inside += judge("a constant load", &short_frames()?, 1, 3.0)?;
+    }
     load.stop()?;
-    let constant = judge("a constant load", &frames, 1, 3.0)?;
     drop(namespace);
 
     let pair = VethPair::create("nicmon-t-recording")?;
     let load = UdpFlows::start(&pair.tx, bursts()?)?;
-    let frames = short_frames()?;
+    for _ in 0..RECORDINGS {
+        inside += judge("bursts", &short_frames()?, 0, 25.0)?;
+    }
     load.stop()?;
-    let bursts = judge("bursts", &frames, 0, 25.0)?;
-    // Over many recordings it is 96 of 100, and 2 more or less in one test, because all windows of a
-    // recording see the same ten seconds.
-    let inside_pct = (constant + bursts) as f64 * 50.0 / TIMES as f64;
+    // Over many recordings it is 96 of 100, and some more or less in each, because all windows of a recording
+    // see the same ten seconds.
+    let inside_pct = inside as f64 * 100.0 / (2 * RECORDINGS * TIMES) as f64;
     ensure!(inside_pct >= 88.0, "only {inside_pct} % of the intervals have the truth inside");
     Ok(())
 }
@@ -145,7 +150,7 @@ fn bursts() -> Result<FlowsPlan> {
         pps: 40_000,
         sender_cpu: Some(0),
         phases: Some(Phases { on: Duration::from_millis(130), every: Duration::from_millis(370) }),
-        limit: Duration::from_mins(1),
+        limit: Duration::from_mins(2),
     })
 }
 
