@@ -44,6 +44,7 @@ pub struct FlowConfig {
 /// What is kept of a packet: hashes, and no address.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct FlowSample {
     /// `FLOW_*`
     pub flags: u32,

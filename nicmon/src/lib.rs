@@ -47,6 +47,8 @@ pub mod overhead;
 #[doc(hidden)]
 pub mod path;
 #[doc(hidden)]
+pub mod privileges;
+#[doc(hidden)]
 pub mod symbols;
 #[doc(hidden)]
 pub mod tui;

@@ -20,12 +20,13 @@ use crate::{
         self, Roots, cpus,
         irqs::NicIrqs,
         machine::{self, Machine},
-        netns::{self, LinkFacts, NamespaceFacts, Namespaces, NetnsThread},
+        netns::{LinkFacts, NamespaceFacts, Namespaces, NetnsReader},
         nic_files::NicId,
         softnet::Softnet,
         stat::{Stat, ticks_per_second},
         threads::KsoftirqdTimes,
     },
+    privileges::{Privileges, Request},
 };
 
 /// The shortest time between two checks of which interrupts belong to which NIC.
@@ -48,7 +49,8 @@ pub(super) struct Facts {
     stat: Stat,
     softnet: Option<Softnet>,
     ksoftirqd: KsoftirqdTimes,
-    namespaces: NetnsThread,
+    privileges: Privileges,
+    namespaces: NetnsReader,
     now: Arc<Moment>,
     before: Arc<Moment>,
     /// Namespaces to read, and when one of their NAPIs was last known.
@@ -76,12 +78,17 @@ pub(super) struct Facts {
     softnet_problem: Option<String>,
 }
 
+/// Inode numbers of the namespaces that can be found.
+fn existing(privileges: &Privileges) -> BTreeSet<u32> {
+    privileges.ask(Request::ExistingNamespaces).map(|(found, _)| found).unwrap_or_default()
+}
+
 impl Facts {
     /// Opens the readers, and reads the interfaces of all namespaces and what never or hardly ever
     /// changes.
-    pub(super) fn open(roots: Roots) -> Result<Self, host::Error> {
-        let namespaces = NetnsThread::start(roots.clone())?;
-        let watched = netns::existing(&roots.proc).into_iter().map(|inum| (inum, Instant::now())).collect();
+    pub(super) fn open(roots: Roots, privileges: Privileges) -> Result<Self, host::Error> {
+        let namespaces = NetnsReader::new(roots.clone(), privileges.clone())?;
+        let watched = existing(&privileges).into_iter().map(|inum| (inum, Instant::now())).collect();
         let (softnet, softnet_problem) = known(Softnet::open(&roots.proc).map(Some));
         let mut facts = Self {
             machine: Arc::new(machine::read(&roots.proc, &roots.sys)?),
@@ -91,6 +98,7 @@ impl Facts {
             stat: Stat::open(&roots.proc)?,
             softnet,
             ksoftirqd: KsoftirqdTimes::find(&roots.proc)?,
+            privileges,
             namespaces,
             now: Arc::default(),
             before: Arc::default(),
@@ -111,7 +119,8 @@ impl Facts {
         };
         let Namespaces { facts: links, problems, refused } = facts.read_links(false);
         if !links.contains_key(&facts.own_netns()) {
-            let why = problems.into_iter().next().unwrap_or_else(|| netns::Stopped.to_string());
+            let why = problems.into_iter().next();
+            let why = why.unwrap_or_else(|| "cannot read the network interfaces".to_owned());
             return Err(host::Error::Namespace(why));
         }
         facts.read_irqs(&links);
@@ -142,6 +151,12 @@ impl Facts {
             before: Arc::clone(&self.before),
             is_blind: self.was_blind || self.unread.is_blind(),
         }
+    }
+
+    /// Who does what takes a privilege.
+    #[cfg(feature = "bpf")]
+    pub(super) fn privileges(&self) -> &Privileges {
+        &self.privileges
     }
 
     /// The running kernel's machine.
@@ -273,7 +288,7 @@ impl Facts {
             })
         };
         let lacks_peer = self.now.links.iter().any(lacks_peer);
-        let unread = netns::existing(&self.roots.proc).into_iter();
+        let unread = existing(&self.privileges).into_iter();
         let unread = unread.filter(|inum| *inum != self.own_netns() && !self.watched.contains_key(inum));
         let next = self.unread.next_to_look_into(unread.collect(), MOST_SILENT);
         if lacks_peer {
@@ -303,11 +318,7 @@ impl Facts {
         let own = self.own_netns();
         let wanted = self.watched.keys().chain(&self.looked_into).copied().chain([own]);
         let wanted: Vec<u32> = wanted.collect();
-        // If the thread has ended, all counters are unknown.
-        let mut now = self.namespaces.read(&wanted, refresh_queues).unwrap_or_else(|stopped| Namespaces {
-            problems: [stopped.to_string()].into(),
-            ..Namespaces::default()
-        });
+        let mut now = self.namespaces.read(&wanted, refresh_queues);
         self.keep_those_that_count(&mut now);
 
         // Most drivers request their interrupts when the interface is set up.

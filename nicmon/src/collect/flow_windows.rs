@@ -3,6 +3,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    io,
     sync::mpsc::{self, Receiver},
     thread,
     time::{Duration, Instant},
@@ -14,6 +15,7 @@ use super::known::NicKey;
 use crate::{
     counters::FlowLook,
     frame::{Flows, WhoseFlows},
+    privileges::{Privileges, Request},
 };
 
 /// The same NIC is not looked at more often.
@@ -21,14 +23,11 @@ const EVERY: Duration = Duration::from_mins(1);
 /// What was seen longer ago is no longer said.
 const KEPT: Duration = Duration::from_secs(75);
 
-/// How packets are looked at. It blocks.
-pub(super) type Look = fn(WhoseFlows) -> Result<FlowLook, String>;
-
 /// What was seen, and what is being looked at.
 #[derive(Debug, Default)]
 pub(super) struct FlowWindows {
-    /// `None` if it is not allowed, or impossible.
-    look: Option<Look>,
+    /// Who looks; `None` if it is not allowed, or impossible.
+    privileges: Option<Privileges>,
     seen: HashMap<WhoseFlows, (Instant, Flows)>,
     /// When each NIC was last looked at.
     tried: HashMap<NicKey, Instant>,
@@ -38,8 +37,8 @@ pub(super) struct FlowWindows {
 }
 
 impl FlowWindows {
-    pub(super) fn new(look: Option<Look>) -> Self {
-        Self { look, ..Self::default() }
+    pub(super) fn new(privileges: Option<Privileges>) -> Self {
+        Self { privileges, ..Self::default() }
     }
 
     /// What was seen of late, by namespace and interface index. Starts to look at one of those of which
@@ -75,17 +74,24 @@ impl FlowWindows {
     }
 
     fn start(&mut self, wanted: &[WhoseFlows], now: Instant) {
-        let (Some(look), None) = (self.look, &self.running) else { return };
+        let (Some(privileges), None) = (self.privileges.clone(), &self.running) else { return };
         let is_due = |whose: &&WhoseFlows| !self.tried.contains_key(&(whose.netns, whose.ifindex));
         let Some(whose) = wanted.iter().find(is_due).copied() else { return };
         self.tried.insert((whose.netns, whose.ifindex), now);
         let (sender, receiver) = mpsc::sync_channel(1);
         let thread = thread::Builder::new().name("flow-window".to_owned());
         // Without a thread, nothing is known.
-        if thread.spawn(move || sender.send((whose, look(whose)))).is_ok() {
+        if thread.spawn(move || sender.send((whose, look(&privileges, whose)))).is_ok() {
             self.running = Some(receiver);
         }
     }
+}
+
+/// Looks at packets. It blocks.
+fn look(privileges: &Privileges, whose: WhoseFlows) -> Result<FlowLook, String> {
+    let looked = privileges.ask(Request::LookAtFlows(whose));
+    let first_line = |error: io::Error| error.to_string().lines().next().unwrap_or_default().to_owned();
+    looked.map(|(look, _)| look).map_err(first_line)
 }
 
 /// What the packets have in common.
@@ -124,7 +130,10 @@ fn largest_pct(values: &[u32]) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::privileges::Answer;
 
     const WHOSE: WhoseFlows = WhoseFlows { netns: 7, ifindex: 2, cpu: 3 };
 
@@ -157,10 +166,10 @@ mod tests {
     #[test]
     fn a_nic_is_looked_at_once_a_minute() {
         static LOOKS: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-        let mut windows = FlowWindows::new(Some(|_| {
+        let mut windows = FlowWindows::new(Some(Privileges::own(Arc::new(|_| {
             LOOKS.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            Ok(look(FLOW_HASHED, 1, 1))
-        }));
+            Answer::new(&look(FLOW_HASHED, 1, 1), Vec::new())
+        }))));
         assert!(windows.follow(&[]).is_empty());
         let seen = || {
             thread::sleep(Duration::from_millis(5));
@@ -179,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_failure_is_said() {
-        let mut windows = FlowWindows::new(Some(|_| Err("no".to_owned())));
+        let mut windows = FlowWindows::new(Some(Privileges::own(Arc::new(|_| Err(io::Error::other("no"))))));
         let problem = || {
             thread::sleep(Duration::from_millis(5));
             assert!(windows.follow(&[WHOSE]).is_empty());

@@ -11,7 +11,7 @@ use super::{
     observation::Observation,
     reason::{first_line, reason},
 };
-use crate::host::Roots;
+use crate::host::{Roots, refusals::Refusers};
 
 /// The least time between two rounds of tidying: a little less than a second, because clocks wake a little
 /// early or late.
@@ -33,7 +33,7 @@ impl Collector {
     /// Samples these CPUs and no others.
     pub(super) fn sample(&mut self, wanted: &[u32], busy_ns: &[(u32, u64)]) {
         let sampled = self.source.sample_cpus(wanted, busy_ns, &self.facts.roots);
-        self.sampling_problems.follow(sampled, &self.facts.roots);
+        self.sampling_problems.follow(sampled);
     }
 
     fn tidy(&mut self, seen: &Observation) {
@@ -50,8 +50,10 @@ impl Collector {
 }
 
 /// Why CPUs are not sampled.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct SamplingProblems {
+    /// What might refuse it, as of the start: by now this process has given up what it takes.
+    refusers: Refusers,
     /// All of them.
     pub(super) all: Option<String>,
     /// Some of them.
@@ -59,8 +61,12 @@ pub(super) struct SamplingProblems {
 }
 
 impl SamplingProblems {
+    pub(super) fn new(roots: &Roots) -> Self {
+        Self { refusers: Refusers::read(roots), all: None, some: None }
+    }
+
     /// Takes in the last attempt.
-    pub(super) fn follow(&mut self, sampled: Result<Option<CollectError>, CollectError>, roots: &Roots) {
+    pub(super) fn follow(&mut self, sampled: Result<Option<CollectError>, CollectError>) {
         let (all, some) = match sampled {
             Ok(some) => (None, some),
             Err(error) => (Some(error), None),
@@ -72,7 +78,7 @@ impl SamplingProblems {
             match error {
                 // Looking for the remedy again would cost time in each frame.
                 Some(error) if is_known(&error) => {}
-                error => *problem = error.map(|error| reason(&error, roots)),
+                error => *problem = error.map(|error| reason(&error, &self.refusers)),
             }
         }
     }
@@ -119,9 +125,9 @@ mod tests {
     fn what_is_not_sampled_is_said_until_it_is() {
         let source = || Box::new(std::io::Error::from_raw_os_error(libc::EMFILE));
         let some = || ProbeError::SomeSamples { cpus: "CPUs 3-5 are".to_owned(), source: source() }.into();
-        let (mut problems, roots) = (SamplingProblems::default(), Roots::default());
+        let mut problems = SamplingProblems::new(&Roots::default());
         for _ in 0..2 {
-            problems.follow(Ok(Some(some())), &roots);
+            problems.follow(Ok(Some(some())));
             let text = problems.some.clone().expect("a problem");
             assert!(
                 text.starts_with("CPUs 3-5 are not sampled: Too many open files (os error 24); "),
@@ -129,11 +135,11 @@ mod tests {
             );
             assert!(text.ends_with("ulimit -n 65536") && problems.all.is_none(), "{text}");
         }
-        problems.follow(Err(ProbeError::Samples(source()).into()), &roots);
+        problems.follow(Err(ProbeError::Samples(source()).into()));
         let text = problems.all.clone().expect("a problem");
         assert!(text.starts_with("cannot sample the CPUs: ") && text.ends_with("ulimit -n 65536"), "{text}");
         assert!(problems.some.is_none());
-        problems.follow(Ok(None), &roots);
+        problems.follow(Ok(None));
         assert!(problems.all.is_none() && problems.some.is_none());
     }
 }

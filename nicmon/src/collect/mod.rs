@@ -15,6 +15,7 @@ mod observation;
 mod observe;
 mod own_parts;
 mod own_quota;
+mod privileged;
 mod reason;
 mod requeues;
 #[cfg(all(test, feature = "bpf"))]
@@ -42,6 +43,7 @@ pub use self::{
     cpu_times::CpuTimes,
     filter::{Filter, FilterError},
     observation::Observation,
+    privileged::{own, perform},
     topology::read_topology,
 };
 use self::{
@@ -68,6 +70,7 @@ use crate::{
         self, Roots,
         btf::{KERNEL_BTF, KernelBtf},
     },
+    privileges::{Confinement, Privileges},
     symbols::Symbols,
 };
 
@@ -137,6 +140,8 @@ pub struct Options {
     pub interval: std::time::Duration,
     /// Whether the kernel side logs.
     pub kernel_log: bool,
+    /// Who does what takes a privilege; `None` for this process.
+    pub privileges: Option<Privileges>,
     /// Whether to start only when the kernel's symbols are read (or cannot be), so that the first frame
     /// has names.
     pub wait_for_symbols: bool,
@@ -144,6 +149,7 @@ pub struct Options {
 
 /// Everything that makes frames, and what the previous frame left behind.
 pub struct Collector {
+    privileges: Privileges,
     source: Source,
     source_reason: Option<String>,
     asked: Asked,
@@ -180,19 +186,19 @@ impl Collector {
     /// not exist.
     pub fn start(options: Options) -> Result<Self, CollectError> {
         host::limits::raise();
-        let mut facts = Facts::open(options.roots.clone())?;
+        let roots = options.roots.clone();
+        let privileges = options.privileges.clone().unwrap_or_else(|| privileged::own(roots.clone()));
+        let mut facts = Facts::open(roots.clone(), privileges.clone())?;
         options.filter.check_cpus(&facts.possible_cpus)?;
         options.filter.check_interfaces(&facts.interface_names())?;
-        let topology = topology::Feed::start(facts.roots.clone(), facts.namespaces())?;
+        let topology = topology::Feed::start(roots, privileges.clone(), facts.namespaces())?;
         let kernel = KernelBtf::read(Path::new(KERNEL_BTF));
         let accounting = kernel.as_ref().ok().map(|kernel| accounting(&facts, kernel));
         let Chosen { mut source, reason } = source::choose(&options, &facts, kernel)?;
         give_back_memory();
         let is_proc = matches!(source, Source::Proc(_));
 
-        let symbols =
-            if is_proc { Symbols::new(facts.roots.proc.clone()) } else { reading_symbols(&facts, &options) };
-
+        let symbols = reading_symbols(&facts, &privileges, !is_proc, options.wait_for_symbols);
         source.follow_symbols(&symbols.snapshot());
         let mut threads = ThreadTimes::new(&facts.roots.proc);
 
@@ -203,14 +209,16 @@ impl Collector {
         facts.read(&source.known_napis())?;
         threads.read(&facts.roots.proc, &reading);
         // The cost of starting, and what was sampled before, belong to no frame.
-        let last_own_cpu_ns = host::own::cpu_ns();
+        let last_own_cpu_ns = host::own::cpu_ns() + privileges.broker_cpu_ns();
         let reading = source.read(&facts)?;
         let Options { filter, latency, sampling, .. } = options;
         let stacks = sampling.is_some_and(|how| how.stacks);
-        let mut sampling_problems = SamplingProblems::default();
-        sampling_problems.follow(sampled, &facts.roots);
+        let looks_at_flows = options.flow_window && !is_proc;
+        let mut sampling_problems = SamplingProblems::new(&facts.roots);
+        sampling_problems.follow(sampled);
         Ok(Self {
-            flow_windows: FlowWindows::new(source.look_at_flows().filter(|_| options.flow_window)),
+            flow_windows: FlowWindows::new(looks_at_flows.then(|| privileges.clone())),
+            privileges,
             source,
             source_reason: reason,
             asked: Asked { latency, sampling: sampling.is_some() && !is_proc, stacks },
@@ -235,6 +243,14 @@ impl Collector {
             own_quota: OwnQuota::default(),
             own_parts: OwnParts::default(),
         })
+    }
+
+    /// Gives up the privileges that nothing here needs any more, if a broker keeps those that are; see
+    /// [`Privileges::give_up`]. `signals_others` is whether this process will send signals to processes of
+    /// other users.
+    pub fn give_up_privileges(&self, signals_others: bool) -> Option<Confinement> {
+        let works = || self.source.works_without_privileges();
+        self.privileges.give_up(&self.facts.roots.proc, signals_others, works)
     }
 
     /// Saves the observation behind each frame from now on.
@@ -299,11 +315,14 @@ impl Collector {
     }
 }
 
-/// The kernel's symbols, which are read in the background, or are there already if they are to be waited for.
-fn reading_symbols(facts: &Facts, options: &Options) -> Symbols {
-    let mut symbols = Symbols::new(facts.roots.proc.clone());
-    symbols.read_in_background();
-    if options.wait_for_symbols {
+/// The kernel's symbols: if they are needed, they are read in the background, or are there already if they
+/// are to be waited for.
+fn reading_symbols(facts: &Facts, privileges: &Privileges, are_needed: bool, wait: bool) -> Symbols {
+    let mut symbols = Symbols::new(&facts.roots.proc, privileges.clone());
+    if are_needed {
+        symbols.read_in_background();
+    }
+    if are_needed && wait {
         symbols.wait();
     }
     symbols
@@ -315,7 +334,7 @@ fn reading_symbols(facts: &Facts, options: &Options) -> Symbols {
 /// # Errors
 /// [`Collector::start`] would fail, too.
 pub fn check_host(roots: &Roots, has_programs: bool) -> Result<(), CollectError> {
-    Facts::open(roots.clone())?.read(&Arc::default())?;
+    Facts::open(roots.clone(), privileged::own(roots.clone()))?.read(&Arc::default())?;
     if !has_programs {
         Counts::open(roots)?.read(roots)?;
     }

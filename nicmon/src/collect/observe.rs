@@ -9,7 +9,11 @@ use super::{
 };
 use crate::{
     frame::{CpuFreq, topology::Topology},
-    host::{self, cpu_freq::cpu_freq, own::thread_cpu_ns},
+    host::{
+        self,
+        cpu_freq::cpu_freq,
+        own::{anonymous_bytes, thread_cpu_ns},
+    },
 };
 
 impl Collector {
@@ -31,7 +35,7 @@ impl Collector {
         self.facts.read(&self.source.known_napis())?;
 
         let time = SystemTime::now();
-        let own_cpu_ns = host::own::cpu_ns();
+        let own_cpu_ns = host::own::cpu_ns() + self.privileges.broker_cpu_ns();
         let own_parts = self.own_parts.end_of_interval(thread_cpu_ns());
         let mut reading = self.source.read(&self.facts)?;
         let known_napis = self.source.known_napis();
@@ -53,7 +57,7 @@ impl Collector {
             let nics = nic_keys(&reading, &facts, &known_napis);
             Some(self.driver_code.find(kallsyms, &facts.now, &nics, &known_napis))
         });
-        let udp_readers = self.udp_readers.find(&self.facts.roots.proc, &facts.now.links);
+        let udp_readers = self.udp_readers.find(&self.privileges, &self.facts.roots.proc, &facts.now.links);
         let seen = Observation {
             seq: self.next_seq(),
             time: humantime::format_rfc3339_micros(time).to_string(),
@@ -96,7 +100,8 @@ impl Collector {
 
     fn own_use(&mut self, cpu_ns: u64, parts: Parts) -> OwnUse {
         let proc = &self.facts.roots.proc;
-        let rss_bytes = host::own::resident_bytes(proc).unwrap_or(0);
+        let broker = self.privileges.broker_pid().and_then(|pid| anonymous_bytes(proc, pid).ok());
+        let rss_bytes = host::own::resident_bytes(proc).unwrap_or(0) + broker.unwrap_or(0);
         OwnUse {
             cpu_ns,
             read_ns: Some(parts.read_ns),

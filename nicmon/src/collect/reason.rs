@@ -3,18 +3,16 @@
 use std::error::Error;
 
 use super::CollectError;
-use crate::host::Roots;
-#[cfg(feature = "bpf")]
 use crate::host::refusals::Refusers;
 
 /// What failed, why, and what to do, in one line.
 #[cfg_attr(not(feature = "bpf"), expect(unused_variables, reason = "files are not refused like that"))]
-pub(super) fn reason(error: &CollectError, roots: &Roots) -> String {
+pub(super) fn reason(error: &CollectError, refusers: &Refusers) -> String {
     let why = first_line(error);
     match error {
         #[cfg(feature = "bpf")]
         CollectError::Probe(refused) => {
-            let remedy = refused.refusal().map(|(what, errno)| Refusers::read(roots).remedy(what, errno));
+            let remedy = refused.refusal().map(|(what, errno)| refusers.remedy(what, errno));
             format!("{why}; {}", remedy.as_deref().unwrap_or("see `nicmon doctor`"))
         }
         _ => why,

@@ -6,13 +6,13 @@ use std::{sync::Arc, time::Instant};
 
 use nicmon_common::NapiKey;
 
-use super::{CollectError, Options, SourceChoice, facts::Facts, flow_windows::Look, known::KnownNics};
+use super::{CollectError, Options, SourceChoice, facts::Facts, known::KnownNics};
 #[cfg(feature = "bpf")]
 use super::{known::KnownNapi, reason::reason, windows::Windowing};
 #[cfg(feature = "bpf")]
 use crate::{
     counters::bpf::{self, CallCost, MEASURED, Probe, ProbeError},
-    host::{btf::KERNEL_BTF, cpus, limits},
+    host::{cpus, limits, refusals::Refusers},
     symbols::{Kallsyms, socket_calls},
 };
 use crate::{
@@ -118,6 +118,7 @@ pub(super) fn choose(
         max_overhead_pct: options.max_overhead_pct,
         call_cost: measured.unwrap_or(CallCost::UNMEASURED),
         log: options.kernel_log,
+        privileges: facts.privileges().clone(),
     };
     let attached = kernel.map_err(ProbeError::from).and_then(|kernel| Probe::attach(how, &kernel));
     // The programs are of no use without the interfaces, which take descriptors.
@@ -138,7 +139,7 @@ pub(super) fn choose(
             Ok(Chosen { source: Source::Bpf(Box::new(source)), reason: None })
         }
         Err(error) if options.source == SourceChoice::Bpf => Err(error),
-        Err(error) => proc(facts, Some(reason(&error, &facts.roots))),
+        Err(error) => proc(facts, Some(reason(&error, &Refusers::read(&facts.roots)))),
     }
 }
 
@@ -246,16 +247,12 @@ impl Source {
         }
     }
 
-    /// How to look at packets; `None` if programs cannot run.
-    pub(super) fn look_at_flows(&self) -> Option<Look> {
+    /// Whether what it needs from now on works without capabilities.
+    pub(super) fn works_without_privileges(&self) -> bool {
         match self {
             #[cfg(feature = "bpf")]
-            Self::Bpf(_) => Some(|whose| {
-                let kernel = KernelBtf::read(Path::new(KERNEL_BTF)).map_err(ProbeError::from);
-                let look = kernel.and_then(|kernel| bpf::look_at_flows(whose, &kernel));
-                look.map_err(|error| error.to_string().lines().next().unwrap_or_default().to_owned())
-            }),
-            Self::Proc(_) => None,
+            Self::Bpf(source) => source.probe.can_read_maps(),
+            Self::Proc(_) => true,
         }
     }
 

@@ -11,9 +11,10 @@ use crate::{
     host::{
         cpu_quota::{ControlGroups, Throttled},
         netns::NamespaceFacts,
-        socket_owner::{self, Owner},
+        socket_owner::Owner,
         udp_sockets::Dropper,
     },
+    privileges::{Privileges, Request},
 };
 
 /// The shortest time between two searches for the owner of a socket ...
@@ -42,15 +43,17 @@ impl UdpReaders {
     /// The readers of the sockets that dropped since the previous frame, by inode of the namespace.
     pub(super) fn find(
         &mut self,
+        privileges: &Privileges,
         proc: &Path,
         namespaces: &BTreeMap<u32, NamespaceFacts>,
     ) -> BTreeMap<u32, UdpReader> {
         let droppers = namespaces.iter().filter_map(|(inum, facts)| Some((*inum, facts.udp_dropper?)));
-        self.of(proc, &droppers.collect(), Instant::now())
+        self.of(privileges, proc, &droppers.collect(), Instant::now())
     }
 
     fn of(
         &mut self,
+        privileges: &Privileges,
         proc: &Path,
         droppers: &BTreeMap<u32, Dropper>,
         now: Instant,
@@ -63,15 +66,19 @@ impl UdpReaders {
             dropping.contains(inode) || now - socket.searched < SEARCH_AGAIN
         });
         if !dropping.is_empty() {
-            self.search(proc, &dropping, now);
+            self.search(privileges, proc, &dropping, now);
         }
         droppers.iter().map(|(inum, dropper)| (*inum, self.reader(proc, *dropper))).collect()
     }
 
     /// Looks for the owners that are not known, or no longer have their sockets.
-    fn search(&mut self, proc: &Path, dropping: &BTreeSet<u64>, now: Instant) {
+    fn search(&mut self, privileges: &Privileges, proc: &Path, dropping: &BTreeSet<u64>, now: Instant) {
         for (inode, socket) in &mut self.sockets {
-            if socket.owner.as_ref().is_some_and(|owner| !owner.has(*inode)) {
+            let has = |Owner { pid, descriptor }: &Owner| {
+                let request = Request::HasSocket { pid: *pid, descriptor: *descriptor, inode: *inode };
+                privileges.ask(request).is_ok_and(|(has, _)| has)
+            };
+            if socket.owner.as_ref().is_some_and(|owner| !has(owner)) {
                 (socket.owner, socket.throttled) = (None, None);
             }
         }
@@ -86,7 +93,8 @@ impl UdpReaders {
         }
         self.searched = Some(now);
         self.groups = ControlGroups::find(proc);
-        let mut found = socket_owner::find(proc, &wanted);
+        let asked = privileges.ask(Request::FindSocketOwners(wanted.clone()));
+        let mut found: HashMap<u64, Owner> = asked.map(|(found, _)| found).unwrap_or_default();
         for inode in wanted {
             let owner = found.remove(&inode);
             self.sockets.insert(inode, Socket { owner, searched: now, throttled: None });
@@ -115,6 +123,7 @@ mod tests {
     use std::{fs, os::unix::fs::symlink};
 
     use super::*;
+    use crate::host::Roots;
 
     struct Made {
         folder: tempfile::TempDir,
@@ -154,7 +163,11 @@ mod tests {
         fn find(&mut self, inode: Option<u64>, seconds: u64) -> Option<UdpReader> {
             let droppers = inode.map(|inode| (1, Dropper { inode, dropped: Some(9) })).into_iter().collect();
             let now = self.start + Duration::from_secs(seconds);
-            self.readers.of(self.folder.path(), &droppers, now).remove(&1)
+            let privileges = super::super::privileged::own(Roots {
+                proc: self.folder.path().to_owned(),
+                ..Roots::default()
+            });
+            self.readers.of(&privileges, self.folder.path(), &droppers, now).remove(&1)
         }
     }
 

@@ -7,6 +7,7 @@ use super::{
     output::{json_line, print, print_message},
     runtime,
     signals::EndSignals,
+    split,
     watch::watch,
 };
 use crate::{
@@ -16,6 +17,7 @@ use crate::{
     counters::HowToSample,
     diagnose::{Verdict, Window},
     frame::Merged,
+    privileges::Privileges,
     stream::Reader,
 };
 
@@ -50,7 +52,8 @@ struct Judged {
 fn judge(file: Option<&Path>, time: Duration, flow_window: bool) -> Result<Judged, Failure> {
     let mut judged = Judged::default();
     let Some(file) = file else {
-        runtime::block_on(judge_live(time, flow_window, &mut judged))?;
+        let privileges = split();
+        runtime::block_on(judge_live(time, flow_window, privileges, &mut judged))?;
         return Ok(judged);
     };
     let mut reader = Reader::open(file)?;
@@ -65,10 +68,15 @@ fn judge(file: Option<&Path>, time: Duration, flow_window: bool) -> Result<Judge
 }
 
 /// A signal ends it early: what was seen until then is judged.
-async fn judge_live(time: Duration, flow_window: bool, judged: &mut Judged) -> Result<(), Failure> {
+async fn judge_live(
+    time: Duration,
+    flow_window: bool,
+    privileges: Privileges,
+    judged: &mut Judged,
+) -> Result<(), Failure> {
     let mut end = EndSignals::listen()?;
     let sampling = Some(HowToSample { frequency: FREQUENCY, stacks: false });
-    let options = Options { flow_window, sampling, ..Options::default() };
+    let options = Options { flow_window, sampling, privileges: Some(privileges), ..Options::default() };
     watch(options, time.as_secs().max(1), &mut end, |collector, frame| {
         judged.window.add(frame);
         collector.look_closer(judged.window.wanted());

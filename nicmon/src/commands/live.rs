@@ -1,19 +1,21 @@
 //! The live view: a frame per interval, on the screen, as JSON or as a table.
 
 use std::{
+    fs::File,
     io::{self, IsTerminal as _},
     path::PathBuf,
     sync::Arc,
 };
 
 use super::{
-    Failure,
+    Failure, give_up_privileges,
     new_file::{NewFile, Placed, Readers},
     output::{self, Output, print_message},
     problems::Problems,
     runtime,
     screen::{self, JobScreen, ScreenEvent},
     signals::EndSignals,
+    split,
     start::{self, Started},
 };
 use crate::{
@@ -21,23 +23,37 @@ use crate::{
     collect::{Capture, Clock, CollectError, Collector, Options},
     diagnose::Diagnosis,
     frame::Frame,
+    privileges::Privileges,
     tui::{Source, Wish},
 };
 
 pub(super) fn run(args: Live) -> Result<(), Failure> {
-    runtime::block_on(show(args))
+    let privileges = split();
+    runtime::block_on(show(args, privileges))
 }
 
-async fn show(args: Live) -> Result<(), Failure> {
+async fn show(args: Live, privileges: Privileges) -> Result<(), Failure> {
     // Signals first: from here on they end the process cleanly.
     let mut end = EndSignals::listen()?;
-    let Some(frames) = LiveFrames::start(&args, &mut end).await? else { return Ok(()) };
+    if screen::is_wanted(args.form) {
+        read_keys_from_terminal();
+    }
+    let Some(frames) = LiveFrames::start(&args, privileges, &mut end).await? else { return Ok(()) };
     // The log of the eBPF programs would garble the screen.
     let is_disturbed = args.kernel_log && io::stderr().is_terminal();
     if is_disturbed || !screen::is_wanted(args.form) {
         print(&args, frames, end).await
     } else {
         on_screen(&args, frames, end).await
+    }
+}
+
+/// Has standard input be the terminal: later nicmon may not open that. Without a terminal there are no keys.
+fn read_keys_from_terminal() {
+    if !io::stdin().is_terminal()
+        && let Ok(terminal) = File::options().read(true).write(true).open("/dev/tty")
+    {
+        let _ = rustix::stdio::dup2_stdin(terminal);
     }
 }
 
@@ -52,8 +68,15 @@ struct LiveFrames {
 
 impl LiveFrames {
     /// `None` if a signal came while it waited for an interface.
-    async fn start(args: &Live, end: &mut EndSignals) -> Result<Option<Self>, Failure> {
-        let options = || Ok(Options { kernel_log: args.kernel_log, ..args.measure.options()? });
+    async fn start(
+        args: &Live,
+        privileges: Privileges,
+        end: &mut EndSignals,
+    ) -> Result<Option<Self>, Failure> {
+        let options = || {
+            let privileges = Some(privileges.clone());
+            Ok(Options { kernel_log: args.kernel_log, privileges, ..args.measure.options()? })
+        };
         let mut collector = match start::start(&args.measure, end, options).await? {
             Started::Collecting(collector) => *collector,
             Started::Signalled(_) => return Ok(None),
@@ -69,6 +92,7 @@ impl LiveFrames {
             Some(probe) => Some(probe.take_logger(StderrLog).map_err(Failure::KernelLog)?),
             None => None,
         };
+        give_up_privileges(&collector, false);
         Ok(Some(Self {
             #[cfg(feature = "bpf")]
             kernel_log,

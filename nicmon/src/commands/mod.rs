@@ -33,8 +33,10 @@ use std::process::ExitCode;
 pub use self::{failure::Failure, output::print_message};
 use crate::{
     cli::{Cli, Command, Measure, SourceArg},
-    collect::{self, CollectError, Filter, SourceChoice},
+    collect::{self, CollectError, Collector, Filter, SourceChoice},
     counters::HowToSample,
+    host::{Roots, limits},
+    privileges::Privileges,
 };
 
 /// Runs the command that the command line names.
@@ -65,6 +67,27 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
         None => live::run(cli.live)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Starts the process that keeps the privileges that are needed while nicmon runs. Nothing else may have been
+/// started. Without it, nicmon keeps them all.
+fn split() -> Privileges {
+    limits::raise();
+    Privileges::split(&collect::perform(Roots::default())).unwrap_or_else(|error| {
+        print_message(&format!(
+            "nicmon keeps all its privileges, because the process that would keep the few it needs cannot be \
+             started: {error}"
+        ));
+        collect::own(Roots::default())
+    })
+}
+
+/// Gives up the privileges that this process does not need any more.
+fn give_up_privileges(collector: &Collector, signals_others: bool) {
+    let confined = collector.give_up_privileges(signals_others);
+    if confined.is_some_and(|confined| !confined.capabilities) {
+        print_message("nicmon keeps its capabilities, because the kernel does not let it give them up");
+    }
 }
 
 impl Measure {

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     cli::{self, wrap},
-    collect::CollectError,
+    collect::{self, CollectError},
     counters::bpf::{AttachKind, CallCost, MEASURED, Measured, Options, Probe},
     host::{
         Roots,
@@ -59,13 +59,14 @@ async fn observe(args: &cli::Overhead) -> Result<OverheadReport, Failure> {
         // Nothing for now: what a call costs is what is measured.
         call_cost: CallCost::default(),
         log: false,
+        privileges: collect::own(roots),
     };
     let load = || {
         let kernel = KernelBtf::read(Path::new(KERNEL_BTF))?;
         if args.raw {
-            return Probe::attach_as(AttachKind::RawTp, options, &kernel);
+            return Probe::attach_as(AttachKind::RawTp, options.clone(), &kernel);
         }
-        Probe::attach(options, &kernel)
+        Probe::attach(options.clone(), &kernel)
     };
     let is_over = async || end.received().await.is_some();
     Ok(overhead::measure(load, cpu, args.time, is_over).await?)

@@ -15,12 +15,14 @@ use tokio::process::{Child, Command};
 use super::{
     Failure,
     failure::shown,
+    give_up_privileges,
     new_file::{NewFile, Placed, Readers},
     output::{print_message, print_stderr},
     problems::Problems,
     report::{self, Sum},
     runtime,
     signals::EndSignals,
+    split,
     start::{self, Started},
 };
 use crate::{
@@ -29,14 +31,16 @@ use crate::{
     diagnose::Diagnosis,
     host::limits::Limits,
     present::text::{plural, seconds},
+    privileges::Privileges,
     stream::{Span, Writer},
 };
 
 pub(super) fn run(args: Record) -> Result<ExitCode, Failure> {
-    runtime::block_on(record(args))
+    let privileges = split();
+    runtime::block_on(record(args, privileges))
 }
 
-async fn record(args: Record) -> Result<ExitCode, Failure> {
+async fn record(args: Record, privileges: Privileges) -> Result<ExitCode, Failure> {
     if args.output.as_os_str() == "-" {
         return Err(Failure::RecordingToStdout);
     }
@@ -44,7 +48,10 @@ async fn record(args: Record) -> Result<ExitCode, Failure> {
     let mut end = EndSignals::listen()?;
     // Wait for the symbols: a short command may end before they are read, and its driver functions would
     // have no names.
-    let options = || Ok(Options { wait_for_symbols: true, ..args.measure.options()? });
+    let options = || {
+        let privileges = Some(privileges.clone());
+        Ok(Options { wait_for_symbols: true, privileges, ..args.measure.options()? })
+    };
     let collector = match start::start(&args.measure, &mut end, options).await? {
         Started::Collecting(collector) => *collector,
         Started::Signalled(signal) => return Ok(killed_by(signal.as_raw())),
@@ -61,6 +68,8 @@ async fn record(args: Record) -> Result<ExitCode, Failure> {
     let mut command = start_command(&args.command)?;
     let clock = Clock::start(args.measure.delay);
     let file = put_in_place(file, &args.output, command.as_ref())?;
+    // The command, which runs already, keeps what it has.
+    give_up_privileges(&collector, command.is_some());
     let mut recording = Recording::start(collector, file, &args, command.is_some())?;
     let status = match recording.run(clock, &mut end, &mut command).await? {
         Ended::Complete(status) => status,

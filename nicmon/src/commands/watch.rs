@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Failure, signals::EndSignals};
+use super::{Failure, give_up_privileges, signals::EndSignals};
 use crate::{
     collect::{Clock, Collector, Options},
     frame::Frame,
@@ -20,6 +20,7 @@ pub(super) async fn watch(
 ) -> Result<(), Failure> {
     let options = Options { wait_for_symbols: true, interval: FRAME, ..options };
     let mut collector = Collector::start(options)?;
+    give_up_privileges(&collector, false);
     let mut clock = Clock::start(FRAME);
     for _ in 0..frames {
         if end.comes_before(clock.frame(&mut collector)).await {

@@ -1,9 +1,10 @@
 //! What the flow window sees.
 
 use nicmon_common::FlowSample;
+use serde::{Deserialize, Serialize};
 
 /// Packets that were looked at.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct FlowLook {
     /// The packets.
     pub samples: Vec<FlowSample>,

@@ -26,8 +26,9 @@ pub struct OwnCost {
     #[schemars(title = "CPUs on which nicmon's programs ran")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpus: Option<Vec<OwnCpu>>,
-    /// CPU time of the nicmon process.
-    #[schemars(title = "CPU time of the nicmon process")]
+    /// CPU time of nicmon's processes: its own, and that of the broker, which keeps the privileges, as of its
+    /// last answer.
+    #[schemars(title = "CPU time of nicmon's processes")]
     pub cpu_ns: u64,
     /// Of `cpu_ns`, reading counters, samples and facts. What is in neither this nor `make_ns` went into
     /// findings, writing or drawing frames, and everything else.
@@ -38,8 +39,9 @@ pub struct OwnCost {
     #[schemars(title = "CPU time that nicmon spent on making frames")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub make_ns: Option<u64>,
-    /// Resident memory of the nicmon process at the end of the interval.
-    #[schemars(title = "Memory of the nicmon process")]
+    /// Resident memory of nicmon's processes at the end of the interval: all of its own, and what belongs to
+    /// no file of the broker's.
+    #[schemars(title = "Memory of nicmon's processes")]
     pub rss_bytes: u64,
     /// Events that could not be counted, because a map was full, an event had no partner or a program
     /// recursed; `null` if no eBPF programs run.

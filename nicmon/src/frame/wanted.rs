@@ -1,5 +1,7 @@
 //! What a frame has only if there is a reason.
 
+use serde::{Deserialize, Serialize};
+
 /// What the next frame should have to explain findings. It would cost too much to read it always.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wanted {
@@ -12,7 +14,7 @@ pub struct Wanted {
 }
 
 /// Whose packets to look at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct WhoseFlows {
     /// Inode of the network namespace.
     pub netns: u32,

@@ -5,6 +5,7 @@ use std::{ffi::OsStr, io};
 use super::{
     ethtool_ioctl::{EthtoolIoctl, Question},
     netlink::text,
+    netns::Netns,
 };
 
 /// What `ethtool -i` shows; `None` for what the driver leaves empty.
@@ -20,7 +21,7 @@ pub struct DriverFacts {
     pub bus: Option<String>,
 }
 
-/// Reads the drivers of interfaces in the network namespace that it was opened in.
+/// Reads the drivers of interfaces in a network namespace.
 ///
 /// Each call takes the kernel's RTNL lock (`dev_ethtool` in `net/ethtool/ioctl.c`), so ask once per
 /// interface.
@@ -28,12 +29,12 @@ pub struct DriverFacts {
 pub struct Drivers(EthtoolIoctl);
 
 impl Drivers {
-    /// Opens a socket in the namespace of the calling thread.
+    /// Takes a socket of the namespace.
     ///
     /// # Errors
     /// No socket can be created.
-    pub fn open() -> io::Result<Self> {
-        EthtoolIoctl::open().map(Self)
+    pub fn open(netns: &Netns) -> io::Result<Self> {
+        EthtoolIoctl::open(netns).map(Self)
     }
 
     /// The driver as `ethtool -i` names it; for a virtual interface, its kind. `None` for an interface
@@ -85,7 +86,7 @@ mod tests {
 
     #[test]
     fn without_a_driver() {
-        let drivers = Drivers::open().unwrap();
+        let drivers = Drivers::open(&Netns::Own).unwrap();
         for name in ["lo", "", "nm_nothing", "longer than any name"] {
             assert_eq!(drivers.driver(OsStr::new(name)), None, "{name}");
         }
@@ -95,7 +96,10 @@ mod tests {
     fn of_virtual_links() {
         in_new_namespace(|| {
             if ip("link add nm_a type veth peer name nm_b") {
-                assert_eq!(Drivers::open().unwrap().driver(OsStr::new("nm_a")).as_deref(), Some("veth"));
+                assert_eq!(
+                    Drivers::open(&Netns::Own).unwrap().driver(OsStr::new("nm_a")).as_deref(),
+                    Some("veth")
+                );
             }
         });
     }

@@ -9,6 +9,7 @@ use std::{collections::BTreeMap, io};
 use super::{
     generic::Family,
     netlink::{Ask, Attributes, push, read_u32, text},
+    netns::Netns,
 };
 use crate::frame::topology::{Channels, Coalesce, Offload, Rings};
 
@@ -29,18 +30,18 @@ const ETHTOOL_A_BITSET_BITS: u16 = 3;
 const ETHTOOL_A_BITSET_BIT_NAME: u16 = 2;
 const ETHTOOL_A_BITSET_BIT_VALUE: u16 = 3;
 
-/// Reads settings of interfaces in the network namespace that it was opened in. Each call takes the kernel's
+/// Reads settings of interfaces in a network namespace. Each call takes the kernel's
 /// RTNL lock, and some ask the device, so do not call it every interval.
 #[derive(Debug)]
 pub struct Ethtool(Family);
 
 impl Ethtool {
-    /// Opens the family in the namespace of the calling thread.
+    /// Opens the family.
     ///
     /// # Errors
     /// The kernel has no such family, or no socket can be created.
-    pub fn open() -> io::Result<Self> {
-        Family::open(b"ethtool\0").map(Self)
+    pub fn open(netns: &Netns) -> io::Result<Self> {
+        Family::open(netns, b"ethtool\0").map(Self)
     }
 
     /// Channels; `None` if the driver does not report them, or the interface no longer exists.
@@ -304,8 +305,9 @@ mod tests {
             if !ip("link add nm_a numtxqueues 2 numrxqueues 2 type veth peer name nm_b") {
                 return;
             }
-            let link = links::links().unwrap().into_iter().find(|link| link.name == "nm_a").unwrap();
-            let mut ethtool = Ethtool::open().unwrap();
+            let link =
+                links::links(&Netns::Own).unwrap().into_iter().find(|link| link.name == "nm_a").unwrap();
+            let mut ethtool = Ethtool::open(&Netns::Own).unwrap();
             let channels = ethtool.channels(link.ifindex).unwrap();
             assert_eq!((channels.rx_max, channels.tx_max), (Some(2), Some(2)));
             assert_eq!(ethtool.speed_mbps(link.ifindex), Some(10_000));

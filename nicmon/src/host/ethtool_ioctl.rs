@@ -5,12 +5,12 @@
 
 use std::{ffi::OsStr, io, os::unix::ffi::OsStrExt as _};
 
-use rustix::{
-    fd::{AsRawFd as _, OwnedFd},
-    net::{AddressFamily, SocketFlags, SocketType},
-};
+use rustix::fd::{AsRawFd as _, OwnedFd};
 
-use super::netlink::{read_u32, text};
+use super::{
+    netlink::{read_u32, text},
+    netns::Netns,
+};
 
 const SIOCETHTOOL: libc::Ioctl = 0x8946;
 const ETHTOOL_GDRVINFO: u32 = 0x03;
@@ -107,16 +107,15 @@ struct InterfaceRequest {
     rest: [usize; 2],
 }
 
-/// Asks about interfaces in the network namespace that it was opened in. Each request takes the kernel's RTNL
+/// Asks about interfaces in a network namespace. Each request takes the kernel's RTNL
 /// lock (`dev_ethtool` in `net/ethtool/ioctl.c`).
 #[derive(Debug)]
 pub(super) struct EthtoolIoctl(OwnedFd);
 
 impl EthtoolIoctl {
-    /// Opens a socket in the namespace of the calling thread.
-    pub(super) fn open() -> io::Result<Self> {
-        let flags = SocketFlags::CLOEXEC;
-        Ok(Self(rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)?))
+    pub(super) fn open(netns: &Netns) -> io::Result<Self> {
+        // Any kind of socket will do: none knows these ioctls itself (`sock_do_ioctl`, `net/socket.c`).
+        netns.netlink(None).map(Self)
     }
 
     /// The answer, in the layout that the request names.
@@ -181,7 +180,7 @@ mod tests {
 
     #[test]
     fn refused() {
-        let ioctl = EthtoolIoctl::open().unwrap();
+        let ioctl = EthtoolIoctl::open(&Netns::Own).unwrap();
         for name in ["", "nm_nothing", "longer than any name"] {
             assert!(ioctl.ask(OsStr::new(name), Question::Driver).is_err(), "{name}");
         }

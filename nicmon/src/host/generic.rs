@@ -2,7 +2,10 @@
 
 use std::io;
 
-use super::netlink::{Ask, Attributes, Socket, push, read_u16};
+use super::{
+    netlink::{Ask, Attributes, Socket, push, read_u16},
+    netns::Netns,
+};
 
 const GENL_ID_CTRL: u16 = 16;
 const CTRL_CMD_GETFAMILY: u8 = 3;
@@ -11,7 +14,7 @@ const CTRL_ATTR_FAMILY_NAME: u16 = 2;
 /// Of `struct genlmsghdr`: command, version, reserved.
 const GENLMSGHDR_BYTES: usize = 4;
 
-/// A family. It answers for the network namespace of the thread that opened it.
+/// A family of a network namespace.
 #[derive(Debug)]
 pub(super) struct Family {
     socket: Socket,
@@ -20,8 +23,8 @@ pub(super) struct Family {
 
 impl Family {
     /// Opens a family by its name, which ends in a zero byte. `ENOENT`: the kernel does not know it.
-    pub(super) fn open(name: &[u8]) -> io::Result<Self> {
-        let mut socket = Socket::open(Some(rustix::net::netlink::GENERIC))?;
+    pub(super) fn open(netns: &Netns, name: &[u8]) -> io::Result<Self> {
+        let mut socket = Socket::open(netns, Some(rustix::net::netlink::GENERIC))?;
         let mut get_family = vec![CTRL_CMD_GETFAMILY, 1, 0, 0];
         push(&mut get_family, CTRL_ATTR_FAMILY_NAME, name);
         let mut id = None;
@@ -56,11 +59,11 @@ mod tests {
     #[test]
     fn families() {
         // The controller family is always there.
-        let mut control = Family::open(b"nlctrl\0").unwrap();
+        let mut control = Family::open(&Netns::Own, b"nlctrl\0").unwrap();
         let mut families = 0;
         control.ask(Ask::All, CTRL_CMD_GETFAMILY, &[], |_| families += 1).unwrap();
         assert!(families > 0);
-        let error = Family::open(b"nm_nothing\0").unwrap_err();
+        let error = Family::open(&Netns::Own, b"nm_nothing\0").unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::ENOENT));
     }
 }

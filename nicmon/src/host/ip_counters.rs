@@ -1,8 +1,10 @@
 //! Counters of IP, UDP and TCP in a network namespace.
 
-use std::{fs, io, path::Path};
+use std::{io, path::Path};
 
 use serde::{Deserialize, Serialize};
+
+use super::netns::Netns;
 
 /// Counters of IPv4 since the namespace was created; `None` for what this kernel does not count.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,21 +21,13 @@ pub struct IpCounters {
     pub listen_drops: Option<u64>,
 }
 
-/// Reads `net/snmp` and `net/netstat` of the calling thread's namespace. No file stays open: it would keep
-/// the namespace alive. A file that does not exist, as in a kernel without IP, leaves its counters unknown.
+/// Reads `net/snmp` and `net/netstat` of a network namespace. A file that does not exist, as in a kernel
+/// without IP, leaves its counters unknown.
 ///
 /// # Errors
 /// A file exists and cannot be read.
-pub fn ip_counters(proc: &Path) -> io::Result<IpCounters> {
-    Ok(parse(&read_net(proc, "snmp")?, &read_net(proc, "netstat")?))
-}
-
-/// A file about the calling thread's namespace; empty if it does not exist.
-pub(super) fn read_net(proc: &Path, file: &str) -> io::Result<String> {
-    match fs::read_to_string(proc.join("thread-self/net").join(file)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
-        read => read,
-    }
+pub fn ip_counters(netns: &Netns, proc: &Path) -> io::Result<IpCounters> {
+    Ok(parse(&netns.read(proc, "snmp")?, &netns.read(proc, "netstat")?))
 }
 
 /// Pairs of lines, names and values (`net/ipv4/proc.c`). `ip_rcv_core` (`net/ipv4/ip_input.c`) adds 1 to
@@ -69,6 +63,8 @@ impl<'a> Table<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::{super::testing::this_machine, *};
 
     #[test]
@@ -87,7 +83,7 @@ mod tests {
 
     #[test]
     fn here() {
-        let counters = ip_counters(Path::new("/proc")).unwrap();
+        let counters = ip_counters(&Netns::Own, Path::new("/proc")).unwrap();
         assert!(counters.in_receives.is_some() && counters.in_segments.is_some());
     }
 

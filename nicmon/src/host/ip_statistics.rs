@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeMap, io, path::Path};
 
-use super::ip_counters::read_net;
+use super::netns::Netns;
 
 /// Counters since the namespace was created: `IpInReceives`, `UdpRcvbufErrors`, `Ip6InReceives`.
 pub type IpStatistics = BTreeMap<String, u64>;
 
-/// Reads `net/snmp`, `net/netstat` and `net/snmp6` of the calling thread's namespace. A file that does not
+/// Reads `net/snmp`, `net/netstat` and `net/snmp6` of the own namespace. A file that does not
 /// exist, as `snmp6` without IPv6, has no counters.
 ///
 /// # Errors
@@ -15,9 +15,9 @@ pub type IpStatistics = BTreeMap<String, u64>;
 pub fn ip_statistics(proc: &Path) -> io::Result<IpStatistics> {
     let mut all = IpStatistics::new();
     for file in ["snmp", "netstat"] {
-        all.extend(in_two_lines(&read_net(proc, file)?));
+        all.extend(in_two_lines(&Netns::Own.read(proc, file)?));
     }
-    all.extend(in_columns(&read_net(proc, "snmp6")?));
+    all.extend(in_columns(&Netns::Own.read(proc, "snmp6")?));
     Ok(all)
 }
 

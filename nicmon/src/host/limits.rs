@@ -8,7 +8,7 @@ use super::Error;
 
 /// Descriptors that must stay free: each frame opens some for a moment, for netlink, namespaces, and files of
 /// `/proc` and `/sys`.
-const RESERVE: u64 = 16;
+const RESERVE: u64 = 80;
 
 static AT_START: OnceLock<Limits> = OnceLock::new();
 

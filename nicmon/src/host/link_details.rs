@@ -12,6 +12,7 @@ use super::{
         RTM_GETLINK, parse_alt_names, parse_kind,
     },
     netlink::{Ask, Attributes, Socket, push, read_u32, text},
+    netns::Netns,
 };
 use crate::frame::topology::{Xdp, XdpMode};
 
@@ -46,17 +47,18 @@ pub struct LinkDetails {
     pub xdp: Option<Vec<Xdp>>,
 }
 
-/// All interfaces of the network namespace of the calling thread, ascending by index, each once, in the
+/// All interfaces of a network namespace, ascending by index, each once, in the
 /// format of `rtnl_fill_ifinfo` (`net/core/rtnetlink.c`).
 ///
 /// # Errors
 /// No netlink socket can be created, or the kernel refuses the dump.
-pub fn link_details() -> io::Result<Vec<LinkDetails>> {
+pub fn link_details(netns: &Netns) -> io::Result<Vec<LinkDetails>> {
     let mut request = vec![0; IFINFOMSG_BYTES];
     push(&mut request, IFLA_EXT_MASK, &RTEXT_FILTER_SKIP_STATS.to_ne_bytes());
     let mut links = Vec::new();
     // A dump that was interrupted by a change is good enough: another reading follows each change.
-    Socket::open(None)?.ask(Ask::All, RTM_GETLINK, &request, |message| links.extend(parse(message)))?;
+    Socket::open(netns, None)?
+        .ask(Ask::All, RTM_GETLINK, &request, |message| links.extend(parse(message)))?;
     links.sort_by_key(|link| link.ifindex);
     links.dedup_by_key(|link| link.ifindex);
     Ok(links)
@@ -143,7 +145,7 @@ mod tests {
             if !made {
                 return;
             }
-            let links = link_details().unwrap();
+            let links = link_details(&Netns::Own).unwrap();
             let find = |name: &str| links.iter().find(|link| link.name == name).unwrap();
             let link = find("nm_a");
             assert_eq!((link.mtu_bytes, link.tx_queue_len), (Some(1400), Some(77)));

@@ -8,7 +8,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::netlink::{Ask, Attributes, Socket, read_u32, text};
+use super::{
+    netlink::{Ask, Attributes, Socket, read_u32, text},
+    netns::Netns,
+};
 
 pub(super) const RTM_GETLINK: u16 = 18;
 const RTM_GETSTATS: u16 = 94;
@@ -93,15 +96,15 @@ pub struct LinkStats {
     pub tx_dropped: u64,
 }
 
-/// All interfaces of the network namespace of the calling thread, ascending by index, each once.
+/// All interfaces of a network namespace, ascending by index, each once.
 ///
 /// The format is that of `rtnl_fill_ifinfo` (`net/core/rtnetlink.c`). If links change during each of three
 /// dumps, the last one is used: a link that was just created or removed may be missing.
 ///
 /// # Errors
 /// No netlink socket can be created, or the kernel refuses the dump.
-pub fn links() -> io::Result<Vec<Link>> {
-    let mut socket = Socket::open(None)?;
+pub fn links(netns: &Netns) -> io::Result<Vec<Link>> {
+    let mut socket = Socket::open(netns, None)?;
     let mut links = Vec::new();
     for _ in 0..TRIES {
         links.clear();
@@ -123,11 +126,11 @@ pub fn links() -> io::Result<Vec<Link>> {
 ///
 /// # Errors
 /// No netlink socket can be created, or the kernel refuses the dump.
-pub fn stats() -> io::Result<Vec<(u32, LinkStats)>> {
+pub fn stats(netns: &Netns) -> io::Result<Vec<(u32, LinkStats)>> {
     let mut request = [0; IF_STATS_MSG_BYTES];
     request[8..].copy_from_slice(&(1_u32 << (IFLA_STATS_LINK_64 - 1)).to_ne_bytes());
     let mut all = Vec::new();
-    Socket::open(None)?
+    Socket::open(netns, None)?
         .ask(Ask::All, RTM_GETSTATS, &request, |message| all.extend(parse_stats_message(message)))?;
     all.sort_by_key(|(ifindex, _)| *ifindex);
     all.dedup_by_key(|(ifindex, _)| *ifindex);
@@ -269,14 +272,14 @@ mod tests {
     #[test]
     fn of_a_namespace() {
         in_new_namespace(|| {
-            let before = links().unwrap();
+            let before = links(&Netns::Own).unwrap();
             let lo = before.iter().find(|link| link.name == "lo").unwrap();
             assert_eq!((lo.ifindex, lo.up, lo.kind.as_deref(), lo.master), (1, false, None, None));
             if !ip("link add nm_a type veth peer name nm_b") || !ip("link add nm_br type bridge") {
                 return;
             }
             assert!(ip("link set nm_a up") && ip("link set nm_b up master nm_br") && ip("link set lo up"));
-            let all = links().unwrap();
+            let all = links(&Netns::Own).unwrap();
             let find = |name: &str| all.iter().find(|link| link.name == name).unwrap();
             assert_eq!(all.len(), before.len() + 3);
             assert_eq!(find("nm_a").kind.as_deref(), Some("veth"));
@@ -290,9 +293,9 @@ mod tests {
                     (0..10).try_for_each(|_| socket.send_to(&[0; 100], to).map(|_| ()))
                 })
                 .unwrap();
-            let lo = links().unwrap().remove(0).stats.unwrap();
-            assert_eq!(stats().unwrap()[0], (1, lo));
-            assert_eq!(stats().unwrap().len(), all.len());
+            let lo = links(&Netns::Own).unwrap().remove(0).stats.unwrap();
+            assert_eq!(stats(&Netns::Own).unwrap()[0], (1, lo));
+            assert_eq!(stats(&Netns::Own).unwrap().len(), all.len());
             assert!(lo.tx_packets >= 10 && lo.tx_bytes >= 10 * 128 && lo.rx_packets == lo.tx_packets);
         });
     }

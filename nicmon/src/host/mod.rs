@@ -2,8 +2,7 @@
 //! differences.
 //!
 //! Readers of files take the root that they read under ([`Roots`]), so a test can give them a directory.
-//! Netlink and ioctls answer for the network namespace of the calling thread; [`netns::NetnsThread`] asks in
-//! others.
+//! Netlink and ioctls answer for a network namespace ([`netns::Netns`]).
 
 use std::{
     fs::{self, File},
@@ -32,13 +31,14 @@ pub mod links;
 pub mod machine;
 mod netlink;
 pub mod netns;
-mod netns_enter;
-mod netns_thread;
+mod netns_inside;
+mod netns_reader;
 pub mod nic_files;
 mod os_text;
 pub mod own;
 pub mod own_net;
 pub mod packet_types;
+mod privileged;
 pub mod qdisc;
 pub mod queue_counters;
 pub mod queues;
@@ -50,6 +50,8 @@ pub mod stat;
 pub mod sysctls;
 pub mod threads;
 pub mod udp_sockets;
+
+pub use self::privileged::perform;
 
 /// Where `/proc` and `/sys` are.
 #[derive(Debug, Clone, PartialEq, Eq)]

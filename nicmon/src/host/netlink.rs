@@ -4,12 +4,17 @@
 //! (`NLM_F_DUMP_INTR`), and a buffer of more than 8 KiB. With a smaller one, a machine with thousands of
 //! links needs a system call for every few of them.
 
-use std::io;
+use std::{
+    io,
+    sync::atomic::{AtomicU32, Ordering},
+};
 
 use rustix::{
     fd::OwnedFd,
-    net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType},
+    net::{Protocol, RecvFlags, SendFlags},
 };
+
+use super::netns::Netns;
 
 /// The largest message in the kernel's reply to a dump (`netlink_recvmsg`, `net/netlink/af_netlink.c`).
 const BUFFER_BYTES: usize = 32 << 10;
@@ -36,24 +41,21 @@ pub(super) enum Ask {
     All,
 }
 
-/// A netlink socket of the network namespace of the thread that opened it.
+/// The sequence number of the last request. Sockets of another namespace are used several times, and must not
+/// take the rest of an old answer for the new one.
+static SEQUENCE: AtomicU32 = AtomicU32::new(0);
+
+/// A netlink socket of a network namespace.
 #[derive(Debug)]
 pub(super) struct Socket {
     fd: OwnedFd,
     buffer: Vec<u8>,
-    sequence: u32,
 }
 
 impl Socket {
     /// Opens a socket; `None` is `NETLINK_ROUTE`.
-    pub(super) fn open(protocol: Option<Protocol>) -> io::Result<Self> {
-        let fd = rustix::net::socket_with(
-            AddressFamily::NETLINK,
-            SocketType::RAW,
-            SocketFlags::CLOEXEC,
-            protocol,
-        )?;
-        Ok(Self { fd, buffer: vec![0; BUFFER_BYTES], sequence: 0 })
+    pub(super) fn open(netns: &Netns, protocol: Option<Protocol>) -> io::Result<Self> {
+        Ok(Self { fd: netns.netlink(protocol)?, buffer: vec![0; BUFFER_BYTES] })
     }
 
     /// Sends a request, and calls `each` with the payload of each message of the reply. Returns false if the
@@ -66,7 +68,7 @@ impl Socket {
         payload: &[u8],
         mut each: impl FnMut(&[u8]),
     ) -> io::Result<bool> {
-        self.sequence += 1;
+        let sequence = SEQUENCE.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
         let how = match ask {
             Ask::One => 0,
             Ask::Echo => NLM_F_ECHO,
@@ -78,7 +80,7 @@ impl Socket {
         request.extend(length.to_ne_bytes());
         request.extend(message_type.to_ne_bytes());
         request.extend(flags.to_ne_bytes());
-        request.extend(self.sequence.to_ne_bytes());
+        request.extend(sequence.to_ne_bytes());
         request.extend(0_u32.to_ne_bytes());
         request.extend(payload);
         rustix::net::send(&self.fd, &request, SendFlags::empty())?;
@@ -93,7 +95,7 @@ impl Socket {
             };
             while let Some((message, after)) = Message::split(rest) {
                 rest = after;
-                if message.sequence != self.sequence {
+                if message.sequence != sequence {
                     continue;
                 }
                 complete &= message.flags & NLM_F_DUMP_INTR == 0;
@@ -229,7 +231,7 @@ mod tests {
 
     #[test]
     fn refused() {
-        let mut socket = Socket::open(None).unwrap();
+        let mut socket = Socket::open(&Netns::Own, None).unwrap();
         // RTM_GETLINK for an interface that does not exist.
         let mut payload = vec![0; 16];
         payload[4..8].copy_from_slice(&i32::MAX.to_ne_bytes());

@@ -2,7 +2,7 @@
 //!
 //! The kernel identifies a namespace by the inode number of its file (`ns.inum`), but opens it only by a
 //! path. Such a path is a bind mount of the namespace's file, as made by `ip netns` and container engines, or
-//! `/proc/PID/ns/net` of a process in it. [`NetnsThread`] enters namespaces and reads.
+//! `/proc/PID/ns/net` of a process in it. [`NetnsReader`] reads in them.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -16,10 +16,12 @@ use std::{
     sync::Arc,
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::{Error, threads::pids};
 pub use super::{
-    netns_enter::{Stopped, visit},
-    netns_thread::{LinkFacts, NamespaceFacts, Namespaces, NetnsThread},
+    netns_inside::{Netns, visit},
+    netns_reader::{LinkFacts, NamespaceFacts, Namespaces, NetnsReader},
 };
 
 /// Inode number of the calling thread's network namespace, which eBPF programs read as `ns.inum`.
@@ -27,16 +29,12 @@ pub use super::{
 /// # Errors
 /// Its file cannot be read.
 pub fn own_inum(proc: &Path) -> Result<u32, Error> {
-    let path = own_path(proc);
+    let path = proc.join("thread-self/ns/net");
     let metadata = fs::metadata(&path).map_err(Error::read(&path))?;
     u32::try_from(metadata.ino()).map_err(|_| Error::Content {
         path,
         what: format!("its inode number {} has more than 32 bits", metadata.ino()),
     })
-}
-
-pub(super) fn own_path(proc: &Path) -> PathBuf {
-    proc.join("thread-self/ns/net")
 }
 
 /// Looks for paths that lead into the wanted namespaces: first among the mounts that this process sees, then
@@ -77,7 +75,7 @@ pub fn existing(proc: &Path) -> BTreeSet<u32> {
 }
 
 /// How people know a namespace.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Identity {
     /// Its name below `/run/netns`, the first if it has several.
     pub(super) name: Option<Arc<str>>,

@@ -39,11 +39,28 @@ fn ns(clock: ClockId) -> u64 {
 /// # Errors
 /// The file cannot be read, or does not hold such a number.
 pub fn resident_bytes(proc: &Path) -> Result<u64, Error> {
-    let path = proc.join("self/statm");
-    let line = read_line(&path)?;
-    match line.split_ascii_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok()) {
-        Some(pages) => Ok(pages * rustix::param::page_size() as u64),
-        None => Err(Error::Content { path, what: format!("unexpected line {line:?}") }),
+    let [resident, _] = pages(&proc.join("self/statm"))?;
+    Ok(resident * rustix::param::page_size() as u64)
+}
+
+/// Resident memory of another process that belongs to no file, and so to it alone, in bytes: the second less
+/// the third number of its `statm`. Pages that it still shares with the process that it was forked from count
+/// as well.
+///
+/// # Errors
+/// As for [`resident_bytes`].
+pub fn anonymous_bytes(proc: &Path, pid: u32) -> Result<u64, Error> {
+    let [resident, shared] = pages(&proc.join(format!("{pid}/statm")))?;
+    Ok(resident.saturating_sub(shared) * rustix::param::page_size() as u64)
+}
+
+/// The second and the third number.
+fn pages(statm: &Path) -> Result<[u64; 2], Error> {
+    let line = read_line(statm)?;
+    let mut numbers = line.split_ascii_whitespace().skip(1).map_while(|number| number.parse().ok());
+    match (numbers.next(), numbers.next()) {
+        (Some(resident), Some(shared)) => Ok([resident, shared]),
+        _ => Err(Error::Content { path: statm.to_owned(), what: format!("unexpected line {line:?}") }),
     }
 }
 
@@ -67,7 +84,10 @@ mod tests {
         fs::create_dir(proc.path().join("self")).unwrap();
         fs::write(proc.path().join("self/statm"), "5000 3 2 1 0 900 0\n").unwrap();
         assert_eq!(resident_bytes(proc.path()).unwrap(), 3 * rustix::param::page_size() as u64);
-        fs::write(proc.path().join("self/statm"), "5000\n").unwrap();
+        fs::create_dir(proc.path().join("70")).unwrap();
+        fs::write(proc.path().join("70/statm"), "5000 9 2 1 0 900 0\n").unwrap();
+        assert_eq!(anonymous_bytes(proc.path(), 70).unwrap(), 7 * rustix::param::page_size() as u64);
+        fs::write(proc.path().join("self/statm"), "5000 3\n").unwrap();
         assert!(resident_bytes(proc.path()).is_err());
     }
 }

@@ -4,7 +4,10 @@ use std::io;
 
 use rustix::thread::UnshareFlags;
 
-use super::netlink::{Ask, Socket};
+use super::{
+    netlink::{Ask, Socket},
+    netns::Netns,
+};
 
 /// `RTM_NEWLINK` (include/uapi/linux/rtnetlink.h).
 const RTM_NEWLINK: u16 = 16;
@@ -25,7 +28,7 @@ pub fn enter_new() -> io::Result<()> {
     for word in [LOOPBACK, IFF_UP, IFF_UP] {
         link.extend(word.to_ne_bytes());
     }
-    Socket::open(None)?.ask(Ask::One, RTM_NEWLINK, &link, |_| {})?;
+    Socket::open(&Netns::Own, None)?.ask(Ask::One, RTM_NEWLINK, &link, |_| {})?;
     Ok(())
 }
 

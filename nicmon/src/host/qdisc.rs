@@ -2,7 +2,10 @@
 
 use std::io;
 
-use super::netlink::{Ask, Attributes, Socket, read_u32};
+use super::{
+    netlink::{Ask, Attributes, Socket, read_u32},
+    netns::Netns,
+};
 
 const RTM_GETQDISC: u16 = 38;
 const TC_H_ROOT: u32 = u32::MAX;
@@ -24,7 +27,7 @@ const REQUEUES_AT: usize = 12;
 /// No netlink socket can be created, or the kernel refuses.
 pub fn requeues(ifindex: u32) -> io::Result<Option<u32>> {
     let mut requeues = None;
-    Socket::open(None)?.ask(Ask::Echo, RTM_GETQDISC, &request(ifindex), |message| {
+    Socket::open(&Netns::Own, None)?.ask(Ask::Echo, RTM_GETQDISC, &request(ifindex), |message| {
         requeues = parse(message);
     })?;
     Ok(requeues)

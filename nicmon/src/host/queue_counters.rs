@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, ffi::OsStr, io};
 use super::{
     ethtool_ioctl::EthtoolIoctl,
     netlink::{Attributes, push, read_u32, read_u64},
+    netns::Netns,
     queues::{Direction, dump},
 };
 
@@ -31,17 +32,17 @@ pub struct QueueCounts {
 /// The queues of one interface.
 pub type QueuesCounted = BTreeMap<(Direction, u32), QueueCounts>;
 
-/// The queues of all interfaces in the calling thread's namespace, by interface index, whose drivers tell the
+/// The queues of all interfaces in a network namespace, by interface index, whose drivers tell the
 /// kernel (`netdev_nl_stats_write_rx` in `net/core/netdev-genl.c`). Empty before Linux 6.10.
 ///
 /// # Errors
 /// No netlink socket can be created, or the kernel refuses for another reason than that it does not know the
 /// request.
-pub fn told_to_kernel() -> io::Result<BTreeMap<u32, QueuesCounted>> {
+pub fn told_to_kernel(netns: &Netns) -> io::Result<BTreeMap<u32, QueuesCounted>> {
     let mut request = Vec::new();
     push(&mut request, NETDEV_A_QSTATS_SCOPE, &NETDEV_QSTATS_SCOPE_QUEUE.to_ne_bytes());
     let mut all: BTreeMap<u32, QueuesCounted> = BTreeMap::new();
-    let told = dump(NETDEV_CMD_QSTATS_GET, &request, parse)?;
+    let told = dump(netns, NETDEV_CMD_QSTATS_GET, &request, parse)?;
     for (ifindex, key, counts) in told.into_iter().flatten() {
         all.entry(ifindex).or_default().insert(key, counts);
     }
@@ -68,17 +69,17 @@ fn parse(message: &[u8]) -> Option<(u32, (Direction, u32), QueueCounts)> {
     Some((number(NETDEV_A_QSTATS_IFINDEX)?, (direction, number(NETDEV_A_QSTATS_QUEUE_ID)?), counts))
 }
 
-/// Drivers' own statistics (`ethtool -S`) of interfaces in the namespace that it was opened in.
+/// Drivers' own statistics (`ethtool -S`) of interfaces in a network namespace.
 #[derive(Debug)]
 pub struct Statistics(EthtoolIoctl);
 
 impl Statistics {
-    /// Opens a socket in the namespace of the calling thread.
+    /// Takes a socket of the namespace.
     ///
     /// # Errors
     /// No socket can be created.
-    pub fn open() -> io::Result<Self> {
-        EthtoolIoctl::open().map(Self)
+    pub fn open(netns: &Netns) -> io::Result<Self> {
+        EthtoolIoctl::open(netns).map(Self)
     }
 
     /// All that the driver of an interface counts, by its names; empty if it counts nothing.
@@ -211,9 +212,9 @@ mod tests {
 
     #[test]
     fn of_this_machine() {
-        let known = super::super::links::links().unwrap();
-        let told = told_to_kernel().unwrap();
+        let known = super::super::links::links(&Netns::Own).unwrap();
+        let told = told_to_kernel(&Netns::Own).unwrap();
         assert!(told.keys().all(|ifindex| known.iter().any(|link| link.ifindex == *ifindex)));
-        assert_eq!(Statistics::open().unwrap().of(OsStr::new("nm_nothing")), QueuesCounted::new());
+        assert_eq!(Statistics::open(&Netns::Own).unwrap().of(OsStr::new("nm_nothing")), QueuesCounted::new());
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::{
     generic::Family,
     netlink::{Ask, Attributes, read_u32},
+    netns::Netns,
 };
 use crate::frame::topology::QueueKind;
 
@@ -69,7 +70,7 @@ pub fn of_napi(sorted: &[QueueNapi], ifindex: u32, napi_id: u32) -> &[QueueNapi]
     &sorted[first..first + count]
 }
 
-/// The queues of all interfaces in the calling thread's network namespace that are up, and whose driver
+/// The queues of all interfaces in a network namespace that are up, and whose driver
 /// reports their NAPIs (`netif_queue_set_napi`). `None` if the kernel cannot report them (before 6.8).
 ///
 /// The format is that of `netdev_nl_queue_fill_one` (`net/core/netdev-genl.c`,
@@ -79,8 +80,8 @@ pub fn of_napi(sorted: &[QueueNapi], ifindex: u32, napi_id: u32) -> &[QueueNapi]
 /// # Errors
 /// No netlink socket can be created, or the kernel refuses for another reason than that it does not know the
 /// request.
-pub fn queues() -> io::Result<Option<Vec<QueueNapi>>> {
-    dump(NETDEV_CMD_QUEUE_GET, &[], parse)
+pub fn queues(netns: &Netns) -> io::Result<Option<Vec<QueueNapi>>> {
+    dump(netns, NETDEV_CMD_QUEUE_GET, &[], parse)
 }
 
 /// The interrupts of NAPIs as (NAPI id, irq), if their driver reports them (`netif_napi_set_irq`). Namespace,
@@ -88,13 +89,14 @@ pub fn queues() -> io::Result<Option<Vec<QueueNapi>>> {
 ///
 /// # Errors
 /// As [`queues()`].
-pub fn napi_irqs() -> io::Result<Option<Vec<(u32, u32)>>> {
-    dump(NETDEV_CMD_NAPI_GET, &[], parse_napi)
+pub fn napi_irqs(netns: &Netns) -> io::Result<Option<Vec<(u32, u32)>>> {
+    dump(netns, NETDEV_CMD_NAPI_GET, &[], parse_napi)
 }
 
-/// All that the family `netdev` answers to a command with these attributes, for the calling thread's
+/// All that the family `netdev` answers to a command with these attributes, for a network
 /// namespace; `None` if the kernel does not know the command.
 pub(super) fn dump<T>(
+    netns: &Netns,
     command: u8,
     attributes: &[u8],
     parse: fn(&[u8]) -> Option<T>,
@@ -102,7 +104,7 @@ pub(super) fn dump<T>(
     let unknown = |error: &io::Error| matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EOPNOTSUPP));
     let mut found = Vec::new();
     // An interrupted dump is good enough: the change of links that interrupted it leads to another.
-    let done = Family::open(b"netdev\0").and_then(|mut family| {
+    let done = Family::open(netns, b"netdev\0").and_then(|mut family| {
         family.ask(Ask::All, command, attributes, |message| found.extend(parse(message)))
     });
     match done {
@@ -177,14 +179,14 @@ mod tests {
 
     #[test]
     fn of_this_namespace() {
-        if let (Some(queues), Some(irqs)) = (queues().unwrap(), napi_irqs().unwrap()) {
+        if let (Some(queues), Some(irqs)) = (queues(&Netns::Own).unwrap(), napi_irqs(&Netns::Own).unwrap()) {
             let served = |napi_id| queues.iter().any(|queue| queue.napi_id == napi_id);
             assert!(irqs.iter().all(|&(napi_id, _)| served(napi_id)));
         }
-        match queues().unwrap() {
+        match queues(&Netns::Own).unwrap() {
             None => testkit::not_run::say_of_this_thread("this kernel has no queue-get"),
             Some(queues) => {
-                let known = links::links().unwrap();
+                let known = links::links(&Netns::Own).unwrap();
                 assert!(queues.iter().all(|queue| known.iter().any(|link| link.ifindex == queue.ifindex)));
             }
         }
@@ -209,7 +211,7 @@ mod tests {
     fn of_an_empty_namespace() {
         in_new_namespace(|| {
             if ip("link add nm_a type veth peer name nm_b") && ip("link set nm_a up") {
-                let all = queues().unwrap();
+                let all = queues(&Netns::Own).unwrap();
                 assert!(all.is_none_or(|queues| queues.iter().all(|queue| queue.ifindex > 1)));
             }
         });

@@ -5,6 +5,7 @@ use std::{ffi::OsStr, fmt::Write as _, io};
 use super::{
     ethtool_ioctl::{EthtoolIoctl, Question},
     netlink::read_u32,
+    netns::Netns,
 };
 use crate::frame::topology::{HashField, HashFields, Rss};
 
@@ -28,19 +29,19 @@ const FIELDS: [(u32, HashField); 8] = [
     (1 << 31, HashField::Discard),
 ];
 
-/// Reads the RSS settings of interfaces in the network namespace that it was opened in. It uses the ioctl,
+/// Reads the RSS settings of interfaces in a network namespace. It uses the ioctl,
 /// because netlink has them only since Linux 6.3, and hash fields only since 6.17. It takes the kernel's RTNL
 /// lock several times per interface.
 #[derive(Debug)]
 pub struct RssReader(EthtoolIoctl);
 
 impl RssReader {
-    /// Opens a socket in the namespace of the calling thread.
+    /// Takes a socket of the namespace.
     ///
     /// # Errors
     /// No socket can be created.
-    pub fn open() -> io::Result<Self> {
-        EthtoolIoctl::open().map(Self)
+    pub fn open(netns: &Netns) -> io::Result<Self> {
+        EthtoolIoctl::open(netns).map(Self)
     }
 
     /// RSS of an interface; `None` if the driver does not report it.
@@ -127,7 +128,7 @@ mod tests {
 
     #[test]
     fn without_rss() {
-        let reader = RssReader::open().unwrap();
+        let reader = RssReader::open(&Netns::Own).unwrap();
         assert_eq!(reader.rss(OsStr::new("lo")), None);
         assert_eq!(reader.rss(OsStr::new("nm_nothing")), None);
     }

@@ -3,31 +3,32 @@
 use std::{
     collections::{BTreeSet, HashMap},
     fs,
-    path::{Path, PathBuf},
+    path::Path,
 };
+
+use serde::{Deserialize, Serialize};
 
 use super::threads::pids;
 
 /// A process that has a socket open.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner {
     /// Its pid.
     pub pid: u32,
-    /// The link of its descriptor to the socket.
-    link: PathBuf,
+    /// Its descriptor of the socket.
+    pub descriptor: u32,
 }
 
 impl Owner {
-    /// Whether it still has the socket open at the same descriptor: it may have ended, and its pid may be
-    /// another process's.
-    pub fn has(&self, inode: u64) -> bool {
-        socket(&self.link) == Some(inode)
-    }
-
     /// The name of the process (lossy UTF-8); `None` if it has ended.
     pub fn comm(&self, proc: &Path) -> Option<String> {
         super::read_line(&proc.join(self.pid.to_string()).join("comm")).ok()
     }
+}
+
+/// Whether a process has a socket open at this descriptor.
+pub fn has(proc: &Path, pid: u32, descriptor: u32, inode: u64) -> bool {
+    socket(&proc.join(format!("{pid}/fd/{descriptor}"))) == Some(inode)
 }
 
 /// Looks for the owners of these sockets, by inode, in the descriptors of all processes. It is expensive on a
@@ -40,10 +41,14 @@ pub fn find(proc: &Path, inodes: &BTreeSet<u64>) -> HashMap<u64, Owner> {
     let mut found: HashMap<u64, Owner> = HashMap::new();
     for (pid, process) in pids(proc).into_iter().flatten() {
         for descriptor in fs::read_dir(process.join("fd")).into_iter().flatten().flatten() {
-            let link = descriptor.path();
-            let Some(inode) = socket(&link).filter(|inode| inodes.contains(inode)) else { continue };
+            let Some(inode) = socket(&descriptor.path()).filter(|inode| inodes.contains(inode)) else {
+                continue;
+            };
+            let Some(descriptor) = descriptor.file_name().to_str().and_then(|name| name.parse().ok()) else {
+                continue;
+            };
             if found.get(&inode).is_none_or(|known| known.pid < pid) {
-                found.insert(inode, Owner { pid, link });
+                found.insert(inode, Owner { pid, descriptor });
             }
         }
     }
@@ -86,9 +91,9 @@ mod tests {
         let owner = &found[&1_665_197];
         assert_eq!(owner.comm(proc).as_deref(), Some("resolver"));
         assert_eq!(found[&16_651].comm(proc), None);
-        assert!(owner.has(1_665_197) && !owner.has(7));
+        assert!(has(proc, 812, 3, 1_665_197) && !has(proc, 812, 3, 7));
         fs::remove_file(proc.join("812/fd/3")).unwrap();
-        assert!(!owner.has(1_665_197), "closed");
+        assert!(!has(proc, 812, 3, 1_665_197), "closed");
         assert!(find(&proc.join("nothing"), &[5].into()).is_empty());
     }
 }

@@ -1,8 +1,10 @@
 //! UDP sockets of a network namespace, and how much they dropped.
 
-use std::{collections::HashMap, fs, io, path::Path};
+use std::{collections::HashMap, io, path::Path};
 
 use serde::{Deserialize, Serialize};
+
+use super::netns::Netns;
 
 /// The socket of a namespace that drops most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,19 +20,16 @@ pub struct Dropper {
 pub(super) struct UdpDrops(HashMap<u64, u64>);
 
 impl UdpDrops {
-    /// The socket of the calling thread's namespace that dropped most since the previous reading; in the
+    /// The socket of a namespace that dropped most since the previous reading; in the
     /// first one, since it exists. The kernel lists all sockets for it, so call it only when there are drops.
     ///
     /// # Errors
     /// A file exists and cannot be read.
-    pub(super) fn most(&mut self, proc: &Path) -> io::Result<Option<Dropper>> {
+    pub(super) fn most(&mut self, netns: &Netns, proc: &Path) -> io::Result<Option<Dropper>> {
         let mut now = HashMap::new();
+        // Without IPv6 there is no udp6.
         for file in ["udp", "udp6"] {
-            // Without IPv6 there is no udp6.
-            match fs::read_to_string(proc.join("thread-self/net").join(file)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                text => now.extend(text.iter().flat_map(|text| text.lines().filter_map(parse))),
-            }
+            now.extend(netns.read(proc, file)?.lines().filter_map(parse));
         }
         Ok(self.follow(now))
     }
@@ -60,6 +59,8 @@ fn parse(line: &str) -> Option<(u64, u64)> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     /// Linux 6.18, 2026-11-28: two sockets whose buffers are full, and the one that sends to them.
@@ -92,15 +93,15 @@ mod tests {
         fs::create_dir_all(&net).unwrap();
         let mut drops = UdpDrops::default();
         let dropper = |inode, dropped| Some(Dropper { inode, dropped });
-        assert_eq!(drops.most(proc.path()).unwrap(), None, "no such file");
+        assert_eq!(drops.most(&Netns::Own, proc.path()).unwrap(), None, "no such file");
         fs::write(net.join("udp"), UDP).unwrap();
         fs::write(net.join("udp6"), UDP6).unwrap();
-        assert_eq!(drops.most(proc.path()).unwrap(), dropper(1_665_198, None), "most so far");
-        assert_eq!(drops.most(proc.path()).unwrap(), None, "none since");
+        assert_eq!(drops.most(&Netns::Own, proc.path()).unwrap(), dropper(1_665_198, None), "most so far");
+        assert_eq!(drops.most(&Netns::Own, proc.path()).unwrap(), None, "none since");
         fs::write(net.join("udp"), UDP.replace("ae21 37", "ae21 40")).unwrap();
-        assert_eq!(drops.most(proc.path()).unwrap(), dropper(1_665_197, Some(3)));
+        assert_eq!(drops.most(&Netns::Own, proc.path()).unwrap(), dropper(1_665_197, Some(3)));
         fs::write(net.join("udp"), UDP.replace("1665199", "1665200").replace(" 0\n", " 5\n")).unwrap();
-        assert_eq!(drops.most(proc.path()).unwrap(), dropper(1_665_200, Some(5)), "a new one");
+        assert_eq!(drops.most(&Netns::Own, proc.path()).unwrap(), dropper(1_665_200, Some(5)), "a new one");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::{
         self,
         ip_statistics::ip_statistics,
         links::{self, Link, LinkStats},
+        netns::Netns,
         queue_counters::{QueueCounts, QueuesCounted, Statistics, named, told_to_kernel},
         queues::Direction,
     },
@@ -37,10 +38,10 @@ impl Counters {
     pub fn read(nic: &Link, proc: &Path, programs: PathReading) -> Result<Self, host::Error> {
         let interfaces = |source| host::Error::Interfaces { source };
         let files = |source| host::Error::Read { path: proc.join("thread-self/net"), source };
-        let links = links::stats().map_err(interfaces)?;
+        let links = links::stats(&Netns::Own).map_err(interfaces)?;
         let ip = ip_statistics(proc).map_err(files)?;
-        let driver = Statistics::open().map_err(interfaces)?.all(&nic.name);
-        let told = told_to_kernel().unwrap_or_default().remove(&nic.ifindex);
+        let driver = Statistics::open(&Netns::Own).map_err(interfaces)?.all(&nic.name);
+        let told = told_to_kernel(&Netns::Own).unwrap_or_default().remove(&nic.ifindex);
         let queues = told.unwrap_or_else(|| named(driver.iter().cloned()));
         Ok(Self {
             links: links.into_iter().collect(),

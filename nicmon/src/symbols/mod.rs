@@ -11,7 +11,8 @@ mod socket_calls;
 mod stages;
 
 use std::{
-    fs, io,
+    fs::File,
+    io::{self, Seek as _},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
@@ -29,6 +30,7 @@ pub use self::{
     socket_calls::socket_calls,
     stages::{is_network, stage_of},
 };
+use crate::privileges::Privileges;
 
 /// The shortest time between two readings of kallsyms. Each takes a good part of 100 ms.
 const AGAIN: Duration = Duration::from_secs(10);
@@ -44,7 +46,10 @@ const AGAIN_FOR_MODULES: Duration = Duration::from_secs(1);
 /// Until the first reading is done, no name is known. If a module came or went since the last reading, no
 /// name in a module is known: another module may be at its addresses.
 pub struct Symbols {
-    proc: PathBuf,
+    /// `/proc/modules`; `None` in a kernel without modules.
+    modules: Option<File>,
+    files: Arc<Files>,
+    privileges: Privileges,
     read: Arc<Mutex<Read>>,
     started: Option<Instant>,
     /// Whether modules came or went since the last reading.
@@ -88,10 +93,28 @@ struct Read {
     under_way: bool,
 }
 
+/// What the thread in the background reads. The files stay open, because whether they show addresses was
+/// decided when they were opened (`kallsyms_open`, `kernel/kallsyms.c`; `modules_open`,
+/// `kernel/module/procfs.c`).
+struct Files {
+    proc: PathBuf,
+    modules: Option<File>,
+    kallsyms: Option<File>,
+}
+
 impl Symbols {
-    /// `proc` is the procfs root.
-    pub fn new(proc: PathBuf) -> Self {
-        Self { proc, read: Arc::default(), started: None, stale: false }
+    /// `proc` is the procfs root, and `privileges` tells the thread in the background what to give up.
+    pub fn new(proc: &Path, privileges: Privileges) -> Self {
+        let open = |name| File::open(proc.join(name)).ok();
+        let files = Files { proc: proc.to_owned(), modules: open("modules"), kallsyms: open("kallsyms") };
+        Self {
+            modules: open("modules"),
+            files: Arc::new(files),
+            privileges,
+            read: Arc::default(),
+            started: None,
+            stale: false,
+        }
     }
 
     /// All symbols as last read, whether modules came or went since, and why there are no symbols. Each
@@ -114,7 +137,7 @@ impl Symbols {
     /// file. During a new reading, no name in a module is known.
     pub fn follow_modules(&mut self) {
         // A kernel without modules has no such file, and its symbols do not change.
-        let Ok(modules) = loaded_modules(&self.proc) else { return };
+        let Some(Ok(modules)) = self.modules.as_ref().map(loaded_modules) else { return };
         let stale = {
             let read = lock(&self.read);
             read.index.is_some() && read.modules.as_ref() != Some(&modules)
@@ -149,11 +172,17 @@ impl Symbols {
             return false;
         }
         self.started = Some(Instant::now());
-        let (proc, shared) = (self.proc.clone(), Arc::clone(&self.read));
+        let files = Arc::clone(&self.files);
+        let (privileges, shared) = (self.privileges.clone(), Arc::clone(&self.read));
         let read = move || {
+            privileges.give_up(&files.proc, false, || true);
             // Read before the symbols, so that a module that comes in the meantime is noticed later.
-            let modules = loaded_modules(&proc).ok();
-            let result = Kallsyms::read(&proc);
+            let modules = files.modules.as_ref().and_then(|file| loaded_modules(file).ok());
+            let result = match &files.kallsyms {
+                Some(file) => Kallsyms::of(file),
+                // It says why.
+                None => Kallsyms::read(&files.proc),
+            };
             let mut read = lock(&shared);
             read.under_way = false;
             match result {
@@ -182,8 +211,9 @@ fn lock(read: &Mutex<Read>) -> MutexGuard<'_, Read> {
 
 /// Names and addresses of the loaded modules, without what changes while they are in use
 /// (kernel/module/procfs.c: `m_show`: `name size refcount users state address`).
-fn loaded_modules(proc: &Path) -> io::Result<String> {
-    let file = fs::read_to_string(proc.join("modules"))?;
+fn loaded_modules(mut file: &File) -> io::Result<String> {
+    file.rewind()?;
+    let file = io::read_to_string(file)?;
     let mut modules = String::new();
     for line in file.lines() {
         let mut fields = line.split_ascii_whitespace();
@@ -194,7 +224,13 @@ fn loaded_modules(proc: &Path) -> io::Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+
+    fn symbols_of(proc: &Path) -> Symbols {
+        Symbols::new(proc, Privileges::own(Arc::new(|_| Err(io::ErrorKind::Unsupported.into()))))
+    }
 
     /// A procfs that contains these files.
     fn proc(kallsyms: &str, modules: &str) -> tempfile::TempDir {
@@ -216,11 +252,11 @@ mod tests {
     #[test]
     fn after_waiting_there_are_names_or_a_reason() {
         let folder = proc("ffffffffc0000000 t igb_poll\t[igb]\n", "");
-        let mut symbols = Symbols::new(folder.path().to_owned());
+        let mut symbols = symbols_of(folder.path());
         symbols.read_in_background();
         symbols.wait();
         assert!(symbols.snapshot().current().is_some());
-        let mut symbols = Symbols::new("/nosuch".into());
+        let mut symbols = symbols_of(Path::new("/nosuch"));
         symbols.read_in_background();
         symbols.wait();
         assert!(symbols.snapshot().current().is_none() && symbols.snapshot().problem.is_some());
@@ -230,7 +266,7 @@ mod tests {
     fn modules_that_come_and_go_are_followed() {
         let igb = "igb 1 0 - Live 0xffffffffc0000000\n";
         let folder = proc("ffffffffc0000000 t igb_poll\t[igb]\n", igb);
-        let mut symbols = Symbols::new(folder.path().to_owned());
+        let mut symbols = symbols_of(folder.path());
         symbols.read_in_background();
         until(&symbols, |read| read.readings == 1);
         assert_eq!(symbols.snapshot().name(0xffff_ffff_c000_0010), Some("igb_poll"));
@@ -272,7 +308,7 @@ mod tests {
     #[test]
     fn hidden_addresses_give_a_clear_message() {
         let folder = proc("0000000000000000 t igb_poll\n", "");
-        let mut symbols = Symbols::new(folder.path().to_owned());
+        let mut symbols = symbols_of(folder.path());
         assert_eq!(symbols.snapshot().problem, None, "nothing has been tried yet");
         symbols.read_in_background();
         until(&symbols, |read| read.problem.is_some());

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeSet,
     env, fs,
     io::{BufRead as _, BufReader},
+    os::unix::process::ExitStatusExt as _,
     process::{Command, ExitStatus, Stdio},
     thread,
     time::{Duration, Instant},
@@ -137,6 +138,58 @@ fn after(signal: Signal, code: Option<i32>) -> Result<()> {
     let now = stats_enabled()?;
     ensure!(now == enabled, "kernel.bpf_stats_enabled was {enabled}, is {now}");
     Ok(())
+}
+
+/// What [`killed_at_any_moment`] spreads its moments over.
+const SPAN: Duration = Duration::from_millis(1_200);
+
+/// Killed anywhere between its start and its windows, nicmon leaves nothing behind, nor does its broker. To
+/// kill it more often: `NICMON_KILLS=1000`.
+pub(crate) fn killed_at_any_moment() -> Result<()> {
+    let times = env::var("NICMON_KILLS").ok().and_then(|times| times.parse().ok()).unwrap_or(5_u32);
+    let before = ids("prog")?;
+    let all_before = [ids("map")?, ids("link")?];
+    let mut with_programs = 0;
+    for time in 0..times {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_nicmon"));
+        command.args(["--json", "-d", "100ms", "--max-overhead", "0.01"]).stdout(Stdio::null());
+        let mut child = Running::start(&mut command)?;
+        // Each part of the first 1.2 s has its turn.
+        let moment = SPAN.mul_f64((f64::from(time) + fastrand::f64()) / f64::from(times));
+        thread::sleep(moment);
+        with_programs += u32::from(objects_of(child.pid()).is_ok_and(|objects| !objects.programs.is_empty()));
+        child.signal(Signal::KILL);
+        let status = child.wait_for(Duration::from_secs(10))?.context("it does not end")?;
+        ensure!(status.signal() == Some(Signal::KILL.as_raw()), "it ended on its own: {status}");
+        let end = Instant::now() + Duration::from_secs(5);
+        loop {
+            let now = ids("prog")?;
+            if now.is_subset(&before) && !is_running("nicmon-broker")? {
+                break;
+            }
+            ensure!(Instant::now() < end, "killed after {moment:?}, it left something: {now:?}, {before:?}");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+    ensure!(with_programs > 0, "it was never killed with its programs attached");
+    let end = Instant::now() + Duration::from_secs(5);
+    loop {
+        let now = [ids("map")?, ids("link")?];
+        if now.iter().zip(&all_before).all(|(now, before)| now.is_subset(before)) {
+            break;
+        }
+        ensure!(Instant::now() < end, "maps or links are left: {now:?}, before {all_before:?}");
+        thread::sleep(Duration::from_millis(20));
+    }
+    let how = format!("{times} times at random moments of its first {SPAN:?}, {with_programs} with programs");
+    tell("clean, killed", &how);
+    Ok(())
+}
+
+/// Whether there is a process with this name.
+fn is_running(name: &str) -> Result<bool> {
+    let comm = |entry: fs::DirEntry| fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
+    Ok(fs::read_dir("/proc")?.flatten().any(|entry| comm(entry).trim_end() == name))
 }
 
 /// Attaches as nicmon does, and then panics.

@@ -25,6 +25,8 @@ mod netns_counters;
 mod own;
 mod path;
 mod perf;
+#[cfg(feature = "bpf")]
+mod privileges;
 mod record;
 mod record_perf;
 mod sampling;
@@ -71,6 +73,8 @@ const BPFTRACE: (&str, &str) = ("bpftrace", "bpftrace");
 const IPTABLES: (&str, &str) = ("iptables", "iptables");
 const MOUNT: (&str, &str) = ("mount", "mount");
 const NOHUP: (&str, &str) = ("nohup", "coreutils");
+#[cfg(feature = "bpf")]
+const SETPRIV: (&str, &str) = ("setpriv", "util-linux");
 const PERF: (&str, &str) = ("perf", "linux-perf");
 const UNSHARE: (&str, &str) = ("unshare", "util-linux");
 const TMUX: (&str, &str) = ("tmux", "tmux");
@@ -150,6 +154,15 @@ const TESTS: &[Test] = &[
     Test { name: "topology::veth_as_ethtool_says", programs: NET, run: topology::veth },
     Test { name: "topology::in_frames", programs: NET, run: topology::in_frames },
     Test { name: "churn::a_thousand_pairs", programs: &[IP, ETHTOOL, BPFTOOL], run: churn::churn },
+    #[cfg(feature = "bpf")]
+    Test { name: "privileges::what_is_forbidden", programs: &[], run: privileges::forbidden },
+    #[cfg(feature = "bpf")]
+    Test { name: "privileges::of_each_thread", programs: &[], run: privileges::of_each_thread },
+    #[cfg(feature = "bpf")]
+    Test { name: "privileges::of_a_recorded_command", programs: &[], run: privileges::of_a_recorded_command },
+    #[cfg(feature = "bpf")]
+    Test { name: "privileges::as_a_service", programs: &[SETPRIV], run: privileges::ambient },
+    Test { name: "clean::killed_at_any_moment", programs: &[BPFTOOL], run: clean::killed_at_any_moment },
     Test { name: "clean::after_sigint", programs: &[BPFTOOL], run: clean::after_sigint },
     Test { name: "clean::after_sigterm", programs: &[BPFTOOL], run: clean::after_sigterm },
     Test { name: "clean::after_sigkill", programs: &[BPFTOOL], run: clean::after_sigkill },
@@ -194,6 +207,16 @@ fn main() -> ExitCode {
     }
     if env::args().nth(1).as_deref() == Some(screen::PANIC) {
         screen::panic_on_the_screen();
+    }
+    #[cfg(feature = "bpf")]
+    if env::args().nth(1).as_deref() == Some(privileges::TRY) {
+        return match privileges::try_everything() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("{error:#}");
+                ExitCode::FAILURE
+            }
+        };
     }
     remove_leftovers();
     let mut arguments = Arguments::from_args();

@@ -15,6 +15,7 @@ use crate::{
         irq_lines::{IrqLine, affinity, effective_affinity, irq_lines},
         irqs::{NicIrqs, direction_of, queue_of},
         link_details::{LinkDetails, link_details},
+        netns::Netns,
         nic_files::{NicFiles, NicId},
         queue_counters::{QueuesCounted, Statistics, told_to_kernel},
         queues::{QueueNapi, napi_irqs, queues},
@@ -33,14 +34,14 @@ pub(super) struct Devices {
 }
 
 impl Devices {
-    /// Asks in the namespace of the calling thread, whose inode is `netns`. Each request takes the
-    /// kernel's RTNL lock. The drivers of devices that sleep are not asked, as far as `sys` shows the
-    /// namespace. `counts` is whether to read what the queues have counted.
-    pub(super) fn ask(netns: u32, sys: &Path, counts: bool) -> io::Result<Self> {
-        let links = link_details()?;
-        let (drivers, rss) = (Drivers::open()?, RssReader::open()?);
+    /// Asks a namespace, whose inode number is given. Each request takes the kernel's RTNL lock. The drivers
+    /// of devices that sleep are not asked, as far as `sys` shows the namespace. `counts` is whether to read
+    /// what the queues have counted.
+    pub(super) fn ask(netns: &Netns, inum: u32, sys: &Path, counts: bool) -> io::Result<Self> {
+        let links = link_details(netns)?;
+        let (drivers, rss) = (Drivers::open(netns)?, RssReader::open(netns)?);
         // If the kernel lacks the family, what it would report is unknown.
-        let mut ethtool = Ethtool::open().ok();
+        let mut ethtool = Ethtool::open(netns).ok();
         let name = |link: &LinkDetails| link.name.to_string_lossy().into_owned();
         let names: HashMap<u32, String> = links.iter().map(|link| (link.ifindex, name(link))).collect();
         let nic = |link: &LinkDetails| {
@@ -57,7 +58,7 @@ impl Devices {
                 name: name(link),
                 alt_names: link.alt_names.clone(),
                 ifindex: link.ifindex,
-                netns,
+                netns: inum,
                 kind: link.kind.clone(),
                 driver: driver.driver,
                 driver_version: driver.version,
@@ -84,10 +85,10 @@ impl Devices {
         let nics: Vec<Nic> = links.iter().map(nic).collect();
         let awake = links.iter().zip(&nics).filter(|(_, nic)| !nic.sleeps).map(|(link, _)| link);
         Ok(Self {
-            counted: if counts { counted(awake) } else { BTreeMap::new() },
+            counted: if counts { counted(netns, awake) } else { BTreeMap::new() },
             nics: links.into_iter().zip(nics).collect(),
-            queues: queues().ok().flatten().unwrap_or_default(),
-            napi_irqs: napi_irqs().ok().flatten().unwrap_or_default().into_iter().collect(),
+            queues: queues(netns).ok().flatten().unwrap_or_default(),
+            napi_irqs: napi_irqs(netns).ok().flatten().unwrap_or_default().into_iter().collect(),
         })
     }
 
@@ -150,9 +151,9 @@ impl Devices {
 
 /// What the queues have counted, by interface index: as the kernel says, or else by the driver's own
 /// statistics.
-fn counted<'a>(links: impl Iterator<Item = &'a LinkDetails>) -> BTreeMap<u32, QueuesCounted> {
-    let mut told = told_to_kernel().unwrap_or_default();
-    let Ok(statistics) = Statistics::open() else { return told };
+fn counted<'a>(netns: &Netns, links: impl Iterator<Item = &'a LinkDetails>) -> BTreeMap<u32, QueuesCounted> {
+    let mut told = told_to_kernel(netns).unwrap_or_default();
+    let Ok(statistics) = Statistics::open(netns) else { return told };
     for link in links {
         told.entry(link.ifindex).or_insert_with(|| statistics.of(&link.name));
     }
@@ -239,7 +240,7 @@ mod tests {
         std::os::unix::fs::symlink("../bus/igb", lo.join("device/driver")).unwrap();
         let ask = |status: &str| {
             std::fs::write(lo.join("device/power/runtime_status"), status).unwrap();
-            let nics = Devices::ask(7, sys.path(), true).unwrap().nics;
+            let nics = Devices::ask(&Netns::Own, 7, sys.path(), true).unwrap().nics;
             nics.into_iter().map(|(_, nic)| nic).find(|nic| nic.name == "lo").unwrap()
         };
         let awake = ask("active\n");
@@ -248,7 +249,7 @@ mod tests {
         assert_eq!((asleep.sleeps, asleep.driver.as_deref()), (true, Some("igb")));
         assert!(asleep.offloads.is_none() && asleep.rss.is_none() && asleep.mtu_bytes == awake.mtu_bytes);
         let elsewhere = tempfile::tempdir().unwrap();
-        let unknown = Devices::ask(7, elsewhere.path(), true).unwrap().nics;
+        let unknown = Devices::ask(&Netns::Own, 7, elsewhere.path(), true).unwrap().nics;
         assert!(unknown.iter().all(|(_, nic)| !nic.sleeps));
     }
 

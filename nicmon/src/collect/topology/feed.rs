@@ -14,6 +14,7 @@ use crate::{
     collect::Filter,
     frame::topology::Topology,
     host::{self, Roots},
+    privileges::Privileges,
 };
 
 /// The shortest time between two readings.
@@ -33,8 +34,12 @@ pub(in crate::collect) struct Feed {
 
 impl Feed {
     /// Asks for the first topology.
-    pub(in crate::collect) fn start(roots: Roots, namespaces: BTreeSet<u32>) -> Result<Self, host::Error> {
-        let thread = Thread::start(roots)?;
+    pub(in crate::collect) fn start(
+        roots: Roots,
+        privileges: Privileges,
+        namespaces: BTreeSet<u32>,
+    ) -> Result<Self, host::Error> {
+        let thread = Thread::start(roots, privileges)?;
         thread.ask(Depth::Devices, namespaces);
         Ok(Self { thread, schedule: Schedule::new(Instant::now()), sent: None })
     }
@@ -116,6 +121,7 @@ impl Schedule {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::collect::own;
 
     #[test]
     fn readings() {
@@ -142,7 +148,7 @@ mod tests {
     #[test]
     fn of_this_machine() {
         let filter = Filter::new(&["lo".to_owned()], &[]).unwrap();
-        let mut feed = Feed::start(Roots::default(), BTreeSet::new()).unwrap();
+        let mut feed = Feed::start(Roots::default(), own(Roots::default()), BTreeSet::new()).unwrap();
         let first = feed.next(false, BTreeSet::new, &filter).unwrap();
         assert_eq!(first.nics.iter().map(|nic| nic.name.as_str()).collect::<Vec<_>>(), ["lo"]);
         assert!(!first.cpus.is_empty());

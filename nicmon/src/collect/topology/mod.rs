@@ -6,10 +6,10 @@ mod thread;
 
 pub(super) use self::feed::Feed;
 use self::thread::{Depth, Thread};
-use super::{CollectError, Filter};
+use super::{CollectError, Filter, own};
 use crate::{
     frame::topology::{Nic, Topology},
-    host::{Roots, netns},
+    host::{Roots, netns::existing},
 };
 
 /// Reads the topology once: all namespaces that can be entered, and the NICs that the filter shows.
@@ -18,8 +18,8 @@ use crate::{
 /// The namespace of this process or the online CPUs cannot be read, a thread cannot be started, or the
 /// filter names something that does not exist.
 pub fn read_topology(roots: &Roots, filter: &Filter) -> Result<Topology, CollectError> {
-    let thread = Thread::start(roots.clone())?;
-    thread.ask(Depth::Counters, netns::existing(&roots.proc));
+    let thread = Thread::start(roots.clone(), own(roots.clone()))?;
+    thread.ask(Depth::Counters, existing(&roots.proc));
     let mut topology = thread.wait()?;
     let names = |nic: &Nic| std::iter::once(&nic.name).chain(&nic.alt_names).cloned().collect();
     filter.check_interfaces(&topology.nics.iter().map(names).collect::<Vec<_>>())?;

@@ -9,10 +9,11 @@ use crate::{
     host::{
         self, Roots,
         cpu_topology::cpu_topology,
-        netns::{self, Stopped},
+        netns::{Netns, own_inum, visit},
         packet_types::packet_types,
         sysctls::sysctls,
     },
+    privileges::Privileges,
 };
 
 /// After this time, a topology that was handed over is no longer needed.
@@ -29,7 +30,7 @@ pub(super) enum Depth {
     Counters,
 }
 
-/// A separate thread, because it enters other namespaces. It ends when this value is dropped.
+/// It ends when this value is dropped.
 pub(super) struct Thread {
     requests: mpsc::Sender<(Depth, BTreeSet<u32>)>,
     answers: mpsc::Receiver<Result<Topology, host::Error>>,
@@ -37,15 +38,15 @@ pub(super) struct Thread {
 
 impl Thread {
     /// Starts the thread.
-    pub(super) fn start(roots: Roots) -> Result<Self, host::Error> {
-        let own = netns::own_inum(&roots.proc)?;
+    pub(super) fn start(roots: Roots, privileges: Privileges) -> Result<Self, host::Error> {
+        let own = own_inum(&roots.proc)?;
         let (requests, asked) = mpsc::channel::<(Depth, BTreeSet<u32>)>();
         let (sender, answers) = mpsc::channel();
-        let mut reader = Reader { roots, own, devices: None, elsewhere: Vec::new() };
+        let mut reader = Reader { roots, privileges, own, devices: None, elsewhere: Vec::new() };
         let serve = move || {
+            reader.privileges.give_up(&reader.roots.proc, false, || true);
             for (depth, namespaces) in asked {
-                let Ok(topology) = reader.read(depth, &namespaces) else { return };
-                if sender.send(topology).is_err() {
+                if sender.send(reader.read(depth, &namespaces)).is_err() {
                     return;
                 }
                 // By now the frame that carried it is written. For hundreds of NICs it takes megabytes
@@ -73,7 +74,7 @@ impl Thread {
 
     /// Waits for the answer.
     pub(super) fn wait(&self) -> Result<Topology, host::Error> {
-        let ended = |_| host::Error::Thread { source: std::io::Error::other(Stopped) };
+        let ended = |_| host::Error::Thread { source: std::io::Error::other("it has ended") };
         self.answers.recv().map_err(ended)?
     }
 }
@@ -81,6 +82,7 @@ impl Thread {
 /// What the thread remembers.
 struct Reader {
     roots: Roots,
+    privileges: Privileges,
     own: u32,
     /// Those of its own namespace; `None` until they are read.
     devices: Option<Devices>,
@@ -89,26 +91,19 @@ struct Reader {
 }
 
 impl Reader {
-    /// The outer error ends the thread.
-    fn read(
-        &mut self,
-        depth: Depth,
-        namespaces: &BTreeSet<u32>,
-    ) -> Result<Result<Topology, host::Error>, Stopped> {
+    fn read(&mut self, depth: Depth, namespaces: &BTreeSet<u32>) -> Result<Topology, host::Error> {
         if depth >= Depth::Devices || self.devices.is_none() {
             let counts = depth == Depth::Counters;
-            match Devices::ask(self.own, &self.roots.sys, counts) {
-                Ok(devices) => self.devices = Some(devices),
-                Err(source) => return Ok(Err(host::Error::Interfaces { source })),
-            }
-            let nics = |inum| {
-                let devices = Devices::ask(inum, &self.roots.sys, counts);
+            let devices = Devices::ask(&Netns::Own, self.own, &self.roots.sys, counts);
+            self.devices = Some(devices.map_err(|source| host::Error::Interfaces { source })?);
+            let nics = |inum, netns: &Netns| {
+                let devices = Devices::ask(netns, inum, &self.roots.sys, counts);
                 devices.map(|devices| devices.nics(None)).unwrap_or_default()
             };
-            let elsewhere = netns::visit(&self.roots.proc, self.own, namespaces, nics)?;
+            let elsewhere = visit(&self.privileges, self.own, namespaces, nics);
             self.elsewhere = elsewhere.into_iter().flatten().collect();
         }
-        Ok(self.topology())
+        self.topology()
     }
 
     fn topology(&self) -> Result<Topology, host::Error> {

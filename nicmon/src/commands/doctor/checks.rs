@@ -15,10 +15,12 @@ use crate::{
         btf::KernelBtf,
         cpus, limits,
         machine::{self, Machine},
+        netns::Netns,
         queues,
         refusals::{self, granting},
         sysctls, threads,
     },
+    privileges::{Confinement, confinement},
     symbols::Kallsyms,
 };
 
@@ -157,6 +159,31 @@ fn capabilities_of(held: CapabilitySet, is_root: bool) -> Vec<Check> {
     vec![bpf, perfmon, admin, syslog]
 }
 
+/// What nicmon gives up once its programs are attached: tried on a thread.
+pub(super) fn privileges(proc: &Path) -> Check {
+    const NAME: &str = "privileges";
+    match confinement(proc) {
+        Some(Confinement { capabilities: true, files, calls }) => {
+            let files = if files {
+                "opens no files but the kernel's (Landlock)"
+            } else {
+                "may read all files of its user, because Landlock is off or /proc hides processes (hidepid)"
+            };
+            let calls = if calls {
+                "cannot change files or the kernel, start programs or open connections (seccomp)"
+            } else {
+                "may make any system call, because there is no seccomp here"
+            };
+            let found = format!(
+                "after the start, nicmon-broker keeps what is still needed; the rest of nicmon has no \
+                 capabilities, {files} and {calls}"
+            );
+            Check::ok(NAME, found)
+        }
+        _ => Check::warn(NAME, "nicmon goes on with all that it holds: capabilities cannot be given up here"),
+    }
+}
+
 /// How many samples the kernel takes before it throttles a timer or counter.
 pub(super) fn sample_rate(proc: &Path) -> Check {
     match sysctls::sample_limit_per_s(proc) {
@@ -212,7 +239,7 @@ pub(super) fn files(roots: &Roots, cpu_times: Check) -> Vec<Check> {
         None => Check::warn(THREADS, "the CPU time of ksoftirqd and NAPI threads is unknown: no schedstat")
             .remedy("use a kernel with CONFIG_SCHED_INFO=y"),
     };
-    let queues = match queues::queues() {
+    let queues = match queues::queues(&Netns::Own) {
         Ok(Some(_)) => Check::ok(QUEUES, "known where the driver reports them (netdev netlink)"),
         Ok(None) => {
             Check::warn(QUEUES, "unknown: this kernel has no netdev netlink").remedy("use Linux 6.8 or later")

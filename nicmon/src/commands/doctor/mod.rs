@@ -86,6 +86,7 @@ fn examine(roots: &Roots) -> Vec<Check> {
         checks::jit(&roots.proc),
     ];
     all.extend(checks::capabilities());
+    all.push(checks::privileges(&roots.proc));
     all.push(checks::sample_rate(&roots.proc));
     all.extend(programs);
     all.extend(checks::files(roots, checks::cpu_times(roots, cpu_times)));

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{Check, checks::SAMPLES};
 use crate::{
+    collect,
     counters::bpf::{AttachKind, CallCost, Options, Probe, ProbeError},
     counters::{HowToSample, SampleEvent, Samples},
     host::{Roots, btf::KernelBtf, cpus, refusals::Refusers},
@@ -14,7 +15,7 @@ pub(super) fn checks(roots: &Roots, preempt_rt: bool, btf: &KernelBtf) -> Vec<Ch
     const BTF: &str = "BTF tracepoints";
     const RAW: &str = "raw tracepoints";
     let options = options(roots, preempt_rt);
-    let attach = |kind| Probe::attach_as(kind, options, btf);
+    let attach = |kind| Probe::attach_as(kind, options.clone(), btf);
     let mut sampled = None;
     let mut attached = |probe: &mut Probe| {
         sampled.get_or_insert_with(|| samples(roots, probe));
@@ -56,6 +57,7 @@ fn options(roots: &Roots, preempt_rt: bool) -> Options {
         max_overhead_pct: None,
         call_cost: CallCost::UNMEASURED,
         log: false,
+        privileges: collect::own(roots.clone()),
     }
 }
 

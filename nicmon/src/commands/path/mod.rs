@@ -23,7 +23,7 @@ use crate::{
         self, Roots,
         btf::{KERNEL_BTF, KernelBtf},
         links::{Link, links},
-        netns::own_inum,
+        netns::{Netns, own_inum},
     },
     path::{Counters, Observed, PacketPath, ledger},
     symbols::Kallsyms,
@@ -84,7 +84,9 @@ async fn observe(args: &cli::Path) -> Result<PacketPath, Failure> {
 
 /// The interface of this name.
 fn find(name: &str) -> Result<Link, Failure> {
-    let links = links().map_err(|source| host::Error::Interfaces { source }).map_err(CollectError::from)?;
+    let links = links(&Netns::Own)
+        .map_err(|source| host::Error::Interfaces { source })
+        .map_err(CollectError::from)?;
     let existing: Vec<String> = links.iter().map(|link| link.name.to_string_lossy().into_owned()).collect();
     let link = links.into_iter().find(|link| link.names().iter().any(|own| own == name));
     link.ok_or_else(|| Failure::NoInterface { name: name.to_owned(), existing: existing.join(", ") })

@@ -9,13 +9,13 @@ use std::{
     time::Duration,
 };
 
-use aya::{
-    programs::Program,
-    sys::{Stats, enable_stats},
-};
+use aya::programs::Program;
 
 use super::{call_cost::CallCost, programs::ProgramId};
-use crate::counters::CostRange;
+use crate::{
+    counters::CostRange,
+    privileges::{Privileges, Request},
+};
 
 /// How long statistics stay on.
 pub const WINDOW: Duration = Duration::from_millis(50);
@@ -81,6 +81,7 @@ impl RunCosts {
 /// Measures the running programs over one window; blocks for [`WINDOW`]. Returns `None` without
 /// `CAP_SYS_ADMIN`.
 pub(super) fn calibrate(
+    privileges: &Privileges,
     programs: &[(ProgramId, &Program)],
     empty: Option<&Program>,
     call: CallCost,
@@ -90,7 +91,7 @@ pub(super) fn calibrate(
             programs.iter().map(|(_, program)| Counters::of(program)).collect::<Option<Vec<_>>>()?;
         Some((programs, empty.and_then(Counters::of)))
     };
-    let statistics = enable_stats(Stats::RunTime).ok()?;
+    let ((), statistics) = privileges.ask(Request::EnableStatistics).ok()?;
     let (before, empty_before) = count()?;
     std::thread::sleep(WINDOW);
     let (after, empty_after) = count()?;

@@ -112,7 +112,7 @@ impl ProbeError {
     }
 
     /// That these CPUs failed while others are sampled; `None` if none failed.
-    pub(super) fn some_samples(failed: Vec<(u32, aya::programs::ProgramError)>) -> Option<Self> {
+    pub(super) fn some_samples(failed: Vec<(u32, io::Error)>) -> Option<Self> {
         let mut cpus: Vec<u32> = failed.iter().map(|(cpu, _)| *cpu).collect();
         cpus.sort_unstable();
         let (word, verb) = if cpus.len() == 1 { ("CPU", "is") } else { ("CPUs", "are") };
@@ -197,13 +197,12 @@ fn io_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a io::
 
 #[cfg(test)]
 mod tests {
-    use aya::{programs::ProgramError, sys::SyscallError};
+    use aya::sys::SyscallError;
 
     use super::*;
 
-    fn refused(errno: i32) -> ProgramError {
-        let io_error = io::Error::from_raw_os_error(errno);
-        ProgramError::SyscallError(SyscallError { call: "perf_event_open", io_error })
+    fn refused(errno: i32) -> io::Error {
+        io::Error::from_raw_os_error(errno)
     }
 
     #[test]
@@ -235,7 +234,10 @@ mod tests {
             let text = error.to_string();
             assert!(text.starts_with(start) && text.ends_with("Too many open files (os error 24)"), "{text}");
         }
-        let program = |action, errno| ProbeError::program(action, "napi_poll", refused(errno)).refusal();
+        let program = |action, errno| {
+            let refused = SyscallError { call: "bpf_prog_load", io_error: refused(errno) };
+            ProbeError::program(action, "napi_poll", refused.into()).refusal()
+        };
         assert_eq!(program("attach", libc::EPERM), Some((Refused::Programs, libc::EPERM)));
         assert_eq!(program("attach", libc::EACCES), Some((Refused::Programs, libc::EACCES)));
         assert_eq!(program("load", libc::ENOSYS), Some((Refused::Programs, libc::ENOSYS)));

@@ -68,6 +68,7 @@ fn load(preempt_rt: bool) -> Option<(Probe, Arc<Programs>)> {
         max_overhead_pct: None,
         call_cost: super::CallCost::UNMEASURED,
         log: false,
+        privileges: super::privileged::own(),
     };
     let kernel = KernelBtf::read(Path::new(KERNEL_BTF)).map_err(|error| error.to_string());
     let loaded = kernel.and_then(|kernel| {

@@ -24,6 +24,7 @@ impl Probe {
             max_overhead_pct: None,
             call_cost: super::CallCost::UNMEASURED,
             log: false,
+            privileges: super::privileged::own(),
         };
         Self::load(AttachKind::TpBtf, options, &kernel)
     }

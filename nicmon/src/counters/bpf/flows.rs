@@ -71,7 +71,7 @@ fn config(of: WhoseFlows, kernel: &KernelBtf) -> Result<FlowConfig, ProbeError> 
     Ok(FlowConfig {
         whose: whose(of.ifindex, of.netns, kernel)?,
         cpu: of.cpu,
-        // Unguessable is not needed: no hash leaves this process.
+        // Unguessable is not needed: no hash leaves nicmon.
         seed: u32::try_from(monotonic_ns() & u64::from(u32::MAX)).unwrap_or(0),
         skb_hash: need(kernel, "sk_buff", &["hash"], "sk_buff.hash")?,
         skb_l4_hash: byte,

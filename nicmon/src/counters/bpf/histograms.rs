@@ -54,7 +54,7 @@ impl HistogramMaps {
         ebpf: &mut Ebpf,
         states: &MappedArray<CpuState>,
         per_cpu: u32,
-        options: Options,
+        options: &Options,
     ) -> Result<Self, ProbeError> {
         let cpus = options.cpus as usize;
         let vectors = cpus * SOFTIRQ_VECTORS;

@@ -20,6 +20,7 @@ mod object;
 mod own_runs;
 mod packets;
 mod path;
+mod privileged;
 mod programs;
 mod reading;
 mod sampling;
@@ -54,6 +55,7 @@ pub use self::{
     error::ProbeError,
     flows::look_at_flows,
     path::PathProbe,
+    privileged::perform,
     programs::{AttachKind, ProgramId},
     windows::{CutRun, cut_to_window},
 };
@@ -63,10 +65,11 @@ use crate::{
         btf::{KERNEL_BTF, KernelBtf},
         limits, monotonic_ns,
     },
+    privileges::Privileges,
 };
 
 /// How to load the programs.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// Number of possible CPUs (the highest number plus one).
     pub cpus: u32,
@@ -86,6 +89,8 @@ pub struct Options {
     pub max_overhead_pct: Option<f64>,
     /// Whether to log rare kernel-side events through [`Probe::take_logger`].
     pub log: bool,
+    /// Who opens perf events, and enables statistics of BPF programs.
+    pub privileges: Privileges,
 }
 
 /// How often costs may be measured again soon after the start; later, only after a rest.
@@ -115,6 +120,7 @@ pub struct Probe {
     /// What it costs to call a program.
     call_cost: CallCost,
     budget: Option<Budget>,
+    privileges: Privileges,
     /// How often costs may still be measured again without a rest.
     calibrations_left: u8,
     /// When they were measured last, on `CLOCK_MONOTONIC`.
@@ -129,7 +135,7 @@ impl Probe {
     /// The kernel has no BTF or lacks a struct member, permission is missing, or the kernel refuses both
     /// kinds.
     pub fn attach(options: Options, kernel: &KernelBtf) -> Result<Self, ProbeError> {
-        match Self::attach_as(AttachKind::TpBtf, options, kernel) {
+        match Self::attach_as(AttachKind::TpBtf, options.clone(), kernel) {
             Err(ProbeError::Program { .. }) => Self::attach_as(AttachKind::RawTp, options, kernel),
             result => result,
         }
@@ -165,18 +171,17 @@ impl Probe {
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             .map_err(|error| ProbeError::map("BTF", error))?;
         let (mut ebpf, config) = loaded?;
-        let reasons = kernel.enum_values("skb_drop_reason");
+        let (reasons, possible) = (kernel.enum_values("skb_drop_reason"), cpus as usize);
 
-        let possible = options.cpus as usize;
         let cpus = mapped(&mut ebpf, "CPUS", possible)?;
         let napis = Slots::new(&mut ebpf, &cpus, possible, config.napi_slots)?;
         let irqs = Slots::new(&mut ebpf, &cpus, possible, config.irq_slots)?;
-        let histograms = HistogramMaps::new(&mut ebpf, &cpus, config.napi_histograms, options)?;
+        let histograms = HistogramMaps::new(&mut ebpf, &cpus, config.napi_histograms, &options)?;
         let drops = PerCpuHashMap::try_from(take(&mut ebpf, "DROPS")?)
             .map_err(|error| ProbeError::map("DROPS", error))?;
 
-        let attached = load_programs(&mut ebpf, kind, options, reasons.is_some(), &btf)?;
-        let sampler = sampler(&mut ebpf, options, sample_slots)?;
+        let attached = load_programs(&mut ebpf, kind, &options, reasons.is_some(), &btf)?;
+        let sampler = sampler(&mut ebpf, &options, sample_slots)?;
         drop(btf);
 
         let mut probe = Self {
@@ -197,11 +202,12 @@ impl Probe {
             runs: OwnRuns::default(),
             call_cost: options.call_cost,
             budget: options.max_overhead_pct.map(Budget::of),
+            privileges: options.privileges,
             calibrations_left: CALIBRATIONS,
             calibrated_ns: 0,
         };
         let flag = |set, flag| if set { flag } else { 0 };
-        let flags = flag(options.preempt_rt, PREEMPT_RT) | flag(options.latency, LATENCY);
+        let flags = flag(preempt_rt, PREEMPT_RT) | flag(latency, LATENCY);
         probe.cpus.set_all(offset_of!(CpuState, flags), flags);
         // Empty caches have generation 0.
         probe.new_generation();
@@ -240,8 +246,8 @@ impl Probe {
             .running()
             .filter_map(|id| Some((id, self.ebpf.program(&id.full_name(self.kind))?)))
             .collect();
-        let costs =
-            cost::calibrate(&programs, self.ebpf.program(&full_name(self.kind, "empty")), self.call_cost);
+        let empty = self.ebpf.program(&full_name(self.kind, "empty"));
+        let costs = cost::calibrate(&self.privileges, &programs, empty, self.call_cost);
         if let (Ok(empty), Some(link)) = (program_mut(&mut self.ebpf, self.kind, "empty"), link) {
             programs::detach(empty, link);
         }
@@ -279,6 +285,11 @@ impl Probe {
             }
             self.calibrate();
         }
+    }
+
+    /// Whether the calling thread may ask for elements of maps.
+    pub fn can_read_maps(&self) -> bool {
+        !matches!(self.drops.keys().next(), Some(Err(_)))
     }
 
     /// All NAPIs that have a slot on any CPU, whether or not they were polled lately. Each comes with the
@@ -320,7 +331,7 @@ impl Probe {
 fn load_programs(
     ebpf: &mut Ebpf,
     kind: AttachKind,
-    options: Options,
+    options: &Options,
     has_drop_reasons: bool,
     btf: &Btf,
 ) -> Result<Vec<ProgramId>, ProbeError> {
@@ -342,7 +353,7 @@ fn load_programs(
 }
 
 /// What reads the samples; `None` if none are asked for.
-fn sampler(ebpf: &mut Ebpf, options: Options, sample_slots: u32) -> Result<Option<Sampler>, ProbeError> {
+fn sampler(ebpf: &mut Ebpf, options: &Options, sample_slots: u32) -> Result<Option<Sampler>, ProbeError> {
     let Some(how) = options.sampling else { return Ok(None) };
     let possible = options.cpus as usize;
     let slots = possible * sample_slots as usize;

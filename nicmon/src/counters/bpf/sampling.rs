@@ -1,13 +1,14 @@
 //! Samples: a perf event on each CPU runs the program `sample`, which writes to the CPU's ring.
 
-use std::{collections::HashMap, mem::offset_of, ops::Range};
-
-use aya::programs::{
-    PerfEvent, Program, ProgramError,
-    perf_event::{
-        HardwareEvent, PerfEventConfig, PerfEventLinkId, PerfEventScope, SamplePolicy, SoftwareEvent,
-    },
+use std::{
+    collections::HashMap,
+    io,
+    mem::offset_of,
+    ops::Range,
+    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
 };
+
+use aya::programs::Program;
 use nicmon_common::{
     BACKLOG_SLOT, CpuState, NO_SLOT, NapiKey, SAMPLE_HARDIRQ, SAMPLE_IDLE, SAMPLE_SOFTIRQ, SAMPLE_TASK,
     SAMPLE_USER, SOCKET_RX, SOCKET_TX, SOCKET_UNKNOWN, STACK_DEPTH, Sample, SampleStack, SamplerContext,
@@ -15,7 +16,7 @@ use nicmon_common::{
 };
 
 use super::{
-    Probe, ProbeError, ProgramId, error::errno, mapped::MappedArray, programs::patiently, reading::text,
+    Probe, ProbeError, ProgramId, mapped::MappedArray, privileged, programs::patiently, reading::text,
     socket_calls::SocketMap,
 };
 use crate::{
@@ -25,6 +26,7 @@ use crate::{
     },
     frame::{Direction, cpu_list},
     host::{Roots, cpus},
+    privileges::{Event, Privileges, Request},
 };
 
 /// Name of the program.
@@ -88,7 +90,8 @@ pub(super) struct Sampler {
     /// Call stacks, with the same index; `None` if they are not kept.
     stacks: Option<MappedArray<SampleStack>>,
     slots: u32,
-    links: HashMap<u32, PerfEventLinkId>,
+    /// By CPU. A program stops with its event, which ends when this is dropped.
+    events: HashMap<u32, OwnedFd>,
     /// By CPU: how many samples had been taken when its ring was last read.
     read: Vec<u32>,
     /// By CPU: how long it has been busy since its last sample.
@@ -107,7 +110,7 @@ impl Sampler {
             ring,
             stacks,
             slots,
-            links: HashMap::new(),
+            events: HashMap::new(),
             read: vec![0; cpus],
             silent_ns: vec![0; cpus],
             sockets: SocketMap::new(sockets),
@@ -120,13 +123,13 @@ impl Sampler {
         cpus: &MappedArray<CpuState>,
         napi_of: &impl Fn(usize, u32) -> Option<NapiKey>,
     ) -> Option<Samples> {
-        if self.links.is_empty() {
+        if self.events.is_empty() {
             return None;
         }
         let mut samples = Samples {
             event: self.event,
             frequency: self.frequency,
-            cpus: self.links.keys().copied().collect(),
+            cpus: self.events.keys().copied().collect(),
             taken: Vec::new(),
             lost: 0,
             has_sockets: self.sockets.looked(),
@@ -270,34 +273,31 @@ impl Probe {
         wanted: &[u32],
         busy_ns: &[(u32, u64)],
     ) -> Result<Option<ProbeError>, ProbeError> {
-        let Some(Program::PerfEvent(program)) = self.ebpf.program_mut(PROGRAM) else {
+        let Some(Program::PerfEvent(program)) = self.ebpf.program(PROGRAM) else {
             return Err(ProbeError::Object { what: PROGRAM });
         };
+        let program = program.fd().map_err(|source| ProbeError::program("attach", PROGRAM, source))?.as_fd();
+        let attach_each = |sampler: &mut Sampler| attach_each(&self.privileges, program, sampler, wanted);
         let dead = sampler.dead(busy_ns);
         let is_gone = |cpu: &&u32| !wanted.contains(cpu) || dead.contains(cpu);
-        let gone: Vec<u32> = sampler.links.keys().filter(is_gone).copied().collect();
+        let gone: Vec<u32> = sampler.events.keys().filter(is_gone).copied().collect();
         for cpu in gone {
-            if let Some(link) = sampler.links.remove(&cpu) {
-                // If the CPU went offline, its event is dead already.
-                let _ = program.detach(link);
-            }
+            sampler.events.remove(&cpu);
         }
-        let is_first = sampler.links.is_empty();
+        let is_first = sampler.events.is_empty();
         if is_first {
             (sampler.event, sampler.timer_reason) = (SampleEvent::Cycles, None);
         }
-        let mut failed = attach_each(program, sampler, wanted);
+        let mut failed = attach_each(sampler);
         if is_first && !failed.is_empty() {
             // There is no PMU (ENOENT, ENXIO, ENODEV or EOPNOTSUPP, depending on the machine), or not on
             // every CPU. All CPUs must be sampled by the same event.
-            sampler.timer_reason = timer_reason(&failed, sampler.links.is_empty());
-            for (_, link) in sampler.links.drain() {
-                let _ = program.detach(link);
-            }
+            sampler.timer_reason = timer_reason(&failed, sampler.events.is_empty());
+            sampler.events.clear();
             sampler.event = SampleEvent::CpuClock;
-            failed = attach_each(program, sampler, wanted);
+            failed = attach_each(sampler);
         }
-        if sampler.links.is_empty() {
+        if sampler.events.is_empty() {
             return failed.pop().map_or(Ok(None), |(_, source)| Err(ProbeError::Samples(Box::new(source))));
         }
         failed.retain(|(cpu, error)| !is_offline(*cpu, error));
@@ -307,21 +307,26 @@ impl Probe {
 
 /// Whether a CPU cannot be sampled because it went offline after somebody looked (`find_get_context` in
 /// `kernel/events/core.c`). A counter may give the same error for another reason.
-fn is_offline(cpu: u32, error: &ProgramError) -> bool {
+fn is_offline(cpu: u32, error: &io::Error) -> bool {
     let online = || cpus::online(&Roots::default().sys);
-    errno(error) == Some(libc::ENODEV) && online().is_ok_and(|online| !online.contains(&cpu))
+    error.raw_os_error() == Some(libc::ENODEV) && online().is_ok_and(|online| !online.contains(&cpu))
 }
 
 /// Attaches to the CPUs that are not sampled yet. Returns the CPUs that failed.
-fn attach_each(program: &mut PerfEvent, sampler: &mut Sampler, wanted: &[u32]) -> Vec<(u32, ProgramError)> {
+fn attach_each(
+    privileges: &Privileges,
+    program: BorrowedFd<'_>,
+    sampler: &mut Sampler,
+    wanted: &[u32],
+) -> Vec<(u32, io::Error)> {
     let mut failed = Vec::new();
     for cpu in wanted {
-        if sampler.links.contains_key(cpu) {
+        if sampler.events.contains_key(cpu) {
             continue;
         }
-        match attach(program, sampler.event, sampler.periods, *cpu) {
-            Ok(link) => {
-                sampler.links.insert(*cpu, link);
+        match attach(privileges, program, sampler.event, sampler.periods, *cpu) {
+            Ok(event) => {
+                sampler.events.insert(*cpu, event);
             }
             Err(source) => failed.push((*cpu, source)),
         }
@@ -350,17 +355,20 @@ fn timer_reason<E: std::error::Error + 'static>(failed: &[(u32, E)], is_all: boo
 }
 
 fn attach(
-    program: &mut PerfEvent,
+    privileges: &Privileges,
+    program: BorrowedFd<'_>,
     event: SampleEvent,
     periods: Periods,
     cpu: u32,
-) -> Result<PerfEventLinkId, ProgramError> {
-    let (config, period) = match event {
-        SampleEvent::Cycles => (PerfEventConfig::Hardware(HardwareEvent::CpuCycles), periods.cycles),
-        SampleEvent::CpuClock => (PerfEventConfig::Software(SoftwareEvent::CpuClock), periods.clock_ns),
+) -> io::Result<OwnedFd> {
+    let (event, period) = match event {
+        SampleEvent::Cycles => (Event::Cycles, periods.cycles),
+        SampleEvent::CpuClock => (Event::CpuClock, periods.clock_ns),
     };
-    let scope = PerfEventScope::AllProcessesOneCpu { cpu };
-    program.attach(config, scope, SamplePolicy::Period(period), false)
+    let ((), mut opened) = privileges.ask(Request::OpenEvent { event, period, cpu })?;
+    let event = opened.pop().ok_or(io::ErrorKind::NotFound)?;
+    privileged::run_at(&event, program)?;
+    Ok(event)
 }
 
 /// Loads the program.
@@ -450,10 +458,7 @@ mod tests {
 
     #[test]
     fn only_a_cpu_that_is_online_fails() {
-        let refused = |errno| {
-            let io_error = std::io::Error::from_raw_os_error(errno);
-            ProgramError::SyscallError(aya::sys::SyscallError { call: "perf_event_open", io_error })
-        };
+        let refused = |errno| io::Error::from_raw_os_error(errno);
         let online = cpus::online(&Roots::default().sys).expect("CPUs")[0];
         assert!(is_offline(8191, &refused(libc::ENODEV)));
         assert!(!is_offline(online, &refused(libc::ENODEV)) && !is_offline(8191, &refused(libc::EMFILE)));

@@ -1,11 +1,11 @@
-//! The thread that reads interfaces in network namespaces other than its process's.
+//! Reads interfaces in this and other network namespaces.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    ffi::OsString,
     io,
     path::{Path, PathBuf},
-    sync::{Arc, mpsc},
-    thread,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -16,12 +16,13 @@ use super::{
     drivers::Drivers,
     ip_counters::{IpCounters, ip_counters},
     links::{Link, links, stats},
-    netns::{Identity, find, identities, own_inum, own_path},
-    netns_enter::{Stopped, enter, leads_to, open},
+    netns::{Identity, Netns, own_inum},
+    netns_inside::{enter, find},
     nic_files::{NicFiles, NicId},
     queues::{QueueNapi, queues, sorted},
     udp_sockets::{Dropper, UdpDrops},
 };
+use crate::privileges::{Privileges, Request};
 
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,8 @@ const QUEUES_AGAIN: Duration = Duration::from_secs(10);
 const LINKS_AGAIN: Duration = Duration::from_secs(5);
 /// How long names and control groups of namespaces are taken to be unchanged.
 const IDENTIFY_AGAIN: Duration = Duration::from_mins(1);
+/// How many namespaces are held at once: each takes up to six descriptors.
+const AT_ONCE: usize = 8;
 /// How long a namespace is remembered if nobody asks for it.
 const FORGET: Duration = Duration::from_mins(1);
 
@@ -63,26 +66,22 @@ pub struct NamespaceFacts {
     pub udp_dropper: Option<Dropper>,
     /// Its name below `/run/netns`.
     pub name: Option<Arc<str>>,
-    /// The control group of a process in it; `None` for the thread's own namespace.
+    /// The control group of a process in it; `None` for nicmon's own namespace.
     pub cgroup: Option<Arc<str>>,
 }
 
-/// A thread that enters network namespaces, so no other thread of the process ever leaves its own.
+/// Reads interfaces in network namespaces.
 ///
-/// Between two requests it holds no descriptor: an open namespace file or netlink socket would keep the
-/// namespace alive, and with it the interfaces of a deleted container. The thread ends when this value is
-/// dropped.
+/// Between two rounds it holds no descriptor: an open socket or file of a namespace would keep it alive, and
+/// with it the interfaces of a deleted container.
 #[derive(Debug)]
-pub struct NetnsThread {
-    requests: mpsc::Sender<Request>,
+pub struct NetnsReader {
+    proc: PathBuf,
+    sys: PathBuf,
     own: u32,
-}
-
-#[derive(Debug)]
-struct Request {
-    wanted: Vec<u32>,
-    refresh_queues: bool,
-    reply: mpsc::Sender<Namespaces>,
+    privileges: Privileges,
+    namespaces: HashMap<u32, Namespace>,
+    identified: Option<Instant>,
 }
 
 /// What was read of several namespaces.
@@ -96,66 +95,11 @@ pub struct Namespaces {
     pub refused: BTreeMap<u32, String>,
 }
 
-impl NetnsThread {
-    /// Starts the thread. Its own namespace is that of the calling thread.
-    ///
-    /// # Errors
-    /// That namespace cannot be read, or the thread cannot be started.
-    pub fn start(Roots { proc, sys }: Roots) -> Result<Self, Error> {
-        let own = own_inum(&proc)?;
-        let (requests, receiver) = mpsc::channel::<Request>();
-        let mut worker = Worker { proc, sys, own, namespaces: HashMap::new(), identified: None };
-        let serve = move || {
-            for request in receiver {
-                match worker.round(&request.wanted, request.refresh_queues, Instant::now()) {
-                    // Whoever asked may have gone.
-                    Ok(facts) => drop(request.reply.send(facts)),
-                    Err(Stopped) => return,
-                }
-            }
-        };
-        match thread::Builder::new().name("nicmon-netns".to_owned()).spawn(serve) {
-            Ok(_) => Ok(Self { requests, own }),
-            Err(source) => Err(Error::Thread { source }),
-        }
-    }
-
-    /// Inode number of its own namespace.
-    pub fn own(&self) -> u32 {
-        self.own
-    }
-
-    /// Reads the interfaces of the wanted namespaces, and blocks until it is done.
-    ///
-    /// It looks for a namespace when that is first asked for or its path has disappeared, and then at most
-    /// every 10 s. It reads queues when the interfaces have changed, or with `refresh_queues` (for an unknown
-    /// NAPI id), also at most every 10 s: a change in between is read later. It forgets a namespace that
-    /// nobody has asked for in a minute.
-    ///
-    /// # Errors
-    /// The thread has ended: every later call fails as well.
-    pub fn read(&self, wanted: &[u32], refresh_queues: bool) -> Result<Namespaces, Stopped> {
-        let (reply, answer) = mpsc::channel();
-        let request = Request { wanted: wanted.to_vec(), refresh_queues, reply };
-        self.requests.send(request).map_err(|_| Stopped)?;
-        answer.recv().map_err(|_| Stopped)
-    }
-}
-
-/// What the thread does and remembers.
-struct Worker {
-    proc: PathBuf,
-    sys: PathBuf,
-    own: u32,
-    namespaces: HashMap<u32, Namespace>,
-    identified: Option<Instant>,
-}
-
 /// What is remembered of a namespace.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Namespace {
     /// A path that led into it.
-    place: Option<PathBuf>,
+    place: Option<OsString>,
     /// When it was last not found, or could not be entered.
     failed: Option<Instant>,
     /// Why it could not be entered although it exists.
@@ -176,43 +120,93 @@ struct Namespace {
     identity: Option<Identity>,
 }
 
-impl Worker {
-    fn round(&mut self, wanted: &[u32], refresh_queues: bool, now: Instant) -> Result<Namespaces, Stopped> {
+impl NetnsReader {
+    /// A reader whose own namespace is that of the calling thread.
+    ///
+    /// # Errors
+    /// That namespace cannot be read.
+    pub fn new(Roots { proc, sys }: Roots, privileges: Privileges) -> Result<Self, Error> {
+        let own = own_inum(&proc)?;
+        Ok(Self { proc, sys, own, privileges, namespaces: HashMap::new(), identified: None })
+    }
+
+    /// Inode number of its own namespace.
+    pub fn own(&self) -> u32 {
+        self.own
+    }
+
+    /// Reads the interfaces of the wanted namespaces.
+    ///
+    /// It looks for a namespace when that is first asked for or its path has disappeared, and then at most
+    /// every 10 s. It reads queues when the interfaces have changed, or with `refresh_queues` (for an unknown
+    /// NAPI id), also at most every 10 s: a change in between is read later. It forgets a namespace that
+    /// nobody has asked for in a minute.
+    pub fn read(&mut self, wanted: &[u32], refresh_queues: bool) -> Namespaces {
+        self.round(wanted, refresh_queues, Instant::now())
+    }
+
+    fn round(&mut self, wanted: &[u32], refresh_queues: bool, now: Instant) -> Namespaces {
         let wanted: BTreeSet<u32> = wanted.iter().copied().collect();
         for &inum in &wanted {
             self.namespaces.entry(inum).or_default().wanted = Some(now);
         }
         self.namespaces.retain(|_, known| known.wanted.is_some_and(|asked| now - asked < FORGET));
-        self.search(&wanted, now);
-        self.identify(&wanted, now);
-
         let mut all = Namespaces::default();
-        let mut home = None;
-        for inum in wanted {
-            let Some(namespace) = self.namespaces.get_mut(&inum) else { continue };
-            if inum == self.own {
-                let read = namespace.read_here(&self.proc, &self.sys, refresh_queues, now);
-                all.add(inum, read, "the network interfaces");
-                continue;
-            }
-            let Some(place) = &namespace.place else { continue };
-            if home.is_none() {
-                home = open(&own_path(&self.proc), self.own)
-                    .inspect_err(|error| all.note("the way back from other network namespaces", error))
-                    .ok();
-            }
-            // Without a way back the thread does not leave.
-            let Some(home) = &home else { continue };
-            if let Err(error) = open(place, inum).and_then(|file| enter(&file)) {
-                namespace.refused = (error.kind() != io::ErrorKind::NotFound).then_some(error);
-                (namespace.place, namespace.failed) = (None, Some(now));
-                continue;
-            }
-            namespace.refused = None;
-            let read = namespace.read_here(&self.proc, &self.sys, refresh_queues, now);
-            enter(home).map_err(|_| Stopped)?;
-            all.add(inum, read, "interfaces in other network namespaces");
+        self.identify(&wanted, now);
+        if let Some(namespace) = self.namespaces.get_mut(&self.own).filter(|_| wanted.contains(&self.own)) {
+            let read = namespace.read(&Netns::Own, &self.proc, &self.sys, refresh_queues, now);
+            all.add(self.own, read, "the network interfaces");
         }
+        let others: BTreeSet<u32> = wanted.into_iter().filter(|&inum| inum != self.own).collect();
+        let moved = self.read_others(&others, refresh_queues, now, &mut all);
+        // The process whose path it was has ended, but another may live there.
+        if !moved.is_empty() {
+            self.identify(&others, now);
+            self.read_others(&moved, refresh_queues, now, &mut all);
+        }
+        self.note_problems(&mut all);
+        all
+    }
+
+    /// Returns those whose path leads elsewhere by now.
+    fn read_others(
+        &mut self,
+        wanted: &BTreeSet<u32>,
+        refresh_queues: bool,
+        now: Instant,
+        all: &mut Namespaces,
+    ) -> BTreeSet<u32> {
+        self.search(wanted, now, all);
+        let place = |inum: &u32| Some((*inum, self.namespaces.get(inum)?.place.clone()?));
+        let places: Vec<(u32, OsString)> = wanted.iter().filter_map(place).collect();
+        let mut moved = BTreeSet::new();
+        let entered = enter(&self.privileges, &places, AT_ONCE, |inum, netns| {
+            let Some(namespace) = self.namespaces.get_mut(&inum) else { return };
+            match netns {
+                Ok(netns) => {
+                    namespace.refused = None;
+                    let read = namespace.read(&netns, &self.proc, &self.sys, refresh_queues, now);
+                    all.add(inum, read, "interfaces in other network namespaces");
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    // A new namespace may have the number now, so nothing that was known of it holds any
+                    // more.
+                    *namespace = Namespace { wanted: namespace.wanted, ..Namespace::default() };
+                    moved.insert(inum);
+                }
+                Err(error) => {
+                    namespace.refused = Some(error);
+                    (namespace.place, namespace.failed) = (None, Some(now));
+                }
+            }
+        });
+        if let Err(error) = entered {
+            all.note("other network namespaces", &error);
+        }
+        moved
+    }
+
+    fn note_problems(&self, all: &mut Namespaces) {
         let refused = |(inum, known): (&u32, &Namespace)| {
             Some((*inum, format!("cannot enter other network namespaces: {}", known.refused.as_ref()?)))
         };
@@ -223,7 +217,6 @@ impl Worker {
         for error in self.namespaces.values().filter_map(|namespace| namespace.ip_problem.as_ref()) {
             all.note("the counters of IP, UDP and TCP", error);
         }
-        Ok(all)
     }
 
     /// Reads names and control groups of the wanted namespaces: once a minute, and for new ones 10 s after
@@ -236,7 +229,8 @@ impl Worker {
             return;
         }
         self.identified = Some(now);
-        let mut found = identities(&self.proc, self.own, wanted);
+        let asked = self.privileges.ask(Request::IdentifyNamespaces(wanted.clone(), self.own));
+        let mut found: HashMap<u32, Identity> = asked.map(|(found, _)| found).unwrap_or_default();
         for inum in wanted {
             if let Some(namespace) = self.namespaces.get_mut(inum) {
                 namespace.identity = Some(found.remove(inum).unwrap_or_default());
@@ -244,24 +238,20 @@ impl Worker {
         }
     }
 
-    /// Finds paths for the wanted namespaces that have none, or whose path now leads to another namespace.
-    fn search(&mut self, wanted: &BTreeSet<u32>, now: Instant) {
-        let mut missing = BTreeSet::new();
-        for &inum in wanted.iter().filter(|&&inum| inum != self.own) {
-            let Some(namespace) = self.namespaces.get_mut(&inum) else { continue };
-            if namespace.place.as_ref().is_some_and(|place| !leads_to(place, inum)) {
-                // A new namespace may have the number now, so nothing that was known of it holds any more.
-                *namespace = Namespace { wanted: namespace.wanted, ..Namespace::default() };
-            }
-            if namespace.place.is_none() && namespace.failed.is_none_or(|failed| now - failed >= SEARCH_AGAIN)
-            {
-                missing.insert(inum);
-            }
-        }
+    /// Finds paths for the wanted namespaces that have none.
+    fn search(&mut self, wanted: &BTreeSet<u32>, now: Instant, all: &mut Namespaces) {
+        let is_due = |inum: &&u32| {
+            self.namespaces.get(inum).is_some_and(|known| {
+                known.place.is_none() && known.failed.is_none_or(|failed| now - failed >= SEARCH_AGAIN)
+            })
+        };
+        let missing: BTreeSet<u32> = wanted.iter().filter(is_due).copied().collect();
         if missing.is_empty() {
             return;
         }
-        let mut found = find(&self.proc, &missing);
+        let found = find(&self.privileges, missing.clone());
+        let mut found =
+            found.inspect_err(|error| all.note("other network namespaces", error)).unwrap_or_default();
         for inum in missing {
             if let Some(namespace) = self.namespaces.get_mut(&inum) {
                 namespace.place = found.remove(&inum);
@@ -292,32 +282,33 @@ impl LinkFacts {
 }
 
 impl Namespace {
-    /// Reads this namespace, which the thread is in.
-    fn read_here(
+    /// Reads this namespace.
+    fn read(
         &mut self,
+        netns: &Netns,
         proc: &Path,
         sys: &Path,
         refresh_queues: bool,
         now: Instant,
     ) -> io::Result<NamespaceFacts> {
         let recent = self.links_read.is_some_and(|read| now - read < LINKS_AGAIN);
-        if !(recent && self.update_stats()) {
-            self.read_links(sys)?;
+        if !(recent && self.update_stats(netns)) {
+            self.read_links(netns, sys)?;
             self.links_read = Some(now);
         }
         self.queues_due |= refresh_queues;
         if self.queues_due && self.queues_read.is_none_or(|read| now - read >= QUEUES_AGAIN) {
             self.queues_due = false;
             self.queues_read = Some(now);
-            match queues() {
+            match queues(netns) {
                 Ok(queues) => (self.queues, self.queues_problem) = (queues.map(sorted), None),
                 Err(error) => (self.queues, self.queues_problem) = (None, Some(error)),
             }
         }
-        let (ip, ip_problem) =
-            ip_counters(proc).map_or_else(|error| (IpCounters::default(), Some(error)), |ip| (ip, None));
+        let (ip, ip_problem) = ip_counters(netns, proc)
+            .map_or_else(|error| (IpCounters::default(), Some(error)), |ip| (ip, None));
         self.ip_problem = ip_problem;
-        let udp_dropper = self.udp_dropper(proc, ip.udp_rcvbuf_errors);
+        let udp_dropper = self.udp_dropper(netns, proc, ip.udp_rcvbuf_errors);
         let identity = self.identity.clone().unwrap_or_default();
         Ok(NamespaceFacts {
             links: self.links.clone(),
@@ -330,15 +321,15 @@ impl Namespace {
     }
 
     /// Looks for the socket that drops, if there is one. If it cannot be found, the drops still count.
-    fn udp_dropper(&mut self, proc: &Path, rcvbuf_errors: Option<u64>) -> Option<Dropper> {
+    fn udp_dropper(&mut self, netns: &Netns, proc: &Path, rcvbuf_errors: Option<u64>) -> Option<Dropper> {
         let before = std::mem::replace(&mut self.udp_rcvbuf_errors, rcvbuf_errors);
         let is_dropping = rcvbuf_errors.zip(before).is_some_and(|(now, before)| now > before);
-        is_dropping.then(|| self.udp_drops.most(proc).ok()).flatten().flatten()
+        is_dropping.then(|| self.udp_drops.most(netns, proc).ok()).flatten().flatten()
     }
 
     /// Reads only the counters. Returns false if the links are no longer the known ones.
-    fn update_stats(&mut self) -> bool {
-        let Ok(stats) = stats() else { return false };
+    fn update_stats(&mut self, netns: &Netns) -> bool {
+        let Ok(stats) = stats(netns) else { return false };
         let known = self.links.iter().map(|facts| facts.link.ifindex);
         if !known.eq(stats.iter().map(|(ifindex, _)| *ifindex)) {
             return false;
@@ -351,12 +342,12 @@ impl Namespace {
 
     /// Reads the links, and the drivers of new ones. The driver of a device that sleeps is not asked, because
     /// that would wake it; sysfs knows its name, too.
-    fn read_links(&mut self, sys: &Path) -> io::Result<()> {
-        let links = links()?;
+    fn read_links(&mut self, netns: &Netns, sys: &Path) -> io::Result<()> {
+        let links = links(netns)?;
         let same = self.links.len() == links.len()
             && self.links.iter().zip(&links).all(|(known, link)| known.is(link) && known.link.up == link.up);
         self.queues_due |= !same;
-        let drivers = Drivers::open()?;
+        let drivers = Drivers::open(netns)?;
         let known = |link: &Link| {
             let at = self.links.binary_search_by_key(&link.ifindex, |known| known.link.ifindex).ok()?;
             self.links[at].is(link).then(|| self.links[at].driver.clone())

@@ -1,8 +1,10 @@
-//! The thread on this machine's namespaces; without root most of these say that they did not run.
+//! The reader on this machine's namespaces; without root most of these say that they did not run.
 
 use std::{
     fs,
+    path::Path,
     process::{Child, Command},
+    thread,
 };
 
 use super::{
@@ -13,14 +15,22 @@ use super::{
     *,
 };
 
+/// This process does what takes a privilege.
+fn reader(roots: Roots) -> Result<NetnsReader, Error> {
+    let proc = roots.proc.clone();
+    let perform = move |request| super::super::perform(&proc, &request).expect("a request about the host");
+    NetnsReader::new(roots, Privileges::own(Arc::new(perform)))
+}
+
 #[test]
 fn own_namespace_only() {
-    let namespaces = NetnsThread::start(Roots::default()).unwrap();
-    assert_eq!(namespaces.own(), own_inum(Path::new("/proc")).unwrap());
-    let facts = namespaces.read(&[namespaces.own(), 1], false).unwrap().facts;
-    assert_eq!(facts.keys().collect::<Vec<_>>(), [&namespaces.own()]);
-    assert!(facts[&namespaces.own()].links.iter().any(|facts| facts.link.name == "lo"));
-    assert!(NetnsThread::start(Roots { proc: "/nonexistent".into(), ..Roots::default() }).is_err());
+    let mut namespaces = reader(Roots::default()).unwrap();
+    let own = namespaces.own();
+    assert_eq!(own, own_inum(Path::new("/proc")).unwrap());
+    let facts = namespaces.read(&[own, 1], false).facts;
+    assert_eq!(facts.keys().collect::<Vec<_>>(), [&own]);
+    assert!(facts[&own].links.iter().any(|facts| facts.link.name == "lo"));
+    assert!(reader(Roots { proc: "/nonexistent".into(), ..Roots::default() }).is_err());
 }
 
 /// A namespace that lives as long as a process in it.
@@ -66,14 +76,14 @@ fn another_namespace_and_its_end() {
         if !ip("link add nm_a type veth peer name nm_b") || !ip(&move_peer) {
             return;
         }
-        let namespaces = NetnsThread::start(Roots::default()).unwrap();
+        let mut namespaces = reader(Roots::default()).unwrap();
         let (own, inum) = (namespaces.own(), other.1);
         for _ in 0..3 {
-            let facts = namespaces.read(&[inum, own, inum], true).unwrap().facts;
+            let facts = namespaces.read(&[inum, own, inum], true).facts;
             assert_eq!(names(&facts[&own]), [("nm_a", Some("veth"))]);
             assert_eq!(names(&facts[&inum]), [("nm_b", Some("veth"))]);
         }
-        assert_eq!(own_inum(Path::new("/proc")).unwrap(), own, "only the thread moves");
+        assert_eq!(own_inum(Path::new("/proc")).unwrap(), own, "this thread stays");
         for descriptor in fs::read_dir("/proc/self/fd").unwrap() {
             let target = fs::read_link(descriptor.unwrap().path()).unwrap_or_default();
             assert!(!target.to_string_lossy().contains(&inum.to_string()), "the namespace's file is open");
@@ -81,27 +91,27 @@ fn another_namespace_and_its_end() {
         // With its last process the namespace ends, and takes both ends of the pair along: unless
         // somebody holds it.
         drop(other);
-        until("the namespace is still there", || links().unwrap().iter().all(|link| link.name != "nm_a"));
-        let facts = namespaces.read(&[inum, own], false).unwrap().facts;
+        until("the namespace is still there", || {
+            links(&Netns::Own).unwrap().iter().all(|link| link.name != "nm_a")
+        });
+        let facts = namespaces.read(&[inum, own], false).facts;
         assert_eq!(facts.keys().collect::<Vec<_>>(), [&own]);
         assert_eq!(names(&facts[&own]), []);
     });
 }
 
-/// A worker of the calling thread's namespace, and the time that its tests start at.
+/// A reader of the calling thread's namespace, and the time that its tests start at.
 struct Started {
-    worker: Worker,
+    reader: NetnsReader,
     own: u32,
     start: Instant,
 }
 
 impl Started {
     fn new() -> Self {
-        let proc = PathBuf::from("/proc");
-        let own = own_inum(&proc).unwrap();
-        let worker =
-            Worker { proc, sys: PathBuf::from("/sys"), own, namespaces: HashMap::new(), identified: None };
-        Self { worker, own, start: Instant::now() }
+        let reader = reader(Roots::default()).unwrap();
+        let own = reader.own();
+        Self { reader, own, start: Instant::now() }
     }
 
     fn after(&self, seconds: u64) -> Instant {
@@ -110,13 +120,13 @@ impl Started {
 
     /// Reads the namespaces as if so many seconds had passed.
     fn read(&mut self, wanted: &[u32], seconds: u64) -> BTreeMap<u32, NamespaceFacts> {
-        self.worker.round(wanted, false, self.after(seconds)).unwrap().facts
+        self.reader.round(wanted, false, self.after(seconds)).facts
     }
 
     /// Reads its own namespace. Returns when queues were last read, in seconds.
     fn queues_read(&mut self, refresh: bool, seconds: u64) -> Option<u64> {
-        self.worker.round(&[self.own], refresh, self.after(seconds)).unwrap();
-        self.worker.namespaces[&self.own].queues_read.map(|read| (read - self.start).as_secs())
+        self.reader.round(&[self.own], refresh, self.after(seconds));
+        self.reader.namespaces[&self.own].queues_read.map(|read| (read - self.start).as_secs())
     }
 }
 
@@ -127,7 +137,7 @@ fn a_missing_namespace_is_looked_for_every_10_s() {
         let mut started = Started::new();
         for (seconds, looked_for) in [(0, 0), (9, 0), (10, 10)] {
             assert!(started.read(&[NOWHERE], seconds).is_empty());
-            let failed = started.worker.namespaces[&NOWHERE].failed;
+            let failed = started.reader.namespaces[&NOWHERE].failed;
             assert_eq!(failed, Some(started.after(looked_for)), "after {seconds} s");
         }
     });
@@ -139,12 +149,12 @@ fn a_path_that_leads_elsewhere_is_not_entered_but_replaced() {
         let mut started = Started::new();
         let (first, second) = (Inhabited::new(), Inhabited::new());
         assert!(started.read(&[first.1], 0).contains_key(&first.1));
-        let wrong = started.worker.namespaces[&first.1].place.clone();
+        let wrong = started.reader.namespaces[&first.1].place.clone();
         assert!(wrong.is_some());
-        started.worker.namespaces.insert(second.1, Namespace { place: wrong, ..Namespace::default() });
+        started.reader.namespaces.insert(second.1, Namespace { place: wrong, ..Namespace::default() });
         assert!(started.read(&[second.1], 0).contains_key(&second.1));
-        let right = PathBuf::from(format!("/proc/{}/ns/net", second.0.id()));
-        assert_eq!(started.worker.namespaces[&second.1].place, Some(right));
+        let right = OsString::from(format!("/proc/{}/ns/net", second.0.id()));
+        assert_eq!(started.reader.namespaces[&second.1].place, Some(right));
     });
 }
 
@@ -156,7 +166,7 @@ fn a_namespace_that_nobody_asks_for_is_forgotten_after_a_minute() {
         assert_eq!(started.read(&[first.1, second.1], 0).len(), 2);
         started.read(&[second.1], 10);
         started.read(&[], 60);
-        let known: Vec<u32> = started.worker.namespaces.keys().copied().collect();
+        let known: Vec<u32> = started.reader.namespaces.keys().copied().collect();
         assert_eq!(known, [second.1]);
     });
 }
@@ -192,7 +202,7 @@ fn the_driver_of_a_link_is_read_once() {
         }
         let own = started.own;
         started.read(&[own], 0);
-        for known in &mut started.worker.namespaces.get_mut(&own).unwrap().links {
+        for known in &mut started.reader.namespaces.get_mut(&own).unwrap().links {
             known.driver = Some("remembered".into());
         }
         assert!(ip("link set nm_b name nm_c"));
@@ -201,16 +211,6 @@ fn the_driver_of_a_link_is_read_once() {
         // After 5 s names are read again, and a link with another name is a new one.
         let facts = started.read(&[own], 5);
         assert_eq!(names(&facts[&own]), [("nm_c", Some("veth")), ("nm_a", Some("remembered"))]);
-    });
-}
-
-#[test]
-fn the_worker_always_returns_to_its_own_namespace() {
-    in_new_namespace(|| {
-        let mut started = Started::new();
-        let other = Inhabited::new();
-        assert_eq!(started.read(&[started.own, other.1], 0).len(), 2);
-        assert_eq!(own_inum(Path::new("/proc")).unwrap(), started.own);
     });
 }
 
@@ -227,7 +227,7 @@ fn the_driver_of_a_device_that_sleeps_comes_from_sysfs() {
     for (status, expected) in [("active\n", None), ("suspended\n", Some("igb"))] {
         fs::write(lo.join("device/power/runtime_status"), status).unwrap();
         let mut namespace = Namespace::default();
-        namespace.read_links(sys.path()).unwrap();
+        namespace.read_links(&Netns::Own, sys.path()).unwrap();
         let found = namespace.links.iter().find(|facts| facts.link.name == "lo").unwrap();
         assert_eq!(found.driver.as_deref(), expected, "{status}");
     }
