@@ -74,6 +74,9 @@ pub(crate) struct Args {
     /// Queues of virtio NICs [default: 1]; the guest gets as many CPUs, but at least 2
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=8))]
     queues: Option<u32>,
+    /// CPUs of the guest [default: 2, or one for each queue]; this machine's threads emulate them
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=255))]
+    cpus: Option<u32>,
     /// Store what nicmon, ethtool, sysfs and procfs report about the guest's NICs as a fixture in this folder
     #[arg(long, value_name = "FOLDER", conflicts_with = "case")]
     capture: Option<PathBuf>,

@@ -45,7 +45,7 @@ impl Plan {
         Self {
             devices: if args.chosen.is_empty() { devices.to_vec() } else { args.chosen.clone() },
             queues: args.queues.unwrap_or(1),
-            smp: None,
+            smp: args.cpus,
             append: String::new(),
             bytes: args.megabytes * 1_000_000,
             programs: Vec::new(),
