@@ -147,8 +147,7 @@ const SPAN: Duration = Duration::from_millis(1_200);
 /// kill it more often: `NICMON_KILLS=1000`.
 pub(crate) fn killed_at_any_moment() -> Result<()> {
     let times = env::var("NICMON_KILLS").ok().and_then(|times| times.parse().ok()).unwrap_or(5_u32);
-    let before = ids("prog")?;
-    let all_before = [ids("map")?, ids("link")?];
+    let before = Objects { programs: ids("prog")?, maps: ids("map")?, links: ids("link")? };
     let mut with_programs = 0;
     for time in 0..times {
         let mut command = Command::new(env!("CARGO_BIN_EXE_nicmon"));
@@ -162,34 +161,43 @@ pub(crate) fn killed_at_any_moment() -> Result<()> {
         let status = child.wait_for(Duration::from_secs(10))?.context("it does not end")?;
         ensure!(status.signal() == Some(Signal::KILL.as_raw()), "it ended on its own: {status}");
         let end = Instant::now() + Duration::from_secs(5);
-        loop {
-            let now = ids("prog")?;
-            if now.is_subset(&before) && !is_running("nicmon-broker")? {
-                break;
-            }
-            ensure!(Instant::now() < end, "killed after {moment:?}, it left something: {now:?}, {before:?}");
+        while let Some(left) = held_by_nobody(&before)? {
+            ensure!(Instant::now() < end, "killed after {moment:?}, it left {left}");
             thread::sleep(Duration::from_millis(20));
         }
     }
     ensure!(with_programs > 0, "it was never killed with its programs attached");
-    let end = Instant::now() + Duration::from_secs(5);
-    loop {
-        let now = [ids("map")?, ids("link")?];
-        if now.iter().zip(&all_before).all(|(now, before)| now.is_subset(before)) {
-            break;
-        }
-        ensure!(Instant::now() < end, "maps or links are left: {now:?}, before {all_before:?}");
-        thread::sleep(Duration::from_millis(20));
-    }
     let how = format!("{times} times at random moments of its first {SPAN:?}, {with_programs} with programs");
     tell("clean, killed", &how);
     Ok(())
 }
 
-/// Whether there is a process with this name.
-fn is_running(name: &str) -> Result<bool> {
-    let comm = |entry: fs::DirEntry| fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
-    Ok(fs::read_dir("/proc")?.flatten().any(|entry| comm(entry).trim_end() == name))
+/// Objects that are new and that no process holds, and brokers whose nicmon has ended; `None` if there are
+/// none.
+/// Other programs on this machine may load some at any time, and hold them.
+fn held_by_nobody(before: &Objects) -> Result<Option<String>> {
+    let new = |kind, before: &BTreeSet<u64>| -> Result<BTreeSet<u64>> { Ok(&ids(kind)? - before) };
+    let mut left = Objects {
+        programs: new("prog", &before.programs)?,
+        maps: new("map", &before.maps)?,
+        links: new("link", &before.links)?,
+    };
+    let mut brokers = Vec::new();
+    for entry in fs::read_dir("/proc")?.flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
+        let held = objects_of(pid).unwrap_or_default();
+        left.programs.retain(|id| !held.programs.contains(id));
+        left.maps.retain(|id| !held.maps.contains(id));
+        left.links.retain(|id| !held.links.contains(id));
+        let status = fs::read_to_string(entry.path().join("status")).unwrap_or_default();
+        if status.starts_with("Name:\tnicmon-broker\n") && status.contains("\nPPid:\t1\n") {
+            brokers.push(pid);
+        }
+    }
+    let is_clean = brokers.is_empty() && left.kinds().iter().all(|(_, ids)| ids.is_empty());
+    Ok((!is_clean).then(|| format!("{left:?}, brokers {brokers:?}")))
 }
 
 /// Attaches as nicmon does, and then panics.
