@@ -1,6 +1,6 @@
 //! Samples: against the exact time of polls, and against perf's samples of the same load at the same time.
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use nicmon::frame::Frame;
 use testkit::{
     load::{Receive, UdpLoad, VethPair},
@@ -16,7 +16,24 @@ use crate::{
 /// How many seconds nicmon and perf watch the load.
 const SECONDS: u64 = 8;
 
+/// How often they do it at most. In one of fifty runs perf misses a tenth of its samples, none of them in
+/// polls, which makes its share of polls too high by as much (docs/kernel-notes.md). Such a run shows nothing
+/// about nicmon.
+const ATTEMPTS: u32 = 3;
+
 pub(crate) fn agree() -> Result<()> {
+    for _ in 0..ATTEMPTS {
+        let (ours, perfs) = sample()?;
+        tell("samples", &format!("{} of {}, perf {}", ours.taken, ours.expected, perfs.samples.all));
+        if perfs.samples.all * 100 >= ours.taken * 95 {
+            return compare(&ours, &perfs);
+        }
+    }
+    bail!("perf missed one in twenty samples or more, {ATTEMPTS} times")
+}
+
+/// The load with nicmon and perf beside it.
+fn sample() -> Result<(Sums, PerfsSums)> {
     let pair = VethPair::create("nicmon-t-samples")?;
     pair.receive_by(Receive::Napi, 0)?;
     let load = UdpLoad::start(&pair, plan(0))?;
@@ -37,7 +54,7 @@ pub(crate) fn agree() -> Result<()> {
         }
     }
     let perfs = PerfsSums::of(stacks.iter().filter(|stack| (begin_ns..end_ns).contains(&stack.mono_ns)));
-    compare(&ours, &perfs)
+    Ok((ours, perfs))
 }
 
 /// What nicmon's frames add up to.
@@ -146,9 +163,8 @@ fn compare(ours: &Sums, perfs: &PerfsSums) -> Result<()> {
     tell(
         "samples",
         &format!(
-            "{taken} of {}, perf {all}; polls {exact_ns} ns exact, {sampled_ns} by samples; veth's code {}; \
+            "polls {exact_ns} ns exact, {sampled_ns} by samples; veth's code {}; \
              its polls at most {most}, {}",
-            ours.expected,
             driver.beside(perfs_driver),
             polls.beside(least)
         ),

@@ -3,7 +3,7 @@
 
 use std::{
     io,
-    os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd},
+    os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd},
     path::Path,
 };
 
@@ -89,15 +89,19 @@ fn open(event: Event, period: u64, cpu: u32) -> io::Result<OwnedFd> {
 const SET_PROGRAM: libc::Ioctl = 0x4004_2408;
 const ENABLE: libc::Ioctl = 0x2400;
 
-/// Has a program run with each sample of an event, and starts the event. It ends when the event is closed.
-#[expect(unsafe_code, reason = "no safe wrapper of these ioctls exists")]
+/// Has a program run with each sample of an event. It ends when the event is closed.
 pub(super) fn run_at(event: &OwnedFd, program: BorrowedFd<'_>) -> io::Result<()> {
-    let event = event.as_fd().as_raw_fd();
-    for (request, argument) in [(SET_PROGRAM, program.as_raw_fd()), (ENABLE, 0)] {
-        // SAFETY: both take a number, no address.
-        if unsafe { libc::ioctl(event, request, argument) } < 0 {
-            return Err(io::Error::last_os_error());
-        }
-    }
-    Ok(())
+    tell(event, SET_PROGRAM, program.as_raw_fd())
+}
+
+/// Starts an event.
+pub(super) fn start(event: &OwnedFd) -> io::Result<()> {
+    tell(event, ENABLE, 0)
+}
+
+#[expect(unsafe_code, reason = "no safe wrapper of these ioctls exists")]
+fn tell(event: &OwnedFd, request: libc::Ioctl, argument: libc::c_int) -> io::Result<()> {
+    // SAFETY: both requests take a number, no address.
+    let result = unsafe { libc::ioctl(event.as_raw_fd(), request, argument) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }

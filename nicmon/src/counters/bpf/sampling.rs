@@ -6,6 +6,8 @@ use std::{
     mem::offset_of,
     ops::Range,
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
+    thread,
+    time::Duration,
 };
 
 use aya::programs::Program;
@@ -319,16 +321,21 @@ fn attach_each(
     sampler: &mut Sampler,
     wanted: &[u32],
 ) -> Vec<(u32, io::Error)> {
-    let mut failed = Vec::new();
-    for cpu in wanted {
-        if sampler.events.contains_key(cpu) {
-            continue;
-        }
-        match attach(privileges, program, sampler.event, sampler.periods, *cpu) {
-            Ok(event) => {
-                sampler.events.insert(*cpu, event);
-            }
+    let (mut opened, mut failed) = (Vec::new(), Vec::new());
+    for cpu in wanted.iter().filter(|cpu| !sampler.events.contains_key(cpu)) {
+        match open(privileges, program, sampler.event, sampler.periods, *cpu) {
+            Ok(event) => opened.push((*cpu, event)),
             Err(source) => failed.push((*cpu, source)),
+        }
+    }
+    // Timers of several CPUs that run out at the same moment sample what each other's interrupt does to the
+    // load (docs/kernel-notes.md). So they start spread over a period.
+    let apart = Duration::from_nanos(sampler.periods.clock_ns / opened.len().max(1) as u64);
+    for (cpu, event) in opened {
+        thread::sleep(apart);
+        match privileged::start(&event) {
+            Ok(()) => drop(sampler.events.insert(cpu, event)),
+            Err(source) => failed.push((cpu, source)),
         }
     }
     failed
@@ -354,7 +361,8 @@ fn timer_reason<E: std::error::Error + 'static>(failed: &[(u32, E)], is_all: boo
     ))
 }
 
-fn attach(
+/// Opens an event that has the program run, and does not count yet.
+fn open(
     privileges: &Privileges,
     program: BorrowedFd<'_>,
     event: SampleEvent,
