@@ -75,8 +75,8 @@ fn split() -> Privileges {
     limits::raise();
     Privileges::split(&collect::perform(Roots::default())).unwrap_or_else(|error| {
         print_message(&format!(
-            "nicmon keeps all its privileges, because the process that would keep the few it needs cannot be \
-             started: {error}"
+            "cannot start the process that would hold the few privileges nicmon needs later, so nicmon keeps \
+             all of them: {error}"
         ));
         collect::own(Roots::default())
     })
@@ -85,7 +85,7 @@ fn split() -> Privileges {
 /// Gives up the privileges that this process does not need any more.
 fn give_up_privileges(collector: &Collector, signals_others: bool) {
     let confined = collector.give_up_privileges(signals_others);
-    if confined.is_some_and(|confined| !confined.capabilities) {
+    if confined.is_some_and(|confined| confined.capabilities.is_none()) {
         print_message("nicmon keeps its capabilities, because the kernel does not let it give them up");
     }
 }

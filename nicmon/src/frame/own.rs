@@ -39,8 +39,8 @@ pub struct OwnCost {
     #[schemars(title = "CPU time that nicmon spent on making frames")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub make_ns: Option<u64>,
-    /// Resident memory of nicmon's processes at the end of the interval: all of its own, and what belongs to
-    /// no file of the broker's.
+    /// Resident memory of nicmon at the end of the interval, and what its broker holds that no file backs.
+    /// Pages that the two still share count twice.
     #[schemars(title = "Memory of nicmon's processes")]
     pub rss_bytes: u64,
     /// Events that could not be counted, because a map was full, an event had no partner or a program

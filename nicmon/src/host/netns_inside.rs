@@ -142,8 +142,8 @@ pub fn visit<T>(
     found
 }
 
-/// What the one who may enter namespaces does: opens everything inside each of them, on a thread that ends
-/// afterwards. The error numbers of those that it cannot enter are in the answer.
+/// The privileged side: opens everything inside each of these namespaces, on a thread that ends afterwards.
+/// The error numbers of those that it cannot enter are in the answer.
 pub(super) fn open_inside(proc: &Path, places: &[(u32, OsString)]) -> io::Result<Answer> {
     let (mut answers, mut descriptors) = (Vec::new(), Vec::new());
     let entered = thread::scope(|scope| {

@@ -22,6 +22,9 @@ const FORBIDDEN: &[libc::c_long] = &[
     libc::SYS_pidfd_send_signal,
     libc::SYS_rt_sigqueueinfo,
     libc::SYS_rt_tgsigqueueinfo,
+    // musl signals its own threads with it.
+    #[cfg(not(target_env = "musl"))]
+    libc::SYS_tkill,
     libc::SYS_kcmp,
     // Namespaces and mounts.
     libc::SYS_unshare,
@@ -137,8 +140,16 @@ const FOR_BROKER: &[libc::c_long] = &[libc::SYS_setns, libc::SYS_perf_event_open
 /// attaching and detaching it (17, 28, 34).
 const BY_DESCRIPTOR: [u64; 13] = [1, 2, 3, 4, 15, 17, 21, 24, 25, 26, 27, 28, 34];
 
-/// Typing into a terminal (`TIOCSTI`, and a subcommand of `TIOCLINUX`; `include/uapi/asm-generic/ioctls.h`).
-const TYPING: [u64; 2] = [0x5412, 0x541c];
+/// Requests of `ioctl`: typing into a terminal (`TIOCSTI`, and a subcommand of `TIOCLINUX`), having another
+/// process signalled (`FIOSETOWN`, `SIOCSPGRP`), and changing a file that is open only for reading
+/// (`FS_IOC_SETFLAGS`, `FS_IOC_FSSETXATTR`).
+const REQUESTS: [u64; 6] = [0x5412, 0x541c, 0x8901, 0x8902, 0x4008_6602, 0x401c_5820];
+
+/// Commands of `fcntl` that have another process signalled: `F_SETOWN` and `F_SETOWN_EX`.
+const OWNERS: [u64; 2] = [8, 15];
+
+/// Reading, writing or both; the C library's mask may have more bits.
+const ACCESS_MODE: libc::c_int = 3;
 
 /// From this number on, calls are those of the x32 ABI (`__X32_SYSCALL_BIT`,
 /// `arch/x86/include/uapi/asm/unistd.h`). Other architectures have none so high.
@@ -180,14 +191,17 @@ fn rules() -> Vec<Rule> {
         libc::CLONE_NEWUTS,
         libc::CLONE_NEWCGROUP,
     ];
-    let datagrams = masked(1, 0xf, libc::SOCK_DGRAM);
+    // The kernel makes a raw one a datagram socket (`unix_create`, `net/unix/af_unix.c`).
+    let datagrams = [libc::SOCK_DGRAM, libc::SOCK_RAW].map(|kind| masked(1, 0xf, kind));
+    let no_unix = other_than(0, &[number(libc::AF_UNIX)]);
     let mut rules = vec![
         (libc::SYS_openat, writing(2)),
         (libc::SYS_clone, namespaces.map(|flag| masked(0, flag, flag)).to_vec()),
-        (libc::SYS_ioctl, TYPING.map(|request| vec![(1, SeccompCmpOp::Eq, request)]).to_vec()),
+        (libc::SYS_ioctl, one_of(1, &REQUESTS)),
+        (libc::SYS_fcntl, one_of(1, &OWNERS)),
         (libc::SYS_socket, vec![other_than(0, &[number(libc::AF_NETLINK)])]),
         // A datagram can be sent to any address.
-        (libc::SYS_socketpair, vec![datagrams]),
+        (libc::SYS_socketpair, [&datagrams[..], &[no_unix]].concat()),
         (libc::SYS_tgkill, vec![other_than(0, &[own])]),
         (libc::SYS_prlimit64, vec![other_than(0, &[0, own])]),
     ];
@@ -203,13 +217,17 @@ fn signals() -> Rule {
 
 /// Opening a file to change it; the flags are at this position.
 fn writing(argument: u8) -> Vec<Vec<Condition>> {
-    let [write, read_write] = [libc::O_WRONLY, libc::O_RDWR].map(|mode| (libc::O_ACCMODE, mode));
-    let flags = [write, read_write, (libc::O_CREAT, libc::O_CREAT), (libc::O_TRUNC, libc::O_TRUNC)];
-    flags.map(|(mask, value)| masked(argument, mask, value)).to_vec()
+    let modes = [libc::O_WRONLY, libc::O_RDWR, ACCESS_MODE].map(|mode| masked(argument, ACCESS_MODE, mode));
+    let flags = [libc::O_CREAT, libc::O_TRUNC].map(|flag| masked(argument, flag, flag));
+    modes.into_iter().chain(flags).collect()
 }
 
 fn masked(argument: u8, mask: libc::c_int, value: libc::c_int) -> Vec<Condition> {
     vec![(argument, SeccompCmpOp::MaskedEq(number(mask)), number(value))]
+}
+
+fn one_of(argument: u8, values: &[u64]) -> Vec<Vec<Condition>> {
+    values.iter().map(|value| vec![(argument, SeccompCmpOp::Eq, *value)]).collect()
 }
 
 fn other_than(argument: u8, values: &[u64]) -> Vec<Condition> {
@@ -312,6 +330,12 @@ mod tests {
             #[cfg(target_arch = "x86_64")]
             assert_eq!(error_of(i64::from(X32) + 39, NONSENSE), Some(libc::ENOSYS));
             assert_eq!(error_of(libc::SYS_ioctl, [0, 0x5412, -1]), Some(libc::EPERM));
+            assert_eq!(error_of(libc::SYS_fcntl, [0, 8, 1]), Some(libc::EPERM));
+            let family = libc::AF_UNIX.into();
+            let pair = |kind: libc::c_int| error_of(libc::SYS_socketpair, [family, kind.into(), 0]);
+            assert_eq!(pair(libc::SOCK_RAW | libc::SOCK_CLOEXEC), Some(libc::EPERM));
+            assert_eq!(pair(libc::SOCK_DGRAM), Some(libc::EPERM));
+            assert!(std::os::unix::net::UnixStream::pair().is_ok());
             assert!(std::fs::read("/proc/self/stat").is_ok() && thread::spawn(|| 1).join().is_ok());
         });
     }

@@ -3,8 +3,7 @@
 //! * **Capabilities**: none stay, but for the few that [`rest`] names.
 //! * **No new privileges**: no program that the process would start gets any (`no_new_privs`).
 //! * **Files** (Landlock, since Linux 5.13): what nicmon reads is below `/proc`, `/sys` and the kernel's
-//!   modules.
-//!   What is open already stays open.
+//!   modules. What is already open stays open.
 //! * **System calls** (seccomp): those that change the kernel or files, start programs, reach other processes
 //!   or open connections fail with `EPERM`; see [`super::calls`].
 //!
@@ -26,8 +25,8 @@ use super::calls;
 /// What was taken away from a thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Confinement {
-    /// Whether it holds no capability but those that it must keep.
-    pub capabilities: bool,
+    /// The capabilities that it keeps, of those that it had; `None` if they could not be given up.
+    pub capabilities: Option<CapabilitySet>,
     /// Whether Landlock keeps it from other files.
     pub files: bool,
     /// Whether seccomp keeps it from dangerous system calls.
@@ -62,7 +61,7 @@ pub(super) fn rest(proc: &Path, signals_others: bool, still_works: impl FnOnce()
         kept |= if bpf.is_empty() { CapabilitySet::SYS_ADMIN } else { bpf };
     }
     Confinement {
-        capabilities: keep(kept),
+        capabilities: keep(kept).then_some(kept),
         files: !is_hidden && restrict_files(proc).is_ok_and(|status| status != RulesetStatus::NotEnforced),
         calls: calls::restrict_rest(signals_others),
     }

@@ -46,8 +46,17 @@ pub(super) fn send_first(
 /// Receives everything that the other end sends.
 pub(super) fn receive(stream: &UnixStream) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
     let (mut bytes, mut descriptors) = (Vec::new(), Vec::new());
-    while receive_some(stream.as_fd(), &mut bytes, &mut descriptors)? > 0 {}
-    Ok((bytes, descriptors))
+    loop {
+        match receive_some(stream.as_fd(), &mut bytes, &mut descriptors) {
+            Ok(0) => return Ok((bytes, descriptors)),
+            Ok(_) => {}
+            // The other end has answered, and closed without reading everything.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset && !bytes.is_empty() => {
+                return Ok((bytes, descriptors));
+            }
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// Receives what there is, or waits for something. Returns the number of bytes: 0 if the other end is closed.
@@ -99,6 +108,15 @@ mod tests {
         sender.join().unwrap().unwrap();
         assert!(received == expected);
         assert_eq!(descriptors.iter().map(inode).collect::<Vec<_>>(), inodes);
+    }
+
+    #[test]
+    fn an_answer_from_an_end_that_did_not_read() {
+        let (one, other) = UnixStream::pair().unwrap();
+        send(&one, b"question", &[]).unwrap();
+        send(&other, b"answer", &[]).unwrap();
+        drop(other);
+        assert_eq!(receive(&one).unwrap().0, b"answer");
     }
 
     #[test]

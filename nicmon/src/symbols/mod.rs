@@ -99,16 +99,18 @@ struct Read {
 struct Files {
     proc: PathBuf,
     modules: Option<File>,
-    kallsyms: Option<File>,
+    kallsyms: io::Result<File>,
 }
 
 impl Symbols {
     /// `proc` is the procfs root, and `privileges` tells the thread in the background what to give up.
     pub fn new(proc: &Path, privileges: Privileges) -> Self {
-        let open = |name| File::open(proc.join(name)).ok();
-        let files = Files { proc: proc.to_owned(), modules: open("modules"), kallsyms: open("kallsyms") };
+        let open = |name| File::open(proc.join(name));
+        // One without the other would make every reading look outdated.
+        let (modules, own_modules) = open("modules").ok().zip(open("modules").ok()).unzip();
+        let files = Files { proc: proc.to_owned(), modules, kallsyms: open("kallsyms") };
         Self {
-            modules: open("modules"),
+            modules: own_modules,
             files: Arc::new(files),
             privileges,
             read: Arc::default(),
@@ -179,9 +181,8 @@ impl Symbols {
             // Read before the symbols, so that a module that comes in the meantime is noticed later.
             let modules = files.modules.as_ref().and_then(|file| loaded_modules(file).ok());
             let result = match &files.kallsyms {
-                Some(file) => Kallsyms::of(file),
-                // It says why.
-                None => Kallsyms::read(&files.proc),
+                Ok(file) => Kallsyms::of(file),
+                Err(error) => Err(KallsymsError::Read(io::Error::new(error.kind(), error.to_string()))),
             };
             let mut read = lock(&shared);
             read.under_way = false;

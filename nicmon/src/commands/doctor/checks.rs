@@ -163,11 +163,16 @@ fn capabilities_of(held: CapabilitySet, is_root: bool) -> Vec<Check> {
 pub(super) fn privileges(proc: &Path) -> Check {
     const NAME: &str = "privileges";
     match confinement(proc) {
-        Some(Confinement { capabilities: true, files, calls }) => {
+        Some(Confinement { capabilities: Some(kept), files, calls }) => {
+            let kept = if kept.contains(CapabilitySet::SYS_PTRACE) {
+                "keeps CAP_SYS_PTRACE, because /proc hides processes (hidepid)"
+            } else {
+                "has no capabilities (CAP_BPF where reading maps takes it, before Linux 5.19)"
+            };
             let files = if files {
                 "opens no files but the kernel's (Landlock)"
             } else {
-                "may read all files of its user, because Landlock is off or /proc hides processes (hidepid)"
+                "may read all files of its user (no Landlock)"
             };
             let calls = if calls {
                 "cannot change files or the kernel, start programs or open connections (seccomp)"
@@ -175,12 +180,12 @@ pub(super) fn privileges(proc: &Path) -> Check {
                 "may make any system call, because there is no seccomp here"
             };
             let found = format!(
-                "after the start, nicmon-broker keeps what is still needed; the rest of nicmon has no \
-                 capabilities, {files} and {calls}"
+                "after the start, nicmon-broker keeps what is still needed; the rest of nicmon {kept}, \
+                 {files} and {calls}"
             );
             Check::ok(NAME, found)
         }
-        _ => Check::warn(NAME, "nicmon goes on with all that it holds: capabilities cannot be given up here"),
+        _ => Check::warn(NAME, "nicmon keeps all its capabilities, because they cannot be given up here"),
     }
 }
 
