@@ -1,16 +1,16 @@
 //! The async runtime: one thread, with timers and signals.
 
-use std::{fs::File, future::Future, io, time::Duration};
+use std::{future::Future, io, os::unix::net::UnixStream, time::Duration};
 
 use super::Failure;
 
-/// More descriptors than the runtime opens for itself.
-const DESCRIPTORS: usize = 8;
+/// Pairs of sockets; together more descriptors than the runtime opens for itself.
+const PAIRS: usize = 4;
 
 /// Runs a command until it ends.
 pub(super) fn block_on<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     // Without descriptors for its signals, tokio panics.
-    let opened = (0..DESCRIPTORS).map(|_| File::open("/dev/null")).collect::<io::Result<Vec<File>>>();
+    let opened = (0..PAIRS).map(|_| UnixStream::pair()).collect::<io::Result<Vec<_>>>();
     drop(opened.map_err(Failure::Runtime)?);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()

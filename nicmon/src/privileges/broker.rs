@@ -5,8 +5,7 @@
 //! entered a namespace need not find its way back: it ends.
 
 use std::{
-    fs::{self, File},
-    io,
+    fs, io,
     os::{
         fd::{AsFd as _, OwnedFd},
         unix::net::UnixStream,
@@ -163,11 +162,12 @@ fn answer(stream: &UnixStream, done: io::Result<Answer>) -> io::Result<()> {
 #[expect(unsafe_code, reason = "no safe wrapper of signal exists")]
 fn leave_the_terminal() -> io::Result<()> {
     setsid()?;
-    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT] {
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT, libc::SIGPIPE] {
         // SAFETY: ignoring a signal runs no code.
         unsafe { libc::signal(signal, libc::SIG_IGN) };
     }
-    let nothing = File::options().read(true).write(true).open("/dev/null")?;
+    // Its other end is closed. /dev/null need not exist, as in a chroot.
+    let (nothing, _) = UnixStream::pair()?;
     rustix::stdio::dup2_stdin(&nothing)?;
     rustix::stdio::dup2_stdout(&nothing)?;
     rustix::stdio::dup2_stderr(&nothing)?;
