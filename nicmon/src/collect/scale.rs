@@ -24,6 +24,9 @@ use crate::{
 const NICS: u32 = 32;
 const QUEUES: u32 = 64;
 const FRAMES: usize = 15;
+/// How often it is measured. In one of ten runs, the allocator leaves 1 or 2 MiB more between what it keeps,
+/// so the least counts.
+const RUNS: usize = 4;
 /// Most that a frame may cost, in ns of CPU time: reading the maps, assembling, and writing JSON.
 const MOST_NS: u64 = 20_000_000;
 /// Most memory that the process may have, together with that of its maps.
@@ -53,13 +56,18 @@ fn a_frame_of_a_large_machine_is_cheap() {
         Some((figure("frame_ns=")?, figure("memory_bytes=")?))
     };
     // The process says why, if it cannot load the programs.
-    let Some((frame_ns, bytes)) = cost_of(256) else {
+    let least = |cpus: u32| {
+        let costs: Option<Vec<(u64, u64)>> = (0..RUNS).map(|_| cost_of(cpus)).collect();
+        let (ns, bytes): (Vec<_>, Vec<_>) = costs?.into_iter().unzip();
+        ns.into_iter().min().zip(bytes.into_iter().min())
+    };
+    let Some((frame_ns, bytes)) = least(256) else {
         return testkit::not_run::say_of_this_thread("the programs cannot be loaded");
     };
     eprintln!("256 CPUs: {} us a frame, {} MiB", frame_ns / 1000, bytes >> 20);
     assert!(frame_ns <= MOST_NS, "{frame_ns} ns");
     assert!(bytes <= MOST_BYTES, "{bytes} bytes");
-    let Some((frame_ns_1024, bytes_1024)) = cost_of(1024) else { panic!("256 CPUs, but not 1024") };
+    let Some((frame_ns_1024, bytes_1024)) = least(1024) else { panic!("256 CPUs, but not 1024") };
     eprintln!("1024 CPUs: {} us a frame, {} MiB", frame_ns_1024 / 1000, bytes_1024 >> 20);
     assert!(bytes_1024 < 3 * bytes, "four times the CPUs do not need four times the memory");
 }
