@@ -29,6 +29,8 @@ mod perf;
 mod privileges;
 mod record;
 mod record_perf;
+#[cfg(feature = "bpf")]
+mod recordings;
 mod sampling;
 mod screen;
 mod sockets;
@@ -141,7 +143,11 @@ const TESTS: &[Test] = &[
     #[cfg(feature = "bpf")]
     Test { name: "windows::the_cost_stays_below_the_limit", programs: &[IP], run: windows::below_limit },
     #[cfg(feature = "bpf")]
-    Test { name: "windows::judged_on_one_recording", programs: NET, run: windows::on_one_recording },
+    Test {
+        name: "windows::judged_on_one_recording",
+        programs: &[IP, ETHTOOL, IPTABLES],
+        run: recordings::judged,
+    },
     Test { name: "path::full_socket", programs: NET, run: path::full_socket },
     Test { name: "path::netfilter", programs: &[IP, ETHTOOL, IPTABLES], run: path::netfilter },
     Test { name: "path::no_route", programs: NET, run: path::no_route },
