@@ -99,7 +99,8 @@ fn long_runs() -> Result<usize> {
 }
 
 /// A NIC that is polled for 50 ms in ten seconds, on a CPU that has other work: most windows do not see it.
-/// Those that do must have the truth inside of their interval.
+/// Those that do must have the truth inside of their interval, but for some that see only the edge of the 50
+/// ms: of 14 places that a window can have there, that can be two.
 fn rare_nic() -> Result<()> {
     let namespace = loopback_namespace("nicmon-t-recording-rare")?;
     let other = Loopback::start(&namespace, 0, Loop::Single, LIMIT)?;
@@ -118,7 +119,7 @@ fn rare_nic() -> Result<()> {
     let judged = Judged::of(&moments)?;
     tell("windows", &format!("a NIC polled for 50 ms in ten seconds: {judged}"));
     ensure!(judged.seen > 0, "no choice of windows saw it");
-    ensure!(judged.inside * 100 >= judged.seen * 90, "{judged}");
+    ensure!(judged.inside * 100 >= judged.seen * 75, "{judged}");
     Ok(())
 }
 
