@@ -314,6 +314,9 @@ fn is_offline(cpu: u32, error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::ENODEV) && online().is_ok_and(|online| !online.contains(&cpu))
 }
 
+/// Much longer than a timer's interrupt takes. At low frequencies nobody should wait for a whole period.
+const MOST_APART: Duration = Duration::from_millis(1);
+
 /// Attaches to the CPUs that are not sampled yet. Returns the CPUs that failed.
 fn attach_each(
     privileges: &Privileges,
@@ -329,10 +332,12 @@ fn attach_each(
         }
     }
     // Timers of several CPUs that run out at the same moment sample what each other's interrupt does to the
-    // load (docs/kernel-notes.md). So they start spread over a period.
-    let apart = Duration::from_nanos(sampler.periods.clock_ns / opened.len().max(1) as u64);
-    for (cpu, event) in opened {
-        thread::sleep(apart);
+    // load (docs/kernel-notes.md). So they start spread over a period, or over a part of a long one.
+    let apart = Duration::from_nanos(sampler.periods.clock_ns / opened.len().max(1) as u64).min(MOST_APART);
+    for (at, (cpu, event)) in opened.into_iter().enumerate() {
+        if at > 0 {
+            thread::sleep(apart);
+        }
         match privileged::start(&event) {
             Ok(()) => drop(sampler.events.insert(cpu, event)),
             Err(source) => failed.push((cpu, source)),
