@@ -55,12 +55,12 @@ fn a_frame_of_a_large_machine_is_cheap() {
         };
         Some((figure("frame_ns=")?, figure("memory_bytes=")?))
     };
-    // The process says why, if it cannot load the programs.
     let least = |cpus: u32| {
         let costs: Option<Vec<(u64, u64)>> = (0..RUNS).map(|_| cost_of(cpus)).collect();
         let (ns, bytes): (Vec<_>, Vec<_>) = costs?.into_iter().unzip();
         ns.into_iter().min().zip(bytes.into_iter().min())
     };
+    // The process says why, if it cannot load the programs.
     let Some((frame_ns, bytes)) = least(256) else {
         return testkit::not_run::say_of_this_thread("the programs cannot be loaded");
     };

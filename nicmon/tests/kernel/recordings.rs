@@ -16,7 +16,7 @@ use crate::{
     tell,
 };
 
-/// A load lasts longer than it takes to record it a few times.
+/// A load that is not stopped ends by itself, long after it was recorded.
 const LIMIT: Duration = Duration::from_mins(2);
 
 /// Six loads, one recording each.
