@@ -68,8 +68,8 @@ fn any_sample_ns(frame: &Frame) -> Option<f64> {
         Some(expected) if sampling.busy > 0 => expected as f64 / sampling.busy as f64,
         _ => 1.0,
     };
-    // Samples of windows stand for what is between them, too.
-    let unseen = frame.window.map_or(1.0, |window| {
+    // Samples of windows stand for what is between them, too. Where there are none, all samples count.
+    let unseen = frame.window.filter(|window| window.attached_ns > 0).map_or(1.0, |window| {
         frame.interval_ns as f64 / window.attached_ns.clamp(1, frame.interval_ns.max(1)) as f64
     });
     Some(missing * unseen * 1e9 / f64::from(sampling.frequency_per_s?.max(1)))

@@ -333,8 +333,8 @@ pub struct Measure {
     pub max_overhead: MaxOverhead,
     /// Measure in windows on machines with isolated or tickless CPUs, too
     ///
-    /// Each window interrupts every CPU some forty times. Without this option, nicmon goes on measuring all
-    /// the time on such machines, whatever it costs, and says so.
+    /// Each window interrupts every CPU some forty times. Without this option, nicmon falls back to counts
+    /// and samples on such machines, without times, until measuring is affordable again.
     #[arg(long, hide_short_help = true, help_heading = MEASURE)]
     pub windows: bool,
     /// Never look at packets to explain why a CPU is saturated

@@ -9,6 +9,7 @@ mod dummy_drivers;
 mod facts;
 mod filter;
 mod flow_windows;
+mod idle_task;
 mod known;
 mod maintain;
 mod observation;

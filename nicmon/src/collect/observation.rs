@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 pub(super) use super::known::NicKey;
 use super::known::{DriverModules, KnownNics};
 use crate::{
-    counters::Reading,
+    counters::{Reading, SeenInWindows},
     frame::{self, Accounting, CpuFreq, Flows, UdpReader, gained, topology::Topology},
     host::{
         irqs::NicIrqs,
@@ -165,6 +165,16 @@ pub(super) struct OwnUse {
 }
 
 impl Observation {
+    /// Whether samples count that were taken at any time, not only in windows.
+    pub(super) fn is_sampled_throughout(&self) -> bool {
+        self.reading.windows.is_none() || self.counts_only()
+    }
+
+    /// Whether the programs were detached for good, to save CPU time.
+    pub(super) fn counts_only(&self) -> bool {
+        self.reading.windows.as_ref().is_some_and(SeenInWindows::counts_only)
+    }
+
     /// Writes the observation as one line of JSON.
     ///
     /// # Errors

@@ -1,19 +1,22 @@
 //! Reads everything that a frame needs, in the order that its figures depend on.
 
-use std::{collections::BTreeMap, time::SystemTime};
+use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
 
 use super::{
-    CollectError, Collector,
-    observation::{Code, Observation, OwnUse, nic_keys},
+    CollectError, Collector, idle_task,
+    known::KnownNics,
+    observation::{Code, DriverCode, HostFacts, Observation, OwnUse, nic_keys},
     own_parts::Parts,
 };
 use crate::{
+    counters::{Reading, SeenInWindows},
     frame::{CpuFreq, topology::Topology},
     host::{
         self,
         cpu_freq::cpu_freq,
         own::{anonymous_bytes, thread_cpu_ns},
     },
+    symbols::Snapshot,
 };
 
 impl Collector {
@@ -52,11 +55,7 @@ impl Collector {
             dummies.find(&self.facts.roots, &known_napis, &facts.now, facts.own_netns, have_changed);
 
         let symbols = self.symbols.snapshot();
-        let drivers = symbols.current().and_then(|kallsyms| {
-            self.softirq_loop.find(kallsyms, reading.samples.as_mut()?);
-            let nics = nic_keys(&reading, &facts, &known_napis);
-            Some(self.driver_code.find(kallsyms, &facts.now, &nics, &known_napis))
-        });
+        let drivers = self.find_drivers(&symbols, &mut reading, &facts, &known_napis);
         let udp_readers = self.udp_readers.find(&self.privileges, &self.facts.roots.proc, &facts.now.links);
         let seen = Observation {
             seq: self.next_seq(),
@@ -85,6 +84,26 @@ impl Collector {
         };
         self.own_parts.end_of_reading(thread_cpu_ns());
         Ok(seen)
+    }
+
+    /// The code of drivers, if anything is sampled and the symbols are known. Samples get the context that
+    /// the symbols tell.
+    fn find_drivers(
+        &mut self,
+        symbols: &Snapshot,
+        reading: &mut Reading,
+        facts: &HostFacts,
+        known_napis: &KnownNics,
+    ) -> Option<Arc<DriverCode>> {
+        let kallsyms = symbols.current()?;
+        let nics = nic_keys(reading, facts, known_napis);
+        let samples = reading.samples.as_mut()?;
+        self.softirq_loop.find(kallsyms, samples);
+        let code = self.driver_code.find(kallsyms, &facts.now, &nics, known_napis);
+        if reading.windows.as_ref().is_some_and(SeenInWindows::counts_only) {
+            idle_task::has_no_network_code(kallsyms, &code.text, samples);
+        }
+        Some(code)
     }
 
     fn due_topology(&mut self) -> Option<Topology> {

@@ -382,6 +382,8 @@ pub enum SampleKind {
     Softirq(u32),
     /// The kernel's loop over pending softirqs, outside the softirqs themselves.
     SoftirqLoop,
+    /// The kernel, and nobody knows in which context: the programs that follow it are detached.
+    Kernel,
 }
 
 /// Whose poll a sample was in.

@@ -27,6 +27,11 @@ impl SeenInWindows {
         &self.recent[self.recent.len().saturating_sub(self.new)..]
     }
 
+    /// Whether the programs are detached for good: there are no times, only counts and samples.
+    pub fn counts_only(&self) -> bool {
+        self.recent.is_empty()
+    }
+
     /// For how long the programs measured in this interval.
     pub fn attached_ns(&self) -> u64 {
         self.new_ones().iter().map(|window| window.ns).sum()

@@ -193,6 +193,10 @@ impl<'a> View<'a> {
         }
         // Time that is stolen from a running CPU looks busy, so a CPU that still has idle time is not full.
         let is_full = |cpu: &CpuView<'_>| cpu.idle_pct.is_some_and(|idle| idle < ROOM_PCT);
+        let unknown = |cpu: &&CpuView<'_>| is_full(cpu) && cpu.receive_pct.is_none();
+        if let Some(cpu) = self.cpus.iter().find(unknown) {
+            return Some(format!("how long CPU {} received is unknown, and it is full", cpu.cpu.cpu));
+        }
         if self.cpus.iter().any(is_full) { self.lacks_samples() } else { None }
     }
 

@@ -242,6 +242,8 @@ pub enum Context {
     Softirq,
     /// A thread, of a program or of the kernel.
     Task,
+    /// Any of them: the programs that tell them apart were detached, to save CPU time.
+    Unknown,
 }
 
 impl Context {
@@ -251,6 +253,7 @@ impl Context {
             Self::Hardirq => "hardirq",
             Self::Softirq => "softirq",
             Self::Task => "task",
+            Self::Unknown => "unknown",
         }
     }
 }
@@ -309,7 +312,7 @@ mod tests {
         for event in [SampleEvent::Cycles, SampleEvent::CpuClock] {
             assert_eq!(event.label(), word(event));
         }
-        for context in [Context::Hardirq, Context::Softirq, Context::Task] {
+        for context in [Context::Hardirq, Context::Softirq, Context::Task, Context::Unknown] {
             assert_eq!(context.label(), word(context));
         }
         for stage in Stage::ALL {

@@ -143,6 +143,8 @@ const TESTS: &[Test] = &[
     #[cfg(feature = "bpf")]
     Test { name: "windows::the_cost_stays_below_the_limit", programs: &[IP], run: windows::below_limit },
     #[cfg(feature = "bpf")]
+    Test { name: "windows::with_an_isolated_cpu", programs: &[IP], run: windows::with_an_isolated_cpu },
+    #[cfg(feature = "bpf")]
     Test {
         name: "windows::judged_on_one_recording",
         programs: &[IP, ETHTOOL, IPTABLES],

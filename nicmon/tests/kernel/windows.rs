@@ -1,6 +1,7 @@
-//! What is measured in windows: beside what is measured all the time, and its cost.
+//! What is measured in windows: beside what is measured all the time, and its cost. And what is not measured
+//! where windows would disturb isolated CPUs.
 
-use std::{ops::Range, time::Duration};
+use std::{ops::Range, process::Command, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use nicmon::frame::{Frame, Merged, NetRx, pct_of};
@@ -108,4 +109,61 @@ pub(crate) fn below_limit() -> Result<()> {
         }
     }
     anyhow::bail!("it goes on measuring in windows, although nothing costs anything")
+}
+
+/// Where a CPU is isolated, nicmon falls back to counts and samples, and measures again later. It does not
+/// matter that the kernel isolates none: nicmon knows it from a file.
+pub(crate) fn with_an_isolated_cpu() -> Result<()> {
+    let file = tempfile::NamedTempFile::new()?;
+    std::fs::write(file.path(), "1\n")?;
+    let script = r#"mount --bind "$1" /sys/devices/system/cpu/isolated && shift && exec "$@""#;
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", script, "sh"]).arg(file.path()).arg(env!("CARGO_BIN_EXE_nicmon"));
+    let options = ["-d", "1s", "--max-overhead", "1", "-F", "999", "-C", "0,1"];
+    let mut nicmon = Nicmon::start_as(command, &options)?;
+    ensure!(nicmon.more(2)?.frame.window.is_none(), "it fell back, although nothing costs anything");
+    let frames = falls_back(&mut nicmon)?;
+    // The programs cost something until they are detached.
+    let without = frames.iter().skip_while(|frame| frame.window.is_none()).skip(1).take(3);
+    let checked = without.map(counts_only).collect::<Result<Vec<()>>>()?;
+    ensure!(checked.len() == 3, "it measured all the time for too long");
+    for _ in 0..25 {
+        if nicmon.more(1)?.frame.window.is_none() {
+            let again = &nicmon.more(1)?.frame;
+            ensure!(net_rx(again, 1)?.vector.ns.is_some(), "no time, although it measures again");
+            return nicmon.stop().map(drop);
+        }
+    }
+    anyhow::bail!("it goes on without measuring, although nothing costs anything")
+}
+
+/// The frames of a load that costs too much. All its packets are counted, each in a run of its own.
+fn falls_back(nicmon: &mut Nicmon) -> Result<Vec<Frame>> {
+    let namespace = loopback_namespace("nicmon-t-isolated")?;
+    let load = Loopback::start(&namespace, 1, Loop::Single, Duration::from_mins(1))?;
+    let start = nicmon.frames.len();
+    nicmon.more(8)?;
+    let sent = load.stop()?;
+    nicmon.more(2)?;
+    let frames: Vec<Frame> = nicmon.frames[start..].iter().map(|arrived| arrived.frame.clone()).collect();
+    let runs: u64 = frames.iter().filter_map(|frame| Some(net_rx(frame, 1).ok()?.vector.count)).sum();
+    tell("windows", &format!("{runs} runs of NET_RX counted, {sent} packets sent"));
+    ensure!((sent * 99 / 100..sent * 105 / 100).contains(&runs), "{runs} runs, {sent} packets");
+    Ok(frames)
+}
+
+fn counts_only(frame: &Frame) -> Result<()> {
+    let windows = frame.window.context("it measures all the time, although that costs too much")?;
+    ensure!(windows.count == 0 && windows.attached_ns == 0, "there are windows");
+    let rx = net_rx(frame, 1)?;
+    ensure!(rx.vector.count > 1000, "only {} runs of NET_RX counted", rx.vector.count);
+    ensure!(rx.vector.ns.is_none() && rx.vector.est_ns.is_none(), "a time of NET_RX, which nobody measured");
+    ensure!(frame.nics.iter().all(|nic| nic.poll_ns.or(nic.poll_est_ns).is_none()), "a time of polls");
+    let said = frame.host.problems.iter().find(|problem| problem.contains("--windows"));
+    ensure!(said.is_some(), "nothing says why there are no times: {:?}", frame.host.problems);
+    let sampling = frame.host.sampling.as_ref().context("no samples")?;
+    ensure!(sampling.busy > 300, "only {} samples of a busy CPU", sampling.busy);
+    let pays = frame.own.cpus.iter().flatten().filter_map(|cpu| cpu.overhead_pct).fold(0.0, f64::max);
+    ensure!(pays < 1.0, "it still costs {pays} % of a CPU");
+    Ok(())
 }

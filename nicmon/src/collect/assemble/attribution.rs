@@ -34,6 +34,8 @@ pub(super) struct Attribution<'a> {
     pub(super) outside: BTreeMap<Outside, BTreeSet<u32>>,
     /// By program and direction; `None` if calls of sockets were not looked for in all samples.
     pub(super) sockets: Option<HashMap<(&'a str, Direction), Tally>>,
+    /// Whether the samples say in whose poll they were.
+    pub(super) knows_polls: bool,
     weights: &'a Weights,
     pub(super) dummies: &'a Dummies,
     kallsyms: &'a Kallsyms,
@@ -112,6 +114,7 @@ impl<'a> Attribution<'a> {
             others: HashMap::new(),
             outside: BTreeMap::new(),
             sockets: samples.has_sockets.then(HashMap::new),
+            knows_polls: !seen.counts_only(),
             weights,
             dummies,
             kallsyms,
@@ -195,5 +198,6 @@ pub(super) fn context_of(kind: SampleKind) -> Option<Context> {
         SampleKind::HardIrq => Some(Context::Hardirq),
         SampleKind::Softirq(_) | SampleKind::SoftirqLoop => Some(Context::Softirq),
         SampleKind::Task => Some(Context::Task),
+        SampleKind::Kernel => Some(Context::Unknown),
     }
 }

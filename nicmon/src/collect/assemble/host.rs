@@ -52,7 +52,9 @@ fn drivers_reason(seen: &Observation) -> Option<String> {
         return None;
     }
     let none = || {
-        if seen.reading.windows.as_ref().is_some_and(|windows| windows.new == 0) {
+        if seen.reading.windows.as_ref().is_some_and(|windows| windows.new == 0)
+            && !seen.is_sampled_throughout()
+        {
             return Some("samples count only in windows, and this interval had none".to_owned());
         }
         let text = "none of the CPUs shown is sampled: name isolated and tickless CPUs with -C to have them \
@@ -68,7 +70,6 @@ fn sampling(samples: &Samples, weights: Option<&Weights>, seen: &Observation) ->
     let cpus = samples.cpus.len();
     let in_interval = u128::from(samples.frequency) * cpus as u128 * u128::from(seen.interval_ns);
     let is_timer = samples.event == SampleEvent::CpuClock;
-    let is_windowed = seen.reading.windows.is_some();
     Sampling {
         frequency_per_s: Some(samples.frequency),
         cpus: u32::try_from(cpus).unwrap_or(u32::MAX),
@@ -78,7 +79,7 @@ fn sampling(samples: &Samples, weights: Option<&Weights>, seen: &Observation) ->
         busy: taken - idle,
         busy_expected: weights.and_then(|weights| weights.busy_expected),
         // In windows, samples stand for more than their period, as with cycles.
-        expected: (is_timer && !is_windowed)
+        expected: (is_timer && seen.is_sampled_throughout())
             .then(|| u64::try_from(in_interval / 1_000_000_000).unwrap_or(u64::MAX)),
         lost: samples.lost,
     }

@@ -49,7 +49,7 @@ fn weights(seen: &Observation, filter: &Filter) -> Option<Weights> {
     let interval = weights::Interval {
         ns: seen.interval_ns,
         ticks_per_second: seen.facts.ticks_per_second,
-        is_sampled_throughout: seen.reading.windows.is_none(),
+        is_sampled_throughout: seen.is_sampled_throughout(),
     };
     Some(Weights::of(samples, &cpus::busy_ns(seen, filter), interval, seen.sample_limit_per_s))
 }

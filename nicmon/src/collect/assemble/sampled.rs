@@ -53,6 +53,9 @@ fn of_polls(attribution: &Attribution<'_>, nic: &Nic) -> NicEstimates {
         Some(Ok(text)) => Some(text),
         Some(Err(_)) => return NicEstimates::default(),
     };
+    if !attribution.knows_polls {
+        return NicEstimates { driver_ns: own.map(|_| 0), ..NicEstimates::default() };
+    }
     let poll = match nic.netns {
         Some(netns) => PollOf::Nic((netns, nic.ifindex)),
         None if nic.name == BACKLOG => PollOf::Backlog,

@@ -16,7 +16,7 @@ pub(super) const WARM_UP: Duration = Duration::from_millis(12);
 const MOST: f64 = 0.6;
 /// Part of the limit that windows are to use: the next one may cost more than the last. Loads vary by some
 /// 30 % from window to window.
-const AIM: f64 = 0.7;
+pub(super) const AIM: f64 = 0.7;
 /// The least part of the time in which to measure.
 const LEAST_PART: f64 = 0.005;
 

@@ -21,9 +21,7 @@ impl Probe {
     /// # Errors
     /// The kernel refuses a program. Those before it are attached.
     pub fn open_window(&mut self) -> Result<(), ProbeError> {
-        for cpu in 0..self.before.cpus.len() {
-            forget_what_runs(&self.cpus, cpu);
-        }
+        self.forget_what_runs();
         let missing: Vec<ProgramId> =
             self.attached.iter().copied().filter(|id| is_windowed(*id) && !self.is_attached(*id)).collect();
         missing.into_iter().try_for_each(|id| self.attach_program(id))
@@ -36,6 +34,13 @@ impl Probe {
             self.attached.iter().rev().copied().filter(|id| is_windowed(*id)).collect();
         for id in windowed {
             self.detach_program(id);
+        }
+    }
+
+    /// Forgets what ran on each CPU when the programs were detached that follow it.
+    pub fn forget_what_runs(&self) {
+        for cpu in 0..self.before.cpus.len() {
+            forget_what_runs(&self.cpus, cpu);
         }
     }
 

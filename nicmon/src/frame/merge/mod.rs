@@ -68,8 +68,9 @@ pub struct Merged {
     /// `None` as long as everything was measured all the time.
     window: Option<Windows>,
     frames: u64,
-    /// How many of them were measured in windows.
-    windowed_frames: u64,
+    /// Whether samples of some frames were taken in windows only, and those of others all the time.
+    sampled_in_windows: bool,
+    sampled_throughout: bool,
     host: HostSum,
     cpus: Cpus,
     softirqs: SoftirqSums,
@@ -135,6 +136,9 @@ impl Merged {
             self.machines.push(machine);
         }
         self.add_window(*window, *interval_ns);
+        let in_windows = window.is_some_and(|window| window.attached_ns > 0);
+        self.sampled_in_windows |= host.sampling.is_some() && in_windows;
+        self.sampled_throughout |= host.sampling.is_some() && !in_windows;
         self.interval_ns = self.interval_ns.saturating_add(*interval_ns);
         self.host.add(host);
         self.cpus.add(cpus, *interval_ns);
@@ -155,7 +159,6 @@ impl Merged {
     /// Adds when nicmon measured. A frame without windows was measured all the time.
     fn add_window(&mut self, window: Option<Windows>, interval_ns: u64) {
         self.frames += 1;
-        self.windowed_frames += u64::from(window.is_some());
         if self.window.is_none() && window.is_none() {
             return;
         }
@@ -171,14 +174,14 @@ impl Merged {
     pub fn frame(&self) -> Option<Frame> {
         let last = self.last.as_ref()?;
         let mut host = self.host.host()?;
-        if self.windowed_frames > 0 && self.windowed_frames < self.frames {
+        if self.sampled_in_windows && self.sampled_throughout {
             // Samples of windows stand for more than others.
             host.sampling = host.sampling.map(|all| Sampling { frequency_per_s: None, ..all });
         }
         // Samples taken at different rates, or for different parts of the time, carry different weights, so
         // there are no shares of them.
         let are_alike = host.sampling.is_none_or(|sampling| sampling.frequency_per_s.is_some())
-            && (self.window.is_none() || self.frames == 1);
+            && (!self.sampled_in_windows || self.frames == 1);
         let (drivers, gap) = self.drivers.drivers(self.interval_ns, self.host.busy(), are_alike);
         host.drivers_gap = gap;
         let (sockets, gap) = self.sockets.sockets(&host, self.interval_ns);
