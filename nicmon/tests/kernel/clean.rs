@@ -192,7 +192,9 @@ fn held_by_nobody(before: &Objects) -> Result<Option<String>> {
         left.maps.retain(|id| !held.maps.contains(id));
         left.links.retain(|id| !held.links.contains(id));
         let status = fs::read_to_string(entry.path().join("status")).unwrap_or_default();
-        if status.starts_with("Name:\tnicmon-broker\n") && status.contains("\nPPid:\t1\n") {
+        let is_orphan = status.starts_with("Name:\tnicmon-broker\n") && status.contains("\nPPid:\t1\n");
+        // One that has ended holds nothing. Init may take seconds to notice it.
+        if is_orphan && !status.contains("\nState:\tZ") {
             brokers.push(pid);
         }
     }
