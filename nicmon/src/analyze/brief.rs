@@ -2,11 +2,14 @@
 //!
 //! The same frames give the same bytes. There are no network addresses in it.
 
-use super::findings::{of_evidence, of_headroom, title, verdict};
+use super::findings::verdict;
 use crate::{
     diagnose::Answer,
     frame::{Cpu, Driver, Frame, Nic, NicCpu, per_s, topology},
-    present::text::{about, interval, pct, plural, printable, share},
+    present::{
+        findings::{of_evidence, of_headroom, title},
+        text::{about, interval, pct, plural, printable, share},
+    },
 };
 
 /// The most bytes.

@@ -2,8 +2,11 @@
 
 use crate::{
     diagnose::{Answer, Verdict},
-    frame::{Evidence, Finding, Headroom, Severity, Subject, Unit},
-    present::text::{printable, seconds},
+    frame::{Finding, Severity},
+    present::{
+        findings::{of_evidence, of_headroom, title},
+        text::{printable, seconds},
+    },
 };
 
 /// The widest line.
@@ -48,26 +51,6 @@ pub fn verdict(answer: &Answer) -> String {
     }
 }
 
-/// A finding in one line: severity, name, cause and subject.
-pub fn title(finding: &Finding) -> String {
-    let cause = finding.cause.map_or_else(String::new, |cause| format!(" ({})", cause.label()));
-    let about = about(&finding.subject);
-    printable(&format!("{}: {}{cause}{about}", finding.severity.label(), finding.id.label()))
-}
-
-fn about(subject: &Subject) -> String {
-    let Subject { nic, netns: _, cpu, queue, irq, comm } = subject;
-    let parts = [
-        cpu.map(|cpu| format!("CPU {cpu}")),
-        nic.clone(),
-        queue.map(|queue| format!("queue {queue}")),
-        irq.map(|irq| format!("irq {irq}")),
-        comm.clone(),
-    ];
-    let parts: Vec<String> = parts.into_iter().flatten().collect();
-    if parts.is_empty() { String::new() } else { format!(", {}", parts.join(", ")) }
-}
-
 fn of_finding(finding: &Finding) -> String {
     let mut text = paragraph("", &title(finding));
     text.push_str(&paragraph("  ", &finding.why));
@@ -85,31 +68,6 @@ fn of_finding(finding: &Finding) -> String {
         text.push_str(&paragraph("  ", &format!("but: {caveat}")));
     }
     text
-}
-
-/// A figure, with its limit if it has one.
-pub fn of_evidence(evidence: &Evidence) -> String {
-    let Evidence { what, field: _, value, unit, threshold } = evidence;
-    let unit = match unit {
-        Unit::PctOfCpu | Unit::Pct => " %",
-        Unit::PerS => " per second",
-        Unit::Packets => " packets",
-        Unit::Count => "",
-        Unit::NsPerS => " ns per second",
-        Unit::Ns => " ns",
-    };
-    let limit = threshold.map_or_else(String::new, |limit| format!(" (limit {limit})"));
-    format!("{what}: {value}{unit}{limit}")
-}
-
-/// The headroom of a NIC in one sentence.
-pub fn of_headroom(headroom: &Headroom) -> String {
-    let Headroom { nic, netns: _, cpu, saturation_rx_packets_ci_per_s: [low, high], factor_ci } = headroom;
-    let [least, most] = factor_ci;
-    format!(
-        "{nic}: CPU {cpu} would be full at {least:.1} to {most:.1} times today's rate ({low:.0} to {high:.0} \
-         packets per second)"
-    )
 }
 
 /// Text in lines, of which all but the first are indented by two more.
@@ -135,7 +93,7 @@ fn paragraph(indent: &str, text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::{Cause, Contributing, FindingId, NotJudged};
+    use crate::frame::{Cause, Contributing, Evidence, FindingId, Headroom, NotJudged, Subject, Unit};
 
     fn answer(findings: Vec<Finding>, verdict: Verdict) -> Answer {
         let headroom = Headroom {

@@ -4,8 +4,9 @@ use std::{fmt::Write as _, ops::Range};
 
 use super::text::escape;
 use crate::{
-    analyze::{findings::title, timeline::Timeline},
+    analyze::timeline::Timeline,
     frame::{Finding, Frame, Severity, pct_of},
+    present::findings::title,
 };
 
 /// The start is in nanoseconds since 1970.

@@ -4,11 +4,9 @@ use std::ops::Range;
 
 use super::{recording::Report, text::wrapped};
 use crate::{
-    analyze::{
-        findings::{of_headroom, title},
-        timeline::Timeline,
-    },
+    analyze::timeline::Timeline,
     frame::pct_of,
+    present::findings::{of_headroom, title},
 };
 
 /// Columns of the line that stands for the whole recording.
