@@ -7,12 +7,14 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
 use nicmon::{
-    diagnose::{Answer, Verdict, Window},
+    diagnose::{Answer, Diagnosis, Verdict, Window},
     frame::{Finding, Frame, Severity},
+    tui::{Event, Source, State, Theme, draw_to_buffer, update},
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -198,6 +200,42 @@ fn every_scenario_is_found_and_no_twin() {
         .filter_map(|name| Some(format!("{name}: {:#}", run(&folder, name).err()?)))
         .collect();
     assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+/// At 80x24, the first two lines say what is wrong with each recorded machine, or that nothing is.
+#[test]
+fn the_screen_says_it_in_two_lines() {
+    let mut told = 0;
+    for name in names(&folder()) {
+        // Scenarios without a file change the frames of others.
+        let Ok(text) = fs::read_to_string(folder().join(format!("{name}.ndjson"))) else { continue };
+        let (lines, frame) = first_lines(&text);
+        let worst = frame.findings.iter().flatten().next().filter(|found| found.severity > Severity::Info);
+        match worst {
+            Some(worst) => {
+                let why: String = worst.why.chars().take(120).collect();
+                assert!(lines.contains(&why), "{name}: {lines:?} has not {why:?}");
+            }
+            None => assert!(lines.contains("no bottleneck: busiest CPU "), "{name}: {lines:?}"),
+        }
+        told += usize::from(worst.is_some());
+    }
+    assert!(told > 15, "only {told} recordings have something to say");
+}
+
+/// The first two lines of the screen after these frames, as one, and the last frame.
+fn first_lines(text: &str) -> (String, Frame) {
+    let mut state = State::new(Source::Replay { speed: Some(1.0), end: None }, Theme::PLAIN);
+    let mut diagnosis = Diagnosis::default();
+    for line in text.lines() {
+        let mut frame: Frame = serde_json::from_str(line).expect("the recording's lines are frames");
+        diagnosis.complete(&mut frame);
+        update(&mut state, Event::Frame(Arc::new(frame)));
+    }
+    let buffer = draw_to_buffer(&state, 80, 24);
+    let row = |y| (0..80).filter_map(|x| Some(buffer.cell((x, y))?.symbol())).collect::<String>();
+    let lines = format!("{} {}", row(0).trim(), row(1).trim());
+    (lines, Frame::clone(state.frame.as_ref().expect("there are frames")))
 }
 
 #[test]

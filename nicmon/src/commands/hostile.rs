@@ -86,7 +86,7 @@ fn names_from_recordings_are_harmless_everywhere() {
         assert!(frames.iter().all(|(_, kinds)| *kinds >= 6), "too few texts were changed");
         let mut merged = Merged::default();
         let (mut page, mut compared) = (Page::default(), analyze::compare::Recording::new("a".to_owned()));
-        let mut states = [View::Nics, View::Drivers].map(|view| {
+        let mut states = View::ALL.map(|view| {
             let mut state =
                 State::new(Source::Replay { speed: None, end: Some(EVIL.to_owned()) }, Theme::COLOUR);
             state.view = view;

@@ -4,12 +4,14 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use crate::frame::Frame;
+use crate::frame::{FindingKey, Frame, Severity};
 
 /// How many frames the user can step back.
 const KEPT: usize = 300;
 /// The longest time that a frame is shown, whatever interval the recording claims.
 const LONGEST: Duration = Duration::from_hours(1);
+/// How far a seek goes.
+const SEEK_NS: u64 = 30_000_000_000;
 
 /// The frames read so far, and which of them is shown.
 pub(super) struct Player {
@@ -22,16 +24,36 @@ pub(super) struct Player {
     speed: Option<f64>,
     paused: bool,
     ended: bool,
+    /// The frame that is looked for further on; none is shown before it.
+    wanted: Option<Wanted>,
+}
+
+/// A frame that is looked for.
+#[derive(Debug, Clone, Copy)]
+enum Wanted {
+    /// The first at or after this time.
+    Time(u64),
+    /// The next in which a finding begins.
+    Finding,
 }
 
 impl Player {
     pub(super) fn new(speed: Option<f64>) -> Self {
-        Self { frames: VecDeque::new(), at: 0, since: Instant::now(), speed, paused: false, ended: false }
+        Self {
+            frames: VecDeque::new(),
+            at: 0,
+            since: Instant::now(),
+            speed,
+            paused: false,
+            ended: false,
+            wanted: None,
+        }
     }
 
     /// Whether to read more: always if frames are shown as they arrive, else one frame ahead.
     pub(super) fn wants_more(&self) -> bool {
-        !self.ended && (self.speed.is_none() || self.at + 1 >= self.frames.len())
+        let is_behind = self.speed.is_none() || self.at + 1 >= self.frames.len();
+        !self.ended && (is_behind || self.wanted.is_some())
     }
 
     /// Adds a frame. Returns it if it is to be shown now.
@@ -41,6 +63,10 @@ impl Player {
             self.at = self.at.saturating_sub(1);
         }
         self.frames.push_back(Arc::new(frame));
+        if let Some(wanted) = self.wanted {
+            let last = self.frames.len() - 1;
+            return if self.is(last, wanted) { self.arrive(last) } else { None };
+        }
         let is_first = self.frames.len() == 1;
         let is_due = is_first || (self.speed.is_none() && !self.paused);
         if !is_due {
@@ -50,9 +76,62 @@ impl Player {
         self.go_to(self.frames.len() - 1)
     }
 
-    /// Notes that no more frames will come.
-    pub(super) fn end(&mut self) {
+    /// Notes that no more frames will come. Returns the last, if one was looked for in vain.
+    pub(super) fn end(&mut self) -> Option<Arc<Frame>> {
         self.ended = true;
+        self.wanted.and_then(|_| self.arrive(self.frames.len().checked_sub(1)?))
+    }
+
+    /// Goes 30 s forward or back. Returns the frame that is to be shown now.
+    pub(super) fn seek(&mut self, forward: bool) -> Option<Arc<Frame>> {
+        let now_ns = self.frames.get(self.at)?.mono_ns;
+        if forward {
+            return self.look_for(Wanted::Time(now_ns.saturating_add(SEEK_NS)));
+        }
+        let then_ns = now_ns.saturating_sub(SEEK_NS);
+        let at = (0..self.at).rev().find(|at| self.frames[*at].mono_ns <= then_ns).unwrap_or(0);
+        self.arrive(at)
+    }
+
+    /// Goes to the next frame in which a finding begins. Returns it, if it was read already.
+    pub(super) fn next_finding(&mut self) -> Option<Arc<Frame>> {
+        self.look_for(Wanted::Finding)
+    }
+
+    fn look_for(&mut self, wanted: Wanted) -> Option<Arc<Frame>> {
+        let last = self.frames.len().checked_sub(1)?;
+        match (self.at + 1..=last).find(|at| self.is(*at, wanted)) {
+            Some(at) => self.arrive(at),
+            None if self.ended => self.arrive(last),
+            None => {
+                self.wanted = Some(wanted);
+                None
+            }
+        }
+    }
+
+    fn is(&self, at: usize, wanted: Wanted) -> bool {
+        let frame = &self.frames[at];
+        match wanted {
+            Wanted::Time(mono_ns) => frame.mono_ns >= mono_ns,
+            Wanted::Finding => {
+                let before = at.checked_sub(1).map(|before| &self.frames[before]);
+                let is_known = |key: &FindingKey| {
+                    before
+                        .iter()
+                        .flat_map(|frame| frame.findings.iter().flatten())
+                        .any(|old| old.key() == *key)
+                };
+                let findings = frame.findings.iter().flatten();
+                findings.filter(|new| new.severity > Severity::Info).any(|new| !is_known(&new.key()))
+            }
+        }
+    }
+
+    fn arrive(&mut self, at: usize) -> Option<Arc<Frame>> {
+        self.wanted = None;
+        self.since = Instant::now();
+        self.go_to(at)
     }
 
     /// Whether the last frame is shown, and no more will come.
@@ -62,7 +141,7 @@ impl Player {
 
     /// When the next frame is due; `None` if it does not depend on time.
     pub(super) fn due(&self) -> Option<Instant> {
-        let speed = self.speed.filter(|_| !self.paused)?;
+        let speed = self.speed.filter(|_| !self.paused && self.wanted.is_none())?;
         let next = self.frames.get(self.at + 1)?;
         let recorded = Duration::from_nanos(next.interval_ns).as_secs_f64();
         let time = Duration::try_from_secs_f64(recorded / speed).map_or(LONGEST, |time| time.min(LONGEST));
@@ -171,6 +250,23 @@ mod tests {
         assert_eq!(seq(player.step(false)), Some(998), "from the frame that was shown");
         assert_eq!(seq(player.pause(false)), Some(1000), "playing on shows the newest");
         assert!(player.frames.len() <= KEPT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn seeking_and_the_next_finding() {
+        let at = |second: u64| Frame { mono_ns: second * 1_000_000_000, ..frame(second) };
+        let mut player = Player::new(Some(1.0));
+        player.take(at(0));
+        assert_eq!(seq(player.seek(true)), None, "it is not read yet");
+        assert!(player.due().is_none() && player.wants_more());
+        assert!((1..30).all(|second| player.take(at(second)).is_none()));
+        assert_eq!(seq(player.take(at(30))), Some(30));
+        assert!(!(player.due().is_some() && player.wants_more()), "it goes on as before");
+        assert_eq!(seq(player.next_finding()), None);
+        player.take(at(31));
+        assert_eq!(seq(player.end()), Some(31), "there was none");
+        assert_eq!((seq(player.seek(false)), seq(player.seek(false))), (Some(1), Some(0)));
+        assert_eq!((seq(player.seek(true)), seq(player.seek(true))), (Some(30), Some(31)));
     }
 
     #[tokio::test(start_paused = true)]

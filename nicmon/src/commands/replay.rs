@@ -126,6 +126,8 @@ async fn play(speed: Option<f64>, mut frames: FrameThread, end: EndSignals) -> R
             event = screen.next_event() => match event {
                 ScreenEvent::Key(Wish::Paused(paused)) => player.pause(paused),
                 ScreenEvent::Key(Wish::Step { forward }) => player.step(forward),
+                ScreenEvent::Key(Wish::Seek { forward }) => player.seek(forward),
+                ScreenEvent::Key(Wish::NextFinding) => player.next_finding(),
                 ScreenEvent::Key(Wish::Speed(speed)) => {
                     player.set_speed(speed);
                     None
@@ -140,10 +142,7 @@ async fn play(speed: Option<f64>, mut frames: FrameThread, end: EndSignals) -> R
                     result = Err(error.into());
                     break;
                 }
-                None => {
-                    player.end();
-                    None
-                }
+                None => player.end(),
             },
         };
         if let Some(frame) = shown {

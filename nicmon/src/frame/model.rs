@@ -142,8 +142,9 @@ impl Frame {
         &'a self,
         cpu: &'a Cpu,
     ) -> impl Iterator<Item = (&'static str, Option<u64>)> + 'a {
-        let here = self.nics.iter().filter(|nic| nic.cpus.iter().any(|row| row.cpu == cpu.cpu));
-        here.filter_map(Nic::softirq).map(|(name, of)| (name, cpu.softirq.and_then(|all| of(&all).time_ns())))
+        let softirqs = self.nics.iter().filter_map(|nic| Some((nic, nic.softirq()?)));
+        let here = softirqs.filter(|(nic, _)| nic.cpus.iter().any(|row| row.cpu == cpu.cpu));
+        here.map(|(_, (name, of))| (name, cpu.softirq.and_then(|all| of(&all).time_ns())))
     }
 }
 

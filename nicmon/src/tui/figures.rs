@@ -1,9 +1,9 @@
 //! Figures of the screen, computed from a frame's counters.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, collections::HashMap};
 
-use super::{Sort, text::Figure};
-use crate::frame::{Cpu, Frame, Nic, NicCpu, pct_of};
+use super::{Sort, Units, text::Figure};
+use crate::frame::{Cpu, Frame, Nic, pct_of, per_s};
 
 /// A time in percent of the interval; unknown if the interval has no length.
 pub(super) fn share(ns: Option<u64>, interval_ns: u64) -> Option<f64> {
@@ -43,6 +43,21 @@ pub(super) fn load_on(nic: &Nic, cpu: u32) -> Figure {
         Some(on) => on.known_load_pct().into(),
         None if nic.poll_time_ns().is_none() => Figure::Unknown,
         None => Figure::Nothing,
+    }
+}
+
+/// What a NIC did on one CPU, in these units. Packets that busy polls took have no time of their own.
+pub(super) fn cell(frame: &Frame, nic: &Nic, cpu: u32, units: Units) -> Figure {
+    let on = nic.cpus.iter().find(|on| on.cpu == cpu);
+    let work = on.and_then(|on| on.work);
+    match (units, on) {
+        (Units::Pct, _) | (_, None) => load_on(nic, cpu),
+        (Units::Packets, Some(_)) => per_s(work, frame.interval_ns).into(),
+        (Units::NsPerPacket, Some(on)) => match (on.poll_time_ns(), work) {
+            (Some(_), Some(0)) => Figure::Nothing,
+            (Some(ns), Some(work)) if nic.is_timed() => Figure::Known(ns as f64 / work as f64),
+            _ => Figure::Unknown,
+        },
     }
 }
 
@@ -86,10 +101,19 @@ pub(super) fn in_order(frame: &Frame, sort: Sort) -> Vec<&Nic> {
     nics
 }
 
-/// The network load of a CPU in percent, for sorting: the larger of its softirqs plus interrupts and of its
-/// NICs (whose threads are not softirqs). Of softirqs other than `NET_RX` and `NET_TX`, those count in which
-/// network code ran. If no time is known, the kernel's own accounting is used.
-pub(super) fn network_pct(frame: &Frame, cpu: &Cpu) -> f64 {
+/// The network load of each CPU in percent, for sorting: the larger of its softirqs plus interrupts and of
+/// its NICs (whose threads are not softirqs). Of softirqs other than `NET_RX` and `NET_TX`, those count in
+/// which network code ran. If no time is known, the kernel's own accounting is used.
+pub(super) fn network_pcts(frame: &Frame) -> Vec<(&Cpu, f64)> {
+    let mut nics: HashMap<u32, f64> = HashMap::new();
+    for on in frame.nics.iter().flat_map(|nic| &nic.cpus) {
+        *nics.entry(on.cpu).or_default() += on.known_load_pct().unwrap_or(0.0);
+    }
+    let load = |cpu: &Cpu| network_pct(frame, cpu, nics.get(&cpu.cpu).copied().unwrap_or(0.0));
+    frame.cpus.iter().map(|cpu| (cpu, load(cpu))).collect()
+}
+
+fn network_pct(frame: &Frame, cpu: &Cpu, nics_pct: f64) -> f64 {
     let of = |ns: u64| pct_of(ns, frame.interval_ns);
     let exact = cpu.softirq.and_then(|softirq| {
         let net = of(softirq.net_rx.vector.time_ns()?) + of(softirq.net_tx.time_ns()?);
@@ -97,18 +121,16 @@ pub(super) fn network_pct(frame: &Frame, cpu: &Cpu) -> f64 {
         let others: f64 = others.filter_map(|(_, ns)| ns).map(of).sum();
         Some(net + others + of(cpu.hardirq_time_ns().unwrap_or(0)))
     });
-    let on = |nic: &Nic| nic.cpus.iter().find(|on| on.cpu == cpu.cpu).and_then(NicCpu::known_load_pct);
-    let nics: f64 = frame.nics.iter().filter_map(on).sum();
     match exact {
-        Some(exact) => exact.max(nics),
-        None => nics.max(cpu.stat.map_or(0.0, |stat| stat.softirq_pct + stat.irq_pct)),
+        Some(exact) => exact.max(nics_pct),
+        None => nics_pct.max(cpu.stat.map_or(0.0, |stat| stat.softirq_pct + stat.irq_pct)),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::NapiMode;
+    use crate::frame::{NapiMode, NicCpu};
 
     fn frame() -> Frame {
         const RECORDING: &str = include_str!("../../tests/fixtures/frames/demo-rps.ndjson");
@@ -141,7 +163,7 @@ mod tests {
     fn network_code_in_a_tasklet_is_load_of_its_cpu() {
         let mut frame = frame();
         frame.cpus[0].softirq.as_mut().expect("softirqs are timed").tasklet.ns = Some(frame.interval_ns);
-        let pct = |frame: &Frame| network_pct(frame, &frame.cpus[0]);
+        let pct = |frame: &Frame| network_pcts(frame)[0].1;
         let before = pct(&frame);
         let mut row = frame.nics[0].clone();
         (row.name, row.netns, row.napis) = ("(tasklet)".to_owned(), None, None);

@@ -5,6 +5,9 @@
 mod ansi;
 mod costs;
 mod figures;
+mod history;
+mod keys;
+mod lists;
 mod paint;
 mod screen;
 mod state;
@@ -19,8 +22,9 @@ use ratatui::{buffer::Buffer, layout::Rect};
 
 pub use self::{
     costs::Subject,
+    history::History,
     screen::{Screen, Told},
-    state::{Drivers, Sort, Source, State, View},
+    state::{CpuOrder, Drivers, NicId, Sort, Source, State, Units, View},
     theme::Theme,
     update::{Event, Wish, update},
     window::{Span, Window},

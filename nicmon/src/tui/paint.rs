@@ -25,6 +25,35 @@ pub(super) fn right(buffer: &mut Buffer, at: (u16, u16), width: u16, text: &str,
     }
 }
 
+/// Words in lines of a width. A word that is longer than a line is cut.
+pub(super) fn wrapped(text: &str, width: u16) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if text_width(line) + 1 + text_width(word) <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+/// Draws lines from the top, as many as fit. Returns the row after the last.
+pub(super) fn lines<'a>(
+    buffer: &mut Buffer,
+    area: Rect,
+    lines: impl IntoIterator<Item = (&'a str, Style)>,
+) -> u16 {
+    let mut y = area.y;
+    for ((text, style), row) in lines.into_iter().zip(area.y..area.bottom()) {
+        left(buffer, (area.x, row), area.width, text, style);
+        y = row + 1;
+    }
+    y
+}
+
 /// Number of terminal columns that a text takes.
 pub(super) fn text_width(text: &str) -> u16 {
     u16::try_from(Span::raw(text).width()).unwrap_or(u16::MAX)

@@ -123,11 +123,11 @@ impl Drawing {
             let mut next = Some(first);
             while let Some(told) = next {
                 match told {
-                    Told::Event(event) => self.happen(event),
+                    Told::Event(event) => self.happen(event)?,
                     Told::Look => {
                         let frame = self.next.lock().unwrap_or_else(PoisonError::into_inner).take();
                         if let Some(frame) = frame {
-                            self.happen(Event::Frame(frame));
+                            self.happen(Event::Frame(frame))?;
                         }
                     }
                     Told::Resized => {}
@@ -140,11 +140,14 @@ impl Drawing {
         }
     }
 
-    fn happen(&mut self, event: Event) {
-        if let Some(wish) = update(&mut self.state, event) {
+    fn happen(&mut self, event: Event) -> io::Result<()> {
+        match update(&mut self.state, event) {
+            None => {}
+            Some(Wish::Copy(text)) => self.taken.copy(&text)?,
             // When the program is about to end, nobody receives it.
-            let _ = self.wish.send(wish);
+            Some(wish) => drop(self.wish.send(wish)),
         }
+        Ok(())
     }
 }
 

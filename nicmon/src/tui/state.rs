@@ -2,8 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Span, Subject, Theme, Window};
-use crate::frame::Frame;
+use super::{History, Span, Subject, Theme, Window};
+use crate::frame::{FindingKey, Frame, Nic};
 
 /// Everything that determines how the screen looks.
 #[derive(Debug, Clone)]
@@ -12,20 +12,44 @@ pub struct State {
     pub source: Source,
     /// The frame on the screen; `None` before the first.
     pub frame: Option<Arc<Frame>>,
-    /// The newest frame that arrived while a live screen was paused.
-    pub waiting: Option<Arc<Frame>>,
+    /// The last frame that says how the network is set up.
+    pub setup: Option<Arc<Frame>>,
+    /// The frames before.
+    pub history: History,
     /// Whether the screen is paused.
     pub paused: bool,
     /// The first help line on the screen; `None` while the help is closed.
     pub help: Option<usize>,
-    /// The order of NICs.
-    pub sort: Sort,
-    /// The first NIC on the screen.
-    pub row: usize,
-    /// The first CPU column on the screen.
-    pub column: usize,
+    /// Whether the origin of the view's figures is shown.
+    pub explains: bool,
     /// The current view.
     pub view: View,
+    /// The views that led to it by Enter.
+    pub trail: Vec<View>,
+    /// The order of NICs.
+    pub sort: Sort,
+    /// The order of CPUs.
+    pub cpu_order: CpuOrder,
+    /// Whether both orders are reversed.
+    pub reversed: bool,
+    /// The chosen NIC; `None` for the first.
+    pub nic: Option<NicId>,
+    /// The chosen CPU; `None` for the first.
+    pub cpu: Option<u32>,
+    /// The chosen queue of the chosen NIC.
+    pub queue: usize,
+    /// The chosen finding; `None` for the worst.
+    pub finding: Option<FindingKey>,
+    /// The first line of a view that is text.
+    pub line: usize,
+    /// The first CPU column on the screen.
+    pub column: usize,
+    /// What a cell of a NIC on a CPU shows.
+    pub units: Units,
+    /// What names must contain.
+    pub filter: Filter,
+    /// What the last key did, where it shows nowhere else.
+    pub notice: Option<String>,
     /// State of the driver view.
     pub drivers: Drivers,
     /// With or without colours.
@@ -35,29 +59,133 @@ pub struct State {
 /// A view; one is shown at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum View {
-    /// NICs and CPUs: exact times.
-    Nics,
+    /// NICs and CPUs.
+    Overview,
+    /// What each CPU does.
+    Cpus,
+    /// One NIC.
+    Nic,
     /// Driver costs, by samples.
     Drivers,
+    /// What was found.
+    Findings,
+    /// nicmon itself.
+    Own,
 }
 
 impl View {
+    /// All of them, in the order of their keys.
+    pub const ALL: [Self; 6] =
+        [Self::Overview, Self::Cpus, Self::Nic, Self::Drivers, Self::Findings, Self::Own];
+
     /// Its name on the screen.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Nics => "NICs",
+            Self::Overview => "overview",
+            Self::Cpus => "CPUs",
+            Self::Nic => "NIC",
             Self::Drivers => "drivers",
+            Self::Findings => "findings",
+            Self::Own => "nicmon",
         }
     }
 
-    /// The other view.
+    /// The next view.
     #[must_use]
-    pub fn other(self) -> Self {
+    pub fn next(self) -> Self {
+        self.after(1)
+    }
+
+    /// The view before.
+    #[must_use]
+    pub fn previous(self) -> Self {
+        self.after(Self::ALL.len() - 1)
+    }
+
+    fn after(self, steps: usize) -> Self {
+        let at = Self::ALL.iter().position(|view| *view == self).unwrap_or(0);
+        Self::ALL[(at + steps) % Self::ALL.len()]
+    }
+}
+
+/// What names must contain.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// The text; empty if there is no filter.
+    pub text: String,
+    /// Whether the user is typing it.
+    pub is_typing: bool,
+}
+
+impl Filter {
+    /// Whether it leaves a name.
+    pub(super) fn leaves(&self, name: &str) -> bool {
+        self.text.is_empty() || name.to_lowercase().contains(&self.text.to_lowercase())
+    }
+}
+
+/// What tells NICs apart, even if they are renamed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct NicId {
+    netns: Option<u32>,
+    ifindex: u32,
+    /// For rows without a namespace, such as the backlog; empty for an interface.
+    pub(super) name: String,
+}
+
+impl NicId {
+    /// That of a NIC.
+    pub fn of(nic: &Nic) -> Self {
+        let name = if nic.netns.is_none() { nic.name.clone() } else { String::new() };
+        Self { netns: nic.netns, ifindex: nic.ifindex, name }
+    }
+
+    /// Whether it is that of this NIC.
+    pub fn is(&self, nic: &Nic) -> bool {
+        (self.netns, self.ifindex) == (nic.netns, nic.ifindex)
+            && (self.netns.is_some() || self.name == nic.name)
+    }
+}
+
+/// What a cell of a NIC on a CPU shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Units {
+    /// Percent of the CPU.
+    Pct,
+    /// Nanoseconds per packet.
+    NsPerPacket,
+    /// Packets per second.
+    Packets,
+}
+
+impl Units {
+    /// The next ones in the cycle.
+    #[must_use]
+    pub fn next(self) -> Self {
         match self {
-            Self::Nics => Self::Drivers,
-            Self::Drivers => Self::Nics,
+            Self::Pct => Self::NsPerPacket,
+            Self::NsPerPacket => Self::Packets,
+            Self::Packets => Self::Pct,
         }
     }
+
+    /// Their name on the screen.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pct => "%",
+            Self::NsPerPacket => "ns/packet",
+            Self::Packets => "packets/s",
+        }
+    }
+}
+
+/// The order of CPUs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CpuOrder {
+    /// Most network load first.
+    Load,
+    /// By number.
+    Number,
 }
 
 /// State of the driver view.
@@ -132,15 +260,36 @@ impl State {
         Self {
             source,
             frame: None,
-            waiting: None,
+            setup: None,
+            history: History::default(),
             paused: false,
             help: None,
+            explains: false,
+            view: View::Overview,
+            trail: Vec::new(),
             sort: Sort::Load,
-            row: 0,
+            cpu_order: CpuOrder::Load,
+            reversed: false,
+            nic: None,
+            cpu: None,
+            queue: 0,
+            finding: None,
+            line: 0,
             column: 0,
-            view: View::Nics,
+            units: Units::Pct,
+            filter: Filter::default(),
+            notice: None,
             drivers: Drivers { window: Window::default(), span: Span::Short, chosen: None, function: 0 },
             theme,
+        }
+    }
+
+    /// The name of the order that the view has.
+    pub(super) fn order_name(&self) -> &'static str {
+        match (self.view, self.cpu_order) {
+            (View::Cpus, CpuOrder::Load) => "load",
+            (View::Cpus, CpuOrder::Number) => "number",
+            _ => self.sort.name(),
         }
     }
 }

@@ -11,6 +11,7 @@ use std::{
     },
 };
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use ratatui::{
     backend::{Backend as _, ClearType, CrosstermBackend},
     buffer::Buffer,
@@ -77,6 +78,11 @@ impl Taken {
         ansi::draw(&mut self.backend, self.shown.diff(&next).into_iter())?;
         self.shown = next;
         io::Write::flush(&mut self.backend)
+    }
+
+    /// Puts a text on the clipboard of the terminal, if that knows OSC 52. It does not answer.
+    pub(super) fn copy(&mut self, text: &str) -> io::Result<()> {
+        write!(self.backend, "\x1b]52;c;{}\x07", BASE64_STANDARD.encode(text))
     }
 
     /// Gives the terminal back and stops this process. The terminal is taken again only in [`Self::go_on`],

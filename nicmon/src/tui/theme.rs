@@ -11,6 +11,8 @@ pub(super) const HOT_PCT: f64 = 70.0;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Theme {
     colours: Colours,
+    /// Whether the terminal has characters for bars.
+    has_bars: bool,
 }
 
 /// How many colours the terminal has.
@@ -30,16 +32,26 @@ const MANY: [&str; 4] = ["16color", "88color", "256color", "direct"];
 
 impl Theme {
     /// The terminal's own 16 colours.
-    pub const COLOUR: Self = Self { colours: Colours::Sixteen };
+    pub const COLOUR: Self = Self { colours: Colours::Sixteen, has_bars: true };
     /// Bold and reverse only.
-    pub const PLAIN: Self = Self { colours: Colours::None };
+    pub const PLAIN: Self = Self { colours: Colours::None, has_bars: true };
 
     /// The theme that the environment asks for: a `NO_COLOR` that is not empty turns colours off
     /// (<https://no-color.org>), and `TERM` and `COLORTERM` say how many there are.
     pub fn from_environment() -> Self {
         let [term, colorterm, no_color] = ["TERM", "COLORTERM", "NO_COLOR"]
             .map(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()));
-        Self::of(term.as_deref(), colorterm.as_deref(), no_color.as_deref())
+        // The first that is set to something counts (locale(7)).
+        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(std::env::var_os);
+        let locale =
+            locale.map(|value| value.to_string_lossy().to_lowercase()).find(|value| !value.is_empty());
+        let has_bars = locale.is_some_and(|name| name.contains("utf-8") || name.contains("utf8"));
+        Self { has_bars, ..Self::of(term.as_deref(), colorterm.as_deref(), no_color.as_deref()) }
+    }
+
+    /// Whether the terminal has characters for bars of eight heights.
+    pub(super) fn has_bars(self) -> bool {
+        self.has_bars
     }
 
     /// The theme for these values of `TERM`, `COLORTERM` and `NO_COLOR`.
@@ -59,7 +71,7 @@ impl Theme {
         } else {
             Colours::Eight
         };
-        Self { colours }
+        Self { colours, has_bars: true }
     }
 
     fn either(self, coloured: Style, plain: Style) -> Style {
@@ -83,6 +95,17 @@ impl Theme {
             self.either(style.fg(Color::Green), style)
         } else {
             self.quiet()
+        }
+    }
+
+    /// For a part of a bar that stands for all that a CPU does, in the order of the bar: interrupts,
+    /// `NET_RX`, other softirqs, user, kernel, stolen, idle. Without colours its letters tell parts apart.
+    pub(super) fn part(self, number: usize) -> Style {
+        const BACKGROUNDS: [Color; 6] =
+            [Color::Magenta, Color::Red, Color::Yellow, Color::Green, Color::Blue, Color::Cyan];
+        match BACKGROUNDS.get(number) {
+            Some(colour) => self.either(Style::new().fg(Color::Black).bg(*colour), Style::new()),
+            None => self.quiet(),
         }
     }
 

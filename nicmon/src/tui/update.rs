@@ -4,7 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-use super::{Drivers, Source, State, View, costs};
+use super::{
+    CpuOrder, Drivers, NicId, Source, State, View, costs,
+    keys::{self, Action},
+    lists,
+};
 use crate::frame::Frame;
 
 /// Times between frames that `+` and `-` choose from, in milliseconds.
@@ -26,7 +30,7 @@ pub enum Event {
 }
 
 /// What the screen asks of its source of frames.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Wish {
     /// End the program.
     Quit,
@@ -43,6 +47,15 @@ pub enum Wish {
         /// True for the next frame.
         forward: bool,
     },
+    /// Go 30 s forward or back in a replay.
+    Seek {
+        /// True for later frames.
+        forward: bool,
+    },
+    /// Go to the next frame of a replay in which a finding begins.
+    NextFinding,
+    /// Copy this text.
+    Copy(String),
 }
 
 /// Applies an event to the state, and returns what the user asked for with it.
@@ -51,12 +64,7 @@ pub fn update(state: &mut State, event: Event) -> Option<Wish> {
         Event::Key(key) if key.kind != KeyEventKind::Release => press(state, key),
         Event::Key(_) => None,
         Event::Frame(frame) => {
-            // The player of a replay knows about the pause; what it sends while paused are single steps.
-            if state.paused && matches!(state.source, Source::Live { .. }) {
-                state.waiting = Some(frame);
-            } else {
-                show(state, frame);
-            }
+            take(state, frame);
             None
         }
         Event::End(text) => {
@@ -69,66 +77,205 @@ pub fn update(state: &mut State, event: Event) -> Option<Wish> {
 }
 
 fn press(state: &mut State, key: KeyEvent) -> Option<Wish> {
-    if key.modifiers.contains(KeyModifiers::CONTROL) {
-        return match key.code {
-            KeyCode::Char('c') => Some(Wish::Quit),
-            KeyCode::Char('z') => Some(Wish::Suspend),
-            _ => None,
-        };
+    state.notice = None;
+    if state.filter.is_typing && !key.modifiers.contains(KeyModifiers::CONTROL) {
+        type_filter(state, key.code);
+        return None;
     }
-    match key.code {
-        KeyCode::Esc if state.help.is_some() => state.help = None,
-        KeyCode::Char('q') | KeyCode::Esc => return Some(Wish::Quit),
-        KeyCode::Char('?' | 'h') => state.help = if state.help.is_some() { None } else { Some(0) },
-        KeyCode::Char('p' | ' ') => {
-            pause(state, !state.paused);
-            return Some(Wish::Paused(state.paused));
+    let action = keys::action(state, key)?;
+    let wish = act(state, action);
+    keep_in_range(state);
+    wish
+}
+
+fn act(state: &mut State, action: Action) -> Option<Wish> {
+    match action {
+        Action::Quit => return Some(Wish::Quit),
+        Action::Suspend => return Some(Wish::Suspend),
+        Action::Help => state.help = if state.help.is_some() { None } else { Some(0) },
+        Action::Back => go_back(state),
+        Action::Open => open(state),
+        Action::Show(view) => change_view(state, view),
+        Action::NextView => change_view(state, state.view.next()),
+        Action::PreviousView => change_view(state, state.view.previous()),
+        Action::Pause => return Some(pause(state)),
+        Action::Longer => return change_delay(state, true),
+        Action::Shorter => return change_delay(state, false),
+        Action::Earlier => return step(state, false),
+        Action::Later => return step(state, true),
+        Action::Forward => return Some(Wish::Seek { forward: true }),
+        Action::Backward => return Some(Wish::Seek { forward: false }),
+        Action::NextFinding => return Some(Wish::NextFinding),
+        Action::Faster => return change_speed(state, 2.0),
+        Action::Slower => return change_speed(state, 0.5),
+        Action::Down => go(state, 1, true),
+        Action::Up => go(state, 1, false),
+        Action::PageDown => page(state, PAGE, true),
+        Action::PageUp => page(state, PAGE, false),
+        Action::First => page(state, usize::MAX, false),
+        Action::Last => page(state, usize::MAX, true),
+        Action::Left => state.column = state.column.saturating_sub(1),
+        Action::Right => state.column = state.column.saturating_add(1),
+        Action::Sort => sort(state),
+        Action::Reverse => state.reversed = !state.reversed,
+        Action::Filter => {
+            state.filter.is_typing = true;
+            state.filter.text.clear();
         }
-        KeyCode::Char('+' | '=') => return change_delay(state, true),
-        KeyCode::Char('-') => return change_delay(state, false),
-        KeyCode::Char('>' | '.') => return change_speed(state, 2.0),
-        KeyCode::Char('<' | ',') => return change_speed(state, 0.5),
-        KeyCode::Char('n') => return step(state, true),
-        KeyCode::Char('b') => return step(state, false),
-        KeyCode::Char('1') => change_view(state, View::Nics),
-        KeyCode::Char('2') => change_view(state, View::Drivers),
-        KeyCode::Tab | KeyCode::BackTab => change_view(state, state.view.other()),
-        KeyCode::Char('s') if state.view == View::Nics => {
-            state.sort = state.sort.next();
-            state.row = 0;
+        Action::Units => state.units = state.units.next(),
+        Action::Span => state.drivers.span = state.drivers.span.next(),
+        Action::Copy => return copy(state),
+        Action::Explain => state.explains = !state.explains,
+    }
+    None
+}
+
+/// The filter takes effect with each letter.
+fn type_filter(state: &mut State, code: KeyCode) {
+    match code {
+        KeyCode::Enter => state.filter.is_typing = false,
+        KeyCode::Esc => {
+            state.filter.is_typing = false;
+            state.filter.text.clear();
         }
-        KeyCode::Char('w') if state.view == View::Drivers => state.drivers.span = state.drivers.span.next(),
-        KeyCode::Down | KeyCode::Char('j') => down(state, true),
-        KeyCode::Up | KeyCode::Char('k') => down(state, false),
-        KeyCode::PageDown => scroll(state, PAGE, true),
-        KeyCode::PageUp => scroll(state, PAGE, false),
-        KeyCode::Home => scroll(state, usize::MAX, false),
-        KeyCode::End => scroll(state, usize::MAX, true),
-        KeyCode::Right => state.column = state.column.saturating_add(1),
-        KeyCode::Left => state.column = state.column.saturating_sub(1),
+        KeyCode::Backspace => drop(state.filter.text.pop()),
+        KeyCode::Char(letter) if !letter.is_control() => state.filter.text.push(letter),
         _ => {}
     }
-    keep_in_range(state);
-    None
+}
+
+/// Closes what was opened last.
+fn go_back(state: &mut State) {
+    if state.help.take().is_some() || std::mem::take(&mut state.explains) {
+        return;
+    }
+    if state.filter.text.is_empty() {
+        if let Some(view) = state.trail.pop() {
+            state.view = view;
+        }
+    } else {
+        state.filter.text.clear();
+    }
 }
 
 /// Shows a view, or its help if the help is open.
 fn change_view(state: &mut State, view: View) {
     state.view = view;
+    state.trail.clear();
+    state.filter.text.clear();
+    state.line = 0;
     state.help = state.help.map(|_| 0);
+    state.explains = false;
 }
 
-/// Moves one line down or up. In the driver view, this chooses the next or the previous driver.
-fn down(state: &mut State, down: bool) {
-    if state.view == View::Drivers && state.help.is_none() {
-        choose(state, down);
-    } else {
-        scroll(state, 1, down);
+/// Opens what is chosen.
+fn open(state: &mut State) {
+    let Some(frame) = state.frame.clone() else { return };
+    let nic = match state.view {
+        View::Overview => {
+            let nics = lists::nics(state, &frame);
+            lists::nic_at(&nics, lists::chosen_nic(state, &nics))
+        }
+        View::Cpus => {
+            let cpus = lists::cpus(state, &frame);
+            let cpu = cpus.get(lists::chosen_cpu(state, &cpus)).map(|(cpu, _)| cpu.cpu);
+            cpu.and_then(|cpu| lists::nic_on(&frame, cpu)).map(NicId::of)
+        }
+        View::Findings => return open_finding(state, &frame),
+        View::Nic | View::Drivers | View::Own => return,
+    };
+    match nic {
+        Some(nic) => drill(state, View::Nic, Some(nic)),
+        None => state.notice = Some("no NIC loads this CPU".to_owned()),
     }
 }
 
-fn choose(state: &mut State, next: bool) {
-    let Some(frame) = &state.frame else { return };
+/// Shows what a finding is about: a NIC with its queue, or a CPU.
+fn open_finding(state: &mut State, frame: &Frame) {
+    let findings = lists::findings(state, frame);
+    let Some(finding) = findings.get(lists::chosen_finding(state, &findings)) else { return };
+    let nic = lists::nic_of(frame, finding);
+    match (nic, finding.subject.cpu) {
+        (Some(nic), _) => {
+            let queues = lists::queues(nic, lists::setup(state, nic));
+            let queue = finding.subject.queue.and_then(|queue| queues.iter().position(|at| *at == queue));
+            let nic = NicId::of(nic);
+            drill(state, View::Nic, Some(nic));
+            state.queue = queue.unwrap_or(0);
+        }
+        (None, Some(cpu)) => {
+            state.cpu = Some(cpu);
+            drill(state, View::Cpus, None);
+        }
+        (None, None) => state.notice = Some("it is about no single NIC or CPU".to_owned()),
+    }
+}
+
+fn drill(state: &mut State, view: View, nic: Option<NicId>) {
+    if nic.is_some() {
+        (state.nic, state.queue) = (nic, 0);
+    }
+    state.trail.push(state.view);
+    state.filter.text.clear();
+    (state.view, state.line) = (view, 0);
+}
+
+fn sort(state: &mut State) {
+    match (state.view, state.cpu_order) {
+        (View::Cpus, CpuOrder::Load) => state.cpu_order = CpuOrder::Number,
+        (View::Cpus, CpuOrder::Number) => state.cpu_order = CpuOrder::Load,
+        _ => state.sort = state.sort.next(),
+    }
+}
+
+fn copy(state: &mut State) -> Option<Wish> {
+    let frame = state.frame.clone()?;
+    let findings = lists::findings(state, &frame);
+    let finding = findings.get(lists::chosen_finding(state, &findings))?;
+    state.notice = Some("copied, if the terminal allows it".to_owned());
+    Some(Wish::Copy(lists::as_text(&frame, finding)))
+}
+
+/// Moves the choice of a list, or scrolls text.
+fn go(state: &mut State, rows: usize, down: bool) {
+    let moved = |at: usize| if down { at.saturating_add(rows) } else { at.saturating_sub(rows) };
+    if let Some(line) = &mut state.help {
+        *line = moved(*line);
+        return;
+    }
+    let Some(frame) = state.frame.clone() else { return };
+    match state.view {
+        View::Overview => {
+            let nics = lists::nics(state, &frame);
+            state.nic = lists::nic_at(&nics, moved(lists::chosen_nic(state, &nics)));
+        }
+        View::Cpus => {
+            let cpus = lists::cpus(state, &frame);
+            let at = moved(lists::chosen_cpu(state, &cpus)).min(cpus.len().saturating_sub(1));
+            state.cpu = cpus.get(at).map(|(cpu, _)| cpu.cpu);
+        }
+        View::Nic => state.queue = moved(state.queue),
+        View::Drivers => choose_driver(state, &frame, down),
+        View::Findings => {
+            let findings = lists::findings(state, &frame);
+            let at = moved(lists::chosen_finding(state, &findings)).min(findings.len().saturating_sub(1));
+            state.finding = findings.get(at).map(|finding| finding.key());
+        }
+        View::Own => state.line = moved(state.line),
+    }
+}
+
+/// A page of the same. In the view of drivers, that scrolls the functions of the chosen one.
+fn page(state: &mut State, rows: usize, down: bool) {
+    if state.view == View::Drivers && state.help.is_none() {
+        let at = &mut state.drivers.function;
+        *at = if down { at.saturating_add(rows) } else { at.saturating_sub(rows) };
+    } else {
+        go(state, rows, down);
+    }
+}
+
+fn choose_driver(state: &mut State, frame: &Frame, next: bool) {
     let drivers = &mut state.drivers;
     let rows = costs::rows(&drivers.window.until(frame, drivers.span));
     let at = costs::chosen(&rows, drivers.chosen.as_ref());
@@ -139,25 +286,24 @@ fn choose(state: &mut State, next: bool) {
     }
 }
 
-fn scroll(state: &mut State, rows: usize, down: bool) {
-    let row = match (&mut state.help, state.view) {
-        (Some(line), _) => line,
-        (None, View::Nics) => &mut state.row,
-        (None, View::Drivers) => &mut state.drivers.function,
-    };
-    *row = if down { row.saturating_add(rows) } else { row.saturating_sub(rows) };
-}
-
-/// Keeps every scroll position within its list.
+/// Keeps every position within its list.
 fn keep_in_range(state: &mut State) {
-    let (nics, cpus) = state.frame.as_ref().map_or((0, 0), |frame| (frame.nics.len(), frame.cpus.len()));
-    state.row = state.row.min(nics.saturating_sub(1));
-    state.column = state.column.min(cpus.saturating_sub(1));
-    let lines = super::view::help_lines(state.view);
-    state.help = state.help.map(|line| line.min(lines.saturating_sub(1)));
+    let Some(frame) = state.frame.clone() else { return };
+    state.column = state.column.min(frame.cpus.len().saturating_sub(1));
+    if state.queue > 0 {
+        let nic = lists::nic(state, &frame);
+        let queues = nic.map_or(0, |nic| lists::queues(nic, lists::setup(state, nic)).len());
+        state.queue = state.queue.min(queues.saturating_sub(1));
+    }
+    if let Some(line) = state.help {
+        state.help = Some(line.min(super::view::help_lines(state).saturating_sub(1)));
+    }
+    if state.view == View::Own && state.line > 0 {
+        state.line = state.line.min(super::view::own_lines(&frame).saturating_sub(1));
+    }
     // Adding up functions takes a moment and is only needed if the user scrolled them.
-    if let Some(frame) = state.frame.as_ref().filter(|_| state.drivers.function > 0) {
-        let functions = functions(&state.drivers, frame);
+    if state.drivers.function > 0 {
+        let functions = functions(&state.drivers, &frame);
         state.drivers.function = state.drivers.function.min(functions.saturating_sub(1));
     }
 }
@@ -173,9 +319,28 @@ fn functions(drivers: &Drivers, frame: &Frame) -> usize {
     })
 }
 
-fn pause(state: &mut State, paused: bool) {
-    state.paused = paused;
-    if let Some(frame) = state.waiting.take() {
+/// Pauses, or goes on with the newest frame.
+fn pause(state: &mut State) -> Wish {
+    state.paused = !state.paused;
+    if !state.paused && matches!(state.source, Source::Live { .. }) {
+        let newest = state.history.newest().cloned();
+        let is_another =
+            |frame: &Arc<Frame>| state.frame.as_ref().is_none_or(|shown| !Arc::ptr_eq(shown, frame));
+        if let Some(frame) = newest.filter(is_another) {
+            show(state, frame);
+        }
+    }
+    Wish::Paused(state.paused)
+}
+
+/// Takes a new frame in, and shows it unless a live screen is paused. The player of a replay knows about the
+/// pause; what it sends while paused are single steps.
+fn take(state: &mut State, frame: Arc<Frame>) {
+    state.history.add(&frame);
+    if frame.topology.is_some() {
+        state.setup = Some(Arc::clone(&frame));
+    }
+    if !(state.paused && matches!(state.source, Source::Live { .. })) {
         show(state, frame);
     }
 }
@@ -200,155 +365,27 @@ fn change_speed(state: &mut State, factor: f64) -> Option<Wish> {
     Some(Wish::Speed(*speed))
 }
 
+/// One frame forward or back in time. A live screen takes it from what it remembers.
 fn step(state: &mut State, forward: bool) -> Option<Wish> {
-    if matches!(state.source, Source::Live { .. }) {
-        return None;
+    if matches!(state.source, Source::Replay { .. }) {
+        state.paused = true;
+        return Some(Wish::Step { forward });
     }
-    state.paused = true;
-    Some(Wish::Step { forward })
+    let beside = state.frame.as_ref().and_then(|shown| state.history.beside(shown.mono_ns, forward));
+    match beside {
+        Some(frame) => {
+            let was_paused = std::mem::replace(&mut state.paused, true);
+            show(state, frame);
+            (!was_paused).then_some(Wish::Paused(true))
+        }
+        None if forward => None,
+        None => {
+            let seconds = state.history.frames_ns() / 1_000_000_000;
+            state.notice = Some(format!("frames are kept for {seconds} s"));
+            None
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::tui::{Sort, Span, Subject, Theme, window::tests::sampled};
-
-    fn frame(seq: u64) -> Arc<Frame> {
-        const RECORDING: &str = include_str!("../../tests/fixtures/frames/demo-cpu1.ndjson");
-        let line = RECORDING.lines().next().expect("the recording has frames");
-        let mut frame: Frame = serde_json::from_str(line).expect("the recording's lines are frames");
-        frame.seq = seq;
-        Arc::new(frame)
-    }
-
-    fn live() -> State {
-        let mut state = State::new(Source::Live { delay: Duration::from_secs(3) }, Theme::PLAIN);
-        update(&mut state, Event::Frame(frame(0)));
-        state
-    }
-
-    fn key(state: &mut State, code: KeyCode) -> Option<Wish> {
-        update(state, Event::Key(KeyEvent::new(code, KeyModifiers::NONE)))
-    }
-
-    fn letter(state: &mut State, letter: char) -> Option<Wish> {
-        key(state, KeyCode::Char(letter))
-    }
-
-    fn seq(state: &State) -> Option<u64> {
-        state.frame.as_ref().map(|frame| frame.seq)
-    }
-
-    #[test]
-    fn quits_and_stops() {
-        let mut state = live();
-        assert_eq!(letter(&mut state, 'q'), Some(Wish::Quit));
-        assert_eq!(key(&mut state, KeyCode::Esc), Some(Wish::Quit));
-        let control = |letter| Event::Key(KeyEvent::new(KeyCode::Char(letter), KeyModifiers::CONTROL));
-        assert_eq!(update(&mut state, control('c')), Some(Wish::Quit));
-        assert_eq!(update(&mut state, control('z')), Some(Wish::Suspend));
-        letter(&mut state, '?');
-        assert_eq!(key(&mut state, KeyCode::Esc), None, "closes the help first");
-        assert_eq!(state.help, None);
-    }
-
-    #[test]
-    fn a_paused_screen_stands_and_then_shows_the_newest() {
-        let mut state = live();
-        assert_eq!(letter(&mut state, 'p'), Some(Wish::Paused(true)));
-        update(&mut state, Event::Frame(frame(1)));
-        update(&mut state, Event::Frame(frame(2)));
-        assert_eq!(seq(&state), Some(0));
-        assert_eq!(letter(&mut state, ' '), Some(Wish::Paused(false)));
-        assert_eq!(seq(&state), Some(2));
-    }
-
-    #[test]
-    fn delays_go_in_steps_from_whatever_was_asked_for() {
-        let mut state = live();
-        assert_eq!(letter(&mut state, '-'), Some(Wish::Delay(Duration::from_secs(2))));
-        assert_eq!(letter(&mut state, '+'), Some(Wish::Delay(Duration::from_secs(5))));
-        for _ in 0..20 {
-            letter(&mut state, '-');
-        }
-        assert_eq!(state.source, Source::Live { delay: Duration::from_millis(100) });
-        assert_eq!(letter(&mut state, '-'), None, "there is none shorter");
-        assert_eq!(letter(&mut state, '>'), None, "the present has no speed");
-    }
-
-    #[test]
-    fn a_replay_steps_and_changes_its_speed() {
-        let mut state = State::new(Source::Replay { speed: Some(1.0), end: None }, Theme::PLAIN);
-        assert_eq!(letter(&mut state, '>'), Some(Wish::Speed(2.0)));
-        assert_eq!(letter(&mut state, '+'), None, "what is recorded has its delay");
-        assert_eq!(letter(&mut state, 'b'), Some(Wish::Step { forward: false }));
-        assert!(state.paused);
-        update(&mut state, Event::Frame(frame(7)));
-        assert_eq!(seq(&state), Some(7), "a step is shown though it is paused");
-        update(&mut state, Event::End(String::new()));
-        assert!(matches!(state.source, Source::Replay { end: Some(_), .. }));
-    }
-
-    #[test]
-    fn scrolling_ends_at_the_ends() {
-        let mut state = live();
-        let rows = state.frame.as_ref().map_or(0, |frame| frame.nics.len());
-        key(&mut state, KeyCode::End);
-        assert_eq!(state.row, rows - 1);
-        key(&mut state, KeyCode::Up);
-        assert_eq!(state.row, rows - 2);
-        key(&mut state, KeyCode::PageUp);
-        assert_eq!(state.row, 0);
-        for _ in 0..9 {
-            key(&mut state, KeyCode::Right);
-        }
-        assert_eq!(state.column, 1, "this machine had two CPUs");
-        assert_eq!((letter(&mut state, 's'), state.sort), (None, Sort::Received));
-    }
-
-    #[test]
-    fn the_view_of_drivers() {
-        let mut state = State::new(Source::Live { delay: Duration::from_secs(1) }, Theme::PLAIN);
-        for frame in sampled() {
-            update(&mut state, Event::Frame(Arc::new(frame)));
-        }
-        key(&mut state, KeyCode::Down);
-        assert_eq!((state.row, &state.drivers.chosen), (1, &None), "of NICs it scrolls");
-        key(&mut state, KeyCode::Tab);
-        assert_eq!(state.view, View::Drivers);
-        let driver = |name: &str| Some(Subject::Driver(name.to_owned()));
-        letter(&mut state, 'j');
-        assert_eq!(state.drivers.chosen, driver("ifb"), "the first was chosen before");
-        letter(&mut state, 'k');
-        letter(&mut state, 'k');
-        assert_eq!(state.drivers.chosen, driver("veth"));
-        key(&mut state, KeyCode::End);
-        assert_eq!(state.drivers.function, 3, "veth has four functions");
-        letter(&mut state, 'j');
-        assert_eq!(state.drivers.function, 0, "another has its own");
-        assert_eq!((letter(&mut state, 'w'), state.drivers.span), (None, Span::Long));
-        letter(&mut state, 's');
-        assert_eq!(state.sort, Sort::Load, "drivers have one order");
-        letter(&mut state, '?');
-        letter(&mut state, 'j');
-        assert_eq!((state.help, &state.drivers.chosen), (Some(1), &driver("ifb")), "it scrolls the help");
-        letter(&mut state, '1');
-        assert_eq!((state.view, state.help), (View::Nics, Some(0)));
-    }
-
-    #[test]
-    fn a_paused_screen_adds_nothing_up() {
-        let mut state = State::new(Source::Live { delay: Duration::from_secs(1) }, Theme::PLAIN);
-        let mut frames = sampled().into_iter().map(Arc::new);
-        let mut next = |state: &mut State| {
-            update(state, Event::Frame(frames.next().expect("there are five")));
-            let shown = state.frame.as_ref().expect("there is one");
-            state.drivers.window.until(shown, Span::Short).len()
-        };
-        assert_eq!((next(&mut state), next(&mut state)), (1, 2));
-        letter(&mut state, 'p');
-        assert_eq!((next(&mut state), next(&mut state)), (2, 2));
-        letter(&mut state, 'p');
-        assert_eq!(next(&mut state), 4, "but for one that nobody saw");
-    }
-}
+mod tests;

@@ -5,12 +5,19 @@ mod svg;
 
 use std::{env, fs, path::Path, sync::Arc, time::Duration};
 
-use nicmon::tui::{Event, Source, State, Theme, View, draw_to_buffer, update};
+use nicmon::{
+    diagnose::Diagnosis,
+    frame::Frame,
+    tui::{Event, Source, State, Theme, View, draw_to_buffer, update},
+};
+
+/// A NIC of four queues, whose interrupts all go to one CPU.
+const INCIDENT: &str = include_str!("../findings/irqs-share-cpu.ndjson");
 
 #[test]
 fn the_screen() {
     let frames = include_str!("../fixtures/frames/one-hot-cpu.ndjson");
-    compare("overview.svg", View::Nics, frames);
+    compare("overview.svg", View::Overview, frames);
 }
 
 #[test]
@@ -19,11 +26,26 @@ fn what_drivers_cost() {
     compare("drivers.svg", View::Drivers, frames);
 }
 
+#[test]
+fn an_incident() {
+    for (name, view) in [
+        ("incident.svg", View::Overview),
+        ("cpus.svg", View::Cpus),
+        ("nic.svg", View::Nic),
+        ("findings.svg", View::Findings),
+        ("nicmon.svg", View::Own),
+    ] {
+        compare(name, view, INCIDENT);
+    }
+}
+
 fn compare(name: &str, view: View, frames: &str) {
     let mut state = State::new(Source::Live { delay: Duration::from_secs(1) }, Theme::COLOUR);
     state.view = view;
+    let mut diagnosis = Diagnosis::default();
     for line in frames.lines() {
-        let frame = serde_json::from_str(line).expect("the recording's lines are frames");
+        let mut frame: Frame = serde_json::from_str(line).expect("the recording's lines are frames");
+        diagnosis.complete(&mut frame);
         update(&mut state, Event::Frame(Arc::new(frame)));
     }
     let drawn = svg::picture(&draw_to_buffer(&state, 80, 24));

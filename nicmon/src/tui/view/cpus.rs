@@ -1,297 +1,212 @@
-//! The table of NICs by CPUs, which shows whether one CPU is the bottleneck.
-
-use std::cmp::Ordering;
+//! The view of CPUs: what each one does, as a bar and in figures.
 
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
-use super::nics::{NAME_WIDTH, first_row};
+use super::{nics::first_row, spark};
 use crate::{
-    frame::{Cpu, Frame, Nic, per_s},
-    present::text::{pct, printable, scaled},
+    frame::{Cpu, Frame, Nic},
+    present::text::printable,
     tui::{
-        State, Theme, figures,
+        State, Theme, figures, lists,
         paint::{left, right},
-        text::Figure,
+        text::{Figure, short_pct},
     },
 };
 
-/// Possible widths of a CPU's column, including a space. The widest that lets all CPUs fit is used.
-const WIDTHS: [u16; 3] = [7, 6, 5];
-/// The narrowest column, for as many CPUs as possible; wider if there are CPU numbers of four digits.
-const NARROWEST: u16 = 4;
-/// Characters of a percentage and of a count, at most.
-const LONGEST: (usize, usize) = (4, 5);
-/// Number of rows below the NICs.
-pub(super) const TOTALS: u16 = 14;
+/// Below this network load, in percent of the CPU, a CPU is idle for the network.
+const IDLE_PCT: f64 = 0.1;
+/// Width of the CPU's number, with the mark of the chosen one.
+const NUMBER: u16 = 6;
+/// Width of a figure.
+const FIGURE: u16 = 6;
+/// Width of the name of the NIC that loads it most, and its load.
+const MOST: u16 = 22;
+/// The widest bar.
+const WIDEST: u16 = 80;
+/// Width of the load by NICs in the last minutes, and what it covers.
+const PAST: u16 = 20;
+const PAST_NS: u64 = 300_000_000_000;
+/// From this width on, there is room for it.
+const WIDE: u16 = 140;
 
-/// How the cells of a row look.
-enum Kind {
-    /// Percent of the CPU, coloured by load.
-    Load,
-    /// Percent of the CPU, without colours.
-    Share,
-    /// A count per second.
-    Count,
+/// What a CPU does, in percent of the interval; `None` is unknown.
+struct Parts {
+    irq: Option<f64>,
+    rx: Option<f64>,
+    other: Option<f64>,
+    user: Option<f64>,
+    system: Option<f64>,
+    steal: Option<f64>,
+    idle: Option<f64>,
+    kernels_soft: Option<f64>,
 }
 
-/// A row about each CPU as a whole.
-struct Total {
-    label: &'static str,
-    kind: Kind,
-    /// Whether it is a time that may be an estimate.
-    is_time: bool,
-    /// If not all rows fit, those with the lowest ranks stay.
-    rank: u16,
-    /// The row gives way to all others if no CPU has as much as this.
-    least: f64,
-    value: fn(&Frame, &Cpu) -> Option<f64>,
-}
+/// A figure's head, the letter of its part of the bar, and the figure.
+type Column = (&'static str, Option<char>, fn(&Parts) -> Option<f64>);
 
-const ROWS: [Total; TOTALS as usize] = [
-    Total {
-        label: "all softirqs",
-        kind: Kind::Load,
-        is_time: true,
-        rank: 3,
-        least: 0.0,
-        value: |f, cpu| share(f, cpu.softirq.and_then(|all| all.all_ns())),
-    },
-    Total {
-        label: "NET_RX",
-        kind: Kind::Load,
-        is_time: true,
-        rank: 0,
-        least: 0.0,
-        value: |f, cpu| share(f, net_rx(cpu)),
-    },
-    Total {
-        label: "NET_TX",
-        kind: Kind::Load,
-        is_time: true,
-        rank: 10,
-        least: 0.0,
-        value: |f, cpu| share(f, net_tx(cpu)),
-    },
-    Total {
-        label: "TASKLET",
-        kind: Kind::Load,
-        is_time: true,
-        rank: 4,
-        least: 1.0,
-        value: |f, cpu| share(f, cpu.softirq?.tasklet.time_ns()),
-    },
-    Total {
-        label: "HRTIMER",
-        kind: Kind::Load,
-        is_time: true,
-        rank: 5,
-        least: 1.0,
-        value: |f, cpu| share(f, cpu.softirq?.hrtimer.time_ns()),
-    },
-    Total {
-        label: "hard irqs",
-        kind: Kind::Load,
-        is_time: true,
-        rank: 1,
-        least: 0.0,
-        value: |f, cpu| share(f, cpu.hardirq_time_ns()),
-    },
-    Total {
-        label: "ksoftirqd",
-        kind: Kind::Load,
-        is_time: false,
-        rank: 6,
-        least: 0.0,
-        value: |f, cpu| share(f, cpu.ksoftirqd_ns),
-    },
-    Total {
-        label: "kernel's soft",
-        kind: Kind::Share,
-        is_time: false,
-        rank: 7,
-        least: 0.0,
-        value: |_, cpu| Some(cpu.stat?.softirq_pct),
-    },
-    Total {
-        label: "kernel's idle",
-        kind: Kind::Share,
-        is_time: false,
-        rank: 2,
-        least: 0.0,
-        value: |_, cpu| Some(cpu.stat?.idle_pct),
-    },
-    Total { label: "squeezed/s", kind: Kind::Count, is_time: false, rank: 8, least: 0.0, value: squeezed },
-    Total { label: "dropped/s", kind: Kind::Count, is_time: false, rank: 9, least: 0.0, value: dropped },
-    Total { label: "packets/s", kind: Kind::Count, is_time: false, rank: 11, least: 0.0, value: processed },
-    Total {
-        label: "NET_RX runs/s",
-        kind: Kind::Count,
-        is_time: false,
-        rank: 12,
-        least: 0.0,
-        value: net_rx_runs,
-    },
-    Total { label: "hard irqs/s", kind: Kind::Count, is_time: false, rank: 13, least: 0.0, value: hard_irqs },
+/// In the order of the bar. The last is no part of it.
+const COLUMNS: [Column; 8] = [
+    ("IRQ", Some('i'), |parts| parts.irq),
+    ("RX", Some('R'), |parts| parts.rx),
+    ("SOFT", Some('s'), |parts| parts.other),
+    ("USER", Some('u'), |parts| parts.user),
+    ("SYS", Some('k'), |parts| parts.system),
+    ("STEAL", Some('t'), |parts| parts.steal),
+    ("IDLE", Some('.'), |parts| parts.idle),
+    ("K.SI", None, |parts| parts.kernels_soft),
 ];
 
-/// Draws as many NICs and rows about CPUs as fit.
-pub(super) fn render(state: &State, frame: &Frame, nics: &[&Nic], area: Rect, buffer: &mut Buffer) {
-    let columns = Columns::of(state, frame, area.width.saturating_sub(NAME_WIDTH));
-    let mut table = Table { state, columns: &columns, area, y: area.y, buffer };
-    if let Some(note) = columns.note(frame.cpus.len()) {
-        table.note(&note);
+/// Draws a row for each CPU that fits, those without network load together in one.
+pub(super) fn render(state: &State, frame: &Frame, area: Rect, buffer: &mut Buffer) {
+    let cpus = lists::cpus(state, frame);
+    let chosen = lists::chosen_cpu(state, &cpus);
+    let fit = usize::from(area.height.saturating_sub(2));
+    // If not all fit, those that the network leaves alone give way, but for the chosen one.
+    let are_folded = cpus.len() > fit;
+    let is_kept = |at: usize, load: f64| !are_folded || load >= IDLE_PCT || at == chosen;
+    let rows: Vec<_> = (cpus.iter().enumerate()).filter(|(at, (_, load))| is_kept(*at, *load)).collect();
+    let at = rows.iter().position(|(at, _)| *at == chosen).unwrap_or(0);
+    let first = first_row(at.saturating_sub(fit / 2), rows.len(), fit);
+    let layout = Layout::of(area.width);
+    layout.head(state, frame, area, buffer);
+    let most = lists::nic_on_each(frame);
+    for ((at, (cpu, _)), y) in rows.iter().skip(first).zip(area.y + 1..area.bottom().saturating_sub(1)) {
+        layout.row(state, frame, (cpu, *at == chosen), most.get(&cpu.cpu), (area.x, y), buffer);
+        if layout.has_past {
+            let slots = state.history.of_cpu(cpu.cpu, (frame.mono_ns, PAST_NS), PAST.into());
+            let x = area.right().saturating_sub(PAST);
+            left(buffer, (x, y), PAST, &spark::bars(state, &slots, 100.0), Style::new());
+        }
     }
-    table.head();
-
-    // The NICs get at least a third of the room.
-    let room = area.bottom().saturating_sub(table.y);
-    let totals = TOTALS.min(room - room / 3);
-    let shown = usize::from(room - totals).min(nics.len());
-    let first = first_row(state.row, nics.len(), shown);
-    for nic in nics.iter().skip(first).take(shown) {
-        table.row(&printable(&nic.name), Theme::name(), |cpu| (figures::load_on(nic, cpu.cpu), &Kind::Load));
-    }
-    // Rows get the room that the NICs do not need. Rows that are unknown or too small to matter for every CPU
-    // give way to the others.
-    let room = area.bottom().saturating_sub(table.y);
-    let gives_way = |total: &Total| {
-        frame.cpus.iter().all(|cpu| (total.value)(frame, cpu).is_none_or(|value| value < total.least))
+    let folded = cpus.len() - rows.len();
+    let below = rows.len().saturating_sub(first + fit);
+    let note = match (folded, below) {
+        (0, 0) => "bar: i irq, R NET_RX, s other softirqs, u user, k kernel, t stolen, . idle".to_owned(),
+        (folded, 0) => format!("{folded} CPUs without network load are not shown"),
+        (0, below) => format!("{below} more below"),
+        (folded, below) => format!("{below} more below, and {folded} CPUs without network load"),
     };
-    let mut ranks: Vec<_> = ROWS.iter().map(|total| (gives_way(total), total.rank)).collect();
-    ranks.sort_unstable();
-    ranks.truncate(room.into());
-    for total in ROWS.iter().filter(|total| ranks.iter().any(|(_, rank)| *rank == total.rank)) {
-        let mark = if frame.window.is_some() && total.is_time { "~" } else { "" };
-        let label = format!("{mark}{}", total.label);
-        table.row(&label, state.theme.head(), |cpu| ((total.value)(frame, cpu).into(), &total.kind));
-    }
+    let y = area.bottom().saturating_sub(1);
+    left(buffer, (area.x, y), area.width, &note, state.theme.quiet());
 }
 
-/// The CPUs on the screen.
-struct Columns<'a> {
-    cpus: Vec<&'a Cpu>,
-    width: u16,
-    /// If not all CPUs fit, the rank of the first one shown; the busiest CPU then comes first.
-    first: Option<usize>,
+/// What has room.
+struct Layout {
+    bar: u16,
+    figures: usize,
+    has_most: bool,
+    has_past: bool,
 }
 
-impl<'a> Columns<'a> {
-    fn of(state: &State, frame: &'a Frame, room: u16) -> Self {
-        let mut cpus: Vec<&Cpu> = frame.cpus.iter().collect();
-        let longest = cpus.iter().map(|cpu| cpu.cpu).max().map_or(1, |cpu| cpu.to_string().len());
-        let narrowest = u16::try_from(longest + 1).unwrap_or(u16::MAX).max(NARROWEST);
-        let fits = |width: &u16| *width >= narrowest && cpus.len() <= usize::from(room / width);
-        if let Some(width) = WIDTHS.into_iter().chain([narrowest]).find(fits) {
-            return Self { cpus, width, first: None };
-        }
-        let mut ranked: Vec<_> = cpus.iter().map(|cpu| (figures::network_pct(frame, cpu), *cpu)).collect();
-        ranked.sort_by(|a, b| match b.0.total_cmp(&a.0) {
-            Ordering::Equal => a.1.cpu.cmp(&b.1.cpu),
-            unequal => unequal,
-        });
-        let shown = usize::from(room / narrowest);
-        let first = first_row(state.column, cpus.len(), shown);
-        cpus = ranked.into_iter().map(|(_, cpu)| cpu).skip(first).take(shown).collect();
-        Self { cpus, width: narrowest, first: Some(first) }
-    }
-
-    fn note(&self, all: usize) -> Option<String> {
-        let first = self.first?;
-        let last = first + self.cpus.len();
-        Some(match first {
-            0 => format!("Busiest CPUs first; {} more with less load", all - last),
-            _ => format!("Busiest CPUs first; {}-{last} of {all}", first + 1),
-        })
-    }
-}
-
-/// Draws line by line.
-struct Table<'a> {
-    state: &'a State,
-    columns: &'a Columns<'a>,
-    area: Rect,
-    y: u16,
-    buffer: &'a mut Buffer,
-}
-
-impl Table<'_> {
-    fn note(&mut self, text: &str) {
-        if self.y < self.area.bottom() {
-            left(self.buffer, (self.area.x, self.y), self.area.width, text, self.state.theme.quiet());
-            self.y += 1;
+impl Layout {
+    fn of(width: u16) -> Self {
+        let most = if width >= 60 { MOST } else { 0 };
+        let past = if width >= WIDE { PAST + 1 } else { 0 };
+        let room = width.saturating_sub(NUMBER + most + past);
+        // The bar gets at least a third.
+        let figures = (usize::from(room - room / 3) / usize::from(FIGURE)).min(COLUMNS.len());
+        let taken = u16::try_from(figures).unwrap_or(0) * FIGURE;
+        Self {
+            bar: room.saturating_sub(taken + 1).min(WIDEST),
+            figures,
+            has_most: most > 0,
+            has_past: past > 0,
         }
     }
 
-    fn head(&mut self) {
-        let prefix = if self.columns.width > NARROWEST + 2 { "CPU " } else { "" };
-        self.line("% OF EACH CPU", self.state.theme.head(), |state, cpu| {
-            (format!("{prefix}{}", cpu.cpu), state.theme.head())
-        });
+    fn head(&self, state: &State, frame: &Frame, area: Rect, buffer: &mut Buffer) {
+        let style = state.theme.head();
+        let mark = if frame.window.is_some() { "~" } else { "" };
+        left(buffer, (area.x, area.y), NUMBER, "CPU", style);
+        left(buffer, (area.x + NUMBER, area.y), self.bar, "% OF ITS TIME", style);
+        let mut x = area.x + NUMBER + self.bar;
+        for (number, (head, ..)) in COLUMNS.iter().take(self.figures).enumerate() {
+            let head = if number < 3 { format!("{mark}{head}") } else { (*head).to_owned() };
+            right(buffer, (x, area.y), FIGURE, &head, style);
+            x += FIGURE;
+        }
+        if self.has_most {
+            left(buffer, (x + 1, area.y), MOST - 1, "MOST OF IT FOR", style);
+        }
+        if self.has_past {
+            left(buffer, (area.right().saturating_sub(PAST), area.y), PAST, "NICs, 5 MINUTES", style);
+        }
     }
 
-    fn row<'k>(&mut self, label: &str, style: Style, figure: impl Fn(&Cpu) -> (Figure, &'k Kind)) {
-        let room = usize::from(self.columns.width - 1);
-        self.line(label, style, |state, cpu| {
-            let (figure, kind) = figure(cpu);
-            let text = figure.text(|value| match kind {
-                Kind::Count => scaled(value, room.min(LONGEST.1)),
-                Kind::Load | Kind::Share => pct(value, room.min(LONGEST.0)),
-            });
-            let style = match (figure, kind) {
-                (Figure::Known(value), Kind::Load) => state.theme.load(value),
-                (Figure::Known(value), _) if value > 0.0 => Style::new(),
+    fn row(
+        &self,
+        state: &State,
+        frame: &Frame,
+        (cpu, is_chosen): (&Cpu, bool),
+        most: Option<&(&Nic, f64)>,
+        (x, y): (u16, u16),
+        buffer: &mut Buffer,
+    ) {
+        let parts = Parts::of(frame, cpu);
+        let mark = if is_chosen { "> " } else { "  " };
+        left(buffer, (x, y), NUMBER, &format!("{mark}{}", cpu.cpu), Theme::name());
+        bar(state, &parts, Rect::new(x + NUMBER, y, self.bar, 1), buffer);
+        let mut at = x + NUMBER + self.bar;
+        for (number, (.., figure)) in COLUMNS.iter().take(self.figures).enumerate() {
+            let value = figure(&parts);
+            // Loads by the network are coloured, and the rest is not.
+            let style = match value {
+                Some(value) if number < 3 => state.theme.load(value),
+                Some(value) if value > 0.0 => Style::new(),
                 _ => state.theme.quiet(),
             };
-            (text, style)
+            right(buffer, (at + 1, y), FIGURE - 1, &Figure::from(value).text(short_pct), style);
+            at += FIGURE;
+        }
+        if let Some((nic, load)) = most.filter(|_| self.has_most) {
+            let text = printable(&format!("{} {}", nic.name, short_pct(*load)));
+            left(buffer, (at + 1, y), MOST - 1, &text, Style::new());
+        }
+    }
+}
+
+/// Draws the parts one after the other, each as long as its share. What is unknown is left out.
+fn bar(state: &State, parts: &Parts, area: Rect, buffer: &mut Buffer) {
+    let mut from = 0.0;
+    for (number, (_, letter, figure)) in COLUMNS.iter().enumerate() {
+        let Some((letter, value)) = letter.zip(figure(parts)) else { continue };
+        let to = (from + value).min(100.0);
+        let style = state.theme.part(number);
+        let (first, end) = (column_of(from, area.width), column_of(to, area.width));
+        let part = String::from(letter).repeat(end.saturating_sub(first).into());
+        left(buffer, (area.x + first, area.y), end.saturating_sub(first), &part, style);
+        from = to;
+    }
+}
+
+/// The column in which this part of the whole ends.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most the width")]
+fn column_of(pct: f64, width: u16) -> u16 {
+    (pct.clamp(0.0, 100.0) / 100.0 * f64::from(width)).round() as u16
+}
+
+impl Parts {
+    /// Interrupts and softirqs are nicmon's own. The kernel's accounting divides the rest, since the two do
+    /// not add up: it may be sampled, and counts softirqs otherwise.
+    fn of(frame: &Frame, cpu: &Cpu) -> Self {
+        let share = |ns: Option<u64>| figures::share(ns, frame.interval_ns);
+        let irq = share(cpu.hardirq_time_ns());
+        let rx = share(cpu.softirq.and_then(|all| all.net_rx.vector.time_ns()));
+        let all = share(cpu.softirq.and_then(|all| all.all_ns()));
+        let other = all.zip(rx).map(|(all, rx)| (all - rx).max(0.0));
+        let stat = cpu.stat;
+        let known = irq.unwrap_or(0.0) + rx.unwrap_or(0.0) + other.unwrap_or(0.0);
+        let rest = stat.map(|stat| {
+            let idle = stat.idle_pct + stat.iowait_pct;
+            let sum = stat.user_pct + stat.system_pct + stat.steal_pct + idle;
+            // Without times, the kernel's own softirq time is a part of the bar's end that stays empty.
+            let whole = if all.is_some() { (100.0 - known).max(0.0) } else { sum.min(100.0) };
+            [stat.user_pct, stat.system_pct, stat.steal_pct, idle]
+                .map(|part| if sum > 0.0 { part / sum * whole } else { 0.0 })
         });
+        let [user, system, steal, idle] =
+            rest.map_or([None; 4], |[user, system, steal, idle]| [user, system, steal, idle].map(Some));
+        let kernels_soft = stat.map(|stat| stat.softirq_pct);
+        Self { irq, rx, other, user, system, steal, idle, kernels_soft }
     }
-
-    fn line(&mut self, label: &str, style: Style, cell: impl Fn(&State, &Cpu) -> (String, Style)) {
-        if self.y >= self.area.bottom() {
-            return;
-        }
-        left(self.buffer, (self.area.x, self.y), NAME_WIDTH, label, style);
-        let mut x = self.area.x + NAME_WIDTH;
-        for cpu in &self.columns.cpus {
-            let (text, style) = cell(self.state, cpu);
-            // The space before it has no colour, so neighbours stay separate.
-            right(self.buffer, (x + 1, self.y), self.columns.width - 1, &text, style);
-            x += self.columns.width;
-        }
-        self.y += 1;
-    }
-}
-
-fn share(frame: &Frame, ns: Option<u64>) -> Option<f64> {
-    figures::share(ns, frame.interval_ns)
-}
-
-fn net_rx(cpu: &Cpu) -> Option<u64> {
-    cpu.softirq?.net_rx.vector.time_ns()
-}
-
-fn net_tx(cpu: &Cpu) -> Option<u64> {
-    cpu.softirq?.net_tx.time_ns()
-}
-
-fn net_rx_runs(frame: &Frame, cpu: &Cpu) -> Option<f64> {
-    per_s(Some(cpu.softirq?.net_rx.vector.count), frame.interval_ns)
-}
-
-fn hard_irqs(frame: &Frame, cpu: &Cpu) -> Option<f64> {
-    let on = frame.irqs.iter().flat_map(|irq| &irq.cpus).filter(|on| on.cpu == cpu.cpu);
-    let count = on.into_iter().try_fold(0_u64, |sum, on| Some(sum.saturating_add(on.count?)));
-    per_s(count, frame.interval_ns)
-}
-
-fn squeezed(frame: &Frame, cpu: &Cpu) -> Option<f64> {
-    per_s(Some(cpu.softnet?.time_squeeze), frame.interval_ns)
-}
-
-fn dropped(frame: &Frame, cpu: &Cpu) -> Option<f64> {
-    per_s(Some(cpu.softnet?.dropped), frame.interval_ns)
-}
-
-fn processed(frame: &Frame, cpu: &Cpu) -> Option<f64> {
-    per_s(Some(cpu.softnet?.processed), frame.interval_ns)
 }

@@ -1,34 +1,39 @@
-//! The last line, with the keys.
+//! The last line: the keys that work here, the filter while it is typed, or what the last key did.
 
 use ratatui::{buffer::Buffer, layout::Rect};
 
-use crate::tui::{
-    Source, State, View,
-    paint::{left, text_width},
+use crate::{
+    present::text::printable,
+    tui::{
+        State, Theme,
+        keys::KEYS,
+        paint::{left, text_width},
+    },
 };
 
 /// Draws as many keys as fit, the most important first.
 pub(super) fn render(state: &State, area: Rect, buffer: &mut Buffer) {
-    let mut keys = vec!["q quit".to_owned(), "? help".to_owned()];
-    keys.push(format!("Tab {}", state.view.other().name()));
-    keys.push("p pause".to_owned());
-    match &state.source {
-        Source::Live { delay } => keys.push(format!("+/- every {}", humantime::format_duration(*delay))),
-        Source::Replay { speed: Some(_), .. } => keys.push("n/b step  </> speed".to_owned()),
-        Source::Replay { speed: None, .. } => keys.push("n/b step".to_owned()),
+    if let Some(notice) = &state.notice {
+        left(buffer, (area.x, area.y), area.width, &printable(notice), Theme::mark());
+        return;
     }
-    let own = match state.view {
-        View::Nics => [format!("s by {}", state.sort.name()), "arrows scroll".to_owned()],
-        View::Drivers => ["j/k choose".to_owned(), format!("w over {}", state.drivers.span.name())],
-    };
-    keys.extend(own);
     let mut x = 0;
-    for key in keys {
-        let width = text_width(&key);
+    if state.filter.is_typing || !state.filter.text.is_empty() {
+        let text =
+            printable(&format!("/{}{}", state.filter.text, if state.filter.is_typing { "_" } else { "" }));
+        left(buffer, (area.x, area.y), area.width, &text, Theme::mark());
+        x = (text_width(&text) + 2).min(area.width);
+    }
+    if state.filter.is_typing {
+        return;
+    }
+    for key in KEYS.iter().filter(|key| key.works(state)).filter_map(|key| key.short) {
+        let text = key(state);
+        let width = text_width(&text);
         if x > 0 && x + width > area.width {
             break;
         }
-        left(buffer, (area.x + x, area.y), area.width - x, &key, state.theme.quiet());
+        left(buffer, (area.x + x, area.y), area.width - x, &text, state.theme.quiet());
         x = (x + width + 2).min(area.width);
     }
 }

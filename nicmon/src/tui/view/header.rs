@@ -48,6 +48,7 @@ fn of_frame(state: &State, frame: &Frame) -> Vec<Part> {
     let own =
         frame.own.overhead_pct.map_or_else(|| "?".to_owned(), |own| format!("{} % of a CPU", short_pct(own)));
     let mut parts = vec![
+        part(2, state.view.name().to_uppercase(), Theme::mark()),
         part(4, short(&host.hostname), Theme::name()),
         part(6, short(&host.kernel), plain),
         part(1, time, plain),
@@ -71,7 +72,12 @@ fn of_frame(state: &State, frame: &Frame) -> Vec<Part> {
 fn marks(state: &State) -> Vec<Part> {
     let mut texts = Vec::new();
     if state.paused {
-        texts.push("PAUSED".to_owned());
+        let newest = state.history.newest().zip(state.frame.as_ref());
+        let ago_ns = newest.map_or(0, |(newest, shown)| newest.mono_ns.saturating_sub(shown.mono_ns));
+        texts.push(match ago_ns / 1_000_000_000 {
+            0 => "PAUSED".to_owned(),
+            ago => format!("PAUSED {ago} s ago"),
+        });
     }
     if let Source::Replay { speed, end } = &state.source {
         match (end, speed) {

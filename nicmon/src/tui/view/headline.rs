@@ -1,41 +1,56 @@
-//! The very first line: the worst finding, or that there is no bottleneck.
+//! The very first lines: the worst finding, or that there is no bottleneck.
 
 use ratatui::{buffer::Buffer, layout::Rect};
 
 use crate::{
-    frame::{Cpu, Finding, FindingId, Frame, Severity, pct_of},
+    frame::{Finding, FindingId, Frame, Severity, pct_of},
     present::text::printable,
-    tui::{State, paint::left},
+    tui::{
+        State, figures, lists,
+        paint::{lines, wrapped},
+    },
 };
 
-/// What the line says.
+/// The most lines.
+const MOST: usize = 2;
+
+/// What the lines say.
 pub(super) struct Headline {
-    text: String,
+    lines: Vec<String>,
     is_loud: bool,
 }
 
-/// `None` if no rules looked at the frame, as in recordings of older versions.
-pub(super) fn of(frame: &Frame) -> Option<Headline> {
+/// In lines of this width; `None` if no rules looked at the frame, as in recordings of older versions.
+pub(super) fn of(frame: &Frame, width: u16) -> Option<Headline> {
     frame.rules_version?;
     let findings = frame.findings.as_deref().unwrap_or_default();
     // The worst comes first.
     let worst = findings.first().filter(|finding| finding.severity > Severity::Info);
     let text = match worst {
-        Some(finding) => of_finding(finding, findings.len()),
+        Some(finding) => format!("{}: {}", finding.severity.label().to_uppercase(), finding.why),
         None if frame.headroom.is_none() => not_judged(frame),
         None => no_bottleneck(frame, findings.first())?,
     };
-    Some(Headline { text: printable(&text), is_loud: worst.is_some() })
+    let mut lines = wrapped(&printable(&text), width);
+    if worst.is_some() && findings.len() > 1 {
+        // A line of its own would be too much for it.
+        let longer = wrapped(&printable(&format!("{text} (and {} more)", findings.len() - 1)), width);
+        lines = if longer.len() == lines.len() { longer } else { lines };
+    }
+    lines.truncate(MOST);
+    Some(Headline { lines, is_loud: worst.is_some() })
 }
 
-pub(super) fn render(state: &State, headline: &Headline, area: Rect, buffer: &mut Buffer) {
-    let style = if headline.is_loud { state.theme.loud() } else { state.theme.quiet() };
-    left(buffer, (area.x, area.y), area.width, &headline.text, style);
-}
+impl Headline {
+    /// How many lines it has.
+    pub(super) fn rows(&self) -> u16 {
+        u16::try_from(self.lines.len()).unwrap_or(0)
+    }
 
-fn of_finding(finding: &Finding, all: usize) -> String {
-    let more = if all > 1 { format!(" (and {} more)", all - 1) } else { String::new() };
-    format!("{}{more}: {}", finding.severity.label().to_uppercase(), finding.why)
+    pub(super) fn render(&self, state: &State, area: Rect, buffer: &mut Buffer) {
+        let style = if self.is_loud { state.theme.loud() } else { state.theme.quiet() };
+        lines(buffer, area, self.lines.iter().map(|line| (line.as_str(), style)));
+    }
 }
 
 fn not_judged(frame: &Frame) -> String {
@@ -43,20 +58,23 @@ fn not_judged(frame: &Frame) -> String {
     format!("not judged: {}", first.map_or("the reason is unknown", |rule| rule.why.as_str()))
 }
 
+/// The CPU with most network load, what it receives for, and how much more would fit.
 fn no_bottleneck(frame: &Frame, info: Option<&Finding>) -> Option<String> {
-    let idle = |cpu: &&Cpu| cpu.stat.map(|stat| stat.idle_pct + stat.iowait_pct);
-    let busiest =
-        frame.cpus.iter().min_by(|a, b| idle(a).unwrap_or(100.0).total_cmp(&idle(b).unwrap_or(100.0)))?;
-    let receive = busiest.softirq.and_then(|all| all.net_rx.vector.time_ns());
+    let (busiest, _) = figures::network_pcts(frame).into_iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
     let about = if frame.window.is_some() { "~" } else { "" };
+    let receive = busiest.softirq.and_then(|all| all.net_rx.vector.time_ns());
     let receive = receive.map_or_else(String::new, |ns| {
-        format!(", {about}{:.0} % of it NET_RX", pct_of(ns, frame.interval_ns))
+        let nic =
+            lists::nic_on(frame, busiest.cpu).map_or_else(String::new, |nic| format!(" for {}", nic.name));
+        format!(", {about}{:.0} % receive{nic}", pct_of(ns, frame.interval_ns))
     });
+    let idle = busiest
+        .stat
+        .map_or_else(String::new, |stat| format!(", {:.0} % idle", stat.idle_pct + stat.iowait_pct));
     let headroom = frame.headroom.iter().flatten().next().map_or_else(String::new, |headroom| {
         let [least, most] = headroom.factor_ci;
         format!(", headroom {least:.1}-{most:.1}x")
     });
     let info = info.map_or_else(String::new, |finding| format!("; {}", finding.why));
-    let busy = 100.0 - idle(&busiest)?;
-    Some(format!("no bottleneck: busiest CPU {} {busy:.0} % busy{receive}{headroom}{info}", busiest.cpu))
+    Some(format!("no bottleneck: busiest CPU {}{receive}{idle}{headroom}{info}", busiest.cpu))
 }

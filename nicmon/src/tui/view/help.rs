@@ -6,6 +6,7 @@ use crate::{
     frame::title,
     tui::{
         State, Theme, View,
+        keys::KEYS,
         paint::left,
         theme::{BUSY_PCT, HOT_PCT},
     },
@@ -29,21 +30,6 @@ type Line = (&'static str, Text);
 const GAP: &[Line] = &[("", Plain(""))];
 
 /// Keys of every view.
-const KEYS: &[Line] = &[
-    ("q Esc Ctrl-C", Plain("Quit")),
-    ("? h", Plain("Open or close this help")),
-    ("Tab", Plain("Switch the view; 1: NICs and CPUs, 2: driver costs by samples")),
-    ("p space", Plain("Pause: the screen stops, nicmon goes on collecting")),
-    ("+ -", Plain("Longer or shorter time between frames")),
-    ("n b, < >", Plain("Replay: one frame forward or back; slower or faster")),
-];
-
-const NICS_KEYS: &[Line] = &[
-    ("s", Plain("Sort NICs by load, packets received, drops or name")),
-    ("up down j k", Plain("Scroll the NICs; also PgUp, PgDn, Home, End")),
-    ("left right", Plain("Scroll the CPUs if they do not fit")),
-];
-
 const NICS: &[Line] = &[
     ("LOAD%", Plain("Time of polls and hard irqs on all CPUs, % of one CPU")),
     ("WORST CPU", Plain("The busiest CPU for this NIC, and its load: % of that CPU")),
@@ -66,10 +52,44 @@ const NICS: &[Line] = &[
     ("lost", Field("self.lost", "")),
 ];
 
-const DRIVERS_KEYS: &[Line] = &[
-    ("up down j k", Plain("Choose the driver whose details are shown")),
-    ("PgUp PgDn", Plain("Scroll its functions; also Home, End")),
-    ("w", Plain("Cover the last 10 s, the last 30 s, or only one frame")),
+const CPUS: &[Line] = &[
+    ("% OF ITS TIME", Plain("A letter for each part, as long as its share")),
+    ("IRQ  i", Field("cpus[].hardirq_ns", ", % of the CPU")),
+    ("RX  R", Plain("NET_RX, exact, % of the CPU")),
+    ("SOFT  s", Plain("All other softirqs, exact")),
+    ("USER  u", Plain("Programs: the kernel's accounting of what is left")),
+    ("SYS  k", Plain("The kernel for programs: likewise")),
+    ("STEAL  t", Plain("Time that the hypervisor took: likewise")),
+    ("IDLE  .", Plain("Nothing to do: likewise")),
+    ("K.SI", Field("cpus[].stat.softirq_pct", "")),
+    ("MOST OF IT", Plain("The NIC that loads the CPU most, and its load")),
+];
+
+const NIC: &[Line] = &[
+    ("QUEUE", Plain("Receive queue; \"others\" has what belongs to none")),
+    ("IRQ", Plain("Numbers of its interrupt lines, as in /proc/interrupts")),
+    ("MEANT FOR", Plain("CPUs that its interrupts are to go to")),
+    ("POLLED ON", Plain("CPUs on which it was polled in this interval")),
+    ("IRQ/s", Field("irqs[].cpus[].count", "")),
+    ("POLL/s", Field("nics[].napis[].cpus[].polls", "")),
+    ("PKT/s", Field("nics[].napis[].cpus[].work", "")),
+    ("PKT/POLL", Plain("Packets per poll")),
+    ("LOAD%", Field("nics[].napis[].cpus[].poll_ns", "")),
+];
+
+const FINDINGS: &[Line] = &[
+    ("the list", Plain("All findings, the worst first")),
+    ("below", Plain("The chosen one: why, since when, its figures with their limits")),
+    ("but", Plain("What could make it wrong")),
+    ("headroom", Plain("How much more each NIC could receive before a CPU is full")),
+    ("not judged", Plain("Rules that lacked a figure, and which one")),
+];
+
+const OWN: &[Line] = &[
+    ("all of it", Field("self.overhead_pct", "")),
+    ("range", Plain("What calling a program costs is not known exactly")),
+    ("events lost", Field("self.lost", "")),
+    ("!", Plain("What this machine or these privileges do not allow")),
 ];
 
 const DRIVERS: &[Line] = &[
@@ -115,30 +135,38 @@ impl Text {
 }
 
 /// Number of lines of a view's help.
-pub(in crate::tui) fn lines(view: View) -> usize {
+pub(in crate::tui) fn lines(state: &State) -> usize {
     // The colours take one more line.
-    text(view).count() + 1
+    text(state).len() + 1
 }
 
-fn text(view: View) -> impl Iterator<Item = &'static Line> {
-    let parts = match view {
-        View::Nics => [KEYS, NICS_KEYS, GAP, NICS, SIGNS],
-        View::Drivers => [KEYS, DRIVERS_KEYS, GAP, DRIVERS, SIGNS],
+/// The keys that work here, and what the columns mean.
+fn text(state: &State) -> Vec<(&'static str, String)> {
+    let keys = KEYS.iter().filter(|key| !key.shown.is_empty() && key.works(state));
+    let keys = keys.map(|key| (key.shown, key.does.to_owned()));
+    let columns: &[Line] = match state.view {
+        View::Overview => NICS,
+        View::Cpus => CPUS,
+        View::Nic => NIC,
+        View::Drivers => DRIVERS,
+        View::Findings => FINDINGS,
+        View::Own => OWN,
     };
-    parts.into_iter().flatten()
+    let lines = [GAP, columns, SIGNS].into_iter().flatten().map(|(head, text)| (*head, text.text()));
+    keys.chain(lines).collect()
 }
 
 /// Draws the help from its line `first` on.
 pub(super) fn render(state: &State, first: usize, area: Rect, buffer: &mut Buffer) {
     let theme = state.theme;
-    let (text, lines): (Vec<_>, _) = (text(state.view).collect(), lines(state.view));
+    let (text, lines) = (text(state), lines(state));
     let first = first.min(lines.saturating_sub(area.height.into()));
     let key_width = KEY_WIDTH.min(area.width);
     for (line, y) in (first..lines).zip(area.y..area.bottom()) {
         let at = |x| (area.x.saturating_add(x), y);
         if let Some((key, text)) = text.get(line) {
             left(buffer, at(0), key_width, key, Theme::name());
-            left(buffer, at(key_width), area.width - key_width, &text.text(), Style::new());
+            left(buffer, at(key_width), area.width - key_width, text, Style::new());
         } else {
             left(buffer, at(0), key_width, "colours", Theme::name());
             let levels = [("some", 1.0), ("busy", BUSY_PCT), ("hot", HOT_PCT)];
@@ -155,14 +183,26 @@ pub(super) fn render(state: &State, first: usize, area: Rect, buffer: &mut Buffe
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::tui::Source;
 
     #[test]
     fn it_fits_80_columns_and_names_fields_that_exist() {
-        for (head, text) in [View::Nics, View::Drivers].into_iter().flat_map(text) {
-            assert!(head.chars().count() < KEY_WIDTH.into(), "{head}");
-            let shown = text.text();
-            assert!(shown.chars().count() <= 80 - usize::from(KEY_WIDTH), "{head}: {shown}");
+        for source in
+            [Source::Live { delay: Duration::from_secs(1) }, Source::Replay { speed: Some(1.0), end: None }]
+        {
+            for view in View::ALL {
+                let mut state = State::new(source.clone(), Theme::PLAIN);
+                state.view = view;
+                for (head, shown) in text(&state) {
+                    assert!(head.chars().count() < KEY_WIDTH.into(), "{head}");
+                    assert!(shown.chars().count() <= 80 - usize::from(KEY_WIDTH), "{head}: {shown}");
+                }
+            }
+        }
+        for (head, text) in [NICS, CPUS, NIC, DRIVERS, FINDINGS, OWN, SIGNS].into_iter().flatten() {
             if let Field(path, _) = text {
                 assert!(title(path).is_some(), "{head}: there is no field {path}");
             }

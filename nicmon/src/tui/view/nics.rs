@@ -6,8 +6,9 @@ use crate::{
     frame::{Frame, Nic, per_s},
     present::text::printable,
     tui::{
-        State, Theme,
+        NicId, State, Theme,
         figures::{self, Worst},
+        lists,
         paint::{left, right},
         text::{Figure, scaled, short_pct, whole},
     },
@@ -17,6 +18,10 @@ use crate::{
 pub(super) const NAME_WIDTH: u16 = 15;
 /// Width of a driver's name; longer names are cut.
 const DRIVER_WIDTH: u16 = 9;
+
+/// Width of the line of bars, and what it covers.
+const SPARK: u16 = 20;
+const SPARK_NS: u64 = 300_000_000_000;
 
 /// A column of figures.
 struct Column {
@@ -29,7 +34,7 @@ struct Column {
     cell: fn(&State, &Frame, &Nic) -> (String, Style),
 }
 
-const COLUMNS: [Column; 8] = [
+const COLUMNS: [Column; 9] = [
     Column { head: "LOAD%", is_time: true, width: 6, rank: 0, cell: |_, frame, nic| load(frame, nic) },
     Column { head: "WORST CPU", is_time: true, width: 10, rank: 1, cell: |state, _, nic| worst(state, nic) },
     Column {
@@ -62,6 +67,7 @@ const COLUMNS: [Column; 8] = [
     },
     Column { head: "DROP/s", is_time: false, width: 7, rank: 3, cell: drops },
     Column { head: "ns/PKT", is_time: true, width: 7, rank: 7, cell: |_, frame, nic| per_packet(frame, nic) },
+    Column { head: "5 MINUTES", is_time: true, width: SPARK + 2, rank: 8, cell: spark },
 ];
 
 /// Draws the rows and columns that fit.
@@ -77,7 +83,8 @@ pub(super) fn render(state: &State, frame: &Frame, nics: &[&Nic], area: Rect, bu
     let columns = that_fit(area.width.saturating_sub(name_width + driver_width));
     let (x, y) = (area.x, area.y);
     let shown = usize::from(area.height - 1);
-    let first = first_row(state.row, nics.len(), shown);
+    let chosen = lists::chosen_nic(state, nics);
+    let first = first_row(chosen.saturating_sub(shown / 2), nics.len(), shown);
     let theme = state.theme;
 
     let head = head(first, shown, nics.len());
@@ -92,8 +99,9 @@ pub(super) fn render(state: &State, frame: &Frame, nics: &[&Nic], area: Rect, bu
         right(buffer, (at, y), column.width, &format!("{mark}{}", column.head), theme.head());
         at += column.width;
     }
-    for (nic, y) in nics.iter().skip(first).zip(y + 1..area.bottom()) {
-        left(buffer, (x, y), name_width, &printable(&nic.name), Theme::name());
+    for ((row, nic), y) in nics.iter().enumerate().skip(first).zip(y + 1..area.bottom()) {
+        let style = if row == chosen { Theme::mark() } else { Theme::name() };
+        left(buffer, (x, y), name_width, &printable(&nic.name), style);
         if has_driver {
             let driver = printable(nic.driver.as_deref().unwrap_or("-"));
             left(buffer, (x + name_width + 1, y), DRIVER_WIDTH, &driver, Style::new());
@@ -128,6 +136,14 @@ fn that_fit(width: u16) -> Vec<&'static Column> {
         columns.retain(|column| column.rank != last);
     }
     columns
+}
+
+/// Its load in the last minutes, as bars of which the highest stands for a whole CPU or for the most that it
+/// took.
+fn spark(state: &State, frame: &Frame, nic: &Nic) -> (String, Style) {
+    let slots = state.history.of_nic(&NicId::of(nic), (frame.mono_ns, SPARK_NS), SPARK.into());
+    let most = slots.iter().filter_map(|slot| slot.most_pct).fold(100.0, f32::max);
+    (super::spark::bars(state, &slots, most), Style::new())
 }
 
 fn load(frame: &Frame, nic: &Nic) -> (String, Style) {

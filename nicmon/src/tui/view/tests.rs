@@ -12,7 +12,7 @@ use ratatui::{
 use super::render;
 use crate::{
     frame::{Frame, Nic, NicCounters, NicCpu, pct_of},
-    tui::{Sort, Source, State, Theme, draw_to_buffer},
+    tui::{Sort, Source, State, Theme, View, draw_to_buffer},
 };
 
 /// `cargo xtask demo --cpu 1 -- --json -n 3` on a virtual machine with 2 CPUs.
@@ -186,7 +186,8 @@ fn no_size_makes_it_panic() {
         let mut state = live(frames[turn % frames.len()].clone());
         let limit = if turn % 4 == 0 { 300 } else { 40 };
         let (width, height) = (below(limit), below(limit));
-        state.row = below(40).into();
+        state.view = View::ALL[usize::from(below(6))];
+        state.explains = below(6) == 0;
         state.column = below(80).into();
         state.help = (below(5) == 0).then(|| below(40).into());
         state.paused = below(2) == 0;

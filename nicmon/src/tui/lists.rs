@@ -1,0 +1,135 @@
+//! The lists of the views in their order, and which of their rows is chosen.
+
+use std::{cmp::Ordering, collections::HashMap};
+
+use super::{CpuOrder, NicId, State, figures};
+use crate::{
+    frame::{
+        Cpu, Finding, Frame, Nic,
+        topology::{self, Queue},
+    },
+    present::{
+        findings::{of_evidence, title},
+        text::printable,
+    },
+};
+
+/// The NICs that the filter leaves, in the order that the user wants.
+pub(super) fn nics<'a>(state: &State, frame: &'a Frame) -> Vec<&'a Nic> {
+    let mut nics = figures::in_order(frame, state.sort);
+    nics.retain(|nic| {
+        state.filter.leaves(&nic.name)
+            || nic.driver.as_ref().is_some_and(|driver| state.filter.leaves(driver))
+    });
+    if state.reversed {
+        nics.reverse();
+    }
+    nics
+}
+
+/// Which of them is chosen.
+pub(super) fn chosen_nic(state: &State, nics: &[&Nic]) -> usize {
+    let chosen = state.nic.as_ref();
+    chosen.and_then(|id| nics.iter().position(|nic| id.is(nic))).unwrap_or(0)
+}
+
+/// The NIC of the view of one NIC: the chosen one or, if there is none, that of the worst finding or with the
+/// most load.
+pub(super) fn nic<'a>(state: &State, frame: &'a Frame) -> Option<&'a Nic> {
+    if let Some(id) = &state.nic {
+        return frame.nics.iter().find(|nic| id.is(nic));
+    }
+    let found = frame.findings.iter().flatten().find_map(|finding| nic_of(frame, finding));
+    found.or_else(|| figures::in_order(frame, super::Sort::Load).into_iter().find(|nic| nic.netns.is_some()))
+}
+
+/// The NIC that a finding is about.
+pub(super) fn nic_of<'a>(frame: &'a Frame, finding: &Finding) -> Option<&'a Nic> {
+    let name = finding.subject.nic.as_ref()?;
+    let netns = finding.subject.netns;
+    frame.nics.iter().find(|nic| nic.name == *name && (netns.is_none() || nic.netns == netns))
+}
+
+/// The CPUs in the order that the user wants, with the network load of each in percent.
+pub(super) fn cpus<'a>(state: &State, frame: &'a Frame) -> Vec<(&'a Cpu, f64)> {
+    let mut cpus = figures::network_pcts(frame);
+    cpus.sort_by(|a, b| {
+        let load = match state.cpu_order {
+            CpuOrder::Load => b.1.total_cmp(&a.1),
+            CpuOrder::Number => Ordering::Equal,
+        };
+        load.then_with(|| a.0.cpu.cmp(&b.0.cpu))
+    });
+    if state.reversed {
+        cpus.reverse();
+    }
+    cpus
+}
+
+/// Which of them is chosen.
+pub(super) fn chosen_cpu(state: &State, cpus: &[(&Cpu, f64)]) -> usize {
+    state.cpu.and_then(|chosen| cpus.iter().position(|(cpu, _)| cpu.cpu == chosen)).unwrap_or(0)
+}
+
+/// The NIC that loads each CPU most, with its load in percent.
+pub(super) fn nic_on_each(frame: &Frame) -> HashMap<u32, (&Nic, f64)> {
+    let mut most: HashMap<u32, (&Nic, f64)> = HashMap::new();
+    for (nic, on) in frame.nics.iter().flat_map(|nic| nic.cpus.iter().map(move |on| (nic, on))) {
+        let Some(load) = on.known_load_pct().filter(|load| *load > 0.0) else { continue };
+        let entry = most.entry(on.cpu).or_insert((nic, load));
+        if load > entry.1 {
+            *entry = (nic, load);
+        }
+    }
+    most
+}
+
+/// The one of a CPU.
+pub(super) fn nic_on(frame: &Frame, cpu: u32) -> Option<&Nic> {
+    nic_on_each(frame).get(&cpu).map(|(nic, _)| *nic)
+}
+
+/// The findings that the filter leaves, the worst first.
+pub(super) fn findings<'a>(state: &State, frame: &'a Frame) -> Vec<&'a Finding> {
+    let mut findings: Vec<&Finding> = frame.findings.iter().flatten().collect();
+    findings.retain(|finding| state.filter.leaves(finding.id.label()) || state.filter.leaves(&finding.why));
+    findings
+}
+
+/// Which of them is chosen.
+pub(super) fn chosen_finding(state: &State, findings: &[&Finding]) -> usize {
+    let chosen = state.finding.as_ref();
+    chosen.and_then(|key| findings.iter().position(|finding| finding.key() == *key)).unwrap_or(0)
+}
+
+/// A finding as text to paste.
+pub(super) fn as_text(frame: &Frame, finding: &Finding) -> String {
+    let mut lines = vec![
+        format!("{}: {}", title(finding), finding.why),
+        format!("host {}, {}, since {}", frame.host.hostname, frame.time, finding.since),
+    ];
+    lines.extend(finding.evidence.iter().map(of_evidence));
+    lines.extend(finding.caveats.iter().map(|caveat| format!("but: {caveat}")));
+    lines.iter().map(|line| printable(line)).collect::<Vec<_>>().join("\n")
+}
+
+/// How a NIC is set up, if that is known.
+pub(super) fn setup<'a>(state: &'a State, nic: &Nic) -> Option<&'a topology::Nic> {
+    let nics = &state.setup.as_ref()?.topology.as_ref()?.nics;
+    nics.iter().find(|known| nic.netns == Some(known.netns) && known.ifindex == nic.ifindex)
+}
+
+/// The receive queues of a NIC by number: those that are set up and those that were polled.
+pub(super) fn queues(nic: &Nic, setup: Option<&topology::Nic>) -> Vec<u32> {
+    let set_up = setup.iter().flat_map(|setup| &setup.queues).map(|queue: &Queue| queue.index);
+    let polled = nic.napis.iter().flatten().filter_map(|napi| napi.queue);
+    let mut all: Vec<u32> = set_up.chain(polled).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+/// The id of a NIC beside the chosen one.
+pub(super) fn nic_at(nics: &[&Nic], at: usize) -> Option<NicId> {
+    nics.get(at.min(nics.len().saturating_sub(1))).map(|nic| NicId::of(nic))
+}

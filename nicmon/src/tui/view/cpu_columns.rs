@@ -1,0 +1,300 @@
+//! The table of NICs by CPUs, which shows whether one CPU is the bottleneck.
+
+use ratatui::{buffer::Buffer, layout::Rect, style::Style};
+
+use super::nics::{NAME_WIDTH, first_row};
+use crate::{
+    frame::{Cpu, Frame, Nic, per_s},
+    present::text::{pct, printable, scaled},
+    tui::{
+        State, Theme, Units, figures, lists,
+        paint::{left, right},
+        text::Figure,
+    },
+};
+
+/// Possible widths of a CPU's column, including a space. The widest that lets all CPUs fit is used.
+const WIDTHS: [u16; 3] = [7, 6, 5];
+/// The narrowest column, for as many CPUs as possible; wider if there are CPU numbers of four digits.
+const NARROWEST: u16 = 4;
+/// Characters of a percentage and of a count, at most.
+const LONGEST: (usize, usize) = (4, 5);
+/// Number of rows below the NICs.
+pub(super) const TOTALS: u16 = 14;
+
+/// How the cells of a row look.
+enum Kind {
+    /// Percent of the CPU, coloured by load.
+    Load,
+    /// Percent of the CPU, without colours.
+    Share,
+    /// A count per second.
+    Count,
+}
+
+/// A row about each CPU as a whole.
+struct Total {
+    label: &'static str,
+    kind: Kind,
+    /// Whether it is a time that may be an estimate.
+    is_time: bool,
+    /// If not all rows fit, those with the lowest ranks stay.
+    rank: u16,
+    /// The row gives way to all others if no CPU has as much as this.
+    least: f64,
+    value: fn(&Frame, &Cpu) -> Option<f64>,
+}
+
+const ROWS: [Total; TOTALS as usize] = [
+    Total {
+        label: "all softirqs",
+        kind: Kind::Load,
+        is_time: true,
+        rank: 3,
+        least: 0.0,
+        value: |f, cpu| share(f, cpu.softirq.and_then(|all| all.all_ns())),
+    },
+    Total {
+        label: "NET_RX",
+        kind: Kind::Load,
+        is_time: true,
+        rank: 0,
+        least: 0.0,
+        value: |f, cpu| share(f, net_rx(cpu)),
+    },
+    Total {
+        label: "NET_TX",
+        kind: Kind::Load,
+        is_time: true,
+        rank: 10,
+        least: 0.0,
+        value: |f, cpu| share(f, net_tx(cpu)),
+    },
+    Total {
+        label: "TASKLET",
+        kind: Kind::Load,
+        is_time: true,
+        rank: 4,
+        least: 1.0,
+        value: |f, cpu| share(f, cpu.softirq?.tasklet.time_ns()),
+    },
+    Total {
+        label: "HRTIMER",
+        kind: Kind::Load,
+        is_time: true,
+        rank: 5,
+        least: 1.0,
+        value: |f, cpu| share(f, cpu.softirq?.hrtimer.time_ns()),
+    },
+    Total {
+        label: "hard irqs",
+        kind: Kind::Load,
+        is_time: true,
+        rank: 1,
+        least: 0.0,
+        value: |f, cpu| share(f, cpu.hardirq_time_ns()),
+    },
+    Total {
+        label: "ksoftirqd",
+        kind: Kind::Load,
+        is_time: false,
+        rank: 6,
+        least: 0.0,
+        value: |f, cpu| share(f, cpu.ksoftirqd_ns),
+    },
+    Total {
+        label: "kernel's soft",
+        kind: Kind::Share,
+        is_time: false,
+        rank: 7,
+        least: 0.0,
+        value: |_, cpu| Some(cpu.stat?.softirq_pct),
+    },
+    Total {
+        label: "kernel's idle",
+        kind: Kind::Share,
+        is_time: false,
+        rank: 2,
+        least: 0.0,
+        value: |_, cpu| Some(cpu.stat?.idle_pct),
+    },
+    Total { label: "squeezed/s", kind: Kind::Count, is_time: false, rank: 8, least: 0.0, value: squeezed },
+    Total { label: "dropped/s", kind: Kind::Count, is_time: false, rank: 9, least: 0.0, value: dropped },
+    Total { label: "packets/s", kind: Kind::Count, is_time: false, rank: 11, least: 0.0, value: processed },
+    Total {
+        label: "NET_RX runs/s",
+        kind: Kind::Count,
+        is_time: false,
+        rank: 12,
+        least: 0.0,
+        value: net_rx_runs,
+    },
+    Total { label: "hard irqs/s", kind: Kind::Count, is_time: false, rank: 13, least: 0.0, value: hard_irqs },
+];
+
+/// Draws as many NICs and rows about CPUs as fit.
+pub(super) fn render(state: &State, frame: &Frame, nics: &[&Nic], area: Rect, buffer: &mut Buffer) {
+    let columns = Columns::of(state, frame, area.width.saturating_sub(NAME_WIDTH));
+    let mut table = Table { state, columns: &columns, area, y: area.y, buffer };
+    if let Some(note) = columns.note(frame.cpus.len()) {
+        table.note(&note);
+    }
+    table.head();
+
+    // The NICs get at least a third of the room.
+    let room = area.bottom().saturating_sub(table.y);
+    let totals = TOTALS.min(room - room / 3);
+    let shown = usize::from(room - totals).min(nics.len());
+    let chosen = lists::chosen_nic(state, nics);
+    let first = first_row(chosen.saturating_sub(shown / 2), nics.len(), shown);
+    let kind = if state.units == Units::Pct { Kind::Load } else { Kind::Count };
+    for nic in nics.iter().skip(first).take(shown) {
+        let label = printable(&nic.name);
+        table.row(&label, Theme::name(), |cpu| (figures::cell(frame, nic, cpu.cpu, state.units), &kind));
+    }
+    // Rows get the room that the NICs do not need. Rows that are unknown or too small to matter for every CPU
+    // give way to the others.
+    let room = area.bottom().saturating_sub(table.y);
+    let gives_way = |total: &Total| {
+        frame.cpus.iter().all(|cpu| (total.value)(frame, cpu).is_none_or(|value| value < total.least))
+    };
+    let mut ranks: Vec<_> = ROWS.iter().map(|total| (gives_way(total), total.rank)).collect();
+    ranks.sort_unstable();
+    ranks.truncate(room.into());
+    for total in ROWS.iter().filter(|total| ranks.iter().any(|(_, rank)| *rank == total.rank)) {
+        let mark = if frame.window.is_some() && total.is_time { "~" } else { "" };
+        let label = format!("{mark}{}", total.label);
+        table.row(&label, state.theme.head(), |cpu| ((total.value)(frame, cpu).into(), &total.kind));
+    }
+}
+
+/// The CPUs on the screen.
+struct Columns<'a> {
+    cpus: Vec<&'a Cpu>,
+    width: u16,
+    /// If not all CPUs fit, the rank of the first one shown; the busiest CPU then comes first.
+    first: Option<usize>,
+}
+
+impl<'a> Columns<'a> {
+    fn of(state: &State, frame: &'a Frame, room: u16) -> Self {
+        let mut cpus: Vec<&Cpu> = frame.cpus.iter().collect();
+        let longest = cpus.iter().map(|cpu| cpu.cpu).max().map_or(1, |cpu| cpu.to_string().len());
+        let narrowest = u16::try_from(longest + 1).unwrap_or(u16::MAX).max(NARROWEST);
+        let fits = |width: &u16| *width >= narrowest && cpus.len() <= usize::from(room / width);
+        if let Some(width) = WIDTHS.into_iter().chain([narrowest]).find(fits) {
+            return Self { cpus, width, first: None };
+        }
+        let mut ranked = figures::network_pcts(frame);
+        ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cpu.cmp(&b.0.cpu)));
+        let shown = usize::from(room / narrowest);
+        let first = first_row(state.column, cpus.len(), shown);
+        cpus = ranked.into_iter().map(|(cpu, _)| cpu).skip(first).take(shown).collect();
+        Self { cpus, width: narrowest, first: Some(first) }
+    }
+
+    fn note(&self, all: usize) -> Option<String> {
+        let first = self.first?;
+        let last = first + self.cpus.len();
+        Some(match first {
+            0 => format!("Busiest CPUs first; {} more with less load", all - last),
+            _ => format!("Busiest CPUs first; {}-{last} of {all}", first + 1),
+        })
+    }
+}
+
+/// Draws line by line.
+struct Table<'a> {
+    state: &'a State,
+    columns: &'a Columns<'a>,
+    area: Rect,
+    y: u16,
+    buffer: &'a mut Buffer,
+}
+
+impl Table<'_> {
+    fn note(&mut self, text: &str) {
+        if self.y < self.area.bottom() {
+            left(self.buffer, (self.area.x, self.y), self.area.width, text, self.state.theme.quiet());
+            self.y += 1;
+        }
+    }
+
+    fn head(&mut self) {
+        let prefix = if self.columns.width > NARROWEST + 2 { "CPU " } else { "" };
+        let what = match self.state.units {
+            Units::Pct => "% OF EACH CPU",
+            Units::NsPerPacket => "ns PER PACKET",
+            Units::Packets => "PACKETS/s",
+        };
+        self.line(what, self.state.theme.head(), |state, cpu| {
+            (format!("{prefix}{}", cpu.cpu), state.theme.head())
+        });
+    }
+
+    fn row<'k>(&mut self, label: &str, style: Style, figure: impl Fn(&Cpu) -> (Figure, &'k Kind)) {
+        let room = usize::from(self.columns.width - 1);
+        self.line(label, style, |state, cpu| {
+            let (figure, kind) = figure(cpu);
+            let text = figure.text(|value| match kind {
+                Kind::Count => scaled(value, room.min(LONGEST.1)),
+                Kind::Load | Kind::Share => pct(value, room.min(LONGEST.0)),
+            });
+            let style = match (figure, kind) {
+                (Figure::Known(value), Kind::Load) => state.theme.load(value),
+                (Figure::Known(value), _) if value > 0.0 => Style::new(),
+                _ => state.theme.quiet(),
+            };
+            (text, style)
+        });
+    }
+
+    fn line(&mut self, label: &str, style: Style, cell: impl Fn(&State, &Cpu) -> (String, Style)) {
+        if self.y >= self.area.bottom() {
+            return;
+        }
+        left(self.buffer, (self.area.x, self.y), NAME_WIDTH, label, style);
+        let mut x = self.area.x + NAME_WIDTH;
+        for cpu in &self.columns.cpus {
+            let (text, style) = cell(self.state, cpu);
+            // The space before it has no colour, so neighbours stay separate.
+            right(self.buffer, (x + 1, self.y), self.columns.width - 1, &text, style);
+            x += self.columns.width;
+        }
+        self.y += 1;
+    }
+}
+
+fn share(frame: &Frame, ns: Option<u64>) -> Option<f64> {
+    figures::share(ns, frame.interval_ns)
+}
+
+fn net_rx(cpu: &Cpu) -> Option<u64> {
+    cpu.softirq?.net_rx.vector.time_ns()
+}
+
+fn net_tx(cpu: &Cpu) -> Option<u64> {
+    cpu.softirq?.net_tx.time_ns()
+}
+
+fn net_rx_runs(frame: &Frame, cpu: &Cpu) -> Option<f64> {
+    per_s(Some(cpu.softirq?.net_rx.vector.count), frame.interval_ns)
+}
+
+fn hard_irqs(frame: &Frame, cpu: &Cpu) -> Option<f64> {
+    let on = frame.irqs.iter().flat_map(|irq| &irq.cpus).filter(|on| on.cpu == cpu.cpu);
+    let count = on.into_iter().try_fold(0_u64, |sum, on| Some(sum.saturating_add(on.count?)));
+    per_s(count, frame.interval_ns)
+}
+
+fn squeezed(frame: &Frame, cpu: &Cpu) -> Option<f64> {
+    per_s(Some(cpu.softnet?.time_squeeze), frame.interval_ns)
+}
+
+fn dropped(frame: &Frame, cpu: &Cpu) -> Option<f64> {
+    per_s(Some(cpu.softnet?.dropped), frame.interval_ns)
+}
+
+fn processed(frame: &Frame, cpu: &Cpu) -> Option<f64> {
+    per_s(Some(cpu.softnet?.processed), frame.interval_ns)
+}

@@ -1,0 +1,207 @@
+//! Each view at the sizes that people have, with frames of real machines and with one of a very large one.
+
+use std::{
+    collections::HashSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use nicmon::{
+    diagnose::Diagnosis,
+    frame::{Cpu, Frame, NicCpu, pct_of},
+    tui::{Event, Source, State, Theme, View, Wish, draw_to_buffer, update},
+};
+use ratatui::{
+    buffer::Buffer,
+    crossterm::event::{KeyCode, KeyEvent, KeyModifiers},
+};
+
+/// A virtio NIC with four queues, whose interrupts all go to one CPU.
+const INCIDENT: &str = include_str!("findings/irqs-share-cpu.ndjson");
+/// The same NIC with room to spare.
+const HEALTHY: &str = include_str!("findings/healthy-bursts.ndjson");
+const SIZES: [(u16, u16); 4] = [(200, 60), (120, 40), (80, 24), (50, 14)];
+
+/// The state after these frames, judged.
+fn after(recording: &str) -> State {
+    let mut state = State::new(Source::Live { delay: Duration::from_secs(1) }, Theme::COLOUR);
+    let mut diagnosis = Diagnosis::default();
+    for line in recording.lines() {
+        let mut frame: Frame = serde_json::from_str(line).expect("the recording's lines are frames");
+        diagnosis.complete(&mut frame);
+        update(&mut state, Event::Frame(Arc::new(frame)));
+    }
+    state
+}
+
+fn press(state: &mut State, key: KeyCode) -> Option<Wish> {
+    update(state, Event::Key(KeyEvent::new(key, KeyModifiers::NONE)))
+}
+
+/// The text on a terminal of this size.
+fn screen(state: &State, width: u16, height: u16) -> String {
+    let buffer: Buffer = draw_to_buffer(state, width, height);
+    let row = |y| (0..width).filter_map(|x| Some(buffer.cell((x, y))?.symbol())).collect::<String>();
+    let rows: Vec<String> = (0..height).map(|y| row(y).trim_end().to_owned()).collect();
+    rows.join("\n")
+}
+
+/// Each view at each size, one below the other.
+fn every_view(state: &mut State, width: u16, height: u16) -> String {
+    let draw = |view| {
+        state.view = view;
+        format!("{}\n{}", view.name(), screen(state, width, height))
+    };
+    View::ALL.map(draw).join("\n")
+}
+
+#[test]
+fn of_an_incident() {
+    for (width, height) in SIZES {
+        let name = format!("incident_{width}x{height}");
+        insta::assert_snapshot!(name, every_view(&mut after(INCIDENT), width, height));
+    }
+}
+
+#[test]
+fn of_a_healthy_machine() {
+    insta::assert_snapshot!("healthy_80x24", every_view(&mut after(HEALTHY), 80, 24));
+}
+
+#[test]
+fn explained() {
+    let mut state = after(INCIDENT);
+    press(&mut state, KeyCode::Char('2'));
+    press(&mut state, KeyCode::Char('i'));
+    insta::assert_snapshot!("explained_80x24", screen(&state, 80, 24));
+}
+
+#[test]
+fn a_filter_and_other_units() {
+    let mut state = after(INCIDENT);
+    "/eth".chars().for_each(|key| drop(press(&mut state, KeyCode::Char(key))));
+    press(&mut state, KeyCode::Enter);
+    press(&mut state, KeyCode::Char('m'));
+    insta::assert_snapshot!("filter_80x24", screen(&state, 80, 24));
+}
+
+#[test]
+fn a_finding_leads_to_its_nic_and_can_be_copied() {
+    let mut state = after(INCIDENT);
+    press(&mut state, KeyCode::Char('5'));
+    let Some(Wish::Copy(text)) = press(&mut state, KeyCode::Char('y')) else { panic!("nothing was copied") };
+    assert!(text.contains("CPU 0 is saturated by eth0") && text.contains("limit"), "{text}");
+    assert!(state.notice.is_some(), "it says so");
+    press(&mut state, KeyCode::Enter);
+    assert_eq!((state.view, state.notice.is_none()), (View::Nic, true));
+    assert!(screen(&state, 80, 24).contains("eth0, virtio_net"));
+    press(&mut state, KeyCode::Esc);
+    assert_eq!(state.view, View::Findings);
+}
+
+/// A frame of a machine of this size: each CPU is loaded by two NICs, and every eighth is idle.
+fn large(cpus: u32, nics: u32) -> Frame {
+    let line = INCIDENT.lines().last().expect("the recording has frames");
+    let mut frame: Frame = serde_json::from_str(line).expect("the recording's lines are frames");
+    let (cpu, nic) = (frame.cpus[0].clone(), frame.nics[0].clone());
+    let on = nic.cpus[0].clone();
+    frame.cpus = (0..cpus).map(|number| Cpu { cpu: number, ..cpu.clone() }).collect();
+    for row in &mut frame.cpus {
+        if let Some(softirq) = row.softirq.as_mut().filter(|_| row.cpu % 8 == 7) {
+            softirq.net_rx.vector.ns = Some(0);
+        }
+    }
+    let load = |cpu: u32, number: u32| {
+        let poll_ns = frame.interval_ns / 100 * u64::from((cpu * 37 + number * 11) % 50);
+        NicCpu {
+            cpu,
+            poll_ns: Some(poll_ns),
+            load_pct: Some(pct_of(poll_ns, frame.interval_ns)),
+            ..on.clone()
+        }
+    };
+    frame.nics = (0..nics)
+        .map(|number| {
+            let mut nic = nic.clone();
+            (nic.name, nic.ifindex) = (format!("eth{number}"), number + 1);
+            let own =
+                (0..cpus).filter(|cpu| cpu % 8 != 7 && (cpu % nics == number || (cpu + 5) % nics == number));
+            nic.cpus = own.map(|cpu| load(cpu, number)).collect();
+            nic
+        })
+        .collect();
+    frame.host.cpus_online = cpus;
+    frame
+}
+
+#[test]
+fn of_a_thousand_cpus() {
+    let mut state = State::new(Source::Live { delay: Duration::from_secs(1) }, Theme::COLOUR);
+    update(&mut state, Event::Frame(Arc::new(large(1024, 64))));
+    for (width, height) in [(200, 60), (80, 24)] {
+        let name = format!("thousand_{width}x{height}");
+        insta::assert_snapshot!(name, every_view(&mut state, width, height));
+    }
+}
+
+/// How long a frame takes from its arrival until it is drawn, at best, after ten minutes.
+fn handled(cpus: u32, nics: u32, view: View) -> Duration {
+    let mut state = State::new(Source::Live { delay: Duration::from_secs(1) }, Theme::COLOUR);
+    state.view = view;
+    let mut frame = large(cpus, nics);
+    let mut next = || {
+        frame.mono_ns += 1_000_000_000;
+        Arc::new(frame.clone())
+    };
+    (0..600).for_each(|_| drop(update(&mut state, Event::Frame(next()))));
+    let handle = |_| {
+        let frame = next();
+        let start = Instant::now();
+        update(&mut state, Event::Frame(frame));
+        draw_to_buffer(&state, 200, 60);
+        start.elapsed()
+    };
+    (0..20).map(handle).min().unwrap_or_default()
+}
+
+/// The least of twenty counts: others only make it slower.
+#[test]
+fn a_large_frame_is_handled_in_time() {
+    for (cpus, nics, limit_ms) in [(256, 32, 4), (1024, 64, 12)] {
+        for view in View::ALL {
+            let time = handled(cpus, nics, view);
+            println!("{cpus} CPUs, {nics} NICs, {}: {time:.2?}", view.name());
+            let limit = Duration::from_millis(limit_ms);
+            assert!(time < limit, "{time:?} for {cpus} CPUs and {nics} NICs in the view {}", view.name());
+        }
+    }
+}
+
+/// Cells that are numbers have all their digits, whatever the width: a number that is cut is a wrong one.
+/// What stands at one width stands at another, too, maybe with fewer digits.
+#[test]
+fn no_number_is_cut_at_any_width() {
+    let mut state = after(INCIDENT);
+    for view in View::ALL {
+        state.view = view;
+        let tokens = |width| -> Vec<String> {
+            screen(&state, width, 60).split_whitespace().map(str::to_owned).collect()
+        };
+        let known: HashSet<String> = (40..=260).step_by(20).flat_map(tokens).collect();
+        for width in (40..=260).filter(|width| width % 20 != 0) {
+            for token in tokens(width).iter().filter(|token| token.parse::<f64>().is_ok()) {
+                // Fewer digits of the same figure are right, too.
+                let is_known = known.contains(token) || known.iter().any(|other| is_rounded(token, other));
+                assert!(is_known, "{token} at {width} columns in the view {}", view.name());
+            }
+        }
+    }
+}
+
+/// Whether a text is a number of fewer digits with the value of another.
+fn is_rounded(short: &str, long: &str) -> bool {
+    let value = |text: &str| text.trim_end_matches('k').parse::<f64>().ok();
+    let decimals = short.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+    let limit = 0.5 / 10_f64.powi(i32::try_from(decimals).unwrap_or(0)) + 1e-9;
+    value(short).zip(value(long)).is_some_and(|(short, long)| (short - long).abs() <= limit)
+}
