@@ -144,35 +144,41 @@ fn of_a_thousand_cpus() {
     }
 }
 
-/// How long a frame takes from its arrival until it is drawn, at best, after ten minutes.
-fn handled(cpus: u32, nics: u32, view: View) -> Duration {
-    let mut state = State::new(Source::Live { delay: Duration::from_secs(1) }, Theme::COLOUR);
-    state.view = view;
-    let mut frame = large(cpus, nics);
-    let mut next = || {
-        frame.mono_ns += 1_000_000_000;
-        Arc::new(frame.clone())
-    };
-    (0..600).for_each(|_| drop(update(&mut state, Event::Frame(next()))));
-    let handle = |_| {
-        let frame = next();
-        let start = Instant::now();
-        update(&mut state, Event::Frame(frame));
-        draw_to_buffer(&state, 200, 60);
-        start.elapsed()
-    };
-    (0..20).map(handle).min().unwrap_or_default()
+/// The shortest of twenty times: others only make it longer.
+fn shortest(mut of: impl FnMut() -> Duration) -> Duration {
+    (0..20).map(|_| of()).min().unwrap_or_default()
 }
 
-/// The least of twenty counts: others only make it slower.
+/// From its arrival until it is drawn, after ten minutes, a frame takes less than four times as long as
+/// writing it as JSON. Where that takes 1.7 ms for 256 CPUs and 32 NICs, it took 0.7 to 3.1 ms.
 #[test]
 fn a_large_frame_is_handled_in_time() {
-    for (cpus, nics, limit_ms) in [(256, 32, 4), (1024, 64, 12)] {
+    for (cpus, nics) in [(256, 32), (1024, 64)] {
+        let mut state = State::new(Source::Live { delay: Duration::from_secs(1) }, Theme::COLOUR);
+        let mut frame = large(cpus, nics);
+        let json = shortest(|| {
+            let start = Instant::now();
+            let text = serde_json::to_string(&frame).expect("JSON");
+            assert!(text.len() > 1000);
+            start.elapsed()
+        });
+        let mut next = || {
+            frame.mono_ns += 1_000_000_000;
+            Arc::new(frame.clone())
+        };
+        (0..600).for_each(|_| drop(update(&mut state, Event::Frame(next()))));
         for view in View::ALL {
-            let time = handled(cpus, nics, view);
-            println!("{cpus} CPUs, {nics} NICs, {}: {time:.2?}", view.name());
-            let limit = Duration::from_millis(limit_ms);
-            assert!(time < limit, "{time:?} for {cpus} CPUs and {nics} NICs in the view {}", view.name());
+            state.view = view;
+            let time = shortest(|| {
+                let frame = next();
+                let start = Instant::now();
+                update(&mut state, Event::Frame(frame));
+                draw_to_buffer(&state, 200, 60);
+                start.elapsed()
+            });
+            let text = format!("{cpus} CPUs, {nics} NICs, {}: {time:.2?}, JSON {json:.2?}", view.name());
+            println!("{text}");
+            assert!(time < 4 * json, "{text}");
         }
     }
 }
@@ -187,8 +193,8 @@ fn no_number_is_cut_at_any_width() {
         let tokens = |width| -> Vec<String> {
             screen(&state, width, 60).split_whitespace().map(str::to_owned).collect()
         };
-        let known: HashSet<String> = (40..=260).step_by(20).flat_map(tokens).collect();
-        for width in (40..=260).filter(|width| width % 20 != 0) {
+        let known: HashSet<String> = (40..=220).step_by(20).flat_map(tokens).collect();
+        for width in (40..=220).filter(|width| width % 20 != 0) {
             for token in tokens(width).iter().filter(|token| token.parse::<f64>().is_ok()) {
                 // Fewer digits of the same figure are right, too.
                 let is_known = known.contains(token) || known.iter().any(|other| is_rounded(token, other));

@@ -2,6 +2,7 @@
 
 mod compare;
 mod diagnose;
+mod look;
 mod manual;
 mod notes;
 mod overhead;
@@ -31,6 +32,7 @@ pub(crate) use self::wrap::wrap;
 pub use self::{
     compare::Compare,
     diagnose::{Brief, Diagnose},
+    look::{Look, ThemeArg},
     manual::{Completions, Man, Schema, SchemaOf},
     notes::{Example, Notes, Section, notes},
     overhead::Overhead,
@@ -156,6 +158,9 @@ pub struct Replay {
     /// Screen, table or JSON.
     #[command(flatten)]
     pub form: Form,
+    /// How the screen looks.
+    #[command(flatten)]
+    pub look: Look,
 }
 
 /// Options of `report`.
@@ -228,6 +233,9 @@ pub struct Live {
     /// Screen, table or JSON.
     #[command(flatten)]
     pub form: Form,
+    /// How the screen looks.
+    #[command(flatten)]
+    pub look: Look,
     /// Exit after this many frames
     #[arg(
         short = 'n',

@@ -26,6 +26,14 @@ pub enum Failure {
     /// The screen could not take over the terminal.
     #[error("cannot draw on this terminal: {0}; run nicmon with --plain for tables")]
     Screen(io::Error),
+    /// The configuration file is wrong.
+    #[error("cannot use the configuration {}: {what}", shown(path))]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        what: String,
+    },
     /// The runtime, a thread or the signal handlers could not be set up.
     #[error("cannot start threads, timers or signal handlers: {0}; check the limits with `ulimit -a`")]
     Runtime(io::Error),
@@ -188,7 +196,8 @@ impl Failure {
             | Self::NoPage { .. }
             | Self::RecordingToStdout
             | Self::CreateRecording { .. }
-            | Self::ManualPages { .. } => 2,
+            | Self::ManualPages { .. }
+            | Self::Config { .. } => 2,
             #[cfg(feature = "bpf")]
             Self::Overhead(OverheadError::NoCpu { .. }) => 2,
             Self::Command { source, .. } if source.kind() == ErrorKind::NotFound => 127,

@@ -14,6 +14,7 @@ use super::{
     problems::Problems,
     runtime,
     screen::{self, JobScreen, ScreenEvent},
+    settings::settings,
     signals::EndSignals,
     split,
     start::{self, Started},
@@ -24,15 +25,17 @@ use crate::{
     diagnose::Diagnosis,
     frame::Frame,
     privileges::Privileges,
-    tui::{Source, Wish},
+    tui::{Settings, Source, Wish},
 };
 
 pub(super) fn run(args: Live) -> Result<(), Failure> {
+    // Before anything else: a mistake in it must not cost more than a moment.
+    let settings = if screen::is_wanted(args.form) { settings(&args.look)? } else { Settings::default() };
     let privileges = split();
-    runtime::block_on(show(args, privileges))
+    runtime::block_on(show(args, settings, privileges))
 }
 
-async fn show(args: Live, privileges: Privileges) -> Result<(), Failure> {
+async fn show(args: Live, settings: Settings, privileges: Privileges) -> Result<(), Failure> {
     // Signals first: from here on they end the process cleanly.
     let mut end = EndSignals::listen()?;
     if screen::is_wanted(args.form) {
@@ -44,7 +47,7 @@ async fn show(args: Live, privileges: Privileges) -> Result<(), Failure> {
     if is_disturbed || !screen::is_wanted(args.form) {
         print(&args, frames, end).await
     } else {
-        on_screen(&args, frames, end).await
+        on_screen(&args, settings, frames, end).await
     }
 }
 
@@ -149,8 +152,13 @@ async fn print(args: &Live, mut frames: LiveFrames, mut end: EndSignals) -> Resu
     output.end(is_signalled, &mut end).await.map_err(Failure::Output)
 }
 
-async fn on_screen(args: &Live, mut frames: LiveFrames, end: EndSignals) -> Result<(), Failure> {
-    let mut screen = JobScreen::start(Source::Live { delay: args.measure.delay }, end)?;
+async fn on_screen(
+    args: &Live,
+    settings: Settings,
+    mut frames: LiveFrames,
+    end: EndSignals,
+) -> Result<(), Failure> {
+    let mut screen = JobScreen::start(Source::Live { delay: args.measure.delay }, settings, end)?;
     let mut left = args.count.unwrap_or(u64::MAX);
     let mut problems = Problems::default();
     let mut result = Ok(());

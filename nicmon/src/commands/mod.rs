@@ -22,6 +22,7 @@ mod report;
 mod runtime;
 mod schema;
 mod screen;
+mod settings;
 mod signals;
 mod start;
 mod table;

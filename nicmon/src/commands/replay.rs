@@ -13,6 +13,7 @@ use super::{
     player::Player,
     runtime,
     screen::{self, JobScreen, ScreenEvent},
+    settings::settings,
     signals::EndSignals,
 };
 use crate::{
@@ -20,7 +21,7 @@ use crate::{
     diagnose::Rejudged,
     frame::Frame,
     stream::{ReadError, Reader},
-    tui::{Source, Wish},
+    tui::{Settings, Source, Wish},
 };
 
 /// How many frames are read ahead.
@@ -39,7 +40,7 @@ async fn show(args: Replay) -> Result<(), Failure> {
     if is_screen {
         // Frames from a pipe are shown as they arrive.
         let speed = args.speed.or_else(|| (!is_stream).then_some(1.0));
-        play(speed, frames, end).await
+        play(speed, settings(&args.look)?, frames, end).await
     } else {
         print(&args, frames, end).await
     }
@@ -111,8 +112,13 @@ async fn print(args: &Replay, mut frames: FrameThread, mut end: EndSignals) -> R
     Ok(())
 }
 
-async fn play(speed: Option<f64>, mut frames: FrameThread, end: EndSignals) -> Result<(), Failure> {
-    let mut screen = JobScreen::start(Source::Replay { speed, end: None }, end)?;
+async fn play(
+    speed: Option<f64>,
+    settings: Settings,
+    mut frames: FrameThread,
+    end: EndSignals,
+) -> Result<(), Failure> {
+    let mut screen = JobScreen::start(Source::Replay { speed, end: None }, settings, end)?;
     let mut player = Player::new(speed);
     let mut has_ended = false;
     let mut result = Ok(());

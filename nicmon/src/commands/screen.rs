@@ -16,7 +16,7 @@ use super::{
 use crate::{
     cli::Form,
     frame::Frame,
-    tui::{Event, Screen, Source, State, Theme, Told, Wish},
+    tui::{Event, Screen, Settings, Source, State, Told, Wish},
 };
 
 /// Whether the screen is wanted, and standard output is a terminal that can show it.
@@ -46,9 +46,9 @@ pub(super) struct JobScreen {
 }
 
 impl JobScreen {
-    pub(super) fn start(source: Source, end: EndSignals) -> Result<Self, Failure> {
+    pub(super) fn start(source: Source, settings: Settings, end: EndSignals) -> Result<Self, Failure> {
         let terminal = TerminalSignals::listen().map_err(Failure::Runtime)?;
-        let screen = Screen::start(State::new(source, Theme::from_environment())).map_err(Failure::Screen)?;
+        let screen = Screen::start(State::with(source, settings)).map_err(Failure::Screen)?;
         Ok(Self { screen, end, terminal })
     }
 

@@ -271,7 +271,16 @@ pub(super) fn action(state: &State, key: KeyEvent) -> Option<Action> {
             _ => None,
         };
     }
-    KEYS.iter().find(|known| known.codes.contains(&key.code) && known.works(state)).map(|known| known.action)
+    let code = match key.code {
+        Char(letter) => Char(state.keys.get(&letter).copied().unwrap_or(letter)),
+        code => code,
+    };
+    KEYS.iter().find(|known| known.codes.contains(&code) && known.works(state)).map(|known| known.action)
+}
+
+/// Whether a letter does anything in any view.
+pub fn is_key(letter: char) -> bool {
+    KEYS.iter().any(|key| key.codes.contains(&Char(letter)))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod keys;
 mod lists;
 mod paint;
 mod screen;
+mod settings;
 mod state;
 mod terminal;
 mod text;
@@ -23,10 +24,13 @@ use ratatui::{buffer::Buffer, layout::Rect};
 pub use self::{
     costs::Subject,
     history::History,
+    keys::is_key,
     screen::{Screen, Told},
+    settings::Settings,
     state::{CpuOrder, Drivers, NicId, Sort, Source, State, Units, View},
     theme::Theme,
     update::{Event, Wish, update},
+    view::nic_columns,
     window::{Span, Window},
 };
 

@@ -1,6 +1,6 @@
 //! The state of the screen.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::{History, Span, Subject, Theme, Window};
 use crate::frame::{FindingKey, Frame, Nic};
@@ -40,6 +40,10 @@ pub struct State {
     pub queue: usize,
     /// The chosen finding; `None` for the worst.
     pub finding: Option<FindingKey>,
+    /// Heads of the columns of NICs that are shown; empty for all.
+    pub columns: Vec<String>,
+    /// Letters that do what other letters do.
+    pub keys: BTreeMap<char, char>,
     /// The first line of a view that is text.
     pub line: usize,
     /// The first CPU column on the screen.
@@ -274,6 +278,8 @@ impl State {
             cpu: None,
             queue: 0,
             finding: None,
+            columns: Vec::new(),
+            keys: BTreeMap::new(),
             line: 0,
             column: 0,
             units: Units::Pct,

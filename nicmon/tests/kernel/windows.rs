@@ -142,7 +142,7 @@ fn falls_back(nicmon: &mut Nicmon) -> Result<Vec<Frame>> {
     let namespace = loopback_namespace("nicmon-t-isolated")?;
     let load = Loopback::start(&namespace, 1, Loop::Single, Duration::from_mins(1))?;
     let start = nicmon.frames.len();
-    nicmon.more(8)?;
+    nicmon.more(7)?;
     let sent = load.stop()?;
     nicmon.more(2)?;
     let frames: Vec<Frame> = nicmon.frames[start..].iter().map(|arrived| arrived.frame.clone()).collect();

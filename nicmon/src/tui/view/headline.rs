@@ -4,7 +4,7 @@ use ratatui::{buffer::Buffer, layout::Rect};
 
 use crate::{
     frame::{Finding, FindingId, Frame, Severity, pct_of},
-    present::text::printable,
+    present::text::{plural, printable},
     tui::{
         State, figures, lists,
         paint::{lines, wrapped},
@@ -34,7 +34,10 @@ pub(super) fn of(frame: &Frame, width: u16) -> Option<Headline> {
     let mut lines = wrapped(&printable(&text), width);
     if worst.is_some() && findings.len() > 1 {
         // A line of its own would be too much for it.
-        let longer = wrapped(&printable(&format!("{text} (and {} more)", findings.len() - 1)), width);
+        let longer = wrapped(
+            &printable(&format!("{text} (and {})", plural(findings.len() as u64 - 1, "more finding"))),
+            width,
+        );
         lines = if longer.len() == lines.len() { longer } else { lines };
     }
     lines.truncate(MOST);

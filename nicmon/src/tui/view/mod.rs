@@ -23,6 +23,7 @@ use ratatui::{
 use super::{State, View, paint};
 use crate::present::text::printable;
 
+pub use self::nics::nic_columns;
 pub(super) use self::{help::lines as help_lines, own::lines as own_lines};
 
 #[cfg(test)]

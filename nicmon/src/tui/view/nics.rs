@@ -80,7 +80,8 @@ pub(super) fn render(state: &State, frame: &Frame, nics: &[&Nic], area: Rect, bu
     let name_width = NAME_WIDTH.min(area.width.saturating_sub(COLUMNS[0].width).max(4));
     let has_driver = area.width > NAME_WIDTH + figures + DRIVER_WIDTH;
     let driver_width = if has_driver { DRIVER_WIDTH + 1 } else { 0 };
-    let columns = that_fit(area.width.saturating_sub(name_width + driver_width));
+    let is_windowed = frame.window.is_some();
+    let columns = that_fit(state, is_windowed, area.width.saturating_sub(name_width + driver_width));
     let (x, y) = (area.x, area.y);
     let shown = usize::from(area.height - 1);
     let chosen = lists::chosen_nic(state, nics);
@@ -95,9 +96,10 @@ pub(super) fn render(state: &State, frame: &Frame, nics: &[&Nic], area: Rect, bu
     let begin = x + name_width + driver_width;
     let mut at = begin;
     for column in &columns {
-        let mark = if frame.window.is_some() && column.is_time { "~" } else { "" };
-        right(buffer, (at, y), column.width, &format!("{mark}{}", column.head), theme.head());
-        at += column.width;
+        let mark = if is_windowed && column.is_time { "~" } else { "" };
+        let width = column.width(is_windowed);
+        right(buffer, (at, y), width, &format!("{mark}{}", column.head), theme.head());
+        at += width;
     }
     for ((row, nic), y) in nics.iter().enumerate().skip(first).zip(y + 1..area.bottom()) {
         let style = if row == chosen { Theme::mark() } else { Theme::name() };
@@ -110,8 +112,9 @@ pub(super) fn render(state: &State, frame: &Frame, nics: &[&Nic], area: Rect, bu
         for column in &columns {
             let (text, style) = (column.cell)(state, frame, nic);
             let style = if matches!(text.as_str(), "0" | "?" | ".") { theme.quiet() } else { style };
-            right(buffer, (at, y), column.width, &text, style);
-            at += column.width;
+            let width = column.width(is_windowed);
+            right(buffer, (at, y), width, &text, style);
+            at += width;
         }
     }
 }
@@ -129,9 +132,24 @@ fn head(first: usize, shown: usize, rows: usize) -> String {
     }
 }
 
-fn that_fit(width: u16) -> Vec<&'static Column> {
-    let mut columns: Vec<_> = COLUMNS.iter().collect();
-    while columns.iter().map(|column| column.width).sum::<u16>() > width {
+impl Column {
+    /// An estimate has a mark before its head.
+    fn width(&self, is_windowed: bool) -> u16 {
+        self.width + u16::from(is_windowed && self.is_time)
+    }
+}
+
+/// The heads of all columns of figures.
+pub fn nic_columns() -> Vec<&'static str> {
+    COLUMNS.iter().map(|column| column.head).collect()
+}
+
+/// The columns that the user wants, as far as they fit.
+fn that_fit(state: &State, is_windowed: bool, width: u16) -> Vec<&'static Column> {
+    let is_wanted =
+        |column: &&Column| state.columns.is_empty() || state.columns.iter().any(|head| head == column.head);
+    let mut columns: Vec<_> = COLUMNS.iter().filter(is_wanted).collect();
+    while columns.iter().map(|column| column.width(is_windowed)).sum::<u16>() > width {
         let Some(last) = columns.iter().map(|column| column.rank).max() else { break };
         columns.retain(|column| column.rank != last);
     }
@@ -178,15 +196,23 @@ fn per_packet(frame: &Frame, nic: &Nic) -> (String, Style) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tui::Source;
 
     #[test]
     fn columns_leave_by_rank() {
-        let heads = |width| that_fit(width).iter().map(|column| column.head).collect::<Vec<_>>();
+        let mut state = State::new(Source::Replay { speed: None, end: None }, Theme::PLAIN);
+        let of = |state: &State, is_windowed, width| {
+            that_fit(state, is_windowed, width).iter().map(|column| column.head).collect::<Vec<_>>()
+        };
+        let heads = |width| of(&state, false, width);
         assert_eq!(heads(5), [""; 0]);
         assert_eq!(heads(16), ["LOAD%", "WORST CPU"]);
         assert_eq!(heads(24), ["LOAD%", "WORST CPU", "RXPKT/s"]);
         assert_eq!(heads(31), ["LOAD%", "WORST CPU", "RXPKT/s", "DROP/s"]);
         assert_eq!(heads(100).len(), COLUMNS.len());
+        assert_eq!(of(&state, true, 24), ["LOAD%", "WORST CPU"], "estimates are wider");
+        state.columns = vec!["DROP/s".to_owned(), "LOAD%".to_owned()];
+        assert_eq!(of(&state, false, 100), ["LOAD%", "DROP/s"]);
     }
 
     #[test]
