@@ -1,7 +1,8 @@
-//! README's pictures show the screen with recorded frames. This test compares them or, if `NICMON_DRAW` is
-//! set, draws them (`cargo xtask screenshots`).
+//! What the screen looks like: the pictures of the documents, and each view at the sizes that people have. The
+//! pictures are compared or, if `NICMON_DRAW` is set, drawn (`cargo xtask screenshots`).
 
 mod svg;
+mod views;
 
 use std::{env, fs, path::Path, sync::Arc, time::Duration};
 

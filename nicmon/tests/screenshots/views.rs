@@ -17,9 +17,9 @@ use ratatui::{
 };
 
 /// A virtio NIC with four queues, whose interrupts all go to one CPU.
-const INCIDENT: &str = include_str!("findings/irqs-share-cpu.ndjson");
+const INCIDENT: &str = include_str!("../findings/irqs-share-cpu.ndjson");
 /// The same NIC with room to spare.
-const HEALTHY: &str = include_str!("findings/healthy-bursts.ndjson");
+const HEALTHY: &str = include_str!("../findings/healthy-bursts.ndjson");
 const SIZES: [(u16, u16); 4] = [(200, 60), (120, 40), (80, 24), (50, 14)];
 
 /// The state after these frames, judged.
