@@ -24,6 +24,8 @@ use crate::{
 
 const NICMON: &str = env!("CARGO_BIN_EXE_nicmon");
 const PATIENCE: Duration = Duration::from_mins(1);
+/// How many pages are tried at once.
+const AT_ONCE: usize = 3;
 /// Fewer blocks than this would mean that they are no longer found.
 const LEAST: usize = 12;
 
@@ -39,17 +41,27 @@ fn commands_in_the_documents_work() {
         }
         return;
     }
+    // Most of the time they wait, and pages have nothing to do with each other.
+    let findings: Vec<String> = thread::scope(|scope| {
+        let pages = |first| blocks.iter().skip(first).step_by(AT_ONCE);
+        let work = |first| scope.spawn(move || pages(first).flat_map(try_page).collect::<Vec<_>>());
+        let workers: Vec<_> = (0..AT_ONCE).map(work).collect();
+        workers.into_iter().flat_map(|worker| worker.join().expect("it does not panic")).collect()
+    });
+    report("commands in the documents that do not work", &findings);
+}
+
+/// Runs the blocks of a page in order, and returns what is wrong with them.
+fn try_page((page, blocks): &(&Page, Vec<Block>)) -> Vec<String> {
+    let folder = tempfile::tempdir().expect("a temporary directory can be made");
     let mut findings = Vec::new();
-    for (page, blocks) in &blocks {
-        let folder = tempfile::tempdir().expect("a temporary directory can be made");
-        for block in blocks {
-            match &block.expected {
-                Ok(code) => findings.extend(try_block(&page.path, block, *code, folder.path())),
-                Err(reason) => println!("{}:{}: not run: {reason}", page.path, block.line),
-            }
+    for block in blocks {
+        match &block.expected {
+            Ok(code) => findings.extend(try_block(&page.path, block, *code, folder.path())),
+            Err(reason) => println!("{}:{}: not run: {reason}", page.path, block.line),
         }
     }
-    report("commands in the documents that do not work", &findings);
+    findings
 }
 
 fn pages() -> Vec<Page> {
