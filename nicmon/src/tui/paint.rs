@@ -2,7 +2,7 @@
 
 use ratatui::{buffer::Buffer, layout::Rect, style::Style, text::Span};
 
-use crate::present::text::no_room;
+use crate::present::text::{no_room, printable};
 
 /// Draws text at the left of a field of this width, and cuts what does not fit.
 pub(super) fn left(buffer: &mut Buffer, at: (u16, u16), width: u16, text: &str, style: Style) {
@@ -40,18 +40,20 @@ pub(super) fn wrapped(text: &str, width: u16) -> Vec<String> {
     lines
 }
 
-/// Draws lines from the top, as many as fit. Returns the row after the last.
-pub(super) fn lines<'a>(
-    buffer: &mut Buffer,
-    area: Rect,
-    lines: impl IntoIterator<Item = (&'a str, Style)>,
-) -> u16 {
-    let mut y = area.y;
-    for ((text, style), row) in lines.into_iter().zip(area.y..area.bottom()) {
-        left(buffer, (area.x, row), area.width, text, style);
-        y = row + 1;
+/// Paragraphs that are safe to draw, in lines of a width.
+pub(super) fn paragraphs(text: &[(String, Style)], width: u16) -> Vec<(String, Style)> {
+    let in_lines = |(text, style): &(String, Style)| {
+        let style = *style;
+        wrapped(&printable(text), width).into_iter().map(move |line| (line, style))
+    };
+    text.iter().flat_map(in_lines).collect()
+}
+
+/// Draws lines from the top, as many as fit.
+pub(super) fn lines(buffer: &mut Buffer, area: Rect, lines: &[(String, Style)]) {
+    for ((text, style), y) in lines.iter().zip(area.y..area.bottom()) {
+        left(buffer, (area.x, y), area.width, text, *style);
     }
-    y
 }
 
 /// Number of terminal columns that a text takes.

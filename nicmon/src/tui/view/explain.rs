@@ -3,11 +3,10 @@
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
 use crate::{
-    frame::{Frame, title},
-    present::text::printable,
+    frame::{Accounting, Frame, Nic, title},
     tui::{
         State, Theme, View, lists,
-        paint::{lines, wrapped},
+        paint::{lines, paragraphs},
     },
 };
 
@@ -73,18 +72,12 @@ pub(super) fn render(state: &State, frame: &Frame, area: Rect, buffer: &mut Buff
         }));
     }
     text.push(("nicmon schema --markdown defines all fields".to_owned(), state.theme.quiet()));
-    let text: Vec<(String, Style)> = text
-        .iter()
-        .flat_map(|(line, style)| {
-            wrapped(&printable(line), area.width).into_iter().map(|line| (line, *style))
-        })
-        .collect();
-    lines(buffer, area, text.iter().map(|(line, style)| (line.as_str(), *style)));
+    lines(buffer, area, &paragraphs(&text, area.width));
 }
 
 /// What is chosen.
 fn subject(state: &State, frame: &Frame) -> String {
-    let nic = |nic: Option<&crate::frame::Nic>| nic.map_or_else(String::new, |nic| nic.name.clone());
+    let nic = |nic: Option<&Nic>| nic.map_or_else(String::new, |nic| nic.name.clone());
     match state.view {
         View::Cpus => {
             let cpus = lists::cpus(state, frame);
@@ -107,7 +100,7 @@ fn how(frame: &Frame, known: Known) -> &'static str {
         Known::Exact => "exact: each one was measured",
         Known::Counted => "exact: counted by the kernel, the driver or the NIC",
         Known::Accounted => match frame.host.accounting {
-            Some(crate::frame::Accounting::Tick) => "the kernel's accounting, sampled once per tick",
+            Some(Accounting::Tick) => "the kernel's accounting, sampled once per tick",
             _ => "the kernel's accounting",
         },
     }

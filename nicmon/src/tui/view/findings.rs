@@ -44,7 +44,7 @@ pub(super) fn render(state: &State, frame: &Frame, area: Rect, buffer: &mut Buff
             indented(&printable(text), below.width).into_iter().map(|line| (line, *style))
         })
         .collect();
-    lines(buffer, below, wrapped.iter().map(|(line, style)| (line.as_str(), *style)));
+    lines(buffer, below, &wrapped);
 }
 
 fn style(state: &State, finding: &Finding) -> Style {

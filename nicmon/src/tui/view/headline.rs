@@ -7,7 +7,7 @@ use crate::{
     present::text::{plural, printable},
     tui::{
         State, figures, lists,
-        paint::{lines, wrapped},
+        paint::{left, wrapped},
     },
 };
 
@@ -52,7 +52,9 @@ impl Headline {
 
     pub(super) fn render(&self, state: &State, area: Rect, buffer: &mut Buffer) {
         let style = if self.is_loud { state.theme.loud() } else { state.theme.quiet() };
-        lines(buffer, area, self.lines.iter().map(|line| (line.as_str(), style)));
+        for (line, y) in self.lines.iter().zip(area.y..area.bottom()) {
+            left(buffer, (area.x, y), area.width, line, style);
+        }
     }
 }
 

@@ -46,8 +46,8 @@ pub fn render(state: &State, buffer: &mut Buffer) {
     }
     if area.width < LEAST.0 || area.height < LEAST.1 {
         let text = format!("the rest needs {} columns and {} rows", LEAST.0, LEAST.1);
-        let text = paint::wrapped(&text, area.width);
-        paint::lines(buffer, rest, text.iter().map(|line| (line.as_str(), state.theme.quiet())));
+        let text = paint::paragraphs(&[(text, state.theme.quiet())], area.width);
+        paint::lines(buffer, rest, &text);
         return;
     }
     let [top, body, bottom] =

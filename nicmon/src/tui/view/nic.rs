@@ -11,10 +11,10 @@ use ratatui::{
 
 use crate::{
     frame::{Frame, Nic, NicDrops, per_s},
-    present::text::{known, printable},
+    present::text::known,
     tui::{
         State, Theme, figures, lists,
-        paint::{left, lines, wrapped},
+        paint::{left, lines, paragraphs},
         text::{Figure, scaled, short_pct, whole},
     },
 };
@@ -31,18 +31,13 @@ pub(super) fn render(state: &State, frame: &Frame, area: Rect, buffer: &mut Buff
         vec![(setup::title(nic, known), Theme::name()), (rates(frame, nic), Style::new())];
     text.extend(ledger(frame, nic).into_iter().map(|line| (line, Style::new())));
     text.extend(setup::lines(known).into_iter().map(|line| (line, Style::new())));
-    let text: Vec<(String, Style)> = text
-        .iter()
-        .flat_map(|(line, style)| {
-            wrapped(&printable(line), area.width).into_iter().map(|line| (line, *style))
-        })
-        .collect();
+    let text = paragraphs(&text, area.width);
     let rows = u16::try_from(text.len()).unwrap_or(u16::MAX);
     // The queues say more than the end of the setup.
     let upper = rows.min(area.height.saturating_sub(area.height / 3));
     let [above, _, below] =
         Layout::vertical([Constraint::Length(upper), Constraint::Length(1), Constraint::Fill(1)]).areas(area);
-    lines(buffer, above, text.iter().map(|(line, style)| (line.as_str(), *style)));
+    lines(buffer, above, &text);
     queues::render(state, frame, nic, below, buffer);
 }
 

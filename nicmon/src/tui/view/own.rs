@@ -7,7 +7,7 @@ use crate::{
     present::text::{interval, known, pct, plain, printable, scaled, seconds},
     tui::{
         State, Theme,
-        paint::{left, lines as draw, wrapped},
+        paint::{lines as draw, wrapped},
     },
 };
 
@@ -29,10 +29,7 @@ pub(super) fn render(state: &State, frame: &Frame, area: Rect, buffer: &mut Buff
             lines.into_iter().map(|line| (line, *style))
         })
         .collect();
-    draw(buffer, area, shown.iter().map(|(line, style)| (line.as_str(), *style)));
-    if text.is_empty() {
-        left(buffer, (area.x, area.y), area.width, "nothing is known", state.theme.quiet());
-    }
+    draw(buffer, area, &shown);
 }
 
 /// Number of lines that can be scrolled.
