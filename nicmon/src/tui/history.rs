@@ -55,8 +55,7 @@ impl History {
     /// known already.
     pub(super) fn add(&mut self, frame: &Arc<Frame>) {
         if let Some((last, _)) = self.frames.back() {
-            let machine = |of: &Frame| (of.host.hostname.clone(), of.boot_id.clone());
-            if machine(last) != machine(frame) {
+            if (&last.host.hostname, &last.boot_id) != (&frame.host.hostname, &frame.boot_id) {
                 *self = Self::default();
             } else if last.mono_ns >= frame.mono_ns {
                 return;
@@ -126,9 +125,8 @@ impl History {
         figure: impl Fn(&Moment) -> Option<f32>,
     ) -> Vec<Slot> {
         let mut all = vec![Slot::default(); slots];
-        let each_ns = (span_ns / slots.max(1) as u64).max(1);
         for moment in self.moments.iter().rev().skip_while(|moment| moment.mono_ns > until_ns) {
-            let Some(at) = slot_of(until_ns - moment.mono_ns, each_ns, slots) else { break };
+            let Some(at) = slot_of(until_ns - moment.mono_ns, span_ns, slots) else { break };
             let slot = &mut all[at];
             slot.worst = slot.worst.max(moment.worst);
             if let Some(pct) = figure(moment) {
@@ -140,7 +138,8 @@ impl History {
 }
 
 /// The slot of a time that is so long ago; `None` if it is before the first.
-fn slot_of(ago_ns: u64, each_ns: u64, slots: usize) -> Option<usize> {
+pub(super) fn slot_of(ago_ns: u64, span_ns: u64, slots: usize) -> Option<usize> {
+    let each_ns = (span_ns / slots.max(1) as u64).max(1);
     slots.checked_sub(usize::try_from(ago_ns / each_ns).ok()?.checked_add(1)?)
 }
 

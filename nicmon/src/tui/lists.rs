@@ -133,3 +133,25 @@ pub(super) fn queues(nic: &Nic, setup: Option<&topology::Nic>) -> Vec<u32> {
 pub(super) fn nic_at(nics: &[&Nic], at: usize) -> Option<NicId> {
     nics.get(at.min(nics.len().saturating_sub(1))).map(|nic| NicId::of(nic))
 }
+
+/// The first row to show, such that no room stays empty below the last row.
+pub(super) fn first_row(wanted: usize, rows: usize, shown: usize) -> usize {
+    wanted.min(rows.saturating_sub(shown))
+}
+
+/// The same, with the chosen row in the middle as far as that is possible.
+pub(super) fn first_around(chosen: usize, rows: usize, shown: usize) -> usize {
+    first_row(chosen.saturating_sub(shown / 2), rows, shown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scrolling_leaves_no_room_free() {
+        assert_eq!(first_row(9, 10, 4), 6);
+        assert_eq!(first_row(2, 10, 4), 2);
+        assert_eq!(first_row(2, 3, 4), 0);
+    }
+}

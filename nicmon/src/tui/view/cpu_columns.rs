@@ -2,7 +2,7 @@
 
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
-use super::nics::{NAME_WIDTH, first_row};
+use super::nics::NAME_WIDTH;
 use crate::{
     frame::{Cpu, Frame, Nic, per_s},
     present::text::{pct, printable, scaled},
@@ -146,7 +146,7 @@ pub(super) fn render(state: &State, frame: &Frame, nics: &[&Nic], area: Rect, bu
     let totals = TOTALS.min(room - room / 3);
     let shown = usize::from(room - totals).min(nics.len());
     let chosen = lists::chosen_nic(state, nics);
-    let first = first_row(chosen.saturating_sub(shown / 2), nics.len(), shown);
+    let first = lists::first_around(chosen, nics.len(), shown);
     let kind = if state.units == Units::Pct { Kind::Load } else { Kind::Count };
     for nic in nics.iter().skip(first).take(shown) {
         let label = printable(&nic.name);
@@ -188,7 +188,7 @@ impl<'a> Columns<'a> {
         let mut ranked = figures::network_pcts(frame);
         ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cpu.cmp(&b.0.cpu)));
         let shown = usize::from(room / narrowest);
-        let first = first_row(state.column, cpus.len(), shown);
+        let first = lists::first_row(state.column, cpus.len(), shown);
         cpus = ranked.into_iter().map(|(cpu, _)| cpu).skip(first).take(shown).collect();
         Self { cpus, width: narrowest, first: Some(first) }
     }

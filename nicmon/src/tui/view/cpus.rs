@@ -2,7 +2,7 @@
 
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
-use super::{nics::first_row, spark};
+use super::spark;
 use crate::{
     frame::{Cpu, Frame, Nic},
     present::text::printable,
@@ -66,7 +66,7 @@ pub(super) fn render(state: &State, frame: &Frame, area: Rect, buffer: &mut Buff
     let is_kept = |at: usize, load: f64| !are_folded || load >= IDLE_PCT || at == chosen;
     let rows: Vec<_> = (cpus.iter().enumerate()).filter(|(at, (_, load))| is_kept(*at, *load)).collect();
     let at = rows.iter().position(|(at, _)| *at == chosen).unwrap_or(0);
-    let first = first_row(at.saturating_sub(fit / 2), rows.len(), fit);
+    let first = lists::first_around(at, rows.len(), fit);
     let layout = Layout::of(area.width);
     layout.head(state, frame, area, buffer);
     let most = lists::nic_on_each(frame);
@@ -204,8 +204,7 @@ impl Parts {
             [stat.user_pct, stat.system_pct, stat.steal_pct, idle]
                 .map(|part| if sum > 0.0 { part / sum * whole } else { 0.0 })
         });
-        let [user, system, steal, idle] =
-            rest.map_or([None; 4], |[user, system, steal, idle]| [user, system, steal, idle].map(Some));
+        let [user, system, steal, idle] = rest.map_or([None; 4], |parts| parts.map(Some));
         let kernels_soft = stat.map(|stat| stat.softirq_pct);
         Self { irq, rx, other, user, system, steal, idle, kernels_soft }
     }

@@ -6,7 +6,6 @@ use ratatui::{
     style::Style,
 };
 
-use super::nics::first_row;
 use crate::{
     frame::{Finding, Frame, Severity},
     present::{
@@ -27,7 +26,7 @@ pub(super) fn render(state: &State, frame: &Frame, area: Rect, buffer: &mut Buff
     let [list, _, below] =
         Layout::vertical([Constraint::Length(rows), Constraint::Length(1.min(rows)), Constraint::Fill(1)])
             .areas(area);
-    let first = first_row(chosen.saturating_sub(usize::from(rows / 2)), findings.len(), rows.into());
+    let first = lists::first_around(chosen, findings.len(), rows.into());
     for ((at, finding), y) in findings.iter().enumerate().skip(first).zip(list.y..list.bottom()) {
         let mark = if at == chosen { "> " } else { "  " };
         let text = format!("{mark}{}", title(finding));

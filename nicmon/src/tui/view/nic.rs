@@ -9,13 +9,14 @@ use ratatui::{
     style::Style,
 };
 
+use super::nics::{bits, rate};
 use crate::{
-    frame::{Frame, Nic, NicDrops, per_s},
+    frame::{Frame, Nic, NicDrops},
     present::text::known,
     tui::{
         State, Theme, figures, lists,
         paint::{left, lines, paragraphs},
-        text::{Figure, scaled, short_pct, whole},
+        text::{Figure, short_pct, whole},
     },
 };
 
@@ -42,19 +43,15 @@ pub(super) fn render(state: &State, frame: &Frame, area: Rect, buffer: &mut Buff
 }
 
 fn rates(frame: &Frame, nic: &Nic) -> String {
-    let rate = |count: Option<u64>| Figure::from(per_s(count, frame.interval_ns)).text(scaled);
-    let bits = |bytes: Option<u64>| {
-        Figure::from(per_s(bytes, frame.interval_ns).map(|bytes| bytes * 8.0)).text(scaled)
-    };
     let counters = &nic.counters;
     let mark = if frame.window.is_some() { "~" } else { "" };
     format!(
         "receives {} packets/s, {} bit/s; sends {} packets/s, {} bit/s; takes {mark}{} % of a CPU, \
          {mark}{} ns per packet",
-        rate(counters.rx_packets),
-        bits(counters.rx_bytes),
-        rate(counters.tx_packets),
-        bits(counters.tx_bytes),
+        rate(frame, counters.rx_packets),
+        bits(frame, counters.rx_bytes),
+        rate(frame, counters.tx_packets),
+        bits(frame, counters.tx_bytes),
         Figure::from(figures::load_pct(nic, frame.interval_ns)).text(short_pct),
         figures::ns_per_packet(frame, nic).text(whole),
     )
@@ -62,7 +59,7 @@ fn rates(frame: &Frame, nic: &Nic) -> String {
 
 /// What became of received packets, in the order in which they pass.
 fn ledger(frame: &Frame, nic: &Nic) -> Vec<String> {
-    let rate = |count: Option<u64>| known(per_s(count, frame.interval_ns), scaled);
+    let rate = |count: Option<u64>| rate(frame, count);
     let drop = |of: fn(&NicDrops) -> u64| rate(nic.counters.drops.as_ref().map(of));
     let work = nic.cpus.iter().map(|on| on.work).try_fold(0_u64, |sum, work| Some(sum.saturating_add(work?)));
     let netns = frame.netns.iter().find(|netns| Some(netns.inum) == nic.netns);

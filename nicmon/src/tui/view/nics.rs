@@ -42,28 +42,28 @@ const COLUMNS: [Column; 9] = [
         is_time: false,
         width: 8,
         rank: 2,
-        cell: |_, f, nic| rate(f, nic.counters.rx_packets),
+        cell: |_, f, nic| (rate(f, nic.counters.rx_packets), Style::new()),
     },
     Column {
         head: "TXPKT/s",
         is_time: false,
         width: 8,
         rank: 4,
-        cell: |_, f, nic| rate(f, nic.counters.tx_packets),
+        cell: |_, f, nic| (rate(f, nic.counters.tx_packets), Style::new()),
     },
     Column {
         head: "RXbit/s",
         is_time: false,
         width: 8,
         rank: 5,
-        cell: |_, f, nic| bits(f, nic.counters.rx_bytes),
+        cell: |_, f, nic| (bits(f, nic.counters.rx_bytes), Style::new()),
     },
     Column {
         head: "TXbit/s",
         is_time: false,
         width: 8,
         rank: 6,
-        cell: |_, f, nic| bits(f, nic.counters.tx_bytes),
+        cell: |_, f, nic| (bits(f, nic.counters.tx_bytes), Style::new()),
     },
     Column { head: "DROP/s", is_time: false, width: 7, rank: 3, cell: drops },
     Column { head: "ns/PKT", is_time: true, width: 7, rank: 7, cell: |_, frame, nic| per_packet(frame, nic) },
@@ -85,7 +85,7 @@ pub(super) fn render(state: &State, frame: &Frame, nics: &[&Nic], area: Rect, bu
     let (x, y) = (area.x, area.y);
     let shown = usize::from(area.height - 1);
     let chosen = lists::chosen_nic(state, nics);
-    let first = first_row(chosen.saturating_sub(shown / 2), nics.len(), shown);
+    let first = lists::first_around(chosen, nics.len(), shown);
     let theme = state.theme;
 
     let head = head(first, shown, nics.len());
@@ -117,11 +117,6 @@ pub(super) fn render(state: &State, frame: &Frame, nics: &[&Nic], area: Rect, bu
             at += width;
         }
     }
-}
-
-/// The first row to show, such that no room stays empty below the last row.
-pub(super) fn first_row(wanted: usize, rows: usize, shown: usize) -> usize {
-    wanted.min(rows.saturating_sub(shown))
 }
 
 fn head(first: usize, shown: usize, rows: usize) -> String {
@@ -176,17 +171,18 @@ fn worst(state: &State, nic: &Nic) -> (String, Style) {
     }
 }
 
-fn rate(frame: &Frame, count: Option<u64>) -> (String, Style) {
-    (Figure::from(per_s(count, frame.interval_ns)).text(scaled), Style::new())
+/// A count per second.
+pub(super) fn rate(frame: &Frame, count: Option<u64>) -> String {
+    Figure::from(per_s(count, frame.interval_ns)).text(scaled)
 }
 
-fn bits(frame: &Frame, bytes: Option<u64>) -> (String, Style) {
-    let bits = per_s(bytes, frame.interval_ns).map(|bytes| bytes * 8.0);
-    (Figure::from(bits).text(scaled), Style::new())
+/// Bytes as bits per second.
+pub(super) fn bits(frame: &Frame, bytes: Option<u64>) -> String {
+    Figure::from(per_s(bytes, frame.interval_ns).map(|bytes| bytes * 8.0)).text(scaled)
 }
 
 fn drops(state: &State, frame: &Frame, nic: &Nic) -> (String, Style) {
-    (rate(frame, figures::dropped(nic)).0, state.theme.loud())
+    (rate(frame, figures::dropped(nic)), state.theme.loud())
 }
 
 fn per_packet(frame: &Frame, nic: &Nic) -> (String, Style) {
@@ -213,12 +209,5 @@ mod tests {
         assert_eq!(of(&state, true, 24), ["LOAD%", "WORST CPU"], "estimates are wider");
         state.columns = vec!["DROP/s".to_owned(), "LOAD%".to_owned()];
         assert_eq!(of(&state, false, 100), ["LOAD%", "DROP/s"]);
-    }
-
-    #[test]
-    fn scrolling_leaves_no_room_free() {
-        assert_eq!(first_row(9, 10, 4), 6);
-        assert_eq!(first_row(2, 10, 4), 2);
-        assert_eq!(first_row(2, 3, 4), 0);
     }
 }

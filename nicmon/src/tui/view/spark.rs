@@ -5,8 +5,8 @@ use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 use crate::{
     frame::{Frame, Severity},
     tui::{
-        State,
-        history::Slot,
+        State, Theme,
+        history::{Slot, slot_of},
         paint::{left, text_width},
     },
 };
@@ -39,19 +39,13 @@ pub(super) fn timeline(state: &State, frame: &Frame, area: Rect, buffer: &mut Bu
     let width = area.width.saturating_sub(from);
     let slots = state.history.timeline(now_ns, TIMELINE_NS, width.into());
     let text = bars(state, &slots, 100.0);
-    let shown = slots.len() - ago(now_ns, frame.mono_ns, width).min(slots.len());
+    let ago_ns = now_ns.saturating_sub(frame.mono_ns);
+    let shown = slot_of(ago_ns, TIMELINE_NS, slots.len()).filter(|_| ago_ns > 0);
     for (at, (slot, bar)) in slots.iter().zip(text.chars()).enumerate() {
         let x = area.x + from + u16::try_from(at).unwrap_or(u16::MAX);
-        let is_shown = at + 1 == shown && now_ns > frame.mono_ns;
-        let style = if is_shown { crate::tui::Theme::mark() } else { style(state, slot) };
+        let style = if shown == Some(at) { Theme::mark() } else { style(state, slot) };
         left(buffer, (x, area.y), 1, bar.encode_utf8(&mut [0; 4]), style);
     }
-}
-
-/// How many slots before the last one a time is.
-fn ago(now_ns: u64, then_ns: u64, slots: u16) -> usize {
-    let each_ns = (TIMELINE_NS / u64::from(slots.max(1))).max(1);
-    usize::try_from(now_ns.saturating_sub(then_ns) / each_ns).unwrap_or(usize::MAX)
 }
 
 /// A slot with a finding is marked, so that it is seen without colours, too.

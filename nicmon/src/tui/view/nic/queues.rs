@@ -11,7 +11,6 @@ use crate::{
     tui::{
         State, Theme, lists,
         paint::{left, right},
-        view::nics::first_row,
     },
 };
 
@@ -39,7 +38,7 @@ pub(super) fn render(state: &State, frame: &Frame, nic: &Nic, area: Rect, buffer
     head(state, frame, area, buffer);
     let fit = usize::from(area.height - 1);
     let chosen = state.queue.min(rows.len() - 1);
-    let first = first_row(chosen.saturating_sub(fit / 2), rows.len(), fit);
+    let first = lists::first_around(chosen, rows.len(), fit);
     for ((at, row), y) in rows.iter().enumerate().skip(first).zip(area.y + 1..area.bottom()) {
         let mark = if at == chosen { "> " } else { "  " };
         let texts = [&format!("{mark}{}", row.label), &row.irqs, &row.affinity, &row.polled_on];
