@@ -4,14 +4,12 @@
 
 use std::time::Duration;
 
-use super::schedule::AIM;
+use super::{kernel_counts::KernelCounts, schedule::AIM};
 use crate::{
     collect::CollectError,
     counters::{
         Reading, SampleKind, Samples, SeenInWindows,
         bpf::{CpuShare, Probe},
-        counted::{AtMoment, Counters},
-        procfs::Counts,
     },
     frame::pct_of,
     host::Roots,
@@ -27,9 +25,7 @@ pub(super) struct Counting {
     max_pct: f64,
     /// What measuring cost on the CPU that paid most, per softirq that ran there.
     ns_per_run: f64,
-    counters: Counters,
-    counts: Counts,
-    counted: AtMoment,
+    kernel: KernelCounts,
     /// For how long it would have been affordable.
     affordable: Duration,
 }
@@ -46,10 +42,7 @@ impl Counting {
         because: &str,
         last: &Reading,
     ) -> Result<Self, CollectError> {
-        let mut counts = Counts::open(roots)?;
-        let mut counters = Counters::open(roots)?;
-        counts.read(roots)?;
-        let counted = counters.read()?;
+        let kernel = KernelCounts::begin(roots)?;
         probe.close_window();
         // Or all samples would belong to what ran last.
         probe.forget_what_runs();
@@ -64,9 +57,7 @@ impl Counting {
             ),
             max_pct,
             ns_per_run: cost_ns / runs.max(1) as f64,
-            counters,
-            counts,
-            counted,
+            kernel,
             affordable: Duration::ZERO,
         })
     }
@@ -74,25 +65,18 @@ impl Counting {
     /// Ends the interval.
     pub(super) fn read(&mut self, probe: &mut Probe, roots: &Roots) -> Result<Reading, CollectError> {
         let mut reading = probe.read()?;
-        let now = self.counters.read()?;
-        let Reading { mono_ns, cpus, unknown_cpus, irqs, .. } = self.counts.read(roots)?;
-        let counted = now.since(&self.counted);
-        let interval = Duration::from_nanos(now.ns_since(&self.counted));
-        self.counted = now;
+        let mut interval = self.kernel.end(roots)?;
+        let counted = std::mem::take(&mut interval.counted);
         let most_runs = counted.iter().flatten().map(|counted| counted.runs.iter().sum::<u64>()).max();
-        self.follow(most_runs.unwrap_or(0), interval);
+        self.follow(most_runs.unwrap_or(0), interval.length);
         if let Some(samples) = &mut reading.samples {
             forget_contexts(samples);
         }
         Ok(Reading {
-            mono_ns,
-            cpus,
-            unknown_cpus,
-            irqs,
             napis: None,
             histograms: None,
             windows: Some(SeenInWindows { why: self.why.clone(), counted, ..SeenInWindows::default() }),
-            ..reading
+            ..interval.complete(reading)
         })
     }
 
@@ -132,9 +116,7 @@ mod tests {
             why: String::new(),
             max_pct: 5.0,
             ns_per_run: 350.0,
-            counters: Counters::open(&roots).unwrap(),
-            counts: Counts::open(&roots).unwrap(),
-            counted: AtMoment::default(),
+            kernel: KernelCounts::begin(&roots).unwrap(),
             affordable: Duration::ZERO,
         };
         let mut follow = |runs_per_s: u64, seconds: u64| {

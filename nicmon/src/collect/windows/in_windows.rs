@@ -8,15 +8,17 @@ use std::{
 
 use fastrand::Rng;
 
-use super::schedule::{Plan, Schedule, WARM_UP};
+use super::{
+    kernel_counts::KernelCounts,
+    schedule::{Plan, Schedule, WARM_UP},
+};
 use crate::{
     collect::CollectError,
     counters::{
         Counted, CpuActivity, DropActivity, Histograms, NapiActivity, Reading, Samples, SeenInWindow,
         SeenInWindows, TakenSample, Unfiled,
         bpf::{CpuShare, CutRun, Probe, cut_to_window},
-        counted::{AtMoment, Counters},
-        procfs::Counts,
+        counted::AtMoment,
     },
     frame::pct_of,
     host::{Roots, monotonic_ns},
@@ -54,11 +56,8 @@ pub(super) struct InWindows {
     /// How long windows are.
     length: Duration,
     schedule: Schedule,
-    counters: Counters,
-    counts: Counts,
+    kernel: KernelCounts,
     state: State,
-    /// What the kernel had counted at the start of the interval.
-    counted: AtMoment,
     /// When windows of this interval are still to begin.
     starts: VecDeque<Instant>,
     seen: Seen,
@@ -99,10 +98,7 @@ impl InWindows {
         because: &str,
         last: &Reading,
     ) -> Result<Self, CollectError> {
-        let mut counts = Counts::open(roots)?;
-        let mut counters = Counters::open(roots)?;
-        counts.read(roots)?;
-        let counted = counters.read()?;
+        let kernel = KernelCounts::begin(roots)?;
         probe.close_window();
         let why = format!(
             "{because}, so they are attached for a part of the time only, and times are estimates; to \
@@ -114,10 +110,8 @@ impl InWindows {
             interval: Duration::from_nanos(probe.interval_ns()),
             length: Duration::ZERO,
             schedule: Schedule::new(costliest.windowed_pct, Rng::with_seed(monotonic_ns())),
-            counters,
-            counts,
+            kernel,
             state: State::Detached,
-            counted,
             starts: VecDeque::new(),
             seen: Seen::default(),
             recent: VecDeque::from([Arc::new(whole(last, probe.interval_ns()))]),
@@ -196,14 +190,14 @@ impl InWindows {
             attached,
             until,
             cut_runs: probe.cut_runs(),
-            counted: self.counters.read()?,
+            counted: self.kernel.now()?,
             mono_ns: before.mono_ns,
         })
     }
 
     fn end_window(&mut self, probe: &mut Probe, window: Measuring) -> Result<(), CollectError> {
         let mut reading = self.read_on(probe)?;
-        let counted = self.counters.read()?.since(&window.counted);
+        let counted = self.kernel.now()?.since(&window.counted);
         let ends = probe.cut_runs();
         for ((cpu, start), end) in reading.cpus.iter_mut().zip(window.cut_runs).zip(ends) {
             cut_to_window(cpu, start, end);
@@ -249,23 +243,19 @@ impl InWindows {
             }
         }
         let last = self.read_on(probe)?;
-        let counted = self.counters.read()?;
-        let counts = self.counts.read(roots)?;
+        let mut interval = self.kernel.end(roots)?;
         let mut seen = std::mem::take(&mut self.seen);
         let problem = self.problem.as_ref().map(|problem| format!("; the last window failed: {problem}"));
         let windows = SeenInWindows {
             why: format!("{}{}", self.why, problem.unwrap_or_default()),
             recent: self.recent.iter().cloned().collect(),
             new: seen.windows.min(self.recent.len()),
-            counted: counted.since(&self.counted),
+            counted: std::mem::take(&mut interval.counted),
         };
-        self.interval = Duration::from_nanos(counted.ns_since(&self.counted));
-        self.counted = counted;
+        self.interval = interval.length;
         self.cost_ns.clear();
         self.is_new = true;
-        let mut reading = seen.finish(last);
-        (reading.mono_ns, reading.cpus, reading.unknown_cpus, reading.irqs) =
-            (counts.mono_ns, counts.cpus, counts.unknown_cpus, counts.irqs);
+        let mut reading = interval.complete(seen.finish(last));
         reading.napis = Some(polled(&windows.recent));
         for (number, cpu) in reading.cpus.iter_mut().enumerate() {
             for seen in windows.recent.iter().filter_map(|window| window.cpus.get(number)) {

@@ -4,6 +4,7 @@
 mod counting;
 mod entry;
 mod in_windows;
+mod kernel_counts;
 mod schedule;
 
 use std::time::Instant;
