@@ -10,9 +10,9 @@ use std::{
 
 use serde::Deserialize;
 
-use super::{Failure, output::print_message};
+use super::{Failure, failure::shown, output::print_message};
 use crate::{
-    cli::Look,
+    cli::{Look, ThemeArg},
     tui::{self, Settings, Sort, Theme, Units, View},
 };
 
@@ -21,27 +21,15 @@ const MOST_BYTES: u64 = 1 << 16;
 
 /// What the options and the first configuration file that exists ask for.
 pub(super) fn settings(look: &Look) -> Result<Settings, Failure> {
-    let file = match &look.config {
-        Some(path) => {
-            read(path).map_err(|source| Failure::Config { path: path.clone(), what: source.to_string() })?
-        }
-        None => default_paths().into_iter().find_map(|path| read_default(&path)),
-    };
-    let file = match file {
+    let named = look.config.as_ref().map(|path| match read(path) {
+        Ok(text) => Ok((path.clone(), text)),
+        Err(error) => Err(Failure::Config { path: path.clone(), what: error.to_string() }),
+    });
+    let file = match named.transpose()?.or_else(|| default_paths().into_iter().find_map(read_default)) {
         Some((path, text)) => parse(&path, &text)?,
         None => File::default(),
     };
-    let settings = file.settings();
-    let theme = look.theme.map_or(settings.theme, cli_theme);
-    Ok(Settings { theme, ..settings })
-}
-
-fn cli_theme(name: crate::cli::ThemeArg) -> Theme {
-    match name {
-        crate::cli::ThemeArg::Auto => Theme::from_environment(),
-        crate::cli::ThemeArg::Color => Theme::COLOUR,
-        crate::cli::ThemeArg::Mono => Theme::PLAIN,
-    }
+    Ok(file.settings(look.theme))
 }
 
 /// Where a configuration may be, the first that exists counts.
@@ -54,21 +42,21 @@ fn default_paths() -> Vec<PathBuf> {
 
 /// A file that nobody named: if it may not be used, nicmon says so and does without. `HOME` may be that of
 /// another user, whose files are no concern of this one.
-fn read_default(path: &Path) -> Option<(PathBuf, String)> {
-    if fs::metadata(path).is_err() {
+fn read_default(path: PathBuf) -> Option<(PathBuf, String)> {
+    if fs::metadata(&path).is_err() {
         return None;
     }
-    match read(path) {
-        Ok(read) => read,
+    match read(&path) {
+        Ok(text) => Some((path, text)),
         Err(error) => {
-            print_message(&format!("the configuration {} is not used: {error}", super::failure::shown(path)));
+            print_message(&format!("the configuration {} is not used: {error}", shown(&path)));
             None
         }
     }
 }
 
 /// The text of a file. Root reads none that others may write.
-fn read(path: &Path) -> io::Result<Option<(PathBuf, String)>> {
+fn read(path: &Path) -> io::Result<String> {
     let mut file = fs::File::open(path)?;
     let metadata = file.metadata()?;
     let is_root = rustix::process::geteuid().is_root();
@@ -84,57 +72,19 @@ fn read(path: &Path) -> io::Result<Option<(PathBuf, String)>> {
     }
     let mut text = String::new();
     file.by_ref().take(MOST_BYTES).read_to_string(&mut text)?;
-    Ok(Some((path.to_owned(), text)))
+    Ok(text)
 }
 
 /// The configuration file. docs/reference/screen.md explains each key.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct File {
-    view: Option<ViewName>,
-    theme: Option<ThemeName>,
-    units: Option<UnitsName>,
-    sort: Option<SortName>,
+    view: Option<View>,
+    theme: Option<ThemeArg>,
+    units: Option<Units>,
+    sort: Option<Sort>,
     columns: Vec<String>,
     keys: BTreeMap<char, char>,
-}
-
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum ViewName {
-    Overview,
-    Cpus,
-    Nic,
-    Drivers,
-    Findings,
-    Nicmon,
-}
-
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum ThemeName {
-    Auto,
-    Color,
-    Mono,
-}
-
-#[derive(Debug, Clone, Copy, Deserialize)]
-enum UnitsName {
-    #[serde(rename = "%")]
-    Pct,
-    #[serde(rename = "ns/packet")]
-    NsPerPacket,
-    #[serde(rename = "packets/s")]
-    Packets,
-}
-
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum SortName {
-    Load,
-    Received,
-    Drops,
-    Name,
 }
 
 fn parse(path: &Path, text: &str) -> Result<File, Failure> {
@@ -164,33 +114,18 @@ fn parse(path: &Path, text: &str) -> Result<File, Failure> {
 }
 
 impl File {
-    fn settings(self) -> Settings {
+    /// `theme` is that of the command line, which wins.
+    fn settings(self, theme: Option<ThemeArg>) -> Settings {
         let default = Settings::default();
         Settings {
-            view: self.view.map_or(default.view, |view| match view {
-                ViewName::Overview => View::Overview,
-                ViewName::Cpus => View::Cpus,
-                ViewName::Nic => View::Nic,
-                ViewName::Drivers => View::Drivers,
-                ViewName::Findings => View::Findings,
-                ViewName::Nicmon => View::Own,
-            }),
-            theme: match self.theme {
-                None | Some(ThemeName::Auto) => Theme::from_environment(),
-                Some(ThemeName::Color) => Theme::COLOUR,
-                Some(ThemeName::Mono) => Theme::PLAIN,
+            view: self.view.unwrap_or(default.view),
+            theme: match theme.or(self.theme) {
+                None | Some(ThemeArg::Auto) => Theme::from_environment(),
+                Some(ThemeArg::Color) => Theme::COLOUR,
+                Some(ThemeArg::Mono) => Theme::PLAIN,
             },
-            units: self.units.map_or(default.units, |units| match units {
-                UnitsName::Pct => Units::Pct,
-                UnitsName::NsPerPacket => Units::NsPerPacket,
-                UnitsName::Packets => Units::Packets,
-            }),
-            sort: self.sort.map_or(default.sort, |sort| match sort {
-                SortName::Load => Sort::Load,
-                SortName::Received => Sort::Received,
-                SortName::Drops => Sort::Drops,
-                SortName::Name => Sort::Name,
-            }),
+            units: self.units.unwrap_or(default.units),
+            sort: self.sort.unwrap_or(default.sort),
             columns: self.columns,
             keys: self.keys,
         }
@@ -211,7 +146,7 @@ mod tests {
     fn a_configuration() {
         let text = "view = \"cpus\"\ntheme = \"mono\"\nunits = \"ns/packet\"\nsort = \"drops\"\n\
                     columns = [\"LOAD%\", \"DROP/s\"]\n[keys]\nQ = \"q\"\n\"ö\" = \"[\"\n";
-        let settings = parse(Path::new("c"), text).expect("it is right").settings();
+        let settings = parse(Path::new("c"), text).expect("it is right").settings(None);
         assert_eq!((settings.view, settings.theme), (View::Cpus, Theme::PLAIN));
         assert_eq!((settings.units, settings.sort), (Units::NsPerPacket, Sort::Drops));
         assert_eq!(settings.keys.get(&'ö'), Some(&'['));

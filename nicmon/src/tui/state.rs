@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use serde::Deserialize;
+
 use super::{History, Span, Subject, Theme, Window};
 use crate::frame::{FindingKey, Frame, Nic};
 
@@ -60,8 +62,9 @@ pub struct State {
     pub theme: Theme,
 }
 
-/// A view; one is shown at a time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A view; one is shown at a time. A configuration names it in small letters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum View {
     /// NICs and CPUs.
     Overview,
@@ -74,6 +77,7 @@ pub enum View {
     /// What was found.
     Findings,
     /// nicmon itself.
+    #[serde(rename = "nicmon")]
     Own,
 }
 
@@ -152,13 +156,16 @@ impl NicId {
 }
 
 /// What a cell of a NIC on a CPU shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub enum Units {
     /// Percent of the CPU.
+    #[serde(rename = "%")]
     Pct,
     /// Nanoseconds per packet.
+    #[serde(rename = "ns/packet")]
     NsPerPacket,
     /// Packets per second.
+    #[serde(rename = "packets/s")]
     Packets,
 }
 
@@ -223,7 +230,8 @@ pub enum Source {
 }
 
 /// The order of NICs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Sort {
     /// Most load first.
     Load,
