@@ -4,13 +4,9 @@
 mod svg;
 mod views;
 
-use std::{env, fs, path::Path, sync::Arc, time::Duration};
+use std::{env, fs, path::Path};
 
-use nicmon::{
-    diagnose::Diagnosis,
-    frame::Frame,
-    tui::{Event, Source, State, Theme, View, draw_to_buffer, update},
-};
+use nicmon::tui::{View, draw_to_buffer};
 
 /// A NIC of four queues, whose interrupts all go to one CPU.
 const INCIDENT: &str = include_str!("../findings/irqs-share-cpu.ndjson");
@@ -41,14 +37,8 @@ fn an_incident() {
 }
 
 fn compare(name: &str, view: View, frames: &str) {
-    let mut state = State::new(Source::Live { delay: Duration::from_secs(1) }, Theme::COLOUR);
+    let mut state = views::after(frames);
     state.view = view;
-    let mut diagnosis = Diagnosis::default();
-    for line in frames.lines() {
-        let mut frame: Frame = serde_json::from_str(line).expect("the recording's lines are frames");
-        diagnosis.complete(&mut frame);
-        update(&mut state, Event::Frame(Arc::new(frame)));
-    }
     let drawn = svg::picture(&draw_to_buffer(&state, 80, 24));
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/images").join(name);
     if env::var_os("NICMON_DRAW").is_some() {

@@ -23,7 +23,7 @@ const HEALTHY: &str = include_str!("../findings/healthy-bursts.ndjson");
 const SIZES: [(u16, u16); 4] = [(200, 60), (120, 40), (80, 24), (50, 14)];
 
 /// The state after these frames, judged.
-fn after(recording: &str) -> State {
+pub(crate) fn after(recording: &str) -> State {
     let mut state = State::new(Source::Live { delay: Duration::from_secs(1) }, Theme::COLOUR);
     let mut diagnosis = Diagnosis::default();
     for line in recording.lines() {
