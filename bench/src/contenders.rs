@@ -28,6 +28,7 @@ tracepoint:irq:softirq_entry { @start[cpu] = nsecs; }
 tracepoint:irq:softirq_exit /@start[cpu]/ { @softirq[cpu, args->vec] = stats(nsecs - @start[cpu]); }
 tracepoint:napi:napi_poll { @napi[cpu, str(args->dev_name)] = stats(args->work); }";
 const TRACEPOINTS: [&str; 3] = ["softirq_entry", "softirq_exit", "napi_poll"];
+const PERF_EVENTS: &str = "irq:softirq_entry,irq:softirq_exit,napi:napi_poll";
 /// How long a tool may take until it starts to measure.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -37,14 +38,20 @@ pub(crate) enum Contender {
     Nothing,
     /// Programs that do nothing, on softirq entry, softirq exit and `napi_poll`
     Empty,
-    /// nicmon --json -d 1s
+    /// nicmon --json -d 1s --max-overhead off
     Nicmon,
+    /// The same with --max-overhead 2, so in windows
+    Nicmon2,
+    /// The same with --max-overhead 1
+    Nicmon1,
     /// softirqs of libbpf-tools, which sums softirq time by vector
     Softirqs,
     /// bpftrace with the same sums
     Bpftrace,
     /// perf recording the same tracepoints
     Perf,
+    /// perf record -a -F 999
+    Samples,
 }
 
 /// A running contender. Dropping this value ends it.
@@ -72,19 +79,30 @@ impl Contender {
             Self::Nothing => "nothing",
             Self::Empty => "empty programs",
             Self::Nicmon => "nicmon",
+            Self::Nicmon2 => "nicmon, at most 2 %",
+            Self::Nicmon1 => "nicmon, at most 1 %",
             Self::Softirqs => "softirqs (libbpf-tools)",
             Self::Bpftrace => "bpftrace, same sums",
             Self::Perf => "perf record, same events",
+            Self::Samples => "perf record -a -F 999",
+        }
+    }
+
+    /// How long the load runs before it is measured: until nicmon keeps to its limit.
+    pub(crate) fn warm_up(self) -> Duration {
+        match self {
+            Self::Nicmon2 | Self::Nicmon1 => Duration::from_secs(8),
+            _ => Duration::ZERO,
         }
     }
 
     /// Why it cannot be measured here.
     pub(crate) fn missing(self) -> Option<String> {
         let program = match self {
-            Self::Nothing | Self::Empty | Self::Nicmon => return None,
+            Self::Nothing | Self::Empty | Self::Nicmon | Self::Nicmon2 | Self::Nicmon1 => return None,
             Self::Softirqs => "softirqs",
             Self::Bpftrace => "bpftrace",
-            Self::Perf => "perf",
+            Self::Perf | Self::Samples => "perf",
         };
         find(program).is_none().then(|| not_installed(program))
     }
@@ -92,13 +110,20 @@ impl Contender {
     /// Starts the contender and returns once it measures.
     pub(crate) fn start(self, args: &Args) -> Result<AtWork> {
         let tool = |name: &str| find(name).with_context(|| not_installed(name));
+        let nicmon = |limit: &str| {
+            let started = start_nicmon_with(&args.nicmon, &["--max-overhead", limit]);
+            started.map(|(tool, _)| AtWork::Tool { tool, _files: None })
+        };
         match self {
             Self::Nothing => Ok(AtWork::Nothing),
             Self::Empty => empty_programs(&args.kernel_object),
-            Self::Nicmon => start_nicmon(&args.nicmon).map(|(tool, _)| AtWork::Tool { tool, _files: None }),
+            Self::Nicmon => nicmon("off"),
+            Self::Nicmon2 => nicmon("2"),
+            Self::Nicmon1 => nicmon("1"),
             Self::Softirqs => start_tool(Command::new(tool("softirqs")?).arg("3600")),
             Self::Bpftrace => start_tool(Command::new(tool("bpftrace")?).args(["-e", BPFTRACE_SUMS])),
-            Self::Perf => start_perf(&tool("perf")?),
+            Self::Perf => start_perf(&tool("perf")?, &["-e", PERF_EVENTS]),
+            Self::Samples => start_perf(&tool("perf")?, &["-F", "999"]),
         }
     }
 }
@@ -110,20 +135,16 @@ fn find(program: &str) -> Option<PathBuf> {
     folders.map(|f| f.join(program)).find(|p| p.is_file())
 }
 
-/// Starts `nicmon --json -d 1s` and returns at its first frame, with the time that took.
+/// Starts `nicmon --json -d 1s --max-overhead off` and returns at its first frame, with the time that took.
 pub(crate) fn start_nicmon(nicmon: &Path) -> Result<(Running, Duration)> {
-    start_nicmon_with(nicmon, &[])
+    start_nicmon_with(nicmon, &["--max-overhead", "off"])
 }
 
-/// Like [`start_nicmon`], with more options.
+/// Starts `nicmon --json -d 1s` with these options, and returns likewise.
 pub(crate) fn start_nicmon_with(nicmon: &Path, options: &[&str]) -> Result<(Running, Duration)> {
     let started = Instant::now();
     let mut command = Command::new(nicmon);
-    command
-        .args(["--json", "-d", "1s", "--max-overhead", "off"])
-        .args(options)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped());
+    command.args(["--json", "-d", "1s"]).args(options).stdin(Stdio::null()).stdout(Stdio::piped());
     let mut tool = Running::start(&mut command)?;
     let stdout = tool.stdout().context("nicmon has no output")?;
     let (first, frame) = mpsc::channel();
@@ -163,13 +184,11 @@ fn start_tool(command: &mut Command) -> Result<AtWork> {
     Ok(at_work)
 }
 
-fn start_perf(perf: &Path) -> Result<AtWork> {
+fn start_perf(perf: &Path, options: &[&str]) -> Result<AtWork> {
     let files = tempfile::tempdir().context("cannot make a temporary folder")?;
     let data = files.path().join("perf.data");
     let mut command = Command::new(perf);
-    command
-        .args(["record", "-a", "-e", "irq:softirq_entry,irq:softirq_exit,napi:napi_poll", "-o"])
-        .arg(&data);
+    command.args(["record", "-a"]).args(options).arg("-o").arg(&data);
     let tool = Running::start(quiet(&mut command))?;
     let mut at_work = AtWork::Tool { tool, _files: Some(files) };
     let start = Instant::now();

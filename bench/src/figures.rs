@@ -1,4 +1,4 @@
-//! Best and median values, and whether the targets are reached.
+//! Best, median and mean values, and whether the targets are reached.
 
 /// The measurements of one contender; smaller is better.
 #[derive(Default)]
@@ -18,6 +18,11 @@ impl Figures {
     /// The median; the upper one of two middle values.
     pub(crate) fn median(&self) -> Option<f64> {
         self.0.get(self.0.len() / 2).copied()
+    }
+
+    /// The mean: what a contender costs that does not measure all the time.
+    pub(crate) fn mean(&self) -> Option<f64> {
+        (!self.0.is_empty()).then(|| self.0.iter().sum::<f64>() / self.0.len() as f64)
     }
 }
 
@@ -51,11 +56,11 @@ mod tests {
     use super::Figures;
 
     #[test]
-    fn best_and_median() {
+    fn best_median_and_mean() {
         let mut figures = Figures::default();
-        assert_eq!((figures.best(), figures.median()), (None, None));
+        assert_eq!((figures.best(), figures.median(), figures.mean()), (None, None, None));
         figures.add([3.0, 1.0, 2.0]);
         figures.add([9.0, 8.0]);
-        assert_eq!((figures.best(), figures.median()), (Some(1.0), Some(3.0)));
+        assert_eq!((figures.best(), figures.median(), figures.mean()), (Some(1.0), Some(3.0), Some(4.6)));
     }
 }

@@ -82,6 +82,7 @@ pub(crate) fn measure(args: &Args, verdicts: &mut Verdicts) -> Result<()> {
                 // The kernel takes a moment to unload the programs of the last contender.
                 process::sleep(Duration::from_millis(150))?;
                 let mut at_work = entry.contender.start(args)?;
+                warm_up(entry.contender.warm_up(), args)?;
                 let figures = slices(args.cpu, args.slices, args.packets)?;
                 at_work.still()?;
                 Ok(figures)
@@ -100,6 +101,15 @@ pub(crate) fn measure(args: &Args, verdicts: &mut Verdicts) -> Result<()> {
     Ok(())
 }
 
+/// The load, without measuring.
+fn warm_up(time: Duration, args: &Args) -> Result<()> {
+    let start = Instant::now();
+    while start.elapsed() < time {
+        slices(args.cpu, args.slices, args.packets)?;
+    }
+    Ok(())
+}
+
 /// What a contender adds to the time without any tool, by `figure` (best or median).
 fn added(entries: &[Entry], contender: Contender, figure: fn(&Figures) -> Option<f64>) -> Option<f64> {
     let of = |c| figure(&entries.iter().find(|e| e.contender == c && e.not_measured.is_none())?.figures);
@@ -111,8 +121,11 @@ fn print(args: &Args, entries: &[Entry]) {
         "UDP over loopback, one packet per poll, on CPU {}: {} rounds of {} slices of {} packets",
         args.cpu, args.rounds, args.slices, args.packets
     );
-    println!("  {:<26}{:>10}{:>10}{:>14}{:>10}", "", "ns/packet", "", "added to", "nothing");
-    println!("  {:<26}{:>10}{:>10}{:>14}{:>10}", "", "best", "median", "best", "median");
+    println!("  {:<26}{:>9}{:>18}{:>14}{:>19}", "", "ns/packet", "", "added to", "nothing");
+    println!(
+        "  {:<26}{:>9}{:>9}{:>9}{:>14}{:>10}{:>9}",
+        "", "best", "median", "mean", "best", "median", "mean"
+    );
     for Entry { contender, figures, not_measured } in entries {
         if let Some(why) = not_measured {
             println!("  {:<26}not measured: {why}", contender.label());
@@ -124,12 +137,14 @@ fn print(args: &Args, entries: &[Entry]) {
             _ => "-".into(),
         };
         println!(
-            "  {:<26}{:>10}{:>10}{:>14}{:>10}",
+            "  {:<26}{:>9}{:>9}{:>9}{:>14}{:>10}{:>9}",
             contender.label(),
             text(figures.best()),
             text(figures.median()),
+            text(figures.mean()),
             more(added(entries, *contender, Figures::best)),
             more(added(entries, *contender, Figures::median)),
+            more(added(entries, *contender, Figures::mean)),
         );
     }
 }

@@ -3,8 +3,10 @@
 //! two builds of nicmon more precisely than that.
 
 mod contenders;
+mod estimate;
 mod figures;
 mod flow_window;
+mod http;
 mod loopback;
 mod pairs;
 mod programs;
@@ -74,6 +76,9 @@ enum Part {
     Loopback,
     /// TCP throughput over a veth pair, with and without nicmon
     Tcp,
+    /// Requests, CPU time and latency of nginx over a veth pair (runs only if named with --only; needs nginx
+    /// and wrk)
+    Http,
     /// CPU time and memory of nicmon's user side
     User,
     /// Time to the first frame
@@ -101,13 +106,14 @@ fn measure(args: &Args) -> Result<ExitCode> {
     let mut verdicts = Verdicts::default();
     let parts = <Part as clap::ValueEnum>::value_variants();
     let is_wanted = |part: &Part| match part {
-        Part::Pairs | Part::FlowWindow => args.only.contains(part),
+        Part::Pairs | Part::FlowWindow | Part::Http => args.only.contains(part),
         _ => args.only.is_empty() || args.only.contains(part),
     };
     for part in parts.iter().filter(|part| is_wanted(part)) {
         match part {
             Part::Loopback => loopback::measure(args, &mut verdicts)?,
             Part::Tcp => tcp::measure(args, &mut verdicts)?,
+            Part::Http => http::measure(args)?,
             Part::User => user_side::measure(args, &mut verdicts)?,
             Part::Start => user_side::measure_start(args, &mut verdicts)?,
             Part::Programs => programs::measure(args)?,

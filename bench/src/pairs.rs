@@ -18,7 +18,14 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use aya::programs::{BtfTracePoint, ProgramType, loaded_programs, tp_btf::BtfTracePointLinkId};
 use testkit::{load::pin_thread, process};
 
-use super::{Args, contenders::start_nicmon, figures::Verdicts, loopback::Loopback, programs::programs};
+use super::{
+    Args,
+    contenders::start_nicmon,
+    estimate::{Estimate, mean},
+    figures::Verdicts,
+    loopback::Loopback,
+    programs::programs,
+};
 
 /// Length of a block: long compared with the first packets after attaching, short compared with changes in
 /// the machine's speed.
@@ -156,10 +163,6 @@ fn run(mut sides: [Side; 2], cpu: usize, seed: u64) -> Result<[Side; 2]> {
     Ok(sides)
 }
 
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
-}
-
 /// The mean without 1 in [`TRIM`] of the values at each end.
 fn trimmed_mean(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
@@ -167,36 +170,9 @@ fn trimmed_mean(values: &mut [f64]) -> f64 {
     mean(&values[cut..values.len() - cut])
 }
 
-/// A mean and its standard error.
-struct Estimate {
-    value: f64,
-    error: f64,
-}
-
-impl Estimate {
-    fn of(values: &[f64]) -> Self {
-        let (n, value) = (values.len() as f64, mean(values));
-        let squares: f64 = values.iter().map(|v| (v - value).powi(2)).sum();
-        Self { value, error: (squares / (n - 1.0) / n).sqrt() }
-    }
-}
-
-impl std::fmt::Display for Estimate {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:+.2} +- {:.2}", self.value, self.error)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Estimate, trimmed_mean};
-
-    #[test]
-    fn mean_and_its_error() {
-        let mean = Estimate::of(&[1.0, 2.0, 3.0, 4.0]);
-        // The variance is 5/3, and that of the mean of four values is 5/12.
-        assert!((mean.value - 2.5).abs() < 1e-9 && (mean.error - (5.0_f64 / 12.0).sqrt()).abs() < 1e-9);
-    }
+    use super::trimmed_mean;
 
     #[test]
     fn a_bad_block_does_not_move_the_trimmed_mean() {

@@ -70,7 +70,7 @@ pub(crate) fn measure(args: &Args, verdicts: &mut Verdicts) -> Result<()> {
 
 fn nicmon(args: &Args, frequency: &str) -> Result<Cost> {
     let others = programs();
-    let (mut nicmon, _) = start_nicmon_with(&args.nicmon, &["-F", frequency])?;
+    let (mut nicmon, _) = start_nicmon_with(&args.nicmon, &["-F", frequency, "--max-overhead", "off"])?;
     // The statistics slow down every program on the host. They stop when this descriptor is closed, even if
     // we are killed.
     let statistics = enable_stats(Stats::RunTime).context("cannot switch the BPF statistics on")?;
