@@ -120,13 +120,15 @@ async fn play(
 ) -> Result<(), Failure> {
     let mut screen = JobScreen::start(Source::Replay { speed, end: None }, settings, end)?;
     let mut player = Player::new(speed);
-    let mut has_ended = false;
+    let mut warning = String::new();
+    let mut was_over = false;
     let mut result = Ok(());
     loop {
-        if player.is_over() && !has_ended {
-            screen.no_more(frames.warning().unwrap_or_default());
-            has_ended = true;
+        if player.is_over() && !was_over {
+            warning = frames.warning().unwrap_or(warning);
+            screen.no_more(warning.clone());
         }
+        was_over = player.is_over();
         let shown = tokio::select! {
             biased;
             event = screen.next_event() => match event {

@@ -121,8 +121,8 @@ impl File {
             view: self.view.unwrap_or(default.view),
             theme: match theme.or(self.theme) {
                 None | Some(ThemeArg::Auto) => Theme::from_environment(),
-                Some(ThemeArg::Color) => Theme::COLOUR,
-                Some(ThemeArg::Mono) => Theme::PLAIN,
+                Some(ThemeArg::Color) => Theme::from_environment().with_colours(),
+                Some(ThemeArg::Mono) => Theme::from_environment().without_colours(),
             },
             units: self.units.unwrap_or(default.units),
             sort: self.sort.unwrap_or(default.sort),
@@ -147,7 +147,7 @@ mod tests {
         let text = "view = \"cpus\"\ntheme = \"mono\"\nunits = \"ns/packet\"\nsort = \"drops\"\n\
                     columns = [\"LOAD%\", \"DROP/s\"]\n[keys]\nQ = \"q\"\n\"ö\" = \"[\"\n";
         let settings = parse(Path::new("c"), text).expect("it is right").settings(None);
-        assert_eq!((settings.view, settings.theme), (View::Cpus, Theme::PLAIN));
+        assert_eq!((settings.view, settings.theme), (View::Cpus, settings.theme.without_colours()));
         assert_eq!((settings.units, settings.sort), (Units::NsPerPacket, Sort::Drops));
         assert_eq!(settings.keys.get(&'ö'), Some(&'['));
     }

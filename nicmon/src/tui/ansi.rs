@@ -1,8 +1,8 @@
 //! Cells as bytes for a terminal.
 //!
 //! crossterm writes every colour as `38;5;N`, which is for terminals with 256 colours; others skip it, or
-//! take the 5 for blinking. The screen only has the 16 colours that have short codes, in ECMA-48 and its
-//! usual extension.
+//! take the 5 for blinking. Here the usual 16 colours have their short codes, as in ECMA-48 and its usual
+//! extension. Only a theme for terminals with more colours has others.
 
 use std::{
     fmt::Write as _,
@@ -43,15 +43,24 @@ fn select((fg, bg, modifier): (Color, Color, Modifier)) -> String {
     let modifiers = [(Modifier::BOLD, 1), (Modifier::UNDERLINED, 4), (Modifier::REVERSED, 7)];
     let modifiers =
         modifiers.into_iter().filter(|(known, _)| modifier.contains(*known)).map(|(_, code)| code);
-    for code in modifiers.chain(code(fg).map(|code| code + 30)).chain(code(bg).map(|code| code + 40)) {
+    for code in modifiers.chain(colour(30, fg)).chain(colour(40, bg)) {
         // Writing to a String cannot fail.
         let _ = write!(codes, ";{code}");
     }
     format!("\x1b[{codes}m")
 }
 
-/// A colour's code for text, less 30. Colours that no theme uses are the terminal's own.
-fn code(color: Color) -> Option<u8> {
+/// The codes of a colour: from 30 on for text, from 40 on for what is behind it.
+fn colour(from: u8, color: Color) -> Vec<u8> {
+    match color {
+        Color::Indexed(number) => vec![from + 8, 5, number],
+        Color::Rgb(red, green, blue) => vec![from + 8, 2, red, green, blue],
+        usual => usual_code(usual).map(|code| from + code).into_iter().collect(),
+    }
+}
+
+/// The code of a usual colour, less the first. `None` is the terminal's own.
+fn usual_code(color: Color) -> Option<u8> {
     Some(match color {
         Color::Black => 0,
         Color::Red => 1,
@@ -128,7 +137,7 @@ mod tests {
         ];
         let eight =
             ["linux", "xterm", "screen", "tmux", "rxvt", "ansi", "cygwin", "putty", "xterm-color", "vte"];
-        let sixteen = ["xterm-256color", "tmux-256color", "vte-256color", "xterm-16color", "xterm-direct"];
+        let sixteen = ["xterm-16color", "rxvt-88color", "xterm-direct"];
         for (terms, highest) in [(&none[..], 7), (&eight[..], 47), (&sixteen[..], 107)] {
             for term in terms {
                 let text = written(Some(term), None, None);
@@ -139,7 +148,7 @@ mod tests {
             }
         }
         for (term, colorterm, no_color, highest) in [
-            (Some("xterm"), Some("truecolor"), None, 107),
+            (Some("xterm"), Some("yes"), None, 107),
             (Some("xterm"), Some(""), None, 47),
             (Some("vt100"), Some("truecolor"), None, 7),
             (Some("xterm-256color"), Some("truecolor"), Some("1"), 7),
@@ -151,6 +160,20 @@ mod tests {
             assert_eq!(codes.iter().any(|code| *code >= 30), highest > 7);
             assert_eq!(codes.iter().any(|code| *code >= 90), highest == 107);
         }
+    }
+
+    #[test]
+    fn shades_are_for_terminals_that_have_them() {
+        let codes_of = |term: &str, colorterm: &str| {
+            let text = written(Some(term), Some(colorterm), None);
+            ["48;5;", "48;2;", "38;5;", "38;2;"].map(|code| text.contains(code))
+        };
+        for term in ["xterm-256color", "tmux-256color", "vte-256color", "screen-256color"] {
+            assert_eq!(codes_of(term, ""), [true, false, false, false], "{term}");
+            assert_eq!(codes_of(term, "truecolor"), [false, true, false, false], "{term}");
+        }
+        assert_eq!(codes_of("xterm", "24bit"), [false, true, false, false]);
+        assert_eq!(codes_of("xterm", "yes"), [false; 4]);
     }
 
     #[test]

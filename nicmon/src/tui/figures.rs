@@ -3,7 +3,7 @@
 use std::{cmp::Reverse, collections::HashMap};
 
 use super::{Sort, Units, text::Figure};
-use crate::frame::{Cpu, Frame, Nic, pct_of, per_s};
+use crate::frame::{Cpu, Frame, Nic, NicCpu, pct_of, per_s};
 
 /// A time in percent of the interval; unknown if the interval has no length.
 pub(super) fn share(ns: Option<u64>, interval_ns: u64) -> Option<f64> {
@@ -46,19 +46,31 @@ pub(super) fn load_on(nic: &Nic, cpu: u32) -> Figure {
     }
 }
 
-/// What a NIC did on one CPU, in these units. Packets that busy polls took have no time of their own.
-pub(super) fn cell(frame: &Frame, nic: &Nic, cpu: u32, units: Units) -> Figure {
-    let on = nic.cpus.iter().find(|on| on.cpu == cpu);
-    let work = on.and_then(|on| on.work);
-    match (units, on) {
-        (Units::Pct, _) | (_, None) => load_on(nic, cpu),
-        (Units::Packets, Some(_)) => per_s(work, frame.interval_ns).into(),
-        (Units::NsPerPacket, Some(on)) => match (on.poll_time_ns(), work) {
+/// What a NIC did on these CPUs, in these units. Packets that busy polls took have no time of their own.
+pub(super) fn cell(frame: &Frame, nic: &Nic, cpus: &[&Cpu], units: Units) -> Figure {
+    let on: Vec<&NicCpu> =
+        cpus.iter().filter_map(|cpu| nic.cpus.iter().find(|on| on.cpu == cpu.cpu)).collect();
+    let sum = |of: fn(&NicCpu) -> Option<u64>| {
+        on.iter().map(|on| of(on)).try_fold(0_u64, |sum, part| Some(sum.saturating_add(part?)))
+    };
+    match units {
+        Units::Packets if !on.is_empty() => per_s(sum(|on| on.work), frame.interval_ns).into(),
+        Units::NsPerPacket if !on.is_empty() => match (sum(NicCpu::poll_time_ns), sum(|on| on.work)) {
             (Some(_), Some(0)) => Figure::Nothing,
             (Some(ns), Some(work)) if nic.is_timed() => Figure::Known(ns as f64 / work as f64),
             _ => Figure::Unknown,
         },
+        _ => total(cpus.iter().map(|cpu| load_on(nic, cpu.cpu))),
     }
+}
+
+/// The sum of figures, unknown if one of them is.
+pub(super) fn total(figures: impl Iterator<Item = Figure>) -> Figure {
+    figures.fold(Figure::Nothing, |sum, figure| match (sum, figure) {
+        (Figure::Unknown, _) | (_, Figure::Unknown) => Figure::Unknown,
+        (Figure::Known(a), Figure::Known(b)) => Figure::Known(a + b),
+        (Figure::Nothing, other) | (other, Figure::Nothing) => other,
+    })
 }
 
 /// Packets that were dropped for lack of room or of a receiver. This leaves out damaged packets (`rx_crc`),
@@ -130,7 +142,7 @@ fn network_pct(frame: &Frame, cpu: &Cpu, nics_pct: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::{NapiMode, NicCpu};
+    use crate::frame::NapiMode;
 
     fn frame() -> Frame {
         const RECORDING: &str = include_str!("../../tests/fixtures/frames/demo-rps.ndjson");

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{NicId, figures};
-use crate::frame::{Frame, Severity};
+use crate::frame::{Frame, Merged, Severity};
 
 /// How long figures are kept.
 const KEPT_NS: u64 = 600_000_000_000;
@@ -86,6 +86,19 @@ impl History {
         let at = self.frames.partition_point(|(frame, _)| frame.mono_ns < mono_ns);
         let at = if is_later { at + 1 } else { at.checked_sub(1)? };
         self.frames.get(at).map(|(frame, _)| Arc::clone(frame))
+    }
+
+    /// The frames of the last so many ns until this time as one; `None` if there are no two of them.
+    pub(super) fn sum(&self, until_ns: u64, span_ns: u64) -> Option<Frame> {
+        let from =
+            self.frames.partition_point(|(frame, _)| frame.mono_ns <= until_ns.saturating_sub(span_ns));
+        let to = self.frames.partition_point(|(frame, _)| frame.mono_ns <= until_ns);
+        if to < from + 2 {
+            return None;
+        }
+        let mut sum = Merged::default();
+        self.frames.range(from..to).for_each(|(frame, _)| sum.add(frame));
+        sum.frame()
     }
 
     /// The newest frame.

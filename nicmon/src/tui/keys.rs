@@ -40,9 +40,11 @@ pub(super) enum Action {
     Reverse,
     Filter,
     Units,
+    Group,
     Span,
     Copy,
     Explain,
+    Mouse,
 }
 
 /// A key, and what it does.
@@ -91,7 +93,11 @@ fn has_speed(state: &State) -> bool {
 }
 
 fn opens(state: &State) -> bool {
-    matches!(state.view, View::Overview | View::Cpus | View::Findings)
+    match state.view {
+        View::Overview | View::Cpus | View::Findings => true,
+        View::Nic => !state.shows_queue,
+        View::Drivers | View::Own => false,
+    }
 }
 
 /// All keys. Those of the last line stand in the order in which they are left out last.
@@ -110,7 +116,7 @@ pub(super) const KEYS: &[Key] = &[
         Action::Open,
         &[Enter],
         "Enter",
-        "Open what is chosen: a NIC, or what a finding is about",
+        "Open what is chosen: a NIC, its queue, what a finding is about",
         Some(|_| "Enter open".to_owned()),
         opens,
     ),
@@ -190,6 +196,14 @@ pub(super) const KEYS: &[Key] = &[
         |state| state.view == View::Overview,
     ),
     key(
+        Action::Group,
+        &[Char('g')],
+        "g",
+        "Columns: CPUs, NUMA nodes, packages, if there are several",
+        None,
+        |state| state.view == View::Overview,
+    ),
+    key(
         Action::Explain,
         &[Char('i')],
         "i",
@@ -204,6 +218,14 @@ pub(super) const KEYS: &[Key] = &[
         "Copy the chosen finding, if the terminal allows it (OSC 52)",
         Some(|_| "y copy".to_owned()),
         |state| state.view == View::Findings,
+    ),
+    key(
+        Action::Mouse,
+        &[Char('M')],
+        "M",
+        "Mouse on or off; while on, terminals do not select text",
+        None,
+        ALWAYS,
     ),
     key(Action::Longer, &[Char('+'), Char('=')], "+", "Longer time between frames", Some(every), is_live),
     key(Action::Shorter, &[Char('-')], "-", "Shorter time between frames", None, is_live),
@@ -253,13 +275,18 @@ fn every(state: &State) -> String {
 
 fn back(state: &State) -> String {
     match state.trail.last() {
+        _ if state.shows_queue => "Esc all queues".to_owned(),
         Some(view) if state.help.is_none() && !state.explains => format!("Esc {}", view.name()),
         _ => "Esc back".to_owned(),
     }
 }
 
 fn goes_back(state: &State) -> bool {
-    state.help.is_some() || state.explains || !state.filter.text.is_empty() || !state.trail.is_empty()
+    state.help.is_some()
+        || state.explains
+        || state.shows_queue
+        || !state.filter.text.is_empty()
+        || !state.trail.is_empty()
 }
 
 /// What a key means now; `None` if nothing.

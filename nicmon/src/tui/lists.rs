@@ -1,11 +1,14 @@
 //! The lists of the views in their order, and which of their rows is chosen.
 
-use std::{cmp::Ordering, collections::HashMap};
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, HashMap},
+};
 
-use super::{CpuOrder, NicId, State, figures};
+use super::{CpuOrder, Grouping, NicId, State, Target, figures};
 use crate::{
     frame::{
-        Cpu, Finding, Frame, Nic,
+        Cpu, Finding, Frame, Irq, Nic,
         topology::{self, Queue},
     },
     present::{
@@ -71,6 +74,32 @@ pub(super) fn chosen_cpu(state: &State, cpus: &[(&Cpu, f64)]) -> usize {
     state.cpu.and_then(|chosen| cpus.iter().position(|(cpu, _)| cpu.cpu == chosen)).unwrap_or(0)
 }
 
+/// CPUs that are shown together, with their number.
+pub(super) struct Group<'a> {
+    /// That of the CPU, the node or the package; `None` if it is not known of these CPUs.
+    pub(super) number: Option<u32>,
+    pub(super) cpus: Vec<&'a Cpu>,
+}
+
+/// The CPUs in groups, by number.
+pub(super) fn groups<'a>(state: &State, frame: &'a Frame, grouping: Grouping) -> Vec<Group<'a>> {
+    let known = state.setup.as_ref().and_then(|setup| setup.topology.as_ref());
+    let known: HashMap<u32, &topology::Cpu> =
+        known.iter().flat_map(|topology| &topology.cpus).map(|cpu| (cpu.cpu, cpu)).collect();
+    let number = |cpu: &Cpu| match grouping {
+        Grouping::Cpu => Some(cpu.cpu),
+        Grouping::Node => known.get(&cpu.cpu)?.numa_node,
+        Grouping::Package => known.get(&cpu.cpu)?.package,
+    };
+    let mut groups: BTreeMap<(bool, Option<u32>), Vec<&Cpu>> = BTreeMap::new();
+    for cpu in &frame.cpus {
+        let number = number(cpu);
+        // Those of which nothing is known come last.
+        groups.entry((number.is_none(), number)).or_default().push(cpu);
+    }
+    groups.into_iter().map(|((_, number), cpus)| Group { number, cpus }).collect()
+}
+
 /// The NIC that loads each CPU most, with its load in percent.
 pub(super) fn nic_on_each(frame: &Frame) -> HashMap<u32, (&Nic, f64)> {
     let mut most: HashMap<u32, (&Nic, f64)> = HashMap::new();
@@ -102,6 +131,28 @@ pub(super) fn chosen_finding(state: &State, findings: &[&Finding]) -> usize {
     chosen.and_then(|key| findings.iter().position(|finding| finding.key() == *key)).unwrap_or(0)
 }
 
+/// Whether this is what is chosen: the row with the mark, or the order.
+pub(super) fn is_chosen(state: &State, frame: &Frame, target: &Target) -> bool {
+    match target {
+        Target::Nic(id) => {
+            let nics = nics(state, frame);
+            nics.get(chosen_nic(state, &nics)).is_some_and(|nic| id.is(nic))
+        }
+        Target::Cpu(number) => {
+            let cpus = cpus(state, frame);
+            cpus.get(chosen_cpu(state, &cpus)).is_some_and(|(cpu, _)| cpu.cpu == *number)
+        }
+        Target::Queue(at) => state.queue == *at,
+        Target::Driver(subject) => state.drivers.chosen.as_ref() == Some(subject),
+        Target::Finding(key) => {
+            let findings = findings(state, frame);
+            findings.get(chosen_finding(state, &findings)).is_some_and(|finding| finding.key() == *key)
+        }
+        Target::NicOrder(sort) => state.sort == *sort,
+        Target::CpuOrder(order) => state.cpu_order == *order,
+    }
+}
+
 /// A finding as text to paste.
 pub(super) fn as_text(frame: &Frame, finding: &Finding) -> String {
     let mut lines = vec![
@@ -119,13 +170,24 @@ pub(super) fn setup<'a>(state: &'a State, nic: &Nic) -> Option<&'a topology::Nic
     nics.iter().find(|known| nic.netns == Some(known.netns) && known.ifindex == nic.ifindex)
 }
 
-/// The receive queues of a NIC by number: those that are set up and those that were polled.
-pub(super) fn queues(nic: &Nic, setup: Option<&topology::Nic>) -> Vec<u32> {
+/// The interrupts of a NIC.
+pub(super) fn irqs<'a>(frame: &'a Frame, nic: &'a Nic) -> impl Iterator<Item = &'a Irq> {
+    frame.irqs.iter().filter(|irq| irq.nic.as_ref() == Some(&nic.name))
+}
+
+/// The queues of a NIC by number, those that are set up and those that were polled. The last is `None` if
+/// anything happened that belongs to no queue. Empty if it has no queues.
+pub(super) fn queues(frame: &Frame, nic: &Nic, setup: Option<&topology::Nic>) -> Vec<Option<u32>> {
     let set_up = setup.iter().flat_map(|setup| &setup.queues).map(|queue: &Queue| queue.index);
     let polled = nic.napis.iter().flatten().filter_map(|napi| napi.queue);
-    let mut all: Vec<u32> = set_up.chain(polled).collect();
+    let mut all: Vec<Option<u32>> = set_up.chain(polled).map(Some).collect();
     all.sort_unstable();
     all.dedup();
+    let has_others = nic.napis.iter().flatten().any(|napi| napi.queue.is_none())
+        || irqs(frame, nic).any(|irq| irq.queue.is_none());
+    if !all.is_empty() && has_others {
+        all.push(None);
+    }
     all
 }
 

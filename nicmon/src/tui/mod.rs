@@ -3,6 +3,7 @@
 //! same.
 
 mod ansi;
+mod canvas;
 mod costs;
 mod figures;
 mod history;
@@ -19,15 +20,17 @@ mod update;
 pub mod view;
 mod window;
 
-use ratatui::{buffer::Buffer, layout::Rect};
+use ratatui::buffer::Buffer;
 
+use self::canvas::Target;
 pub use self::{
+    canvas::Canvas,
     costs::Subject,
     history::History,
     keys::is_key,
     screen::{Screen, Told},
     settings::Settings,
-    state::{CpuOrder, Drivers, NicId, Sort, Source, State, Units, View},
+    state::{CpuOrder, Drivers, Grouping, NicId, Sort, Source, State, Units, View},
     theme::Theme,
     update::{Event, Wish, update},
     view::nic_columns,
@@ -36,7 +39,12 @@ pub use self::{
 
 /// What a terminal of this size (in columns and rows) would show for this state.
 pub fn draw_to_buffer(state: &State, width: u16, height: u16) -> Buffer {
-    let mut buffer = Buffer::empty(Rect::new(0, 0, width, height));
-    view::render(state, &mut buffer);
-    buffer
+    draw(state, width, height).buffer
+}
+
+/// The same, with what clicks on it mean.
+fn draw(state: &State, width: u16, height: u16) -> Canvas {
+    let mut canvas = Canvas::new(width, height);
+    view::render(state, &mut canvas);
+    canvas
 }

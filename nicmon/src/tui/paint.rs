@@ -1,27 +1,28 @@
 //! Clipped text: whatever the size of the terminal, nothing is drawn outside it.
 
-use ratatui::{buffer::Buffer, layout::Rect, style::Style, text::Span};
+use ratatui::{layout::Rect, style::Style, text::Span};
 
+use super::Canvas;
 use crate::present::text::{no_room, printable};
 
 /// Draws text at the left of a field of this width, and cuts what does not fit.
-pub(super) fn left(buffer: &mut Buffer, at: (u16, u16), width: u16, text: &str, style: Style) {
-    let field = Rect::new(at.0, at.1, width, 1).intersection(buffer.area);
+pub(super) fn left(canvas: &mut Canvas, at: (u16, u16), width: u16, text: &str, style: Style) {
+    let field = Rect::new(at.0, at.1, width, 1).intersection(canvas.buffer.area);
     if !field.is_empty() {
-        buffer.set_stringn(field.x, field.y, text, field.width.into(), style);
+        canvas.buffer.set_stringn(field.x, field.y, text, field.width.into(), style);
     }
 }
 
 /// Draws a figure at the right of a field of this width. One that does not fit, or that the edge of the
 /// screen would cut, is replaced: a part of a number is a wrong number.
-pub(super) fn right(buffer: &mut Buffer, at: (u16, u16), width: u16, text: &str, style: Style) {
-    let room = width.min(buffer.area.right().saturating_sub(at.0));
+pub(super) fn right(canvas: &mut Canvas, at: (u16, u16), width: u16, text: &str, style: Style) {
+    let room = width.min(canvas.buffer.area.right().saturating_sub(at.0));
     let taken = text_width(text);
     let free = width.saturating_sub(taken);
     if free.saturating_add(taken) > room {
-        left(buffer, at, room, &no_room(room.into()), style);
+        left(canvas, at, room, &no_room(room.into()), style);
     } else {
-        left(buffer, (at.0.saturating_add(free), at.1), taken, text, style);
+        left(canvas, (at.0.saturating_add(free), at.1), taken, text, style);
     }
 }
 
@@ -50,9 +51,9 @@ pub(super) fn paragraphs(text: &[(String, Style)], width: u16) -> Vec<(String, S
 }
 
 /// Draws lines from the top, as many as fit.
-pub(super) fn lines(buffer: &mut Buffer, area: Rect, lines: &[(String, Style)]) {
+pub(super) fn lines(canvas: &mut Canvas, area: Rect, lines: &[(String, Style)]) {
     for ((text, style), y) in lines.iter().zip(area.y..area.bottom()) {
-        left(buffer, (area.x, y), area.width, text, *style);
+        left(canvas, (area.x, y), area.width, text, *style);
     }
 }
 
@@ -71,9 +72,10 @@ mod tests {
         for text in ["0", "?", "50.0k", "8191: 99.9", "4294967295", "[0, 100]", "-1.5k", "漢7"] {
             for width in 0..=12 {
                 for screen in 0..=14 {
-                    let mut buffer = Buffer::empty(Rect::new(0, 0, screen, 1));
-                    right(&mut buffer, (1, 0), width, text, Style::new());
-                    let row: String = buffer.content.iter().map(ratatui::buffer::Cell::symbol).collect();
+                    let mut canvas = Canvas::new(screen, 1);
+                    right(&mut canvas, (1, 0), width, text, Style::new());
+                    let row: String =
+                        canvas.buffer.content.iter().map(ratatui::buffer::Cell::symbol).collect();
                     let row = row.trim().replace(' ', "");
                     let is_whole = row == text.replace(' ', "");
                     let is_replaced = row.chars().all(|c| c == '#');

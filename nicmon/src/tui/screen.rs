@@ -10,7 +10,9 @@ use std::{
     time::Duration,
 };
 
-use ratatui::crossterm::event::{self as terminal_event, Event as TerminalEvent};
+use ratatui::crossterm::event::{
+    self as terminal_event, Event as TerminalEvent, MouseButton, MouseEventKind,
+};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::{
@@ -28,6 +30,8 @@ const PATIENCE: Duration = Duration::from_millis(300);
 pub enum Told {
     /// Update the state with this event.
     Event(Event),
+    /// The mouse was clicked at this column and row.
+    Click(u16, u16),
     /// A new frame is ready.
     Look,
     /// The terminal has a new size.
@@ -124,6 +128,9 @@ impl Drawing {
             while let Some(told) = next {
                 match told {
                     Told::Event(event) => self.happen(event)?,
+                    Told::Click(column, row) => {
+                        self.happen(Event::Click { at: (column, row), size: self.taken.size() })?;
+                    }
                     Told::Look => {
                         let frame = self.next.lock().unwrap_or_else(PoisonError::into_inner).take();
                         if let Some(frame) = frame {
@@ -157,6 +164,12 @@ fn read_keys(tell: &Sender<Told>) {
         let told = match event {
             TerminalEvent::Key(key) => Told::Event(Event::Key(key)),
             TerminalEvent::Resize(..) => Told::Resized,
+            TerminalEvent::Mouse(mouse) => match mouse.kind {
+                MouseEventKind::Down(MouseButton::Left) => Told::Click(mouse.column, mouse.row),
+                MouseEventKind::ScrollDown => Told::Event(Event::Wheel { down: true }),
+                MouseEventKind::ScrollUp => Told::Event(Event::Wheel { down: false }),
+                _ => continue,
+            },
             _ => continue,
         };
         if tell.send(told).is_err() {

@@ -9,11 +9,15 @@ use crate::frame::{FindingKey, Frame, Nic};
 
 /// Everything that determines how the screen looks.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "switches that users flip independently")]
 pub struct State {
     /// Where frames come from.
     pub source: Source,
     /// The frame on the screen; `None` before the first.
     pub frame: Option<Arc<Frame>>,
+    /// The last ten seconds until that frame as one frame, if it was measured in windows: a single frame says
+    /// little then.
+    pub sum: Option<Arc<Frame>>,
     /// The last frame that says how the network is set up.
     pub setup: Option<Arc<Frame>>,
     /// The frames before.
@@ -40,6 +44,8 @@ pub struct State {
     pub cpu: Option<u32>,
     /// The chosen queue of the chosen NIC.
     pub queue: usize,
+    /// Whether the view of one NIC shows that queue alone.
+    pub shows_queue: bool,
     /// The chosen finding; `None` for the worst.
     pub finding: Option<FindingKey>,
     /// Heads of the columns of NICs that are shown; empty for all.
@@ -52,8 +58,12 @@ pub struct State {
     pub column: usize,
     /// What a cell of a NIC on a CPU shows.
     pub units: Units,
+    /// What a column of the overview stands for.
+    pub grouping: Grouping,
     /// What names must contain.
     pub filter: Filter,
+    /// Whether the mouse is for the screen, not for the terminal.
+    pub mouse: bool,
     /// What the last key did, where it shows nowhere else.
     pub notice: Option<String>,
     /// State of the driver view.
@@ -190,6 +200,31 @@ impl Units {
     }
 }
 
+/// What a column of the overview stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Grouping {
+    /// One CPU.
+    Cpu,
+    /// All CPUs of a NUMA node.
+    Node,
+    /// All CPUs of a package (socket).
+    Package,
+}
+
+impl Grouping {
+    /// All of them, in the order of the cycle.
+    pub(super) const ALL: [Self; 3] = [Self::Cpu, Self::Node, Self::Package];
+
+    /// Its name on the screen.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "CPU",
+            Self::Node => "NUMA node",
+            Self::Package => "package",
+        }
+    }
+}
+
 /// The order of CPUs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CpuOrder {
@@ -272,6 +307,7 @@ impl State {
         Self {
             source,
             frame: None,
+            sum: None,
             setup: None,
             history: History::default(),
             paused: false,
@@ -285,17 +321,27 @@ impl State {
             nic: None,
             cpu: None,
             queue: 0,
+            shows_queue: false,
             finding: None,
             columns: Vec::new(),
             keys: BTreeMap::new(),
             line: 0,
             column: 0,
             units: Units::Pct,
+            grouping: Grouping::Cpu,
             filter: Filter::default(),
+            mouse: false,
             notice: None,
             drivers: Drivers { window: Window::default(), span: Span::Short, chosen: None, function: 0 },
             theme,
         }
+    }
+
+    /// What the figures of the view are of: the frame on the screen, or a sum that ends with it. Drivers are
+    /// added up in their own way.
+    pub(super) fn shown(&self) -> Option<&Arc<Frame>> {
+        let adds_up = matches!(self.view, View::Overview | View::Cpus | View::Nic);
+        self.sum.as_ref().filter(|_| adds_up).or(self.frame.as_ref())
     }
 
     /// The name of the order that the view has.

@@ -28,6 +28,12 @@ use super::{State, ansi, draw_to_buffer};
 /// Whether the terminal is ours. It is global because a process has one terminal and a panic on any thread
 /// must know.
 static TAKEN: AtomicBool = AtomicBool::new(false);
+/// Whether the terminal reports the mouse to us.
+static MOUSE: AtomicBool = AtomicBool::new(false);
+/// Reports clicks and the wheel, but not every movement, with numbers of any size: xterm's modes 1000 and
+/// 1006.
+const MOUSE_ON: &str = "\x1b[?1000h\x1b[?1006h";
+const MOUSE_OFF: &str = "\x1b[?1006l\x1b[?1000l";
 /// The assumed size of a terminal that does not report one.
 const ANY_SIZE: (u16, u16) = (80, 24);
 
@@ -69,6 +75,9 @@ impl Taken {
             // We are about to stop, or another thread panicked and the terminal shows its message.
             return Ok(());
         }
+        if MOUSE.swap(state.mouse, Ordering::SeqCst) != state.mouse {
+            self.backend.write_all(if state.mouse { MOUSE_ON } else { MOUSE_OFF }.as_bytes())?;
+        }
         let (width, height) = size();
         let next = draw_to_buffer(state, width, height);
         if self.shown.area != next.area {
@@ -78,6 +87,11 @@ impl Taken {
         ansi::draw(&mut self.backend, self.shown.diff(&next).into_iter())?;
         self.shown = next;
         io::Write::flush(&mut self.backend)
+    }
+
+    /// Columns and rows of what it shows.
+    pub(super) fn size(&self) -> (u16, u16) {
+        (self.shown.area.width, self.shown.area.height)
     }
 
     /// Puts a text on the clipboard of the terminal, if that knows OSC 52. It does not answer.
@@ -118,6 +132,9 @@ pub(super) fn give_back() {
         // Modes first: that works even if output is stuck.
         let _ = disable_raw_mode();
         let mut output = io::stdout();
+        if MOUSE.swap(false, Ordering::SeqCst) {
+            let _ = output.write_all(MOUSE_OFF.as_bytes());
+        }
         let _ = execute!(output, ResetColor, LeaveAlternateScreen, Show).and_then(|()| output.flush());
     }
 }

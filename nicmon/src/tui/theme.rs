@@ -16,11 +16,15 @@ pub struct Theme {
 }
 
 /// How many colours the terminal has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Colours {
     None,
     Eight,
     Sixteen,
+    /// 256, of which 216 are a cube with six levels of red, green and blue.
+    Cube,
+    /// Any, with 256 levels each.
+    True,
 }
 
 /// Terminals without colours, by the start of `TERM`. So are those of DEC, `vt` and a number; `vte` is not.
@@ -29,6 +33,8 @@ const COLOURLESS: [&str; 2] = ["dumb", "unknown"];
 const MONOCHROME: [&str; 4] = ["-mono", "-m", ".vt100", "-vt220"];
 /// Parts of `TERM` that stand for more than eight colours.
 const MANY: [&str; 4] = ["16color", "88color", "256color", "direct"];
+/// Values of `COLORTERM` that stand for any colour.
+const TRUE: [&str; 2] = ["truecolor", "24bit"];
 
 impl Theme {
     /// The terminal's own 16 colours.
@@ -49,6 +55,18 @@ impl Theme {
         Self { has_bars, ..Self::of(term.as_deref(), colorterm.as_deref(), no_color.as_deref()) }
     }
 
+    /// With colours, 16 or as many as the terminal has.
+    #[must_use]
+    pub fn with_colours(self) -> Self {
+        Self { colours: self.colours.max(Colours::Sixteen), ..self }
+    }
+
+    /// Without colours.
+    #[must_use]
+    pub fn without_colours(self) -> Self {
+        Self { colours: Colours::None, ..self }
+    }
+
     /// Whether the terminal has characters for bars of eight heights.
     pub(super) fn has_bars(self) -> bool {
         self.has_bars
@@ -66,6 +84,10 @@ impl Theme {
             || MONOCHROME.iter().any(|end| term.ends_with(end));
         let colours = if is_set(no_color) || lacks_colours {
             Colours::None
+        } else if colorterm.is_some_and(|value| TRUE.contains(&value)) {
+            Colours::True
+        } else if term.contains("256color") {
+            Colours::Cube
         } else if is_set(colorterm) || MANY.iter().any(|part| term.contains(part)) {
             Colours::Sixteen
         } else {
@@ -80,12 +102,15 @@ impl Theme {
 
     /// White as far as the terminal has it: among eight colours, bold makes it bright.
     fn white(self) -> Color {
-        if self.colours == Colours::Sixteen { Color::White } else { Color::Gray }
+        if self.colours >= Colours::Sixteen { Color::White } else { Color::Gray }
     }
 
     /// A load in percent of one CPU.
     pub(super) fn load(self, pct: f64) -> Style {
         let style = Style::new();
+        if pct >= BUSY_PCT && self.colours >= Colours::Cube {
+            return self.heat(pct);
+        }
         if pct >= HOT_PCT {
             let hot = style.fg(self.white()).bg(Color::Red).add_modifier(Modifier::BOLD);
             self.either(hot, style.add_modifier(Modifier::REVERSED | Modifier::BOLD))
@@ -96,6 +121,22 @@ impl Theme {
         } else {
             self.quiet()
         }
+    }
+
+    /// Shades from yellow to red, each with the text that can be read on it.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 255")]
+    fn heat(self, pct: f64) -> Style {
+        let heat = ((pct - BUSY_PCT) / (100.0 - BUSY_PCT)).clamp(0.0, 1.0);
+        let (red, green) = (255.0 - 80.0 * heat, 215.0 * (1.0 - heat));
+        let levels = [red, green].map(|level| (level / 51.0).round() as u8);
+        // White can be read on the dark end only; the test computes the contrast.
+        let (shade, is_dark) = match self.colours {
+            Colours::True => (Color::Rgb(red as u8, green as u8, 0), heat >= 0.65),
+            _ => (Color::Indexed(16 + 36 * levels[0] + 6 * levels[1]), levels[1] == 0),
+        };
+        let text = if is_dark { Color::White } else { Color::Black };
+        let style = Style::new().fg(text).bg(shade);
+        if pct >= HOT_PCT { style.add_modifier(Modifier::BOLD) } else { style }
     }
 
     /// For a part of a bar that stands for all that a CPU does, in the order of the bar: interrupts,
@@ -113,8 +154,8 @@ impl Theme {
     pub(super) fn quiet(self) -> Style {
         // There is no grey among eight colours.
         match self.colours {
-            Colours::Sixteen => Style::new().fg(Color::DarkGray),
-            Colours::Eight | Colours::None => Style::new(),
+            Colours::None | Colours::Eight => Style::new(),
+            Colours::Sixteen | Colours::Cube | Colours::True => Style::new().fg(Color::DarkGray),
         }
     }
 
@@ -145,6 +186,35 @@ impl Theme {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Text on the shades has a contrast of at least 4.5 (WCAG 2, level AA).
+    #[test]
+    fn shades_can_be_read() {
+        let linear = |level: f64| {
+            let level = level / 255.0;
+            if level <= 0.040_45 { level / 12.92 } else { ((level + 0.055) / 1.055).powf(2.4) }
+        };
+        let luminance = |red: f64, green: f64| 0.2126 * linear(red) + 0.7152 * linear(green);
+        for term in [("xterm", "truecolor"), ("xterm-256color", "")] {
+            let theme = Theme::of(Some(term.0), Some(term.1), None);
+            for pct in 30..=400 {
+                let style = theme.load(pct.into());
+                let behind = match style.bg {
+                    Some(Color::Rgb(red, green, 0)) => luminance(red.into(), green.into()),
+                    Some(Color::Indexed(of @ 16..)) => {
+                        // The levels of xterm's cube.
+                        let level = |part: u8| [0.0, 95.0, 135.0, 175.0, 215.0, 255.0][usize::from(part)];
+                        luminance(level((of - 16) / 36), level((of - 16) % 36 / 6))
+                    }
+                    other => panic!("{pct}: {other:?}"),
+                };
+                let text = if style.fg == Some(Color::White) { 1.0 } else { 0.0 };
+                let (more, less) = if text > behind { (text, behind) } else { (behind, text) };
+                let contrast = (more + 0.05) / (less + 0.05);
+                assert!(contrast >= 4.5, "{term:?}, {pct} %: {contrast}");
+            }
+        }
+    }
 
     #[test]
     fn without_colours_levels_still_differ() {

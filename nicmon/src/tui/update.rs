@@ -1,11 +1,20 @@
 //! How events change the state: a pure function of both.
 
+mod mouse;
+mod navigate;
+#[cfg(test)]
+mod tests;
+
 use std::{sync::Arc, time::Duration};
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
+use self::{
+    mouse::click,
+    navigate::{change_view, go_back, open},
+};
 use super::{
-    CpuOrder, Drivers, NicId, Source, State, View, costs,
+    CpuOrder, Drivers, Grouping, Source, State, View, costs,
     keys::{self, Action},
     lists,
 };
@@ -13,8 +22,12 @@ use crate::frame::Frame;
 
 /// Times between frames that `+` and `-` choose from, in milliseconds.
 const DELAYS_MS: [u64; 9] = [100, 200, 500, 1000, 2000, 5000, 10_000, 30_000, 60_000];
+/// What to do with a mouse, as it is switched on.
+const MOUSE_ON: &str = "mouse on: click to choose, again to open; M gives the mouse back";
 /// Rows that a page up or down moves.
 const PAGE: usize = 10;
+/// How much time figures from windows are of.
+const SUM_NS: u64 = 10_000_000_000;
 /// The slowest and the fastest replay.
 const SPEEDS: (f64, f64) = (0.01, 1000.0);
 
@@ -23,6 +36,18 @@ const SPEEDS: (f64, f64) = (0.01, 1000.0);
 pub enum Event {
     /// A key.
     Key(KeyEvent),
+    /// A click of the mouse at this column and row, on a terminal of so many columns and rows.
+    Click {
+        /// Column and row, from 0.
+        at: (u16, u16),
+        /// Columns and rows of the terminal.
+        size: (u16, u16),
+    },
+    /// The wheel of the mouse was turned by a notch.
+    Wheel {
+        /// True for towards the end.
+        down: bool,
+    },
     /// A frame to show.
     Frame(Arc<Frame>),
     /// There are no more frames. The message about that may be empty.
@@ -63,6 +88,17 @@ pub fn update(state: &mut State, event: Event) -> Option<Wish> {
     match event {
         Event::Key(key) if key.kind != KeyEventKind::Release => press(state, key),
         Event::Key(_) => None,
+        Event::Click { at, size } => {
+            state.notice = None;
+            click(state, at, size);
+            keep_in_range(state);
+            None
+        }
+        Event::Wheel { down } => {
+            go(state, 1, down);
+            keep_in_range(state);
+            None
+        }
         Event::Frame(frame) => {
             take(state, frame);
             None
@@ -123,9 +159,15 @@ fn act(state: &mut State, action: Action) -> Option<Wish> {
             state.filter.text.clear();
         }
         Action::Units => state.units = state.units.next(),
+        Action::Group => group(state),
         Action::Span => state.drivers.span = state.drivers.span.next(),
         Action::Copy => return copy(state),
         Action::Explain => state.explains = !state.explains,
+        Action::Mouse => {
+            state.mouse = !state.mouse;
+            let is = if state.mouse { MOUSE_ON } else { "mouse off" };
+            state.notice = Some(is.to_owned());
+        }
     }
     None
 }
@@ -144,80 +186,16 @@ fn type_filter(state: &mut State, code: KeyCode) {
     }
 }
 
-/// Closes what was opened last.
-fn go_back(state: &mut State) {
-    if state.help.take().is_some() || std::mem::take(&mut state.explains) {
-        return;
+/// The next grouping of CPUs that has more than one group.
+fn group(state: &mut State) {
+    let Some(frame) = state.shown().cloned() else { return };
+    let at = Grouping::ALL.iter().position(|grouping| *grouping == state.grouping).unwrap_or(0);
+    let others = Grouping::ALL.into_iter().cycle().skip(at + 1).take(Grouping::ALL.len() - 1);
+    let is_possible = |other: &Grouping| lists::groups(state, &frame, *other).len() > 1;
+    match others.into_iter().find(is_possible) {
+        Some(grouping) => (state.grouping, state.column) = (grouping, 0),
+        None => state.notice = Some("all CPUs are known to be of one NUMA node and one package".to_owned()),
     }
-    if state.filter.text.is_empty() {
-        if let Some(view) = state.trail.pop() {
-            state.view = view;
-        }
-    } else {
-        state.filter.text.clear();
-    }
-}
-
-/// Shows a view, or its help if the help is open.
-fn change_view(state: &mut State, view: View) {
-    state.view = view;
-    state.trail.clear();
-    state.filter.text.clear();
-    state.line = 0;
-    state.help = state.help.map(|_| 0);
-    state.explains = false;
-}
-
-/// Opens what is chosen.
-fn open(state: &mut State) {
-    let Some(frame) = state.frame.clone() else { return };
-    let nic = match state.view {
-        View::Overview => {
-            let nics = lists::nics(state, &frame);
-            lists::nic_at(&nics, lists::chosen_nic(state, &nics))
-        }
-        View::Cpus => {
-            let cpus = lists::cpus(state, &frame);
-            let cpu = cpus.get(lists::chosen_cpu(state, &cpus)).map(|(cpu, _)| cpu.cpu);
-            cpu.and_then(|cpu| lists::nic_on(&frame, cpu)).map(NicId::of)
-        }
-        View::Findings => return open_finding(state, &frame),
-        View::Nic | View::Drivers | View::Own => return,
-    };
-    match nic {
-        Some(nic) => drill(state, View::Nic, Some(nic)),
-        None => state.notice = Some("no NIC loads this CPU".to_owned()),
-    }
-}
-
-/// Shows what a finding is about: a NIC with its queue, or a CPU.
-fn open_finding(state: &mut State, frame: &Frame) {
-    let findings = lists::findings(state, frame);
-    let Some(finding) = findings.get(lists::chosen_finding(state, &findings)) else { return };
-    let nic = lists::nic_of(frame, finding);
-    match (nic, finding.subject.cpu) {
-        (Some(nic), _) => {
-            let queues = lists::queues(nic, lists::setup(state, nic));
-            let queue = finding.subject.queue.and_then(|queue| queues.iter().position(|at| *at == queue));
-            let nic = NicId::of(nic);
-            drill(state, View::Nic, Some(nic));
-            state.queue = queue.unwrap_or(0);
-        }
-        (None, Some(cpu)) => {
-            state.cpu = Some(cpu);
-            drill(state, View::Cpus, None);
-        }
-        (None, None) => state.notice = Some("it is about no single NIC or CPU".to_owned()),
-    }
-}
-
-fn drill(state: &mut State, view: View, nic: Option<NicId>) {
-    if nic.is_some() {
-        (state.nic, state.queue) = (nic, 0);
-    }
-    state.trail.push(state.view);
-    state.filter.text.clear();
-    (state.view, state.line) = (view, 0);
 }
 
 fn sort(state: &mut State) {
@@ -243,7 +221,7 @@ fn go(state: &mut State, rows: usize, down: bool) {
         *line = moved(*line);
         return;
     }
-    let Some(frame) = state.frame.clone() else { return };
+    let Some(frame) = state.shown().cloned() else { return };
     match state.view {
         View::Overview => {
             let nics = lists::nics(state, &frame);
@@ -288,12 +266,13 @@ fn choose_driver(state: &mut State, frame: &Frame, next: bool) {
 
 /// Keeps every position within its list.
 fn keep_in_range(state: &mut State) {
-    let Some(frame) = state.frame.clone() else { return };
+    let Some(frame) = state.shown().cloned() else { return };
     state.column = state.column.min(frame.cpus.len().saturating_sub(1));
-    if state.queue > 0 {
+    if state.queue > 0 || state.shows_queue {
         let nic = lists::nic(state, &frame);
-        let queues = nic.map_or(0, |nic| lists::queues(nic, lists::setup(state, nic)).len());
+        let queues = nic.map_or(0, |nic| lists::queues(&frame, nic, lists::setup(state, nic)).len());
         state.queue = state.queue.min(queues.saturating_sub(1));
+        state.shows_queue &= queues > 0;
     }
     if let Some(line) = state.help {
         state.help = Some(line.min(super::view::help_lines(state).saturating_sub(1)));
@@ -336,6 +315,10 @@ fn pause(state: &mut State) -> Wish {
 /// Takes a new frame in, and shows it unless a live screen is paused. The player of a replay knows about the
 /// pause; what it sends while paused are single steps.
 fn take(state: &mut State, frame: Arc<Frame>) {
+    // If it is the last one, a message about that follows.
+    if let Source::Replay { end, .. } = &mut state.source {
+        *end = None;
+    }
     state.history.add(&frame);
     if frame.topology.is_some() {
         state.setup = Some(Arc::clone(&frame));
@@ -347,6 +330,9 @@ fn take(state: &mut State, frame: Arc<Frame>) {
 
 fn show(state: &mut State, frame: Arc<Frame>) {
     state.drivers.window.add(&frame);
+    let is_estimated = frame.window.is_some();
+    let sum = is_estimated.then(|| state.history.sum(frame.mono_ns, SUM_NS)).flatten();
+    state.sum = sum.map(Arc::new);
     state.frame = Some(frame);
     keep_in_range(state);
 }
@@ -386,6 +372,3 @@ fn step(state: &mut State, forward: bool) -> Option<Wish> {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -14,6 +14,7 @@ mod conservation;
 mod drivers;
 #[cfg(feature = "bpf")]
 mod flows;
+mod hands;
 mod histograms;
 mod html;
 mod irqs;
@@ -205,6 +206,14 @@ const TESTS: &[Test] = &[
     Test { name: "screen::terminal_after_a_panic", programs: &[TMUX], run: screen::after_a_panic },
     Test { name: "screen::terminal_while_stopped", programs: &[TMUX], run: screen::while_stopped },
     Test { name: "screen::replay_from_a_pipe", programs: &[TMUX], run: screen::replay_from_a_pipe },
+    Test { name: "hands::every_key", programs: &[TMUX], run: hands::every_key },
+    Test { name: "hands::scenarios", programs: &[TMUX], run: hands::scenarios },
+    Test { name: "hands::resize_storm", programs: &[TMUX], run: hands::resize_storm },
+    Test {
+        name: "hands::a_terminal_that_does_not_read",
+        programs: &[TMUX],
+        run: hands::a_terminal_that_does_not_read,
+    },
     Test { name: "start::first_frame", programs: &[], run: start::first_frame },
     Test { name: "start::the_clock_does_not_drift", programs: &[], run: start::clock },
 ];

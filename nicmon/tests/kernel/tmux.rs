@@ -1,6 +1,7 @@
 //! A terminal of 80x24 with a shell in it, run by tmux.
 
 use std::{
+    cell::Cell,
     env, fs,
     process::{self, Command},
     sync::atomic::{AtomicU32, Ordering},
@@ -9,6 +10,11 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+use rustix::{
+    fs::{Mode, OFlags, open},
+    process::{Pid, Signal, kill_process},
+    termios::{Action, tcflow},
+};
 use tempfile::TempDir;
 use testkit::process::output;
 
@@ -18,6 +24,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A separate tmux server, which is ended when dropped.
 pub(crate) struct Tmux {
     socket: String,
+    /// Of the socket.
+    path: String,
+    server: Pid,
+    is_dead: Cell<bool>,
     directory: TempDir,
 }
 
@@ -27,25 +37,63 @@ impl Tmux {
         static STARTED: AtomicU32 = AtomicU32::new(0);
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let socket = format!("nicmon-test-{}-{number}", process::id());
-        let tmux = Self { socket, directory: tempfile::tempdir()? };
-        let mut command = tmux.command();
+        let directory = tempfile::tempdir()?;
+        let mut command = command(&socket);
         // Neither tmux nor the shell reads its configuration. The shell is interactive, so it has job
         // control.
         command.args(["-f", "/dev/null", "new-session", "-d", "-x", "80", "-y", "24"]);
         command.arg("env -u NO_COLOR PS1='$ ' bash --norc --noprofile");
         output(&mut command)?;
-        Ok(tmux)
+        let told = output(self::command(&socket).args(["display-message", "-p", "#{pid} #{socket_path}"]))?;
+        let (pid, path) = told.trim_end().split_once(' ').context("no pid and path of tmux")?;
+        let server = pid.parse().ok().and_then(Pid::from_raw).context("no pid of tmux")?;
+        Ok(Self { path: path.to_owned(), server, is_dead: Cell::new(false), socket, directory })
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new("tmux");
-        command.args(["-L", &self.socket]).env_remove("TMUX");
-        command
+        command(&self.socket)
     }
 
     /// Presses keys, named as tmux names them.
     pub(crate) fn press(&self, keys: &[&str]) -> Result<()> {
         output(self.command().arg("send-keys").args(keys)).map(drop)
+    }
+
+    /// Presses a key by its name, or types what a terminal would send.
+    pub(crate) fn type_keys(&self, keys: &str) -> Result<()> {
+        if keys.starts_with('\x1b') {
+            return output(self.command().args(["send-keys", "-l", keys])).map(drop);
+        }
+        self.press(&[keys])
+    }
+
+    /// Changes the terminal's size.
+    pub(crate) fn resize(&self, columns: u16, rows: u16) -> Result<()> {
+        let size = [columns.to_string(), rows.to_string()];
+        output(self.command().args(["resize-window", "-x", &size[0], "-y", &size[1]])).map(drop)
+    }
+
+    /// The terminal takes no more output until [`Self::go_on`], as if it had sent XOFF.
+    pub(crate) fn stop(&self) -> Result<()> {
+        self.flow(Action::OOff)
+    }
+
+    pub(crate) fn go_on(&self) -> Result<()> {
+        self.flow(Action::OOn)
+    }
+
+    fn flow(&self, action: Action) -> Result<()> {
+        let path = self.tell("#{pane_tty}")?;
+        let terminal = open(&path, OFlags::RDWR | OFlags::NOCTTY, Mode::empty());
+        let terminal = terminal.with_context(|| format!("cannot open {path}"))?;
+        Ok(tcflow(terminal, action)?)
+    }
+
+    /// The terminal dies.
+    pub(crate) fn kill(&self) -> Result<()> {
+        self.is_dead.set(true);
+        kill_process(self.server, Signal::KILL)?;
+        Ok(fs::remove_file(&self.path)?)
     }
 
     /// Types a line and presses Enter.
@@ -138,8 +186,18 @@ impl Tmux {
     }
 }
 
+/// A command for the server with this socket.
+fn command(socket: &str) -> Command {
+    let mut command = Command::new("tmux");
+    command.args(["-L", socket]).env_remove("TMUX");
+    command
+}
+
 impl Drop for Tmux {
     fn drop(&mut self) {
+        if self.is_dead.get() {
+            return;
+        }
         if let Err(error) = output(self.command().arg("kill-server")) {
             eprintln!("{error:#}; to end it by hand: tmux -L {} kill-server", self.socket);
         }

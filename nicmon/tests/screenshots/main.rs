@@ -1,6 +1,8 @@
 //! What the screen looks like: the pictures of the documents, and each view at the sizes that people have.
 //! The pictures are compared or, if `NICMON_DRAW` is set, drawn (`cargo xtask screenshots`).
 
+mod mouse;
+mod report;
 mod svg;
 mod views;
 

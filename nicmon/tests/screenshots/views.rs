@@ -17,9 +17,9 @@ use ratatui::{
 };
 
 /// A virtio NIC with four queues, whose interrupts all go to one CPU.
-const INCIDENT: &str = include_str!("../findings/irqs-share-cpu.ndjson");
+pub(crate) const INCIDENT: &str = include_str!("../findings/irqs-share-cpu.ndjson");
 /// The same NIC with room to spare.
-const HEALTHY: &str = include_str!("../findings/healthy-bursts.ndjson");
+pub(crate) const HEALTHY: &str = include_str!("../findings/healthy-bursts.ndjson");
 const SIZES: [(u16, u16); 4] = [(200, 60), (120, 40), (80, 24), (50, 14)];
 
 /// The state after these frames, judged.
@@ -34,12 +34,12 @@ pub(crate) fn after(recording: &str) -> State {
     state
 }
 
-fn press(state: &mut State, key: KeyCode) -> Option<Wish> {
+pub(crate) fn press(state: &mut State, key: KeyCode) -> Option<Wish> {
     update(state, Event::Key(KeyEvent::new(key, KeyModifiers::NONE)))
 }
 
 /// The text on a terminal of this size.
-fn screen(state: &State, width: u16, height: u16) -> String {
+pub(crate) fn screen(state: &State, width: u16, height: u16) -> String {
     let buffer: Buffer = draw_to_buffer(state, width, height);
     let row = |y| (0..width).filter_map(|x| Some(buffer.cell((x, y))?.symbol())).collect::<String>();
     let rows: Vec<String> = (0..height).map(|y| row(y).trim_end().to_owned()).collect();
@@ -97,6 +97,40 @@ fn a_finding_leads_to_its_nic_and_can_be_copied() {
     assert!(screen(&state, 80, 24).contains("eth0, virtio_net"));
     press(&mut state, KeyCode::Esc);
     assert_eq!(state.view, View::Findings);
+}
+
+#[test]
+fn a_queue_by_itself() {
+    let mut state = after(INCIDENT);
+    press(&mut state, KeyCode::Char('3'));
+    press(&mut state, KeyCode::Enter);
+    assert!(state.shows_queue);
+    insta::assert_snapshot!("queue_80x24", screen(&state, 80, 24));
+    press(&mut state, KeyCode::End);
+    insta::assert_snapshot!("no_queue_80x24", screen(&state, 80, 24));
+    press(&mut state, KeyCode::Esc);
+    assert_eq!((state.view, state.shows_queue), (View::Nic, false));
+}
+
+/// Sums over the CPUs of a node or a package; each CPU is in one of them.
+#[test]
+fn groups_of_cpus() {
+    let mut state = after(INCIDENT);
+    press(&mut state, KeyCode::Char('g'));
+    assert!(state.notice.is_some(), "this machine has one of each");
+    let mut setup = Frame::clone(state.setup.as_ref().expect("the recording has the setup"));
+    for cpu in setup.topology.iter_mut().flat_map(|topology| &mut topology.cpus) {
+        (cpu.numa_node, cpu.package) = (Some(cpu.cpu / 2), (cpu.cpu != 3).then_some(cpu.cpu % 2));
+    }
+    state.setup = Some(Arc::new(setup));
+    let mut texts = Vec::new();
+    for _ in 0..2 {
+        press(&mut state, KeyCode::Char('g'));
+        texts.push(screen(&state, 80, 24));
+    }
+    insta::assert_snapshot!("groups_80x24", texts.join("\n"));
+    press(&mut state, KeyCode::Char('g'));
+    assert!(screen(&state, 80, 24).contains("% OF EACH CPU"));
 }
 
 /// A frame of a machine of this size: each CPU is loaded by two NICs, and every eighth is idle.
@@ -188,8 +222,9 @@ fn a_large_frame_is_handled_in_time() {
 #[test]
 fn no_number_is_cut_at_any_width() {
     let mut state = after(INCIDENT);
-    for view in View::ALL {
-        state.view = view;
+    let queue = (View::Nic, true);
+    for (view, shows_queue) in View::ALL.map(|view| (view, false)).into_iter().chain([queue]) {
+        (state.view, state.shows_queue) = (view, shows_queue);
         let tokens = |width| -> Vec<String> {
             screen(&state, width, 60).split_whitespace().map(str::to_owned).collect()
         };

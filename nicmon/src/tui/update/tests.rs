@@ -1,7 +1,10 @@
 //! Key by key.
 
 use super::*;
-use crate::tui::{Sort, Span, Subject, Theme, Units, window::tests::sampled};
+use crate::{
+    frame::Windows,
+    tui::{Sort, Span, Subject, Theme, Units, window::tests::sampled},
+};
 
 fn frame(seq: u64) -> Arc<Frame> {
     const RECORDING: &str = include_str!("../../../tests/fixtures/frames/demo-cpu1.ndjson");
@@ -149,6 +152,8 @@ fn a_replay_steps_and_changes_its_speed() {
     assert_eq!(seq(&state), Some(7), "a step is shown though it is paused");
     update(&mut state, Event::End(String::new()));
     assert!(matches!(state.source, Source::Replay { end: Some(_), .. }));
+    update(&mut state, Event::Frame(frame(6)));
+    assert!(matches!(state.source, Source::Replay { end: None, .. }), "a step back leads away from the end");
 }
 
 #[test]
@@ -216,4 +221,28 @@ fn a_paused_screen_adds_nothing_up() {
     assert_eq!((next(&mut state), next(&mut state)), (2, 2));
     letter(&mut state, 'p');
     assert_eq!(next(&mut state), 4, "but for one that nobody saw");
+}
+
+#[test]
+fn figures_from_windows_are_sums_of_ten_seconds() {
+    let mut state = State::new(Source::Live { delay: Duration::from_secs(1) }, Theme::PLAIN);
+    let windowed = |seq| {
+        let mut frame = Frame::clone(&frame(seq));
+        frame.interval_ns = 1_000_000_000;
+        frame.window = Some(Windows { attached_ns: 100_000_000, count: 1 });
+        Event::Frame(Arc::new(frame))
+    };
+    update(&mut state, windowed(0));
+    assert!(state.sum.is_none(), "one frame is no sum");
+    (1..=20).for_each(|seq| drop(update(&mut state, windowed(seq))));
+    let seconds = |state: &State| state.shown().map(|frame| frame.interval_ns / 1_000_000_000);
+    assert_eq!(seconds(&state), Some(10));
+    letter(&mut state, '5');
+    assert_eq!(seconds(&state), Some(1), "findings are those of the frame");
+    letter(&mut state, '1');
+    letter(&mut state, '[');
+    assert_eq!((seq(&state), seconds(&state)), (Some(19), Some(10)));
+    update(&mut state, Event::Frame(frame(21)));
+    letter(&mut state, 'p');
+    assert_eq!((seq(&state), state.sum.is_none()), (Some(21), true), "it is exact again");
 }

@@ -1,13 +1,16 @@
 //! The table of NICs by CPUs, which shows whether one CPU is the bottleneck.
 
-use ratatui::{buffer::Buffer, layout::Rect, style::Style};
+use std::collections::HashMap;
+
+use ratatui::{layout::Rect, style::Style};
 
 use super::nics::NAME_WIDTH;
 use crate::{
     frame::{Cpu, Frame, Nic, per_s},
     present::text::{pct, printable, scaled},
     tui::{
-        State, Theme, Units, figures, lists,
+        Canvas, Grouping, NicId, State, Target, Theme, Units, figures,
+        lists::{self, Group},
         paint::{left, right},
         text::Figure,
     },
@@ -133,9 +136,9 @@ const ROWS: [Total; TOTALS as usize] = [
 ];
 
 /// Draws as many NICs and rows about CPUs as fit.
-pub(super) fn render(state: &State, frame: &Frame, nics: &[&Nic], area: Rect, buffer: &mut Buffer) {
+pub(super) fn render(state: &State, frame: &Frame, nics: &[&Nic], area: Rect, canvas: &mut Canvas) {
     let columns = Columns::of(state, frame, area.width.saturating_sub(NAME_WIDTH));
-    let mut table = Table { state, columns: &columns, area, y: area.y, buffer };
+    let mut table = Table { state, columns: &columns, area, y: area.y, canvas };
     if let Some(note) = columns.note(frame.cpus.len()) {
         table.note(&note);
     }
@@ -150,7 +153,8 @@ pub(super) fn render(state: &State, frame: &Frame, nics: &[&Nic], area: Rect, bu
     let kind = if state.units == Units::Pct { Kind::Load } else { Kind::Count };
     for nic in nics.iter().skip(first).take(shown) {
         let label = printable(&nic.name);
-        table.row(&label, Theme::name(), |cpu| (figures::cell(frame, nic, cpu.cpu, state.units), &kind));
+        table.canvas.is_for((area.x, table.y), NAME_WIDTH, Target::Nic(NicId::of(nic)));
+        table.row(&label, Theme::name(), &kind, |cpus| figures::cell(frame, nic, cpus, state.units));
     }
     // Rows get the room that the NICs do not need. Rows that are unknown or too small to matter for every CPU
     // give way to the others.
@@ -164,41 +168,51 @@ pub(super) fn render(state: &State, frame: &Frame, nics: &[&Nic], area: Rect, bu
     for total in ROWS.iter().filter(|total| ranks.iter().any(|(_, rank)| *rank == total.rank)) {
         let mark = if frame.window.is_some() && total.is_time { "~" } else { "" };
         let label = format!("{mark}{}", total.label);
-        table.row(&label, state.theme.head(), |cpu| ((total.value)(frame, cpu).into(), &total.kind));
+        table.row(&label, state.theme.head(), &total.kind, |cpus| {
+            figures::total(cpus.iter().map(|cpu| (total.value)(frame, cpu).into()))
+        });
     }
 }
 
-/// The CPUs on the screen.
+/// The columns on the screen: CPUs or groups of them.
 struct Columns<'a> {
-    cpus: Vec<&'a Cpu>,
+    groups: Vec<Group<'a>>,
+    grouping: Grouping,
     width: u16,
-    /// If not all CPUs fit, the rank of the first one shown; the busiest CPU then comes first.
+    /// If not all fit, the place of the first one shown among all; the busiest CPU then comes first.
     first: Option<usize>,
 }
 
 impl<'a> Columns<'a> {
     fn of(state: &State, frame: &'a Frame, room: u16) -> Self {
-        let mut cpus: Vec<&Cpu> = frame.cpus.iter().collect();
-        let longest = cpus.iter().map(|cpu| cpu.cpu).max().map_or(1, |cpu| cpu.to_string().len());
+        let grouping = state.grouping;
+        let mut groups = lists::groups(state, frame, grouping);
+        let longest = groups.iter().filter_map(|group| group.number).max();
+        let longest = longest.map_or(1, |number| number.to_string().len());
         let narrowest = u16::try_from(longest + 1).unwrap_or(u16::MAX).max(NARROWEST);
-        let fits = |width: &u16| *width >= narrowest && cpus.len() <= usize::from(room / width);
+        let fits = |width: &u16| *width >= narrowest && groups.len() <= usize::from(room / width);
         if let Some(width) = WIDTHS.into_iter().chain([narrowest]).find(fits) {
-            return Self { cpus, width, first: None };
+            return Self { groups, grouping, width, first: None };
         }
-        let mut ranked = figures::network_pcts(frame);
-        ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cpu.cmp(&b.0.cpu)));
+        if grouping == Grouping::Cpu {
+            let load: HashMap<u32, f64> =
+                figures::network_pcts(frame).into_iter().map(|(cpu, load)| (cpu.cpu, load)).collect();
+            let of = |group: &Group| group.number.and_then(|cpu| load.get(&cpu)).copied().unwrap_or(0.0);
+            groups.sort_by(|a, b| of(b).total_cmp(&of(a)).then_with(|| a.number.cmp(&b.number)));
+        }
         let shown = usize::from(room / narrowest);
-        let first = lists::first_row(state.column, cpus.len(), shown);
-        cpus = ranked.into_iter().map(|(cpu, _)| cpu).skip(first).take(shown).collect();
-        Self { cpus, width: narrowest, first: Some(first) }
+        let first = lists::first_row(state.column, groups.len(), shown);
+        let groups = groups.into_iter().skip(first).take(shown).collect();
+        Self { groups, grouping, width: narrowest, first: Some(first) }
     }
 
     fn note(&self, all: usize) -> Option<String> {
         let first = self.first?;
-        let last = first + self.cpus.len();
-        Some(match first {
-            0 => format!("Busiest CPUs first; {} more with less load", all - last),
-            _ => format!("Busiest CPUs first; {}-{last} of {all}", first + 1),
+        let last = first + self.groups.len();
+        Some(match (self.grouping, first) {
+            (Grouping::Cpu, 0) => format!("Busiest CPUs first; {} more with less load", all - last),
+            (Grouping::Cpu, _) => format!("Busiest CPUs first; {}-{last} of {all}", first + 1),
+            _ => format!("Columns {}-{last}; there are more", first + 1),
         })
     }
 }
@@ -209,39 +223,64 @@ struct Table<'a> {
     columns: &'a Columns<'a>,
     area: Rect,
     y: u16,
-    buffer: &'a mut Buffer,
+    canvas: &'a mut Canvas,
 }
 
 impl Table<'_> {
     fn note(&mut self, text: &str) {
         if self.y < self.area.bottom() {
-            left(self.buffer, (self.area.x, self.y), self.area.width, text, self.state.theme.quiet());
+            left(self.canvas, (self.area.x, self.y), self.area.width, text, self.state.theme.quiet());
             self.y += 1;
         }
     }
 
     fn head(&mut self) {
-        let prefix = if self.columns.width > NARROWEST + 2 { "CPU " } else { "" };
-        let what = match self.state.units {
-            Units::Pct => "% OF EACH CPU",
-            Units::NsPerPacket => "ns PER PACKET",
-            Units::Packets => "PACKETS/s",
+        let Columns { grouping, width, .. } = *self.columns;
+        let prefix = if grouping == Grouping::Cpu && width > NARROWEST + 2 { "CPU " } else { "" };
+        let what = match (self.state.units, grouping) {
+            (Units::Pct, Grouping::Cpu) => "% OF EACH CPU",
+            (Units::NsPerPacket, Grouping::Cpu) => "ns PER PACKET",
+            (Units::Packets, Grouping::Cpu) => "PACKETS/s",
+            (Units::Pct, Grouping::Node) => "% BY NUMA NODE",
+            (Units::NsPerPacket, Grouping::Node) => "ns/PKT BY NODE",
+            (Units::Packets, Grouping::Node) => "PKT/s BY NODE",
+            (Units::Pct, Grouping::Package) => "% BY PACKAGE",
+            (Units::NsPerPacket, Grouping::Package) => "ns/PKT BY PKG.",
+            (Units::Packets, Grouping::Package) => "PKT/s BY PKG.",
         };
-        self.line(what, self.state.theme.head(), |state, cpu| {
-            (format!("{prefix}{}", cpu.cpu), state.theme.head())
+        for (group, at) in self.columns.groups.iter().zip(0..) {
+            if let (Grouping::Cpu, Some(cpu)) = (grouping, group.number) {
+                let x = self.area.x + NAME_WIDTH + at * width;
+                self.canvas.is_for((x, self.y), width, Target::Cpu(cpu));
+            }
+        }
+        self.line(what, self.state.theme.head(), |state, group| {
+            let number = group.number.map_or_else(|| "?".to_owned(), |number| number.to_string());
+            (format!("{prefix}{number}"), state.theme.head())
         });
     }
 
-    fn row<'k>(&mut self, label: &str, style: Style, figure: impl Fn(&Cpu) -> (Figure, &'k Kind)) {
+    /// A row of sums over the CPUs of each column. The busiest CPU of a column gives it its colour.
+    fn row(&mut self, label: &str, style: Style, kind: &Kind, figure: impl Fn(&[&Cpu]) -> Figure) {
         let room = usize::from(self.columns.width - 1);
-        self.line(label, style, |state, cpu| {
-            let (figure, kind) = figure(cpu);
-            let text = figure.text(|value| match kind {
-                Kind::Count => scaled(value, room.min(LONGEST.1)),
-                Kind::Load | Kind::Share => pct(value, room.min(LONGEST.0)),
+        let of_cpu = self.columns.grouping == Grouping::Cpu;
+        let most = |longest: usize| if of_cpu { room.min(longest) } else { room };
+        self.line(label, style, |state, group| {
+            let sum = figure(&group.cpus);
+            let text = sum.text(|value| match kind {
+                Kind::Count => scaled(value, most(LONGEST.1)),
+                Kind::Load | Kind::Share => pct(value, most(LONGEST.0)),
             });
-            let style = match (figure, kind) {
-                (Figure::Known(value), Kind::Load) => state.theme.load(value),
+            let hottest = |value: f64| {
+                if group.cpus.len() == 1 {
+                    return value;
+                }
+                let each = group.cpus.iter().map(|cpu| figure(std::slice::from_ref(cpu)));
+                each.filter_map(|figure| if let Figure::Known(value) = figure { Some(value) } else { None })
+                    .fold(0.0, f64::max)
+            };
+            let style = match (sum, kind) {
+                (Figure::Known(value), Kind::Load) => state.theme.load(hottest(value)),
                 (Figure::Known(value), _) if value > 0.0 => Style::new(),
                 _ => state.theme.quiet(),
             };
@@ -249,16 +288,16 @@ impl Table<'_> {
         });
     }
 
-    fn line(&mut self, label: &str, style: Style, cell: impl Fn(&State, &Cpu) -> (String, Style)) {
+    fn line(&mut self, label: &str, style: Style, cell: impl Fn(&State, &Group) -> (String, Style)) {
         if self.y >= self.area.bottom() {
             return;
         }
-        left(self.buffer, (self.area.x, self.y), NAME_WIDTH, label, style);
+        left(self.canvas, (self.area.x, self.y), NAME_WIDTH, label, style);
         let mut x = self.area.x + NAME_WIDTH;
-        for cpu in &self.columns.cpus {
-            let (text, style) = cell(self.state, cpu);
+        for group in &self.columns.groups {
+            let (text, style) = cell(self.state, group);
             // The space before it has no colour, so neighbours stay separate.
-            right(self.buffer, (x + 1, self.y), self.columns.width - 1, &text, style);
+            right(self.canvas, (x + 1, self.y), self.columns.width - 1, &text, style);
             x += self.columns.width;
         }
         self.y += 1;

@@ -1,13 +1,13 @@
 //! The view of CPUs: what each one does, as a bar and in figures.
 
-use ratatui::{buffer::Buffer, layout::Rect, style::Style};
+use ratatui::{layout::Rect, style::Style};
 
 use super::spark;
 use crate::{
     frame::{Cpu, Frame, Nic},
     present::text::printable,
     tui::{
-        State, Theme, figures, lists,
+        Canvas, CpuOrder, State, Target, Theme, figures, lists,
         paint::{left, right},
         text::{Figure, short_pct},
     },
@@ -57,7 +57,7 @@ const COLUMNS: [Column; 8] = [
 ];
 
 /// Draws a row for each CPU that fits, those without network load together in one.
-pub(super) fn render(state: &State, frame: &Frame, area: Rect, buffer: &mut Buffer) {
+pub(super) fn render(state: &State, frame: &Frame, area: Rect, canvas: &mut Canvas) {
     let cpus = lists::cpus(state, frame);
     let chosen = lists::chosen_cpu(state, &cpus);
     let fit = usize::from(area.height.saturating_sub(2));
@@ -68,14 +68,15 @@ pub(super) fn render(state: &State, frame: &Frame, area: Rect, buffer: &mut Buff
     let at = rows.iter().position(|(at, _)| *at == chosen).unwrap_or(0);
     let first = lists::first_around(at, rows.len(), fit);
     let layout = Layout::of(area.width);
-    layout.head(state, frame, area, buffer);
+    layout.head(state, frame, area, canvas);
     let most = lists::nic_on_each(frame);
     for ((at, (cpu, _)), y) in rows.iter().skip(first).zip(area.y + 1..area.bottom().saturating_sub(1)) {
-        layout.row(state, frame, (cpu, *at == chosen), most.get(&cpu.cpu), (area.x, y), buffer);
+        canvas.is_for((area.x, y), area.width, Target::Cpu(cpu.cpu));
+        layout.row(state, frame, (cpu, *at == chosen), most.get(&cpu.cpu), (area.x, y), canvas);
         if layout.has_past {
             let slots = state.history.of_cpu(cpu.cpu, (frame.mono_ns, PAST_NS), PAST.into());
             let x = area.right().saturating_sub(PAST);
-            left(buffer, (x, y), PAST, &spark::bars(state, &slots, 100.0), Style::new());
+            left(canvas, (x, y), PAST, &spark::bars(state, &slots, 100.0), Style::new());
         }
     }
     let folded = cpus.len() - rows.len();
@@ -87,7 +88,7 @@ pub(super) fn render(state: &State, frame: &Frame, area: Rect, buffer: &mut Buff
         (folded, below) => format!("{below} more below, and {folded} CPUs without network load"),
     };
     let y = area.bottom().saturating_sub(1);
-    left(buffer, (area.x, y), area.width, &note, state.theme.quiet());
+    left(canvas, (area.x, y), area.width, &note, state.theme.quiet());
 }
 
 /// What has room.
@@ -114,22 +115,24 @@ impl Layout {
         }
     }
 
-    fn head(&self, state: &State, frame: &Frame, area: Rect, buffer: &mut Buffer) {
+    fn head(&self, state: &State, frame: &Frame, area: Rect, canvas: &mut Canvas) {
         let style = state.theme.head();
         let mark = if frame.window.is_some() { "~" } else { "" };
-        left(buffer, (area.x, area.y), NUMBER, "CPU", style);
-        left(buffer, (area.x + NUMBER, area.y), self.bar, "% OF ITS TIME", style);
+        canvas.is_for((area.x, area.y), NUMBER, Target::CpuOrder(CpuOrder::Number));
+        canvas.is_for((area.x + NUMBER, area.y), area.width, Target::CpuOrder(CpuOrder::Load));
+        left(canvas, (area.x, area.y), NUMBER, "CPU", style);
+        left(canvas, (area.x + NUMBER, area.y), self.bar, "% OF ITS TIME", style);
         let mut x = area.x + NUMBER + self.bar;
         for (number, (head, ..)) in COLUMNS.iter().take(self.figures).enumerate() {
             let head = if number < 3 { format!("{mark}{head}") } else { (*head).to_owned() };
-            right(buffer, (x, area.y), FIGURE, &head, style);
+            right(canvas, (x, area.y), FIGURE, &head, style);
             x += FIGURE;
         }
         if self.has_most {
-            left(buffer, (x + 1, area.y), MOST - 1, "MOST OF IT FOR", style);
+            left(canvas, (x + 1, area.y), MOST - 1, "MOST OF IT FOR", style);
         }
         if self.has_past {
-            left(buffer, (area.right().saturating_sub(PAST), area.y), PAST, "NICs, 5 MINUTES", style);
+            left(canvas, (area.right().saturating_sub(PAST), area.y), PAST, "NICs, 5 MINUTES", style);
         }
     }
 
@@ -140,12 +143,12 @@ impl Layout {
         (cpu, is_chosen): (&Cpu, bool),
         most: Option<&(&Nic, f64)>,
         (x, y): (u16, u16),
-        buffer: &mut Buffer,
+        canvas: &mut Canvas,
     ) {
         let parts = Parts::of(frame, cpu);
         let mark = if is_chosen { "> " } else { "  " };
-        left(buffer, (x, y), NUMBER, &format!("{mark}{}", cpu.cpu), Theme::name());
-        bar(state, &parts, Rect::new(x + NUMBER, y, self.bar, 1), buffer);
+        left(canvas, (x, y), NUMBER, &format!("{mark}{}", cpu.cpu), Theme::name());
+        bar(state, &parts, Rect::new(x + NUMBER, y, self.bar, 1), canvas);
         let mut at = x + NUMBER + self.bar;
         for (number, (.., figure)) in COLUMNS.iter().take(self.figures).enumerate() {
             let value = figure(&parts);
@@ -155,18 +158,18 @@ impl Layout {
                 Some(value) if value > 0.0 => Style::new(),
                 _ => state.theme.quiet(),
             };
-            right(buffer, (at + 1, y), FIGURE - 1, &Figure::from(value).text(short_pct), style);
+            right(canvas, (at + 1, y), FIGURE - 1, &Figure::from(value).text(short_pct), style);
             at += FIGURE;
         }
         if let Some((nic, load)) = most.filter(|_| self.has_most) {
             let text = printable(&format!("{} {}", nic.name, short_pct(*load)));
-            left(buffer, (at + 1, y), MOST - 1, &text, Style::new());
+            left(canvas, (at + 1, y), MOST - 1, &text, Style::new());
         }
     }
 }
 
 /// Draws the parts one after the other, each as long as its share. What is unknown is left out.
-fn bar(state: &State, parts: &Parts, area: Rect, buffer: &mut Buffer) {
+fn bar(state: &State, parts: &Parts, area: Rect, canvas: &mut Canvas) {
     let mut from = 0.0;
     for (number, (_, letter, figure)) in COLUMNS.iter().enumerate() {
         let Some((letter, value)) = letter.zip(figure(parts)) else { continue };
@@ -174,7 +177,7 @@ fn bar(state: &State, parts: &Parts, area: Rect, buffer: &mut Buffer) {
         let style = state.theme.part(number);
         let (first, end) = (column_of(from, area.width), column_of(to, area.width));
         let part = String::from(letter).repeat(end.saturating_sub(first).into());
-        left(buffer, (area.x + first, area.y), end.saturating_sub(first), &part, style);
+        left(canvas, (area.x + first, area.y), end.saturating_sub(first), &part, style);
         from = to;
     }
 }

@@ -1,7 +1,6 @@
 //! The view of findings: all of them, and what stands behind the chosen one.
 
 use ratatui::{
-    buffer::Buffer,
     layout::{Constraint, Layout, Rect},
     style::Style,
 };
@@ -13,13 +12,13 @@ use crate::{
         text::printable,
     },
     tui::{
-        State, Theme, lists,
+        Canvas, State, Target, Theme, lists,
         paint::{left, lines, wrapped},
     },
 };
 
 /// Draws the list and, below it, the chosen finding; or why there is none.
-pub(super) fn render(state: &State, frame: &Frame, area: Rect, buffer: &mut Buffer) {
+pub(super) fn render(state: &State, frame: &Frame, area: Rect, canvas: &mut Canvas) {
     let findings = lists::findings(state, frame);
     let chosen = lists::chosen_finding(state, &findings);
     let rows = u16::try_from(findings.len()).unwrap_or(u16::MAX).min((area.height / 3).max(2));
@@ -30,7 +29,8 @@ pub(super) fn render(state: &State, frame: &Frame, area: Rect, buffer: &mut Buff
     for ((at, finding), y) in findings.iter().enumerate().skip(first).zip(list.y..list.bottom()) {
         let mark = if at == chosen { "> " } else { "  " };
         let text = format!("{mark}{}", title(finding));
-        left(buffer, (list.x, y), list.width, &text, style(state, finding));
+        canvas.is_for((list.x, y), list.width, Target::Finding(finding.key()));
+        left(canvas, (list.x, y), list.width, &text, style(state, finding));
     }
     let text = match findings.get(chosen) {
         Some(finding) => details(finding),
@@ -43,7 +43,7 @@ pub(super) fn render(state: &State, frame: &Frame, area: Rect, buffer: &mut Buff
             indented(&printable(text), below.width).into_iter().map(|line| (line, *style))
         })
         .collect();
-    lines(buffer, below, &wrapped);
+    lines(canvas, below, &wrapped);
 }
 
 fn style(state: &State, finding: &Finding) -> Style {

@@ -1,12 +1,14 @@
 //! The first line: which machine and time the frame is from, and what nicmon itself costs.
 
-use ratatui::{buffer::Buffer, layout::Rect, style::Style};
+use std::sync::Arc;
+
+use ratatui::{layout::Rect, style::Style};
 
 use crate::{
     frame::{self, Accounting, Frame},
     present::text::printable,
     tui::{
-        Source, State, Theme,
+        Canvas, Source, State, Theme,
         paint::{left, text_width},
         text::short_pct,
     },
@@ -21,7 +23,7 @@ struct Part {
 }
 
 /// Draws as many parts as fit.
-pub(super) fn render(state: &State, area: Rect, buffer: &mut Buffer) {
+pub(super) fn render(state: &State, area: Rect, canvas: &mut Canvas) {
     let mut parts = state.frame.as_ref().map_or_else(Vec::new, |frame| of_frame(state, frame));
     parts.extend(marks(state));
     let width = |parts: &[Part]| parts.iter().map(|part| text_width(&part.text) + 2).sum::<u16>();
@@ -32,7 +34,7 @@ pub(super) fn render(state: &State, area: Rect, buffer: &mut Buffer) {
     let mut x = area.x;
     for part in parts {
         let room = area.right().saturating_sub(x);
-        left(buffer, (x, area.y), room, &part.text, part.style);
+        left(canvas, (x, area.y), room, &part.text, part.style);
         x = x.saturating_add(text_width(&part.text)).saturating_add(2);
     }
 }
@@ -56,6 +58,11 @@ fn of_frame(state: &State, frame: &Frame) -> Vec<Part> {
         part(7, format!("accounting {accounting}"), theme.quiet()),
         part(5, format!("itself {own}"), plain),
     ];
+    if let Some(sum) =
+        state.sum.as_ref().filter(|sum| state.shown().is_some_and(|shown| Arc::ptr_eq(sum, shown)))
+    {
+        parts.push(part(2, format!("~ over {:.0} s", sum.interval_ns as f64 / 1e9), plain));
+    }
     if host.preempt_rt {
         parts.push(part(6, "PREEMPT_RT".to_owned(), plain));
     }

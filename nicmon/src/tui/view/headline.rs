@@ -1,12 +1,12 @@
 //! The very first lines: the worst finding, or that there is no bottleneck.
 
-use ratatui::{buffer::Buffer, layout::Rect};
+use ratatui::layout::Rect;
 
 use crate::{
     frame::{Finding, FindingId, Frame, Severity, pct_of},
     present::text::{plural, printable},
     tui::{
-        State, figures, lists,
+        Canvas, State, figures, lists,
         paint::{left, wrapped},
     },
 };
@@ -50,10 +50,10 @@ impl Headline {
         u16::try_from(self.lines.len()).unwrap_or(0)
     }
 
-    pub(super) fn render(&self, state: &State, area: Rect, buffer: &mut Buffer) {
+    pub(super) fn render(&self, state: &State, area: Rect, canvas: &mut Canvas) {
         let style = if self.is_loud { state.theme.loud() } else { state.theme.quiet() };
         for (line, y) in self.lines.iter().zip(area.y..area.bottom()) {
-            left(buffer, (area.x, y), area.width, line, style);
+            left(canvas, (area.x, y), area.width, line, style);
         }
     }
 }

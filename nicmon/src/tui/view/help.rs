@@ -1,11 +1,11 @@
 //! Keys, columns and thresholds, one line each.
 
-use ratatui::{buffer::Buffer, layout::Rect, style::Style};
+use ratatui::{layout::Rect, style::Style};
 
 use crate::{
     frame::title,
     tui::{
-        State, Theme, View,
+        Canvas, State, Theme, View,
         keys::KEYS,
         paint::left,
         theme::{BUSY_PCT, HOT_PCT},
@@ -75,6 +75,7 @@ const NIC: &[Line] = &[
     ("PKT/s", Field("nics[].napis[].cpus[].work", "")),
     ("PKT/POLL", Plain("Packets per poll")),
     ("LOAD%", Field("nics[].napis[].cpus[].poll_ns", "")),
+    ("REPOLL/s", Field("nics[].napis[].cpus[].repolls", "")),
 ];
 
 const FINDINGS: &[Line] = &[
@@ -157,7 +158,7 @@ fn text(state: &State) -> Vec<(&'static str, String)> {
 }
 
 /// Draws the help from its line `first` on.
-pub(super) fn render(state: &State, first: usize, area: Rect, buffer: &mut Buffer) {
+pub(super) fn render(state: &State, first: usize, area: Rect, canvas: &mut Canvas) {
     let theme = state.theme;
     let (text, lines) = (text(state), lines(state));
     let first = first.min(lines.saturating_sub(area.height.into()));
@@ -165,16 +166,16 @@ pub(super) fn render(state: &State, first: usize, area: Rect, buffer: &mut Buffe
     for (line, y) in (first..lines).zip(area.y..area.bottom()) {
         let at = |x| (area.x.saturating_add(x), y);
         if let Some((key, text)) = text.get(line) {
-            left(buffer, at(0), key_width, key, Theme::name());
-            left(buffer, at(key_width), area.width - key_width, text, Style::new());
+            left(canvas, at(0), key_width, key, Theme::name());
+            left(canvas, at(key_width), area.width - key_width, text, Style::new());
         } else {
-            left(buffer, at(0), key_width, "colours", Theme::name());
+            left(canvas, at(0), key_width, "colours", Theme::name());
             let levels = [("some", 1.0), ("busy", BUSY_PCT), ("hot", HOT_PCT)];
             let mut x = key_width;
             for (name, from) in levels {
                 let text = if from < BUSY_PCT { name.to_owned() } else { format!("{name} from {from} %") };
                 let width = area.width.saturating_sub(x);
-                left(buffer, at(x), width, &text, theme.load(from));
+                left(canvas, at(x), width, &text, theme.load(from));
                 x = x.saturating_add(super::paint::text_width(&text) + 1);
             }
         }

@@ -15,12 +15,9 @@ mod overview;
 mod own;
 mod spark;
 
-use ratatui::{
-    buffer::Buffer,
-    layout::{Constraint, Layout, Rect},
-};
+use ratatui::layout::{Constraint, Layout, Rect};
 
-use super::{State, View, paint};
+use super::{Canvas, State, View, paint};
 use crate::present::text::printable;
 
 pub use self::nics::nic_columns;
@@ -33,8 +30,8 @@ mod tests;
 const LEAST: (u16, u16) = (40, 10);
 
 /// Draws the whole screen at any size.
-pub fn render(state: &State, buffer: &mut Buffer) {
-    let area = buffer.area;
+pub fn render(state: &State, canvas: &mut Canvas) {
+    let area = canvas.buffer.area;
     if area.is_empty() {
         return;
     }
@@ -42,34 +39,34 @@ pub fn render(state: &State, buffer: &mut Buffer) {
     let rows = headline.as_ref().map_or(0, headline::Headline::rows).min(area.height);
     let [first, rest] = Layout::vertical([Constraint::Length(rows), Constraint::Fill(1)]).areas(area);
     if let Some(headline) = headline {
-        headline.render(state, first, buffer);
+        headline.render(state, first, canvas);
     }
     if area.width < LEAST.0 || area.height < LEAST.1 {
         let text = format!("the rest needs {} columns and {} rows", LEAST.0, LEAST.1);
         let text = paint::paragraphs(&[(text, state.theme.quiet())], area.width);
-        paint::lines(buffer, rest, &text);
+        paint::lines(canvas, rest, &text);
         return;
     }
     let [top, body, bottom] =
         Layout::vertical([Constraint::Length(1), Constraint::Fill(1), Constraint::Length(1)]).areas(rest);
-    header::render(state, top, buffer);
-    footer::render(state, bottom, buffer);
+    header::render(state, top, canvas);
+    footer::render(state, bottom, canvas);
     if let Some(first) = state.help {
-        help::render(state, first, body, buffer);
+        help::render(state, first, body, canvas);
         return;
     }
-    view(state, body, buffer);
+    view(state, body, canvas);
 }
 
 /// Draws the view itself.
-fn view(state: &State, body: Rect, buffer: &mut Buffer) {
-    let Some(frame) = &state.frame else {
+fn view(state: &State, body: Rect, canvas: &mut Canvas) {
+    let Some(frame) = state.shown() else {
         let text = "waiting for the first frame";
-        paint::left(buffer, (body.x, body.y + body.height / 2), body.width, text, state.theme.quiet());
+        paint::left(canvas, (body.x, body.y + body.height / 2), body.width, text, state.theme.quiet());
         return;
     };
     if state.explains {
-        explain::render(state, frame, body, buffer);
+        explain::render(state, frame, body, canvas);
         return;
     }
     // The screen hides standard error, so it must say itself why times are unknown.
@@ -78,14 +75,14 @@ fn view(state: &State, body: Rect, buffer: &mut Buffer) {
         Layout::vertical([Constraint::Length(u16::from(reason.is_some())), Constraint::Fill(1)]).areas(body);
     if let Some(reason) = reason {
         let text = printable(&format!("no times: {reason}"));
-        paint::left(buffer, (first.x, first.y), first.width, &text, state.theme.loud());
+        paint::left(canvas, (first.x, first.y), first.width, &text, state.theme.loud());
     }
     match state.view {
-        View::Overview => overview::render(state, frame, body, buffer),
-        View::Cpus => cpus::render(state, frame, body, buffer),
-        View::Nic => nic::render(state, frame, body, buffer),
-        View::Drivers => drivers::render(state, frame, body, buffer),
-        View::Findings => findings::render(state, frame, body, buffer),
-        View::Own => own::render(state, frame, body, buffer),
+        View::Overview => overview::render(state, frame, body, canvas),
+        View::Cpus => cpus::render(state, frame, body, canvas),
+        View::Nic => nic::render(state, frame, body, canvas),
+        View::Drivers => drivers::render(state, frame, body, canvas),
+        View::Findings => findings::render(state, frame, body, canvas),
+        View::Own => own::render(state, frame, body, canvas),
     }
 }

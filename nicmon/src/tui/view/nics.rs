@@ -1,12 +1,12 @@
 //! The table of NICs: load, rates, drops.
 
-use ratatui::{buffer::Buffer, layout::Rect, style::Style};
+use ratatui::{layout::Rect, style::Style};
 
 use crate::{
     frame::{Frame, Nic, per_s},
     present::text::printable,
     tui::{
-        NicId, State, Theme,
+        Canvas, NicId, Sort, State, Target, Theme,
         figures::{self, Worst},
         lists,
         paint::{left, right},
@@ -31,17 +31,34 @@ struct Column {
     width: u16,
     /// If not all columns fit, those with the lowest ranks stay.
     rank: u8,
+    /// The order that a click on its head chooses.
+    order: Option<Sort>,
     cell: fn(&State, &Frame, &Nic) -> (String, Style),
 }
 
 const COLUMNS: [Column; 9] = [
-    Column { head: "LOAD%", is_time: true, width: 6, rank: 0, cell: |_, frame, nic| load(frame, nic) },
-    Column { head: "WORST CPU", is_time: true, width: 10, rank: 1, cell: |state, _, nic| worst(state, nic) },
+    Column {
+        head: "LOAD%",
+        is_time: true,
+        width: 6,
+        rank: 0,
+        order: Some(Sort::Load),
+        cell: |_, frame, nic| load(frame, nic),
+    },
+    Column {
+        head: "WORST CPU",
+        is_time: true,
+        width: 10,
+        rank: 1,
+        order: None,
+        cell: |state, _, nic| worst(state, nic),
+    },
     Column {
         head: "RXPKT/s",
         is_time: false,
         width: 8,
         rank: 2,
+        order: Some(Sort::Received),
         cell: |_, f, nic| (rate(f, nic.counters.rx_packets), Style::new()),
     },
     Column {
@@ -49,6 +66,7 @@ const COLUMNS: [Column; 9] = [
         is_time: false,
         width: 8,
         rank: 4,
+        order: None,
         cell: |_, f, nic| (rate(f, nic.counters.tx_packets), Style::new()),
     },
     Column {
@@ -56,6 +74,7 @@ const COLUMNS: [Column; 9] = [
         is_time: false,
         width: 8,
         rank: 5,
+        order: None,
         cell: |_, f, nic| (bits(f, nic.counters.rx_bytes), Style::new()),
     },
     Column {
@@ -63,15 +82,23 @@ const COLUMNS: [Column; 9] = [
         is_time: false,
         width: 8,
         rank: 6,
+        order: None,
         cell: |_, f, nic| (bits(f, nic.counters.tx_bytes), Style::new()),
     },
-    Column { head: "DROP/s", is_time: false, width: 7, rank: 3, cell: drops },
-    Column { head: "ns/PKT", is_time: true, width: 7, rank: 7, cell: |_, frame, nic| per_packet(frame, nic) },
-    Column { head: "5 MINUTES", is_time: true, width: SPARK + 2, rank: 8, cell: spark },
+    Column { head: "DROP/s", is_time: false, width: 7, rank: 3, order: Some(Sort::Drops), cell: drops },
+    Column {
+        head: "ns/PKT",
+        is_time: true,
+        width: 7,
+        rank: 7,
+        order: None,
+        cell: |_, frame, nic| per_packet(frame, nic),
+    },
+    Column { head: "5 MINUTES", is_time: true, width: SPARK + 2, rank: 8, order: None, cell: spark },
 ];
 
 /// Draws the rows and columns that fit.
-pub(super) fn render(state: &State, frame: &Frame, nics: &[&Nic], area: Rect, buffer: &mut Buffer) {
+pub(super) fn render(state: &State, frame: &Frame, nics: &[&Nic], area: Rect, canvas: &mut Canvas) {
     if area.is_empty() {
         return;
     }
@@ -89,31 +116,36 @@ pub(super) fn render(state: &State, frame: &Frame, nics: &[&Nic], area: Rect, bu
     let theme = state.theme;
 
     let head = head(first, shown, nics.len());
-    left(buffer, (x, y), name_width, &head, theme.head());
+    canvas.is_for((x, y), name_width, Target::NicOrder(Sort::Name));
+    left(canvas, (x, y), name_width, &head, theme.head());
     if has_driver {
-        left(buffer, (x + name_width + 1, y), DRIVER_WIDTH, "DRIVER", theme.head());
+        left(canvas, (x + name_width + 1, y), DRIVER_WIDTH, "DRIVER", theme.head());
     }
     let begin = x + name_width + driver_width;
     let mut at = begin;
     for column in &columns {
         let mark = if is_windowed && column.is_time { "~" } else { "" };
         let width = column.width(is_windowed);
-        right(buffer, (at, y), width, &format!("{mark}{}", column.head), theme.head());
+        if let Some(order) = column.order {
+            canvas.is_for((at, y), width, Target::NicOrder(order));
+        }
+        right(canvas, (at, y), width, &format!("{mark}{}", column.head), theme.head());
         at += width;
     }
     for ((row, nic), y) in nics.iter().enumerate().skip(first).zip(y + 1..area.bottom()) {
         let style = if row == chosen { Theme::mark() } else { Theme::name() };
-        left(buffer, (x, y), name_width, &printable(&nic.name), style);
+        canvas.is_for((x, y), area.width, Target::Nic(NicId::of(nic)));
+        left(canvas, (x, y), name_width, &printable(&nic.name), style);
         if has_driver {
             let driver = printable(nic.driver.as_deref().unwrap_or("-"));
-            left(buffer, (x + name_width + 1, y), DRIVER_WIDTH, &driver, Style::new());
+            left(canvas, (x + name_width + 1, y), DRIVER_WIDTH, &driver, Style::new());
         }
         let mut at = begin;
         for column in &columns {
             let (text, style) = (column.cell)(state, frame, nic);
             let style = if matches!(text.as_str(), "0" | "?" | ".") { theme.quiet() } else { style };
             let width = column.width(is_windowed);
-            right(buffer, (at, y), width, &text, style);
+            right(canvas, (at, y), width, &text, style);
             at += width;
         }
     }

@@ -1,31 +1,28 @@
 //! The view of all NICs and CPUs: which CPU is loaded by which NIC, now and in the last minutes.
 
-use ratatui::{
-    buffer::Buffer,
-    layout::{Constraint, Layout, Rect},
-};
+use ratatui::layout::{Constraint, Layout, Rect};
 
 use super::{cpu_columns, nics, spark};
 use crate::{
     frame::Frame,
-    tui::{State, lists},
+    tui::{Canvas, State, lists},
 };
 
 /// From this height on, there is a timeline.
 const TALL: u16 = 18;
 
 /// Draws the timeline, the NICs and the CPUs.
-pub(super) fn render(state: &State, frame: &Frame, area: Rect, buffer: &mut Buffer) {
+pub(super) fn render(state: &State, frame: &Frame, area: Rect, canvas: &mut Canvas) {
     let has_timeline = area.height >= TALL;
     let [first, body] =
         Layout::vertical([Constraint::Length(u16::from(has_timeline)), Constraint::Fill(1)]).areas(area);
     if has_timeline {
-        spark::timeline(state, frame, first, buffer);
+        spark::timeline(state, frame, first, canvas);
     }
     let nics = lists::nics(state, frame);
     let [upper, lower] = halves(body, nics.len());
-    nics::render(state, frame, &nics, upper, buffer);
-    cpu_columns::render(state, frame, &nics, lower, buffer);
+    nics::render(state, frame, &nics, upper, canvas);
+    cpu_columns::render(state, frame, &nics, lower, canvas);
 }
 
 /// The areas for the NICs and for the CPUs, with an empty line between them if there is room.

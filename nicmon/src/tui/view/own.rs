@@ -1,12 +1,12 @@
 //! The view of nicmon itself: what it costs, what it loses, and what this kernel keeps from it.
 
-use ratatui::{buffer::Buffer, layout::Rect, style::Style};
+use ratatui::{layout::Rect, style::Style};
 
 use crate::{
     frame::{Frame, OwnCpu, OwnProgram, pct_of, per_s},
     present::text::{interval, known, pct, plain, printable, scaled, seconds},
     tui::{
-        State, Theme,
+        Canvas, State, Theme,
         paint::{lines as draw, wrapped},
     },
 };
@@ -17,7 +17,7 @@ const CPUS: usize = 16;
 const PCT: usize = 6;
 
 /// Draws the text from its first line on the screen.
-pub(super) fn render(state: &State, frame: &Frame, area: Rect, buffer: &mut Buffer) {
+pub(super) fn render(state: &State, frame: &Frame, area: Rect, canvas: &mut Canvas) {
     let kept = format!("the screen keeps whole frames for {} s", seconds(state.history.frames_ns()));
     let mut text = text(frame);
     text.push((kept, Style::new()));
@@ -29,7 +29,7 @@ pub(super) fn render(state: &State, frame: &Frame, area: Rect, buffer: &mut Buff
             lines.into_iter().map(|line| (line, *style))
         })
         .collect();
-    draw(buffer, area, &shown);
+    draw(canvas, area, &shown);
 }
 
 /// Number of lines that can be scrolled.

@@ -1,11 +1,11 @@
 //! The past in one line: the higher the figure, the higher the bar.
 
-use ratatui::{buffer::Buffer, layout::Rect, style::Style};
+use ratatui::{layout::Rect, style::Style};
 
 use crate::{
     frame::{Frame, Severity},
     tui::{
-        State, Theme,
+        Canvas, State, Theme,
         history::{Slot, slot_of},
         paint::{left, text_width},
     },
@@ -31,11 +31,11 @@ fn bar(state: &State, part: f32) -> char {
 }
 
 /// Draws the highest network load of a CPU over the last ten minutes, with findings marked.
-pub(super) fn timeline(state: &State, frame: &Frame, area: Rect, buffer: &mut Buffer) {
+pub(super) fn timeline(state: &State, frame: &Frame, area: Rect, canvas: &mut Canvas) {
     let now_ns = state.history.newest().map_or(frame.mono_ns, |newest| newest.mono_ns).max(frame.mono_ns);
     let head = "busiest CPU, 10 min ";
     let from = text_width(head);
-    left(buffer, (area.x, area.y), area.width, head, state.theme.head());
+    left(canvas, (area.x, area.y), area.width, head, state.theme.head());
     let width = area.width.saturating_sub(from);
     let slots = state.history.timeline(now_ns, TIMELINE_NS, width.into());
     let text = bars(state, &slots, 100.0);
@@ -44,7 +44,7 @@ pub(super) fn timeline(state: &State, frame: &Frame, area: Rect, buffer: &mut Bu
     for (at, (slot, bar)) in slots.iter().zip(text.chars()).enumerate() {
         let x = area.x + from + u16::try_from(at).unwrap_or(u16::MAX);
         let style = if shown == Some(at) { Theme::mark() } else { style(state, slot) };
-        left(buffer, (x, area.y), 1, bar.encode_utf8(&mut [0; 4]), style);
+        left(canvas, (x, area.y), 1, bar.encode_utf8(&mut [0; 4]), style);
     }
 }
 

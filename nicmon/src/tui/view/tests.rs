@@ -9,7 +9,6 @@ use ratatui::{
     style::{Color, Modifier},
 };
 
-use super::render;
 use crate::{
     frame::{Frame, Nic, NicCounters, NicCpu, pct_of},
     tui::{Sort, Source, State, Theme, View, draw_to_buffer},
@@ -36,7 +35,7 @@ fn live(frame: Frame) -> State {
 /// The text on a terminal of this size.
 pub(super) fn screen(state: &State, width: u16, height: u16) -> String {
     let Ok(mut terminal) = Terminal::new(TestBackend::new(width, height));
-    let Ok(_) = terminal.draw(|frame| render(state, frame.buffer_mut()));
+    let Ok(_) = terminal.draw(|frame| frame.buffer_mut().clone_from(&draw_to_buffer(state, width, height)));
     terminal.backend().to_string()
 }
 

@@ -1,6 +1,6 @@
 //! The drivers, the most expensive first. Exact and sampled figures are in separate columns.
 
-use ratatui::{buffer::Buffer, layout::Rect, style::Style};
+use ratatui::{layout::Rect, style::Style};
 
 use super::{
     parts,
@@ -10,7 +10,7 @@ use crate::{
     frame::Origin,
     present::text::printable,
     tui::{
-        State, Theme,
+        Canvas, State, Target, Theme,
         costs::{self, Cost},
         text::{Figure, scaled, short_pct, whole},
     },
@@ -29,12 +29,12 @@ pub(super) const COLUMNS: [Column; 8] = [
 ];
 
 /// Draws the rows that fit, including the chosen one.
-pub(super) fn render(state: &State, rows: &[costs::Row], chosen: usize, area: Rect, buffer: &mut Buffer) {
+pub(super) fn render(state: &State, rows: &[costs::Row], chosen: usize, area: Rect, canvas: &mut Canvas) {
     let table = Table { theme: state.theme, title: "DRIVER", names: (12, 34), columns: &COLUMNS };
     let lines: Vec<Row> =
         rows.iter().enumerate().map(|(at, row)| line(state.theme, row, at == chosen)).collect();
     let room = usize::from(area.height.saturating_sub(1));
-    table.render(&lines, chosen.saturating_sub(room.saturating_sub(1)), area, buffer);
+    table.render(&lines, chosen.saturating_sub(room.saturating_sub(1)), area, canvas);
 }
 
 fn line(theme: Theme, row: &costs::Row, is_chosen: bool) -> Row {
@@ -44,7 +44,7 @@ fn line(theme: Theme, row: &costs::Row, is_chosen: bool) -> Row {
         Some(cost) => cells(theme, cost),
         None => vec![("-".to_owned(), theme.quiet())],
     };
-    Row { name, cells }
+    Row { name, cells, target: Some(Target::Driver(row.subject.clone())) }
 }
 
 fn cells(theme: Theme, cost: &Cost) -> Vec<(String, Style)> {

@@ -8,7 +8,6 @@ mod table;
 mod tests;
 
 use ratatui::{
-    buffer::Buffer,
     layout::{Constraint, Layout, Rect},
     style::Style,
 };
@@ -17,7 +16,7 @@ use crate::{
     frame::{self, Frame, NetworkLoad, SampleEvent},
     present::text::{plain, printable},
     tui::{
-        State,
+        Canvas, State,
         costs::{self, Cost, Details},
         paint::{left, text_width},
         text::{Figure, short_pct},
@@ -41,38 +40,38 @@ const LEAST: u16 = 3;
 const TALL: u16 = 30;
 
 /// Draws the whole view.
-pub(super) fn render(state: &State, frame: &Frame, area: Rect, buffer: &mut Buffer) {
+pub(super) fn render(state: &State, frame: &Frame, area: Rect, canvas: &mut Canvas) {
     let recent = state.drivers.window.until(frame, state.drivers.span);
     let [first, body] = Layout::vertical([Constraint::Length(1), Constraint::Fill(1)]).areas(area);
     let Some(newest) = recent.first() else {
         let text = printable(&format!("driver costs are unknown: {}", reason(frame)));
-        left(buffer, (first.x, first.y), first.width, &text, state.theme.loud());
+        left(canvas, (first.x, first.y), first.width, &text, state.theme.loud());
         return;
     };
-    note(state, newest, &recent, first, buffer);
+    note(state, newest, &recent, first, canvas);
     let [network, body] = Layout::vertical([Constraint::Length(1), Constraint::Fill(1)]).areas(body);
-    left(buffer, (network.x, network.y), network.width, &side_by_side(&recent), Style::new());
+    left(canvas, (network.x, network.y), network.width, &side_by_side(&recent), Style::new());
     let rows = costs::rows(&recent);
     let chosen = costs::chosen(&rows, state.drivers.chosen.as_ref());
     let Some(row) = rows.get(chosen) else {
-        left(buffer, (body.x, body.y), body.width, "no NIC in this frame has a driver", state.theme.quiet());
+        left(canvas, (body.x, body.y), body.width, "no NIC in this frame has a driver", state.theme.quiet());
         return;
     };
     let list_height = height(rows.len()).min((body.height / 3).max(2));
     let [list, below] = stack(body, [list_height, body.height]);
-    list::render(state, &rows, chosen, list, buffer);
+    list::render(state, &rows, chosen, list, canvas);
     let caveat = row.cost.as_ref().and_then(|cost| caveat(cost, &recent));
     let [first, below] =
         Layout::vertical([Constraint::Length(u16::from(caveat.is_some())), Constraint::Fill(1)]).areas(below);
     if let Some(text) = caveat.filter(|_| !first.is_empty()) {
         let text = printable(&format!("{}: {text}", row.name));
-        left(buffer, (first.x, first.y), first.width, &text, Style::new());
+        left(canvas, (first.x, first.y), first.width, &text, Style::new());
     }
     let details = costs::details(&recent, &row.subject);
     if row.cost.is_some() {
-        of_driver(state, row.name, &details, below, buffer);
+        of_driver(state, row.name, &details, below, canvas);
     } else {
-        stages::render(state, &details, below, buffer);
+        stages::render(state, &details, below, canvas);
     }
 }
 
@@ -88,7 +87,7 @@ fn reason(frame: &Frame) -> &str {
 }
 
 /// Draws what the shares are shares of.
-fn note(state: &State, newest: &Excerpt, recent: &[&Excerpt], area: Rect, buffer: &mut Buffer) {
+fn note(state: &State, newest: &Excerpt, recent: &[&Excerpt], area: Rect, canvas: &mut Canvas) {
     let sum =
         |of: fn(&Excerpt) -> u64| recent.iter().fold(0_u64, |sum, excerpt| sum.saturating_add(of(excerpt)));
     let by = newest.event.map_or("?", SampleEvent::label);
@@ -100,7 +99,7 @@ fn note(state: &State, newest: &Excerpt, recent: &[&Excerpt], area: Rect, buffer
         plain(newest.sampling.frequency_per_s),
         newest.sampling.cpus,
     );
-    left(buffer, (area.x, area.y), area.width, &text, Style::new());
+    left(canvas, (area.x, area.y), area.width, &text, Style::new());
     let lost = sum(|excerpt| excerpt.sampling.lost);
     // Unknown with cycles, whose rate depends on the speed of a CPU.
     let missing = sum(|excerpt| {
@@ -114,7 +113,7 @@ fn note(state: &State, newest: &Excerpt, recent: &[&Excerpt], area: Rect, buffer
     };
     let x = text_width(&text).saturating_add(2);
     let room = area.width.saturating_sub(x);
-    left(buffer, (area.x.saturating_add(x), area.y), room, &warning, state.theme.loud());
+    left(canvas, (area.x.saturating_add(x), area.y), room, &warning, state.theme.loud());
 }
 
 /// What the network cost, in percent of one CPU. `~` marks estimates.
@@ -143,7 +142,7 @@ fn caveat(cost: &Cost, recent: &[&Excerpt]) -> Option<String> {
     (cost.interval_ns < all).then(|| format!("figures cover only the last {part:.1} s"))
 }
 
-fn of_driver(state: &State, name: &str, details: &Details, area: Rect, buffer: &mut Buffer) {
+fn of_driver(state: &State, name: &str, details: &Details, area: Rect, canvas: &mut Canvas) {
     let unlisted = usize::from(details.unlisted.is_some());
     let functions = height(details.functions.len() + unlisted);
     let processes = height(details.processes.len() + unlisted);
@@ -166,10 +165,10 @@ fn of_driver(state: &State, name: &str, details: &Details, area: Rect, buffer: &
         let [upper, stages, processes, companions] = stack(area, [functions, stages, processes, companions]);
         (upper, [processes, companions, stages])
     };
-    parts::functions(state, name, details, upper, buffer);
-    parts::processes(state, details, rest[0], buffer);
-    parts::companions(state, details, rest[1], buffer);
-    stages::render(state, details, rest[2], buffer);
+    parts::functions(state, name, details, upper, canvas);
+    parts::processes(state, details, rest[0], canvas);
+    parts::companions(state, details, rest[1], canvas);
+    stages::render(state, details, rest[2], canvas);
 }
 
 /// Height of a table with its head.

@@ -1,14 +1,14 @@
 //! Where the samples of the chosen driver fell: functions, processes and companions, each share with its
 //! interval.
 
-use ratatui::{buffer::Buffer, layout::Rect};
+use ratatui::layout::Rect;
 
 use super::table::{Column, Row, Side, Table};
 use crate::{
     frame::Share,
     present::text::{interval, printable},
     tui::{
-        State,
+        Canvas, State,
         costs::{Counted, Details},
         text::{short_pct, whole},
     },
@@ -32,7 +32,7 @@ const COLUMNS: [Column; 3] = [
 ];
 
 /// Draws the functions, starting with the first one to show.
-pub(super) fn functions(state: &State, name: &str, details: &Details, area: Rect, buffer: &mut Buffer) {
+pub(super) fn functions(state: &State, name: &str, details: &Details, area: Rect, canvas: &mut Canvas) {
     let title = format!("FUNCTION OF {}", printable(name));
     let table = Table { theme: state.theme, title: &title, names: (12, 64), columns: &FUNCTION_COLUMNS };
     let mut rows: Vec<Row> = details
@@ -44,23 +44,23 @@ pub(super) fn functions(state: &State, name: &str, details: &Details, area: Rect
         })
         .collect();
     rows.extend(details.unlisted.iter().map(|rest| row(UNLISTED, &["", ""], rest)));
-    table.render(&rows, state.drivers.function, area, buffer);
+    table.render(&rows, state.drivers.function, area, canvas);
 }
 
 /// Draws the samples of the same functions by process.
-pub(super) fn processes(state: &State, details: &Details, area: Rect, buffer: &mut Buffer) {
+pub(super) fn processes(state: &State, details: &Details, area: Rect, canvas: &mut Canvas) {
     let table = Table { theme: state.theme, title: "PROCESS", names: (15, 24), columns: &COLUMNS };
     let mut rows: Vec<Row> =
         details.processes.iter().map(|counted| row(counted.what, &[], counted)).collect();
     rows.extend(details.unlisted.iter().map(|rest| row(UNLISTED, &[], rest)));
-    table.render(&rows, 0, area, buffer);
+    table.render(&rows, 0, area, canvas);
 }
 
 /// Draws the code that works for the driver and for others.
-pub(super) fn companions(state: &State, details: &Details, area: Rect, buffer: &mut Buffer) {
+pub(super) fn companions(state: &State, details: &Details, area: Rect, canvas: &mut Canvas) {
     let table = Table { theme: state.theme, title: "COMPANION", names: (15, 24), columns: &COLUMNS };
     let rows: Vec<Row> = details.companions.iter().map(|counted| row(counted.what, &[], counted)).collect();
-    table.render(&rows, 0, area, buffer);
+    table.render(&rows, 0, area, canvas);
 }
 
 fn row<T>(name: &str, words: &[&str], counted: &Counted<T>) -> Row {

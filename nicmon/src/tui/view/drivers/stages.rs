@@ -1,6 +1,6 @@
 //! Where the polls of the chosen driver's NICs spent their time.
 
-use ratatui::{buffer::Buffer, layout::Rect};
+use ratatui::layout::Rect;
 
 use super::{
     parts,
@@ -10,7 +10,7 @@ use crate::{
     frame::{Share, Stage},
     present::text::printable,
     tui::{
-        State,
+        Canvas, State,
         costs::{Counted, Details},
     },
 };
@@ -26,14 +26,14 @@ const COLUMNS: [Column; 3] = [
 ];
 
 /// Draws one row per stage.
-pub(super) fn render(state: &State, details: &Details, area: Rect, buffer: &mut Buffer) {
+pub(super) fn render(state: &State, details: &Details, area: Rect, canvas: &mut Canvas) {
     let title = format!("STAGE OF {}", nics(details));
     let table = Table { theme: state.theme, title: &title, names: (10, 12), columns: &COLUMNS };
     let rows: Vec<Row> = match &details.polls {
         Some(polls) => polls.stages.iter().flat_map(|counted| rows_of(counted, &polls.others)).collect(),
         None => vec![Row::new("?".to_owned(), Vec::new())],
     };
-    table.render(&rows, 0, area, buffer);
+    table.render(&rows, 0, area, canvas);
 }
 
 /// Number of rows for all stages and the functions that belong to none.

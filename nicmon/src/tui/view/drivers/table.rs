@@ -1,9 +1,9 @@
 //! A table of named rows that shows the columns and rows that fit.
 
-use ratatui::{buffer::Buffer, layout::Rect, style::Style};
+use ratatui::{layout::Rect, style::Style};
 
 use crate::tui::{
-    Theme,
+    Canvas, Target, Theme,
     paint::{left, right},
 };
 
@@ -31,12 +31,14 @@ pub(super) enum Side {
 pub(super) struct Row {
     pub(super) name: (String, Style),
     pub(super) cells: Vec<(String, Style)>,
+    /// What a click on it means.
+    pub(super) target: Option<Target>,
 }
 
 impl Row {
     pub(super) fn new(name: String, cells: Vec<String>) -> Self {
         let cells = cells.into_iter().map(|cell| (cell, Style::new())).collect();
-        Self { name: (name, Style::new()), cells }
+        Self { name: (name, Style::new()), cells, target: None }
     }
 }
 
@@ -52,7 +54,7 @@ pub(super) struct Table<'a> {
 
 impl Table<'_> {
     /// Draws the head and the rows, starting with row `first`.
-    pub(super) fn render(&self, rows: &[Row], first: usize, area: Rect, buffer: &mut Buffer) {
+    pub(super) fn render(&self, rows: &[Row], first: usize, area: Rect, canvas: &mut Canvas) {
         if area.is_empty() {
             return;
         }
@@ -69,16 +71,19 @@ impl Table<'_> {
         // A title may extend over columns without a head.
         let free = shown.iter().map(|at| &self.columns[*at]).take_while(|column| column.head.is_empty());
         let title_width = name_width + free.map(|column| column.width).sum::<u16>();
-        left(buffer, (area.x, area.y), title_width, &title, self.theme.head());
-        self.cells(&shown, area.x + name_width, area.y, buffer, |column, _| {
+        left(canvas, (area.x, area.y), title_width, &title, self.theme.head());
+        self.cells(&shown, area.x + name_width, area.y, canvas, |column, _| {
             (self.columns[column].head.to_owned(), self.theme.head())
         });
         for (row, y) in rows.iter().skip(first).zip(area.y + 1..area.bottom()) {
             // A name may extend over empty cells.
             let is_empty = |at: &&usize| row.cells.get(**at).is_none_or(|(text, _)| text.is_empty());
             let free: u16 = shown.iter().take_while(is_empty).map(|at| self.columns[*at].width).sum();
-            left(buffer, (area.x, y), name_width + free, &row.name.0, row.name.1);
-            self.cells(&shown, area.x + name_width, y, buffer, |column, theme| {
+            if let Some(target) = &row.target {
+                canvas.is_for((area.x, y), area.width, target.clone());
+            }
+            left(canvas, (area.x, y), name_width + free, &row.name.0, row.name.1);
+            self.cells(&shown, area.x + name_width, y, canvas, |column, theme| {
                 let (text, style) = row.cells.get(column).cloned().unwrap_or_default();
                 let style = if matches!(text.as_str(), "0" | "?" | ".") { theme.quiet() } else { style };
                 (text, style)
@@ -91,7 +96,7 @@ impl Table<'_> {
         shown: &[usize],
         mut x: u16,
         y: u16,
-        buffer: &mut Buffer,
+        canvas: &mut Canvas,
         cell: impl Fn(usize, Theme) -> (String, Style),
     ) {
         for at in shown {
@@ -99,8 +104,8 @@ impl Table<'_> {
             let (text, style) = cell(*at, self.theme);
             let place = (x.saturating_add(1), y);
             match column.side {
-                Side::Left => left(buffer, place, column.width - 1, &text, style),
-                Side::Right => right(buffer, place, column.width - 1, &text, style),
+                Side::Left => left(canvas, place, column.width - 1, &text, style),
+                Side::Right => right(canvas, place, column.width - 1, &text, style),
             }
             x = x.saturating_add(column.width);
         }

@@ -1,16 +1,17 @@
 //! The queues of a NIC: where each interrupts, where it is polled, and what that costs.
 
-use ratatui::{buffer::Buffer, layout::Rect, style::Style};
+use ratatui::{layout::Rect, style::Style};
 
 use crate::{
     frame::{
-        Frame, Irq, Napi, NapiCpu, Nic, NicCpu, cpu_list, pct_of, per_s,
+        Frame, Irq, Napi, NapiCpu, Nic, NicCpu, cpu_list, per_s,
         topology::{self, QueueKind},
     },
     present::text::{known, pct, printable, scaled},
     tui::{
-        State, Theme, lists,
+        Canvas, State, Target, Theme, figures, lists,
         paint::{left, right},
+        text::Figure,
     },
 };
 
@@ -20,7 +21,7 @@ struct Row {
     irqs: String,
     affinity: String,
     polled_on: String,
-    figures: [Option<f64>; 5],
+    figures: [Figure; 5],
 }
 
 /// Heads of the figures, and their widths.
@@ -29,82 +30,90 @@ const FIGURES: [(&str, u16); 5] = [("IRQ/s", 7), ("POLL/s", 7), ("PKT/s", 7), ("
 const TEXTS: [(&str, u16); 4] = [("QUEUE", 9), ("IRQ", 9), ("MEANT FOR", 11), ("POLLED ON", 11)];
 
 /// Draws a row for each queue that fits.
-pub(super) fn render(state: &State, frame: &Frame, nic: &Nic, area: Rect, buffer: &mut Buffer) {
+pub(super) fn render(state: &State, frame: &Frame, nic: &Nic, area: Rect, canvas: &mut Canvas) {
     let setup = lists::setup(state, nic);
     let rows = rows(frame, nic, setup);
     if rows.is_empty() || area.is_empty() {
-        return by_cpu(state, frame, nic, area, buffer);
+        return by_cpu(state, frame, nic, area, canvas);
     }
-    head(state, frame, area, buffer);
+    head(state, frame, area, canvas);
     let fit = usize::from(area.height - 1);
     let chosen = state.queue.min(rows.len() - 1);
     let first = lists::first_around(chosen, rows.len(), fit);
     for ((at, row), y) in rows.iter().enumerate().skip(first).zip(area.y + 1..area.bottom()) {
+        canvas.is_for((area.x, y), area.width, Target::Queue(at));
         let mark = if at == chosen { "> " } else { "  " };
         let texts = [&format!("{mark}{}", row.label), &row.irqs, &row.affinity, &row.polled_on];
         let mut x = area.x;
         for ((_, width), text) in TEXTS.iter().zip(texts) {
-            left(buffer, (x, y), width - 1, &printable(text), Style::new());
+            left(canvas, (x, y), width - 1, &printable(text), Style::new());
             x += width;
         }
         for (number, ((_, width), figure)) in FIGURES.iter().zip(row.figures).enumerate() {
-            let is_load = number == FIGURES.len() - 1;
-            let text = known(figure, |value| if is_load { pct(value, 5) } else { scaled(value, 6) });
-            let style = match figure {
-                Some(load) if is_load => state.theme.load(load),
-                Some(value) if value > 0.0 => Style::new(),
-                _ => state.theme.quiet(),
-            };
-            right(buffer, (x + 1, y), width - 1, &text, style);
+            let (text, style) = cell(state, figure, number == FIGURES.len() - 1);
+            right(canvas, (x + 1, y), width - 1, &text, style);
             x += width;
         }
     }
 }
 
-fn head(state: &State, frame: &Frame, area: Rect, buffer: &mut Buffer) {
+/// A figure, coloured if it is a load.
+pub(super) fn cell(state: &State, figure: Figure, is_load: bool) -> (String, Style) {
+    let text = figure.text(|value| if is_load { pct(value, 5) } else { scaled(value, 6) });
+    let style = match figure {
+        Figure::Known(load) if is_load => state.theme.load(load),
+        Figure::Known(value) if value > 0.0 => Style::new(),
+        _ => state.theme.quiet(),
+    };
+    (text, style)
+}
+
+/// Packets per poll; nothing if there was no poll.
+pub(super) fn per_poll(work: Option<u64>, polls: Option<u64>) -> Figure {
+    match (work, polls) {
+        (_, Some(0)) => Figure::Nothing,
+        (Some(work), Some(polls)) => Figure::Known(work as f64 / polls as f64),
+        _ => Figure::Unknown,
+    }
+}
+
+fn head(state: &State, frame: &Frame, area: Rect, canvas: &mut Canvas) {
     let mut x = area.x;
     for (head, width) in TEXTS {
-        left(buffer, (x, area.y), width, head, state.theme.head());
+        left(canvas, (x, area.y), width, head, state.theme.head());
         x += width;
     }
     let mark = if frame.window.is_some() { "~" } else { "" };
     for (head, width) in FIGURES {
         let head = if head == "LOAD%" { format!("{mark}{head}") } else { head.to_owned() };
-        right(buffer, (x, area.y), width, &head, state.theme.head());
+        right(canvas, (x, area.y), width, &head, state.theme.head());
         x += width;
     }
 }
 
 fn rows(frame: &Frame, nic: &Nic, setup: Option<&topology::Nic>) -> Vec<Row> {
-    let queues = lists::queues(nic, setup);
-    let mut rows: Vec<Row> = queues.iter().map(|queue| row(frame, nic, setup, Some(*queue))).collect();
-    let without = nic.napis.iter().flatten().any(|napi| napi.queue.is_none());
-    let irqs = of_nic(frame, nic).any(|irq| irq.queue.is_none());
-    if !rows.is_empty() && (without || irqs) {
-        rows.push(row(frame, nic, setup, None));
-    }
-    rows
+    lists::queues(frame, nic, setup).into_iter().map(|queue| row(frame, nic, setup, queue)).collect()
 }
 
-fn of_nic<'a>(frame: &'a Frame, nic: &'a Nic) -> impl Iterator<Item = &'a Irq> {
-    frame.irqs.iter().filter(|irq| irq.nic.as_ref() == Some(&nic.name))
+/// The interrupts of a queue by its number, or those that belong to none.
+pub(super) fn irqs_of<'a>(
+    frame: &'a Frame,
+    nic: &'a Nic,
+    queue: Option<u32>,
+) -> impl Iterator<Item = &'a Irq> {
+    lists::irqs(frame, nic).filter(move |irq| irq.queue == queue)
 }
 
 /// A queue by its number, or all that belongs to none.
 fn row(frame: &Frame, nic: &Nic, setup: Option<&topology::Nic>, queue: Option<u32>) -> Row {
-    let irqs: Vec<&Irq> = of_nic(frame, nic).filter(|irq| irq.queue == queue).collect();
+    let irqs: Vec<&Irq> = irqs_of(frame, nic, queue).collect();
     let polls = nic.napis.iter().flatten().filter(|napi: &&Napi| napi.queue == queue);
     let polls: Vec<&NapiCpu> = polls.flat_map(|napi| &napi.cpus).collect();
-    let sum = |of: fn(&NapiCpu) -> Option<u64>| {
-        polls.iter().map(|on| of(on)).try_fold(0_u64, |sum, count| Some(sum.saturating_add(count?)))
-    };
-    let rate = |count: Option<u64>| per_s(count, frame.interval_ns);
-    let fired = irqs.iter().flat_map(|irq| &irq.cpus).map(|on| on.count);
-    let fired = fired.into_iter().try_fold(0_u64, |sum, count| Some(sum.saturating_add(count?)));
-    let (calls, work) = (sum(|on| on.polls), sum(|on| on.work));
-    let per_poll =
-        calls.zip(work).filter(|(calls, _)| *calls > 0).map(|(calls, work)| work as f64 / calls as f64);
-    let load = sum(NapiCpu::poll_time_ns).map(|ns| pct_of(ns, frame.interval_ns));
+    let polled = |of: fn(&NapiCpu) -> Option<u64>| sum_of_polls(frame, nic, &polls, of);
+    let rate = |count: Option<u64>| Figure::from(per_s(count, frame.interval_ns));
+    let fired = sum(irqs.iter().flat_map(|irq| &irq.cpus).map(|on| on.count));
+    let (calls, work) = (polled(|on| on.polls), polled(|on| on.work));
+    let load = figures::share(polled(NapiCpu::poll_time_ns), frame.interval_ns);
     let known = setup.iter().flat_map(|setup| setup.irqs.iter().flatten());
     let affinity = known
         .filter(|irq| irq.queue == queue && queue.is_some())
@@ -114,12 +123,29 @@ fn row(frame: &Frame, nic: &Nic, setup: Option<&topology::Nic>, queue: Option<u3
         irqs: list(irqs.iter().map(|irq| irq.irq)),
         affinity: list(affinity.flatten().copied()),
         polled_on: list(polls.iter().map(|on| on.cpu)),
-        figures: [rate(fired), rate(calls), rate(work), per_poll, load],
+        figures: [rate(fired), rate(calls), rate(work), per_poll(work, calls), load.into()],
     }
 }
 
+/// The sum of counts, unknown if one of them is.
+pub(super) fn sum(mut counts: impl Iterator<Item = Option<u64>>) -> Option<u64> {
+    counts.try_fold(0_u64, |sum, count| Some(sum.saturating_add(count?)))
+}
+
+/// A sum over polls of a NIC. That there were none is only known if all were counted.
+pub(super) fn sum_of_polls(
+    frame: &Frame,
+    nic: &Nic,
+    polls: &[&NapiCpu],
+    of: fn(&NapiCpu) -> Option<u64>,
+) -> Option<u64> {
+    let may_lack_some = polls.is_empty() && frame.window.is_some();
+    nic.napis.as_ref().filter(|_| !may_lack_some)?;
+    sum(polls.iter().map(|on| of(on)))
+}
+
 /// A queue's number, and whether it only sends.
-fn label(queue: u32, setup: Option<&topology::Nic>) -> String {
+pub(super) fn label(queue: u32, setup: Option<&topology::Nic>) -> String {
     let is = |kind: QueueKind| {
         setup.iter().flat_map(|setup| &setup.queues).any(|known| known.kind == kind && known.index == queue)
     };
@@ -147,19 +173,19 @@ fn list(numbers: impl Iterator<Item = u32>) -> String {
 }
 
 /// Without queues, where it was polled.
-fn by_cpu(state: &State, frame: &Frame, nic: &Nic, area: Rect, buffer: &mut Buffer) {
+fn by_cpu(state: &State, frame: &Frame, nic: &Nic, area: Rect, canvas: &mut Canvas) {
     if area.is_empty() {
         return;
     }
-    left(buffer, (area.x, area.y), area.width, "CPU   LOAD%  PACKETS/s", state.theme.head());
+    left(canvas, (area.x, area.y), area.width, "CPU   LOAD%  PACKETS/s", state.theme.head());
     for (on, y) in nic.cpus.iter().zip(area.y + 1..area.bottom()) {
         let NicCpu { cpu, work, .. } = on;
-        left(buffer, (area.x, y), 5, &cpu.to_string(), Theme::name());
+        left(canvas, (area.x, y), 5, &cpu.to_string(), Theme::name());
         let load = on.known_load_pct();
         let style = state.theme.load(load.unwrap_or(0.0));
-        right(buffer, (area.x + 6, y), 5, &known(load, |load| pct(load, 5)), style);
+        right(canvas, (area.x + 6, y), 5, &known(load, |load| pct(load, 5)), style);
         let rate = known(per_s(*work, frame.interval_ns), |rate| scaled(rate, 6));
-        right(buffer, (area.x + 12, y), 10, &rate, Style::new());
+        right(canvas, (area.x + 12, y), 10, &rate, Style::new());
     }
 }
 
