@@ -35,7 +35,7 @@ pub(crate) fn measure(args: &Args) -> Result<()> {
          with and without nicmon. CPU is that of the whole machine. Changes with their standard errors.",
         args.rounds
     );
-    println!("  {:<8}{:>12}{:>16}{:>10}{:>16}{:>10}{:>18}", "", "requests/s", "", "CPU us", "", "p99 us", "");
+    println!("  {:<8}{:>10}{:>20}{:>10}{:>20}{:>10}{:>20}", "", "requests/s", "", "CPU us", "", "p99 us", "");
     for (name, bytes) in FILES {
         run(&pair, bytes)?;
         let mut pairs = Vec::new();
@@ -51,14 +51,15 @@ pub(crate) fn measure(args: &Args) -> Result<()> {
         };
         let [requests, cpu, p99] =
             [of(|block| block.requests_per_s), of(|block| block.cpu_us), of(|block| block.p99_us)];
+        let change = |(_, change): &(f64, Estimate)| format!("{change} %");
         println!(
-            "  {name:<8}{:>12.0}{:>14} %{:>10.1}{:>14} %{:>10.0}{:>16} %",
+            "  {name:<8}{:>10.0}{:>20}{:>10.1}{:>20}{:>10.0}{:>20}",
             requests.0,
-            requests.1.to_string(),
+            change(&requests),
             cpu.0,
-            cpu.1.to_string(),
+            change(&cpu),
             p99.0,
-            p99.1.to_string()
+            change(&p99)
         );
     }
     Ok(())
