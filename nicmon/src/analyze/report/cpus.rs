@@ -215,8 +215,11 @@ fn worst(loads: &BTreeMap<u32, Load<'_>>, frame: &Frame) -> String {
         },
         |(cpu, load)| format!("next is CPU {cpu} with {}", load_pct(load)),
     );
+    // Another may carry more than is known of it.
+    let may_be_another = loads.iter().any(|(other, load)| other != *cpu && load.is_part);
+    let as_known = if may_be_another { "As far as is known, " } else { "" };
     wrapped(&format!(
-        "CPU {cpu} carries the most network load ({}): {} ({}); {next}.",
+        "{as_known}CPU {cpu} carries the most network load ({}): {} ({}); {next}.",
         what_counts(loads),
         load_pct(load),
         load.named(frame)

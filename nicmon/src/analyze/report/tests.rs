@@ -249,6 +249,20 @@ fn softirqs_outside_polls_are_part_of_the_network_load() {
 }
 
 #[test]
+fn another_cpu_may_carry_more_than_is_known() {
+    let mut frame = frames(RPS).swap_remove(1);
+    let text = |frame: &Frame| {
+        Report { name: "a.rec", frame, frames: 1, start_ns: None, machines: &[], top: 20 }.text()
+    };
+    assert!(text(&frame).contains("\nCPU 0 carries the most"), "{}", text(&frame));
+    let nic = frame.nics.iter_mut().find(|nic| nic.cpus.iter().any(|on| on.cpu == 1)).expect("one on CPU 1");
+    for on in nic.cpus.iter_mut().filter(|on| on.cpu == 1) {
+        (on.poll_ns, on.load_pct) = (None, None);
+    }
+    assert!(text(&frame).contains("\nAs far as is known, CPU 0 carries the most"), "{}", text(&frame));
+}
+
+#[test]
 fn nothing_at_all() {
     let mut frame = frames(COUNTS).swap_remove(0);
     frame.interval_ns = 0;
