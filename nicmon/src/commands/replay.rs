@@ -155,6 +155,8 @@ async fn play(
         };
         if let Some(frame) = shown {
             screen.show(frame);
+            // If it is the last one, the screen must learn that again.
+            was_over = false;
         }
     }
     let ended = screen.end().await;

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     cli::Form,
     frame::Frame,
-    tui::{Event, Screen, Settings, Source, State, Told, Wish},
+    tui::{Screen, Settings, Source, State, Told, Wish},
 };
 
 /// Whether the screen is wanted, and standard output is a terminal that can show it.
@@ -58,7 +58,7 @@ impl JobScreen {
 
     /// Tells the screen that there are no more frames, and why.
     pub(super) fn no_more(&self, why: String) {
-        self.screen.tell(Told::Event(Event::End(why)));
+        self.screen.end_here(why);
     }
 
     /// Waits for the next event that the caller must act on; handles all others itself.

@@ -44,8 +44,8 @@ pub enum Told {
     End,
 }
 
-/// The frame to show next. A slow terminal skips frames.
-type NextFrame = Arc<Mutex<Option<Arc<Frame>>>>;
+/// The frame to show next, and if it is the last one, a message about that. A slow terminal skips frames.
+type NextFrame = Arc<Mutex<Option<(Arc<Frame>, Option<String>)>>>;
 
 /// A running screen.
 pub struct Screen {
@@ -77,8 +77,18 @@ impl Screen {
     /// Shows a frame as soon as the terminal is ready.
     pub fn show(&self, frame: Arc<Frame>) {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-        if next.replace(frame).is_none() {
+        if next.replace((frame, None)).is_none() {
             self.tell(Told::Look);
+        }
+    }
+
+    /// Notes that the last frame was shown, with a message about the end, which may be empty.
+    pub fn end_here(&self, why: String) {
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        match next.as_mut() {
+            // It belongs to this frame: if another takes its place, that is not the last.
+            Some((_, end)) => *end = Some(why),
+            None => self.tell(Told::Event(Event::End(why))),
         }
     }
 
@@ -129,12 +139,15 @@ impl Drawing {
                 match told {
                     Told::Event(event) => self.happen(event)?,
                     Told::Click(column, row) => {
-                        self.happen(Event::Click { at: (column, row), size: self.taken.size() })?;
+                        if let Some(target) = self.taken.target((column, row)) {
+                            self.happen(Event::Click(target))?;
+                        }
                     }
                     Told::Look => {
-                        let frame = self.next.lock().unwrap_or_else(PoisonError::into_inner).take();
-                        if let Some(frame) = frame {
+                        let next = self.next.lock().unwrap_or_else(PoisonError::into_inner).take();
+                        if let Some((frame, end)) = next {
                             self.happen(Event::Frame(frame))?;
+                            end.map_or(Ok(()), |why| self.happen(Event::End(why)))?;
                         }
                     }
                     Told::Resized => {}
