@@ -121,7 +121,7 @@ impl File {
             view: self.view.unwrap_or(default.view),
             theme: match theme.or(self.theme) {
                 None | Some(ThemeArg::Auto) => Theme::from_environment(),
-                Some(ThemeArg::Color) => Theme::from_environment().with_colours(),
+                Some(ThemeArg::Color) => Theme::coloured(),
                 Some(ThemeArg::Mono) => Theme::from_environment().without_colours(),
             },
             units: self.units.unwrap_or(default.units),

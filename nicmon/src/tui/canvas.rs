@@ -2,18 +2,18 @@
 
 use ratatui::{buffer::Buffer, layout::Rect};
 
-use super::{CpuOrder, NicId, Sort, Subject};
+use super::{CpuOrder, NicId, QueueId, Sort, Subject};
 use crate::frame::FindingKey;
 
 /// What a click is on.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Target {
+pub enum Target {
     /// The row of a NIC.
     Nic(NicId),
     /// The row or column of a CPU.
     Cpu(u32),
     /// The row of a queue of the chosen NIC.
-    Queue(usize),
+    Queue(QueueId),
     /// The row of a driver.
     Driver(Subject),
     /// The row of a finding.
@@ -43,7 +43,7 @@ impl Canvas {
     }
 
     /// What a click at this column and row is on.
-    pub(super) fn target(&self, at: (u16, u16)) -> Option<&Target> {
+    pub fn target(&self, at: (u16, u16)) -> Option<&Target> {
         let is_there = |(area, _): &&(Rect, Target)| area.contains(at.into());
         self.targets.iter().find(is_there).map(|(_, target)| target)
     }

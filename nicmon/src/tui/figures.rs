@@ -73,6 +73,11 @@ pub(super) fn total(figures: impl Iterator<Item = Figure>) -> Figure {
     })
 }
 
+/// How long a NIC's counters were known: a sum of frames may lack some.
+pub(super) fn counted_ns(frame: &Frame, nic: &Nic) -> u64 {
+    frame.interval_ns.saturating_sub(nic.counters_gap_ns.unwrap_or(0))
+}
+
 /// Packets that were dropped for lack of room or of a receiver. This leaves out damaged packets (`rx_crc`),
 /// packets on a standby link (`rx_nohandler`), and `rx_fifo`, which does not have to count packets (`struct
 /// rtnl_link_stats64` in `include/uapi/linux/if_link.h`).
@@ -83,12 +88,14 @@ pub(super) fn dropped(nic: &Nic) -> Option<u64> {
 
 /// Time of polls and interrupts per packet received or sent, in nanoseconds.
 ///
-/// Unknown if any part is: busy polls have no time, and CPUs that are not shown also handle packets.
+/// Unknown if any part is: busy polls have no time, CPUs that are not shown also handle packets, and the
+/// counters may not cover all of the time.
 pub(super) fn ns_per_packet(frame: &Frame, nic: &Nic) -> Figure {
     let known = || {
         let packets = nic.counters.packets()?;
         let ns = nic.poll_time_ns()?.saturating_add(nic.hardirq_time_ns()?);
-        (nic.is_timed() && frame.has_all_cpus()).then_some((ns, packets))
+        let belong = nic.is_timed() && nic.counters_gap_ns.is_none() && frame.has_all_cpus();
+        belong.then_some((ns, packets))
     };
     match known() {
         None => Figure::Unknown,

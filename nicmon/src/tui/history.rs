@@ -51,26 +51,29 @@ pub(super) struct Slot {
 }
 
 impl History {
-    /// Adds the newest frame. One of another machine or boot begins anew, and one from before the last is
-    /// known already.
+    /// Adds a frame, unless it is known already. One of another machine or boot begins anew. After a seek in
+    /// a replay, it may belong before others.
     pub(super) fn add(&mut self, frame: &Arc<Frame>) {
-        if let Some((last, _)) = self.frames.back() {
-            if (&last.host.hostname, &last.boot_id) != (&frame.host.hostname, &frame.boot_id) {
-                *self = Self::default();
-            } else if last.mono_ns >= frame.mono_ns {
-                return;
-            }
+        if let Some((last, _)) = self.frames.back()
+            && (&last.host.hostname, &last.boot_id) != (&frame.host.hostname, &frame.boot_id)
+        {
+            *self = Self::default();
+        }
+        let at = self.moments.partition_point(|moment| moment.mono_ns < frame.mono_ns);
+        if self.moments.get(at).is_some_and(|moment| moment.mono_ns == frame.mono_ns) {
+            return;
         }
         let bytes = bytes(frame);
-        self.frames.push_back((Arc::clone(frame), bytes));
+        let place = self.frames.partition_point(|(known, _)| known.mono_ns < frame.mono_ns);
+        self.frames.insert(place, (Arc::clone(frame), bytes));
         self.frames_bytes += bytes;
         while self.frames.len() > 1 && self.frames_bytes > FRAMES_BYTES {
             self.frames_bytes -= self.frames.pop_front().map_or(0, |(_, bytes)| bytes);
         }
         let moment = Moment::of(frame, &mut self.nics);
         self.figures_bytes += moment.bytes();
-        self.moments.push_back(moment);
-        let now_ns = frame.mono_ns;
+        self.moments.insert(at, moment);
+        let now_ns = self.moments.back().map_or(0, |last| last.mono_ns);
         while let Some(first) = self.moments.front() {
             let is_old = now_ns.saturating_sub(first.mono_ns) > KEPT_NS;
             if !is_old && self.moments.len() <= MOST_MOMENTS && self.figures_bytes <= FIGURES_BYTES {

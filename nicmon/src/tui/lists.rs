@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, HashMap},
 };
 
-use super::{CpuOrder, Grouping, NicId, State, Target, figures};
+use super::{CpuOrder, Grouping, NicId, QueueId, State, Target, figures};
 use crate::{
     frame::{
         Cpu, Finding, Frame, Irq, Nic,
@@ -142,7 +142,10 @@ pub(super) fn is_chosen(state: &State, frame: &Frame, target: &Target) -> bool {
             let cpus = cpus(state, frame);
             cpus.get(chosen_cpu(state, &cpus)).is_some_and(|(cpu, _)| cpu.cpu == *number)
         }
-        Target::Queue(at) => state.queue == *at,
+        Target::Queue(queue) => nic(state, frame).is_some_and(|nic| {
+            let queues = queues(frame, nic, setup(state, nic));
+            queues.get(chosen_queue(state, &queues)) == Some(queue)
+        }),
         Target::Driver(subject) => state.drivers.chosen.as_ref() == Some(subject),
         Target::Finding(key) => {
             let findings = findings(state, frame);
@@ -175,20 +178,25 @@ pub(super) fn irqs<'a>(frame: &'a Frame, nic: &'a Nic) -> impl Iterator<Item = &
     frame.irqs.iter().filter(|irq| irq.nic.as_ref() == Some(&nic.name))
 }
 
-/// The queues of a NIC by number, those that are set up and those that were polled. The last is `None` if
-/// anything happened that belongs to no queue. Empty if it has no queues.
-pub(super) fn queues(frame: &Frame, nic: &Nic, setup: Option<&topology::Nic>) -> Vec<Option<u32>> {
+/// The queues of a NIC by number: those that are set up and those that were polled. The last are the others
+/// if anything happened that belongs to no queue. Empty if it has no queues.
+pub(super) fn queues(frame: &Frame, nic: &Nic, setup: Option<&topology::Nic>) -> Vec<QueueId> {
     let set_up = setup.iter().flat_map(|setup| &setup.queues).map(|queue: &Queue| queue.index);
     let polled = nic.napis.iter().flatten().filter_map(|napi| napi.queue);
-    let mut all: Vec<Option<u32>> = set_up.chain(polled).map(Some).collect();
+    let mut all: Vec<QueueId> = set_up.chain(polled).map(QueueId::Number).collect();
     all.sort_unstable();
     all.dedup();
     let has_others = nic.napis.iter().flatten().any(|napi| napi.queue.is_none())
         || irqs(frame, nic).any(|irq| irq.queue.is_none());
     if !all.is_empty() && has_others {
-        all.push(None);
+        all.push(QueueId::Others);
     }
     all
+}
+
+/// Which of them is chosen.
+pub(super) fn chosen_queue(state: &State, queues: &[QueueId]) -> usize {
+    state.queue.and_then(|chosen| queues.iter().position(|queue| *queue == chosen)).unwrap_or(0)
 }
 
 /// The id of a NIC beside the chosen one.

@@ -22,15 +22,14 @@ mod window;
 
 use ratatui::buffer::Buffer;
 
-use self::canvas::Target;
 pub use self::{
-    canvas::Canvas,
+    canvas::{Canvas, Target},
     costs::Subject,
     history::History,
     keys::is_key,
     screen::{Screen, Told},
     settings::Settings,
-    state::{CpuOrder, Drivers, Grouping, NicId, Sort, Source, State, Units, View},
+    state::{CpuOrder, Drivers, Grouping, NicId, QueueId, Sort, Source, State, Units, View},
     theme::Theme,
     update::{Event, Wish, update},
     view::nic_columns,
@@ -43,7 +42,7 @@ pub fn draw_to_buffer(state: &State, width: u16, height: u16) -> Buffer {
 }
 
 /// The same, with what clicks on it mean.
-fn draw(state: &State, width: u16, height: u16) -> Canvas {
+pub fn draw(state: &State, width: u16, height: u16) -> Canvas {
     let mut canvas = Canvas::new(width, height);
     view::render(state, &mut canvas);
     canvas

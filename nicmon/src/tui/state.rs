@@ -42,8 +42,8 @@ pub struct State {
     pub nic: Option<NicId>,
     /// The chosen CPU; `None` for the first.
     pub cpu: Option<u32>,
-    /// The chosen queue of the chosen NIC.
-    pub queue: usize,
+    /// The chosen queue of the chosen NIC; `None` for the first.
+    pub queue: Option<QueueId>,
     /// Whether the view of one NIC shows that queue alone.
     pub shows_queue: bool,
     /// The chosen finding; `None` for the worst.
@@ -162,6 +162,25 @@ impl NicId {
     pub fn is(&self, nic: &Nic) -> bool {
         (self.netns, self.ifindex) == (nic.netns, nic.ifindex)
             && (self.netns.is_some() || self.name == nic.name)
+    }
+}
+
+/// A row among the queues of a NIC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum QueueId {
+    /// The queues of this number.
+    Number(u32),
+    /// What belongs to no queue.
+    Others,
+}
+
+impl QueueId {
+    /// Its number, if it has one.
+    pub(super) fn number(self) -> Option<u32> {
+        match self {
+            Self::Number(number) => Some(number),
+            Self::Others => None,
+        }
     }
 }
 
@@ -320,7 +339,7 @@ impl State {
             reversed: false,
             nic: None,
             cpu: None,
-            queue: 0,
+            queue: None,
             shows_queue: false,
             finding: None,
             columns: Vec::new(),
@@ -337,11 +356,14 @@ impl State {
         }
     }
 
-    /// What the figures of the view are of: the frame on the screen, or a sum that ends with it. Drivers are
-    /// added up in their own way.
+    /// Whether the view shows sums of frames from windows. Drivers are added up in their own way.
+    pub(super) fn adds_up(&self) -> bool {
+        matches!(self.view, View::Overview | View::Cpus | View::Nic)
+    }
+
+    /// What the figures of the view are of: the frame on the screen, or a sum that ends with it.
     pub(super) fn shown(&self) -> Option<&Arc<Frame>> {
-        let adds_up = matches!(self.view, View::Overview | View::Cpus | View::Nic);
-        self.sum.as_ref().filter(|_| adds_up).or(self.frame.as_ref())
+        self.sum.as_ref().filter(|_| self.adds_up()).or(self.frame.as_ref())
     }
 
     /// The name of the order that the view has.

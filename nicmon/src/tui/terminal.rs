@@ -14,7 +14,6 @@ use std::{
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use ratatui::{
     backend::{Backend as _, ClearType, CrosstermBackend},
-    buffer::Buffer,
     crossterm::{
         cursor::{Hide, Show},
         execute,
@@ -23,7 +22,7 @@ use ratatui::{
     },
 };
 
-use super::{State, ansi, draw_to_buffer};
+use super::{Canvas, State, Target, ansi, draw};
 
 /// Whether the terminal is ours. It is global because a process has one terminal and a panic on any thread
 /// must know.
@@ -45,7 +44,7 @@ const ANY_SIZE: (u16, u16) = (80, 24);
 pub(super) struct Taken {
     backend: CrosstermBackend<BufWriter<File>>,
     /// What it shows now.
-    shown: Buffer,
+    shown: Canvas,
     /// Whether keys can be read.
     pub(super) has_keys: bool,
 }
@@ -56,7 +55,7 @@ impl Taken {
         let output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
         // Write each frame at once, or a slow line would show half of it.
         let backend = CrosstermBackend::new(BufWriter::with_capacity(1 << 16, output));
-        let mut taken = Self { backend, shown: Buffer::default(), has_keys: false };
+        let mut taken = Self { backend, shown: Canvas::new(0, 0), has_keys: false };
         taken.enter()?;
         Ok(taken)
     }
@@ -65,7 +64,7 @@ impl Taken {
         TAKEN.store(true, Ordering::SeqCst);
         // This fails without a terminal to read keys from. There is still one to draw on.
         self.has_keys = enable_raw_mode().is_ok();
-        self.shown = Buffer::default();
+        self.shown = Canvas::new(0, 0);
         execute!(self.backend, EnterAlternateScreen, Hide)
     }
 
@@ -75,23 +74,23 @@ impl Taken {
             // We are about to stop, or another thread panicked and the terminal shows its message.
             return Ok(());
         }
+        let (width, height) = size();
+        let next = draw(state, width, height);
+        if self.shown.buffer.area != next.buffer.area {
+            self.backend.clear_region(ClearType::All)?;
+            self.shown = Canvas::new(width, height);
+        }
+        ansi::draw(&mut self.backend, self.shown.buffer.diff(&next.buffer).into_iter())?;
+        self.shown = next;
         if MOUSE.swap(state.mouse, Ordering::SeqCst) != state.mouse {
             self.backend.write_all(if state.mouse { MOUSE_ON } else { MOUSE_OFF }.as_bytes())?;
         }
-        let (width, height) = size();
-        let next = draw_to_buffer(state, width, height);
-        if self.shown.area != next.area {
-            self.backend.clear_region(ClearType::All)?;
-            self.shown = Buffer::empty(next.area);
-        }
-        ansi::draw(&mut self.backend, self.shown.diff(&next).into_iter())?;
-        self.shown = next;
         io::Write::flush(&mut self.backend)
     }
 
-    /// Columns and rows of what it shows.
-    pub(super) fn size(&self) -> (u16, u16) {
-        (self.shown.area.width, self.shown.area.height)
+    /// What it shows at this column and row.
+    pub(super) fn target(&self, at: (u16, u16)) -> Option<Target> {
+        self.shown.target(at).cloned()
     }
 
     /// Puts a text on the clipboard of the terminal, if that knows OSC 52. It does not answer.
@@ -113,8 +112,10 @@ impl Taken {
             return self.enter();
         }
         give_back_modes();
+        // Whoever had the terminal may have switched it off.
+        MOUSE.store(false, Ordering::SeqCst);
         self.has_keys = enable_raw_mode().is_ok();
-        self.shown = Buffer::default();
+        self.shown = Canvas::new(0, 0);
         execute!(self.backend, Hide)
     }
 }

@@ -45,8 +45,7 @@ impl Theme {
     /// The theme that the environment asks for: a `NO_COLOR` that is not empty turns colours off
     /// (<https://no-color.org>), and `TERM` and `COLORTERM` say how many there are.
     pub fn from_environment() -> Self {
-        let [term, colorterm, no_color] = ["TERM", "COLORTERM", "NO_COLOR"]
-            .map(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()));
+        let [term, colorterm, no_color] = ["TERM", "COLORTERM", "NO_COLOR"].map(variable);
         // The first that is set to something counts (locale(7)).
         let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(std::env::var_os);
         let locale =
@@ -55,10 +54,11 @@ impl Theme {
         Self { has_bars, ..Self::of(term.as_deref(), colorterm.as_deref(), no_color.as_deref()) }
     }
 
-    /// With colours, 16 or as many as the terminal has.
-    #[must_use]
-    pub fn with_colours(self) -> Self {
-        Self { colours: self.colours.max(Colours::Sixteen), ..self }
+    /// With colours, whatever `NO_COLOR` says: as many as the terminal has, and at least 16.
+    pub fn coloured() -> Self {
+        let [term, colorterm] = ["TERM", "COLORTERM"].map(variable);
+        let theme = Self::of(term.as_deref(), colorterm.as_deref(), None);
+        Self { colours: theme.colours.max(Colours::Sixteen), ..Self::from_environment() }
     }
 
     /// Without colours.
@@ -181,6 +181,11 @@ impl Theme {
     pub(super) fn mark() -> Style {
         Style::new().add_modifier(Modifier::REVERSED)
     }
+}
+
+/// A variable of the environment.
+fn variable(name: &str) -> Option<String> {
+    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use self::{
     navigate::{change_view, go_back, open},
 };
 use super::{
-    CpuOrder, Drivers, Grouping, Source, State, View, costs,
+    CpuOrder, Drivers, Grouping, NicId, Source, State, Target, View, costs,
     keys::{self, Action},
     lists,
 };
@@ -28,6 +28,8 @@ const MOUSE_ON: &str = "mouse on: click to choose, again to open; M gives the mo
 const PAGE: usize = 10;
 /// How much time figures from windows are of.
 const SUM_NS: u64 = 10_000_000_000;
+/// For how long such a sum stays on the screen.
+const FRESH_NS: u64 = 500_000_000;
 /// The slowest and the fastest replay.
 const SPEEDS: (f64, f64) = (0.01, 1000.0);
 
@@ -36,13 +38,8 @@ const SPEEDS: (f64, f64) = (0.01, 1000.0);
 pub enum Event {
     /// A key.
     Key(KeyEvent),
-    /// A click of the mouse at this column and row, on a terminal of so many columns and rows.
-    Click {
-        /// Column and row, from 0.
-        at: (u16, u16),
-        /// Columns and rows of the terminal.
-        size: (u16, u16),
-    },
+    /// A click of the mouse on this.
+    Click(Target),
     /// The wheel of the mouse was turned by a notch.
     Wheel {
         /// True for towards the end.
@@ -88,9 +85,9 @@ pub fn update(state: &mut State, event: Event) -> Option<Wish> {
     match event {
         Event::Key(key) if key.kind != KeyEventKind::Release => press(state, key),
         Event::Key(_) => None,
-        Event::Click { at, size } => {
+        Event::Click(target) => {
             state.notice = None;
-            click(state, at, size);
+            click(state, target);
             keep_in_range(state);
             None
         }
@@ -194,7 +191,7 @@ fn group(state: &mut State) {
     let is_possible = |other: &Grouping| lists::groups(state, &frame, *other).len() > 1;
     match others.into_iter().find(is_possible) {
         Some(grouping) => (state.grouping, state.column) = (grouping, 0),
-        None => state.notice = Some("all CPUs are known to be of one NUMA node and one package".to_owned()),
+        None => state.notice = Some("no second NUMA node and no second package is known".to_owned()),
     }
 }
 
@@ -232,7 +229,13 @@ fn go(state: &mut State, rows: usize, down: bool) {
             let at = moved(lists::chosen_cpu(state, &cpus)).min(cpus.len().saturating_sub(1));
             state.cpu = cpus.get(at).map(|(cpu, _)| cpu.cpu);
         }
-        View::Nic => state.queue = moved(state.queue),
+        View::Nic => {
+            let Some(nic) = lists::nic(state, &frame) else { return };
+            let queues = lists::queues(&frame, nic, lists::setup(state, nic));
+            let at = moved(lists::chosen_queue(state, &queues)).min(queues.len().saturating_sub(1));
+            let id = NicId::of(nic);
+            (state.queue, state.nic) = (queues.get(at).copied(), Some(id));
+        }
         View::Drivers => choose_driver(state, &frame, down),
         View::Findings => {
             let findings = lists::findings(state, &frame);
@@ -264,16 +267,25 @@ fn choose_driver(state: &mut State, frame: &Frame, next: bool) {
     }
 }
 
+/// Adds up the last ten seconds if they were measured in windows, and if the view shows it.
+fn add_up(state: &mut State) {
+    let Some(frame) = state.frame.as_ref() else { return };
+    if frame.window.is_none() || !state.adds_up() {
+        state.sum = None;
+        return;
+    }
+    // With short intervals, once per half a second is enough.
+    let is_fresh = |sum: &Arc<Frame>| (0..FRESH_NS).contains(&frame.mono_ns.wrapping_sub(sum.mono_ns));
+    if !state.sum.as_ref().is_some_and(is_fresh) {
+        state.sum = state.history.sum(frame.mono_ns, SUM_NS).map(Arc::new);
+    }
+}
+
 /// Keeps every position within its list.
 fn keep_in_range(state: &mut State) {
+    add_up(state);
     let Some(frame) = state.shown().cloned() else { return };
     state.column = state.column.min(frame.cpus.len().saturating_sub(1));
-    if state.queue > 0 || state.shows_queue {
-        let nic = lists::nic(state, &frame);
-        let queues = nic.map_or(0, |nic| lists::queues(&frame, nic, lists::setup(state, nic)).len());
-        state.queue = state.queue.min(queues.saturating_sub(1));
-        state.shows_queue &= queues > 0;
-    }
     if let Some(line) = state.help {
         state.help = Some(line.min(super::view::help_lines(state).saturating_sub(1)));
     }
@@ -330,9 +342,6 @@ fn take(state: &mut State, frame: Arc<Frame>) {
 
 fn show(state: &mut State, frame: Arc<Frame>) {
     state.drivers.window.add(&frame);
-    let is_estimated = frame.window.is_some();
-    let sum = is_estimated.then(|| state.history.sum(frame.mono_ns, SUM_NS)).flatten();
-    state.sum = sum.map(Arc::new);
     state.frame = Some(frame);
     keep_in_range(state);
 }

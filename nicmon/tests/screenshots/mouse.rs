@@ -1,6 +1,6 @@
 //! What clicks do, found by the text that is clicked on.
 
-use nicmon::tui::{CpuOrder, Event, Sort, State, View, draw_to_buffer, update};
+use nicmon::tui::{CpuOrder, Event, QueueId, Sort, State, View, draw, draw_to_buffer, update};
 use ratatui::crossterm::event::KeyCode;
 
 use super::views::{INCIDENT, after, press};
@@ -19,7 +19,9 @@ fn place(state: &State, text: &str, from: u16) -> (u16, u16) {
 }
 
 fn click(state: &mut State, at: (u16, u16)) {
-    assert_eq!(update(state, Event::Click { at, size: SIZE }), None);
+    if let Some(target) = draw(state, SIZE.0, SIZE.1).target(at) {
+        assert_eq!(update(state, Event::Click(target.clone())), None);
+    }
 }
 
 fn click_on(state: &mut State, text: &str, from: u16) {
@@ -41,7 +43,7 @@ fn a_click_chooses_and_a_second_one_opens() {
     assert_eq!(state.view, View::Nic);
     let queues = place(&state, "QUEUE", 0).1;
     click(&mut state, (0, queues + 2));
-    assert_eq!((state.queue, state.shows_queue), (1, false));
+    assert_eq!((state.queue, state.shows_queue), (Some(QueueId::Number(1)), false));
     click(&mut state, (0, queues + 2));
     assert!(state.shows_queue);
 }
@@ -63,7 +65,7 @@ fn heads_sort() {
     let table = place(&state, "CPUS", 0).1;
     click_on(&mut state, "CPU   %", table);
     assert_eq!(state.cpu_order, CpuOrder::Number);
-    click_on(&mut state, "RX", table);
+    click_on(&mut state, "% OF ITS", table);
     assert_eq!(state.cpu_order, CpuOrder::Load);
 }
 
@@ -100,6 +102,16 @@ fn the_wheel_chooses_and_the_rest_of_the_screen_does_nothing() {
         (View::Overview, true),
         "the help has nothing to click on"
     );
+}
+
+/// A click while a filter is typed must not leave the keys to the filter.
+#[test]
+fn a_click_ends_typing() {
+    let mut state = after(INCIDENT);
+    "/eth".chars().for_each(|key| drop(press(&mut state, KeyCode::Char(key))));
+    let table = place(&state, "NIC ", 0).1;
+    click_on(&mut state, "eth0 ", table);
+    assert_eq!((state.view, state.filter.is_typing), (View::Nic, false));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::{
     frame::Frame,
-    tui::{NicId, State, View, lists},
+    tui::{NicId, QueueId, State, View, lists, state::Filter},
 };
 
 /// Closes what was opened last.
@@ -56,14 +56,15 @@ pub(super) fn open(state: &mut State) {
     }
 }
 
-/// Shows one queue in place of all.
+/// Shows one queue in place of all, and stays with it and its NIC, whatever else becomes busier.
 fn open_queue(state: &mut State, frame: &Frame) {
-    let nic = lists::nic(state, frame);
-    let has_queues = nic.is_some_and(|nic| !lists::queues(frame, nic, lists::setup(state, nic)).is_empty());
-    if has_queues {
-        state.shows_queue = true;
-    } else {
-        state.notice = Some("this NIC has no queues".to_owned());
+    let Some(nic) = lists::nic(state, frame) else { return };
+    let queues = lists::queues(frame, nic, lists::setup(state, nic));
+    match queues.get(lists::chosen_queue(state, &queues)) {
+        Some(queue) => {
+            (state.nic, state.queue, state.shows_queue) = (Some(NicId::of(nic)), Some(*queue), true);
+        }
+        None => state.notice = Some("this NIC has no queues".to_owned()),
     }
 }
 
@@ -74,12 +75,9 @@ fn open_finding(state: &mut State, frame: &Frame) {
     let nic = lists::nic_of(frame, finding);
     match (nic, finding.subject.cpu) {
         (Some(nic), _) => {
-            let queues = lists::queues(frame, nic, lists::setup(state, nic));
-            let subject = finding.subject.queue;
-            let queue = subject.and_then(|_| queues.iter().position(|queue| *queue == subject));
             let nic = NicId::of(nic);
             drill(state, View::Nic, Some(nic));
-            state.queue = queue.unwrap_or(0);
+            state.queue = finding.subject.queue.map(QueueId::Number);
         }
         (None, Some(cpu)) => {
             state.cpu = Some(cpu);
@@ -91,9 +89,9 @@ fn open_finding(state: &mut State, frame: &Frame) {
 
 pub(super) fn drill(state: &mut State, view: View, nic: Option<NicId>) {
     if nic.is_some() {
-        (state.nic, state.queue) = (nic, 0);
+        (state.nic, state.queue) = (nic, None);
     }
     state.trail.push(state.view);
-    state.filter.text.clear();
+    state.filter = Filter::default();
     (state.view, state.line, state.shows_queue) = (view, 0, false);
 }

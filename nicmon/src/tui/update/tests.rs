@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     frame::Windows,
-    tui::{Sort, Span, Subject, Theme, Units, window::tests::sampled},
+    tui::{QueueId, Sort, Span, Subject, Theme, Units, window::tests::sampled},
 };
 
 fn frame(seq: u64) -> Arc<Frame> {
@@ -245,4 +245,51 @@ fn figures_from_windows_are_sums_of_ten_seconds() {
     update(&mut state, Event::Frame(frame(21)));
     letter(&mut state, 'p');
     assert_eq!((seq(&state), state.sum.is_none()), (Some(21), true), "it is exact again");
+}
+
+#[test]
+fn sums_after_a_seek_end_with_the_frame_on_the_screen() {
+    let mut state = State::new(Source::Replay { speed: Some(1.0), end: None }, Theme::PLAIN);
+    let mut show = |seqs: &[u64]| {
+        for seq in seqs {
+            let mut frame = Frame::clone(&frame(*seq));
+            frame.interval_ns = 1_000_000_000;
+            frame.window = Some(Windows { attached_ns: 100_000_000, count: 1 });
+            update(&mut state, Event::Frame(Arc::new(frame)));
+        }
+        state.sum.as_ref().map(|sum| (sum.seq, sum.interval_ns / 1_000_000_000))
+    };
+    assert_eq!(show(&[0, 1, 2]), Some((2, 3)));
+    assert_eq!(show(&[40]), None, "nothing is known of the ten seconds before");
+    assert_eq!(show(&[2, 3, 4]), Some((4, 5)), "what came later is no part of it");
+}
+
+#[test]
+fn a_queue_stays_chosen_whatever_else_happens() {
+    let mut state = live();
+    letter(&mut state, '3');
+    let (mut shown, nic) = {
+        let frame = state.frame.clone().expect("there is one");
+        let nic = lists::nic(&state, &frame).expect("there is a NIC").clone();
+        (Frame::clone(&frame), nic)
+    };
+    let queue = |number| {
+        let mut napi = nic.napis.as_ref().expect("polls are counted")[0].clone();
+        napi.queue = Some(number);
+        napi
+    };
+    let mut next = |state: &mut State, numbers: &[u32]| {
+        let of =
+            shown.nics.iter_mut().find(|other| NicId::of(other) == NicId::of(&nic)).expect("it is there");
+        of.napis = Some(numbers.iter().map(|number| queue(*number)).collect());
+        shown.mono_ns += 1_000_000_000;
+        update(state, Event::Frame(Arc::new(shown.clone())));
+    };
+    next(&mut state, &[4, 7]);
+    letter(&mut state, 'j');
+    key(&mut state, KeyCode::Enter);
+    assert_eq!((state.queue, state.shows_queue), (Some(QueueId::Number(7)), true));
+    next(&mut state, &[1, 2, 3]);
+    next(&mut state, &[1, 7]);
+    assert_eq!((state.queue, state.shows_queue), (Some(QueueId::Number(7)), true));
 }

@@ -119,7 +119,7 @@ impl Layout {
         let style = state.theme.head();
         let mark = if frame.window.is_some() { "~" } else { "" };
         canvas.is_for((area.x, area.y), NUMBER, Target::CpuOrder(CpuOrder::Number));
-        canvas.is_for((area.x + NUMBER, area.y), area.width, Target::CpuOrder(CpuOrder::Load));
+        canvas.is_for((area.x + NUMBER, area.y), self.bar, Target::CpuOrder(CpuOrder::Load));
         left(canvas, (area.x, area.y), NUMBER, "CPU", style);
         left(canvas, (area.x + NUMBER, area.y), self.bar, "% OF ITS TIME", style);
         let mut x = area.x + NUMBER + self.bar;

@@ -2,10 +2,10 @@
 //! is chosen.
 
 use ratatui::{layout::Rect, style::Style};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
-    frame::{Accounting, Frame, Nic, title},
+    frame::{Accounting, Frame, Irq, Napi, Nic, title, topology},
     tui::{
         Canvas, State, Theme, View, lists,
         paint::{lines, paragraphs},
@@ -17,6 +17,8 @@ use crate::{
 enum Known {
     /// Measured, each event.
     Exact,
+    /// Counted by nicmon, each event; unknown in windows.
+    Polls,
     /// Counted by the kernel or the driver.
     Counted,
     /// By the kernel's accounting of CPU time.
@@ -53,8 +55,8 @@ const OF_CPU: &[Origin] = &[
 ];
 const OF_QUEUE: &[Origin] = &[
     ("IRQ/s", &["irqs[].cpus[].count"], Known::Counted),
-    ("POLL/s", &["nics[].napis[].cpus[].polls"], Known::Exact),
-    ("PKT/s", &["nics[].napis[].cpus[].work"], Known::Exact),
+    ("POLL/s", &["nics[].napis[].cpus[].polls"], Known::Polls),
+    ("PKT/s", &["nics[].napis[].cpus[].work"], Known::Polls),
     ("LOAD%", &["nics[].napis[].cpus[].poll_ns"], Known::Exact),
     ("MEANT FOR", &["topology.nics[].irqs[].affinity_effective"], Known::Counted),
 ];
@@ -66,33 +68,35 @@ pub(super) fn render(state: &State, frame: &Frame, area: Rect, canvas: &mut Canv
         View::Nic => OF_QUEUE,
         _ => OF_NIC,
     };
-    let (subject, values) = subject(state, frame);
+    let (subject, chosen) = subject(state, frame);
     let mut text: Vec<(String, Style)> = vec![(subject, Theme::name())];
     for (head, fields, known) in origins {
         text.push((format!("{head}: {}", how(frame, *known)), Theme::name()));
         text.extend(fields.iter().map(|field| {
             let title = title(field).unwrap_or("see nicmon schema");
-            let value = values.of(field).map_or_else(String::new, |value| format!(" = {value}"));
-            (format!("{field}{value}: {title}"), Style::new())
+            (format!("{field} = {}: {title}", value(&chosen, field)), Style::new())
         }));
     }
     text.push(("nicmon schema --markdown defines all fields".to_owned(), state.theme.quiet()));
     lines(canvas, area, &paragraphs(&text, area.width));
 }
 
-/// What is chosen: its name, and the values of its fields.
-fn subject(state: &State, frame: &Frame) -> (String, Values) {
+/// What is chosen: its name, and the part of a frame that is about it.
+fn subject(state: &State, frame: &Frame) -> (String, Value) {
     let of_nic = |nic: Option<&Nic>| match nic {
-        Some(nic) => (nic.name.clone(), Values { below: "nics[].", all: serde_json::to_value(nic).ok() }),
-        None => (String::new(), Values { below: "", all: None }),
+        Some(nic) => (nic.name.clone(), json!({ "nics": [nic] })),
+        None => (String::new(), Value::Null),
     };
     match state.view {
         View::Cpus => {
             let cpus = lists::cpus(state, frame);
             let Some((cpu, _)) = cpus.get(lists::chosen_cpu(state, &cpus)) else { return of_nic(None) };
-            (format!("CPU {}", cpu.cpu), Values { below: "cpus[].", all: serde_json::to_value(cpu).ok() })
+            (format!("CPU {}", cpu.cpu), json!({ "cpus": [cpu] }))
         }
-        View::Nic => of_nic(lists::nic(state, frame)),
+        View::Nic => match lists::nic(state, frame) {
+            Some(nic) => of_queue(state, frame, nic),
+            None => of_nic(None),
+        },
         _ => {
             let nics = lists::nics(state, frame);
             of_nic(nics.get(lists::chosen_nic(state, &nics)).copied())
@@ -100,35 +104,48 @@ fn subject(state: &State, frame: &Frame) -> (String, Values) {
     }
 }
 
-/// The fields of what is chosen, as they stand in its frame.
-struct Values {
-    /// Where it stands in the frame.
-    below: &'static str,
-    all: Option<Value>,
+/// The chosen queue of a NIC.
+fn of_queue(state: &State, frame: &Frame, nic: &Nic) -> (String, Value) {
+    let setup = lists::setup(state, nic);
+    let queues = lists::queues(frame, nic, setup);
+    let Some(queue) = queues.get(lists::chosen_queue(state, &queues)) else {
+        return (nic.name.clone(), json!({ "nics": [nic] }));
+    };
+    let number = queue.number();
+    let napis: Vec<&Napi> = nic.napis.iter().flatten().filter(|napi| napi.queue == number).collect();
+    let irqs: Vec<&Irq> = lists::irqs(frame, nic).filter(|irq| irq.queue == number).collect();
+    let set_up = setup.iter().flat_map(|setup| setup.irqs.iter().flatten());
+    let set_up: Vec<&topology::Irq> = set_up.filter(|irq| irq.queue == number).collect();
+    let name = number.map_or_else(|| "others".to_owned(), |number| format!("queue {number}"));
+    let all = json!({
+        "nics": [{ "napis": napis }],
+        "irqs": irqs,
+        "topology": { "nics": [{ "irqs": set_up }] },
+    });
+    (format!("{}, {name}", nic.name), all)
 }
 
 /// The most values of one field that are listed.
 const LISTED: usize = 4;
 
-impl Values {
-    /// A field's value, or its estimate with the interval of 95 %.
-    fn of(&self, field: &str) -> Option<String> {
-        let path = field.strip_prefix(self.below)?;
-        let all = self.all.as_ref()?;
-        let values = at(all, path);
-        let is_unknown = values.iter().all(|value| value.is_null());
-        // `poll_ns` has the estimate `poll_est_ns`, and that has the interval `poll_est_ci_ns`.
-        let other = |part: &str| path.strip_suffix("ns").map(|start| at(all, &format!("{start}{part}_ns")));
-        let estimate = other("est").filter(|estimate| is_unknown && !estimate.is_empty());
-        match estimate {
-            None => Some(list(&values)),
-            Some(estimate) => {
-                let interval = other("est_ci").filter(|interval| !interval.is_empty());
-                let interval = interval.map_or_else(|| "unknown".to_owned(), |interval| list(&interval));
-                Some(format!("~{}, 95 % interval {interval}", list(&estimate)))
-            }
-        }
+/// The values of a field as they stand in the frame or, if they are estimates, these with their intervals.
+fn value(chosen: &Value, field: &str) -> String {
+    let values = at(chosen, field);
+    let is_unknown = values.iter().all(|value| value.is_null());
+    let estimate =
+        estimates(field).map(|(estimate, interval)| (at(chosen, &estimate), at(chosen, &interval)));
+    match estimate.filter(|(estimate, _)| is_unknown && !estimate.is_empty()) {
+        None => list(&values),
+        Some((estimate, interval)) => format!("~{}, 95 % interval {}", list(&estimate), list(&interval)),
     }
+}
+
+/// The fields that have an estimate of this one, and its interval: `poll_est_ns` and `poll_est_ci_ns` belong
+/// to `poll_ns`.
+fn estimates(field: &str) -> Option<(String, String)> {
+    let unit = ["ns", "pct"].into_iter().find(|unit| field.ends_with(unit))?;
+    let start = field.strip_suffix(unit)?;
+    Some((format!("{start}est_{unit}"), format!("{start}est_ci_{unit}")))
 }
 
 /// All values at a path in which `[]` stands for each element.
@@ -145,17 +162,19 @@ fn at<'a>(value: &'a Value, path: &str) -> Vec<&'a Value> {
 }
 
 fn list(values: &[&Value]) -> String {
-    let mut texts: Vec<String> = values.iter().take(LISTED).map(ToString::to_string).collect();
+    let text = |value: &&Value| if value.is_null() { "?".to_owned() } else { value.to_string() };
+    let mut texts: Vec<String> = values.iter().take(LISTED).map(text).collect();
     if values.len() > LISTED {
         texts.push(format!("and {} more", values.len() - LISTED));
     }
-    if texts.is_empty() { "none".to_owned() } else { texts.join(", ") }
+    if texts.is_empty() { "?".to_owned() } else { texts.join(", ") }
 }
 
 fn how(frame: &Frame, known: Known) -> &'static str {
     match known {
         Known::Exact if frame.window.is_some() => "estimated from windows (~)",
-        Known::Exact => "exact: each one was measured",
+        Known::Polls if frame.window.is_some() => "unknown: windows do not see all polls",
+        Known::Exact | Known::Polls => "exact: each one was measured",
         Known::Counted => "exact: counted by the kernel, the driver or the NIC",
         Known::Accounted => match frame.host.accounting {
             Some(Accounting::Tick) => "the kernel's accounting, sampled once per tick",

@@ -28,10 +28,8 @@ pub(super) fn render(state: &State, frame: &Frame, area: Rect, canvas: &mut Canv
         return;
     };
     let known = lists::setup(state, nic);
-    if state.shows_queue {
-        let queues = lists::queues(frame, nic, known);
-        let chosen = queues.get(state.queue).copied().flatten();
-        return queue::render(state, frame, nic, chosen, area, canvas);
+    if let Some(chosen) = state.queue.filter(|_| state.shows_queue) {
+        return queue::render(state, frame, nic, chosen.number(), area, canvas);
     }
     let title = [(setup::title(nic, known), Theme::name()), (rates(frame, nic), Style::new())];
     let mut text = paragraphs(&title, area.width);
@@ -53,8 +51,8 @@ fn rates(frame: &Frame, nic: &Nic) -> String {
     let mark = if frame.window.is_some() { "~" } else { "" };
     format!(
         "receives {} bit/s, sends {} bit/s; takes {mark}{} % of a CPU, {mark}{} ns per packet",
-        bits(frame, counters.rx_bytes),
-        bits(frame, counters.tx_bytes),
+        bits(figures::counted_ns(frame, nic), counters.rx_bytes),
+        bits(figures::counted_ns(frame, nic), counters.tx_bytes),
         Figure::from(figures::load_pct(nic, frame.interval_ns)).text(short_pct),
         figures::ns_per_packet(frame, nic).text(whole),
     )

@@ -7,7 +7,7 @@ use crate::{
     present::text::printable,
     tui::{
         Canvas, NicId, Sort, State, Target, Theme,
-        figures::{self, Worst},
+        figures::{self, Worst, counted_ns},
         lists,
         paint::{left, right},
         text::{Figure, scaled, short_pct, whole},
@@ -59,7 +59,7 @@ const COLUMNS: [Column; 9] = [
         width: 8,
         rank: 2,
         order: Some(Sort::Received),
-        cell: |_, f, nic| (rate(f, nic.counters.rx_packets), Style::new()),
+        cell: |_, f, nic| (rate(counted_ns(f, nic), nic.counters.rx_packets), Style::new()),
     },
     Column {
         head: "TXPKT/s",
@@ -67,7 +67,7 @@ const COLUMNS: [Column; 9] = [
         width: 8,
         rank: 4,
         order: None,
-        cell: |_, f, nic| (rate(f, nic.counters.tx_packets), Style::new()),
+        cell: |_, f, nic| (rate(counted_ns(f, nic), nic.counters.tx_packets), Style::new()),
     },
     Column {
         head: "RXbit/s",
@@ -75,7 +75,7 @@ const COLUMNS: [Column; 9] = [
         width: 8,
         rank: 5,
         order: None,
-        cell: |_, f, nic| (bits(f, nic.counters.rx_bytes), Style::new()),
+        cell: |_, f, nic| (bits(counted_ns(f, nic), nic.counters.rx_bytes), Style::new()),
     },
     Column {
         head: "TXbit/s",
@@ -83,7 +83,7 @@ const COLUMNS: [Column; 9] = [
         width: 8,
         rank: 6,
         order: None,
-        cell: |_, f, nic| (bits(f, nic.counters.tx_bytes), Style::new()),
+        cell: |_, f, nic| (bits(counted_ns(f, nic), nic.counters.tx_bytes), Style::new()),
     },
     Column { head: "DROP/s", is_time: false, width: 7, rank: 3, order: Some(Sort::Drops), cell: drops },
     Column {
@@ -203,18 +203,18 @@ fn worst(state: &State, nic: &Nic) -> (String, Style) {
     }
 }
 
-/// A count per second.
-pub(super) fn rate(frame: &Frame, count: Option<u64>) -> String {
-    Figure::from(per_s(count, frame.interval_ns)).text(scaled)
+/// A count of this time per second.
+pub(super) fn rate(time_ns: u64, count: Option<u64>) -> String {
+    Figure::from(per_s(count, time_ns)).text(scaled)
 }
 
-/// Bytes as bits per second.
-pub(super) fn bits(frame: &Frame, bytes: Option<u64>) -> String {
-    Figure::from(per_s(bytes, frame.interval_ns).map(|bytes| bytes * 8.0)).text(scaled)
+/// Bytes of this time as bits per second.
+pub(super) fn bits(time_ns: u64, bytes: Option<u64>) -> String {
+    Figure::from(per_s(bytes, time_ns).map(|bytes| bytes * 8.0)).text(scaled)
 }
 
 fn drops(state: &State, frame: &Frame, nic: &Nic) -> (String, Style) {
-    (rate(frame, figures::dropped(nic)), state.theme.loud())
+    (rate(counted_ns(frame, nic), figures::dropped(nic)), state.theme.loud())
 }
 
 fn per_packet(frame: &Frame, nic: &Nic) -> (String, Style) {

@@ -4,7 +4,11 @@
 use crate::{
     frame::{Frame, Nic, NicDrops},
     present::text::known,
-    tui::{paint::wrapped, view::nics::rate},
+    tui::{
+        figures,
+        paint::wrapped,
+        view::{nic::queues::sum, nics::rate},
+    },
 };
 
 /// Widths of a stage's name and of the packets that came to it.
@@ -22,7 +26,7 @@ struct Stage {
 pub(super) fn lines(frame: &Frame, nic: &Nic, width: u16) -> Vec<String> {
     let indent = STAGE + PACKETS + 2;
     let room = width.saturating_sub(u16::try_from(indent).unwrap_or(u16::MAX));
-    let mut text = vec![line("WAY", "PACKETS/s", "LOST PER SECOND")];
+    let mut text = vec![line("STAGE", "PACKETS/s", "LOST PER SECOND")];
     for Stage { name, packets, lost } in stages(frame, nic) {
         let mut parts = wrapped(&lost, room).into_iter();
         text.push(line(name, &packets, &parts.next().unwrap_or_default()));
@@ -37,9 +41,9 @@ fn line(name: &str, packets: &str, lost: &str) -> String {
 
 /// In the order in which received packets pass, and then sending.
 fn stages(frame: &Frame, nic: &Nic) -> Vec<Stage> {
-    let of = |count: Option<u64>| rate(frame, count);
-    let drops = |of: fn(&NicDrops) -> u64| rate(frame, nic.counters.drops.as_ref().map(of));
-    let work = nic.cpus.iter().map(|on| on.work).try_fold(0_u64, |sum, work| Some(sum.saturating_add(work?)));
+    let counted_ns = figures::counted_ns(frame, nic);
+    let of = |count: Option<u64>| rate(counted_ns, count);
+    let drops = |drop: fn(&NicDrops) -> u64| of(nic.counters.drops.as_ref().map(drop));
     let mut stages = vec![
         Stage {
             name: "NIC",
@@ -53,7 +57,7 @@ fn stages(frame: &Frame, nic: &Nic) -> Vec<Stage> {
         },
         Stage {
             name: "polls",
-            packets: of(work),
+            packets: rate(frame.interval_ns, polled(frame, nic)),
             lost: format!(
                 "dropped {}, no handler {}",
                 drops(|drops| drops.rx_dropped),
@@ -62,14 +66,15 @@ fn stages(frame: &Frame, nic: &Nic) -> Vec<Stage> {
         },
     ];
     if let Some(netns) = frame.netns.iter().find(|netns| Some(netns.inum) == nic.netns) {
+        let known_ns = frame.interval_ns.saturating_sub(netns.gap_ns.unwrap_or(0));
         stages.push(Stage {
             name: "IP, sockets",
-            packets: of(netns.ip_packets),
+            packets: rate(known_ns, netns.ip_packets),
             lost: format!(
-                "full UDP sockets {}, full listen queues {} (all NICs of its namespace; GRO merged {} \
+                "full UDP sockets {}, listening sockets {} (all NICs of its namespace, IPv4; GRO merged {} \
                  packets into one)",
-                of(netns.udp_rcvbuf_errors),
-                of(netns.listen_drops),
+                rate(known_ns, netns.udp_rcvbuf_errors),
+                rate(known_ns, netns.listen_drops),
                 known(netns.gro_ratio, |ratio| format!("{ratio:.1}"))
             ),
         });
@@ -80,4 +85,10 @@ fn stages(frame: &Frame, nic: &Nic) -> Vec<Stage> {
         lost: format!("dropped {}", drops(|drops| drops.tx_dropped)),
     });
     stages
+}
+
+/// What its polls returned on all CPUs: unknown if not all CPUs are shown, or if not all polls were seen.
+fn polled(frame: &Frame, nic: &Nic) -> Option<u64> {
+    let are_seen = nic.napis.is_some() && frame.window.is_none() && frame.has_all_cpus();
+    sum(nic.cpus.iter().map(|on| on.work)).filter(|_| are_seen)
 }

@@ -21,6 +21,14 @@ const HEADS: [&str; 6] = ["LOAD%", "PKT/s", "POLL/s", "REPOLL/s", "PKT/POLL", "I
 const FIGURE: u16 = 10;
 const CPU: u16 = 6;
 
+/// A queue, or what belongs to none, with its interrupts and NAPIs.
+struct Of<'a> {
+    nic: &'a Nic,
+    queue: Option<u32>,
+    irqs: Vec<&'a Irq>,
+    napis: Vec<&'a Napi>,
+}
+
 /// Draws the queue, or what belongs to none.
 pub(super) fn render(
     state: &State,
@@ -33,20 +41,37 @@ pub(super) fn render(
     let setup = lists::setup(state, nic);
     let irqs: Vec<&Irq> = irqs_of(frame, nic, queue).collect();
     let napis: Vec<&Napi> = nic.napis.iter().flatten().filter(|napi| napi.queue == queue).collect();
-    let what = queue.map_or_else(
-        || "what belongs to no queue".to_owned(),
-        |queue| format!("queue {}", label(queue, setup)),
-    );
-    let mut text = vec![(format!("{}, {what}", nic.name), Theme::name())];
-    let about = (napis.iter().map(|napi| of_napi(napi)))
-        .chain(irqs.iter().map(|irq| of_irq(irq, setup)))
-        .chain(setup.iter().flat_map(|setup| of_setup(setup, queue)));
-    text.extend(about.map(|line| (line, Style::new())));
+    let of = Of { nic, queue, irqs, napis };
+    let text: Vec<_> = about(frame, &of, setup).into_iter().zip(0..).collect();
+    let style = |at| if at == 0 { Theme::name() } else { Style::new() };
+    let text: Vec<(String, Style)> = text.into_iter().map(|(line, at)| (line, style(at))).collect();
     let text = paragraphs(&text, area.width);
     lines(canvas, area, &text);
     let rows = u16::try_from(text.len()).unwrap_or(u16::MAX).saturating_add(1).min(area.height);
     let below = Rect { y: area.y + rows, height: area.height - rows, ..area };
-    by_cpu(state, frame, (nic, &irqs, &napis), below, canvas);
+    by_cpu(state, frame, &of, below, canvas);
+}
+
+/// Its name, who polls it, its interrupts and its steering.
+fn about(frame: &Frame, of: &Of, setup: Option<&topology::Nic>) -> Vec<String> {
+    let Of { nic, queue, irqs, napis } = of;
+    let what = queue.map_or_else(
+        || "what belongs to no queue".to_owned(),
+        |queue| format!("queue {}", label(queue, setup)),
+    );
+    let mut text = vec![format!("{}, {what}", nic.name)];
+    text.extend(napis.iter().map(|napi| of_napi(napi)));
+    if napis.is_empty() && !is_known(frame, of) {
+        text.push("which NAPI polls it is not known; its polls may be among the others".to_owned());
+    }
+    text.extend(irqs.iter().map(|irq| of_irq(irq, setup)));
+    text.extend(setup.iter().flat_map(|setup| of_setup(setup, *queue)));
+    text
+}
+
+/// Whether it would be known if it was polled.
+fn is_known(frame: &Frame, of: &Of) -> bool {
+    sum_of_polls(frame, of.nic, (of.queue, &[]), |on| on.polls).is_some()
 }
 
 fn of_napi(napi: &Napi) -> String {
@@ -70,7 +95,7 @@ fn of_irq(irq: &Irq, setup: Option<&topology::Nic>) -> String {
     let list = |cpus: Option<&Vec<u32>>| cpus.map_or_else(|| "?".to_owned(), |cpus| cpu_list(cpus));
     let meant = known.map_or_else(String::new, |known| {
         format!(
-            ", may go to CPUs {}, is delivered to {}",
+            ", allowed on CPUs {}, delivered to CPUs {}",
             list(known.affinity.as_ref()),
             list(known.affinity_effective.as_ref())
         )
@@ -100,8 +125,8 @@ fn of_setup(setup: &topology::Nic, queue: Option<u32>) -> Vec<String> {
 }
 
 /// What it did on each CPU.
-fn by_cpu(state: &State, frame: &Frame, of: (&Nic, &[&Irq], &[&Napi]), area: Rect, canvas: &mut Canvas) {
-    if area.is_empty() {
+fn by_cpu(state: &State, frame: &Frame, of: &Of, area: Rect, canvas: &mut Canvas) {
+    if area.height < 2 {
         return;
     }
     let mark = if frame.window.is_some() { "~" } else { "" };
@@ -111,23 +136,18 @@ fn by_cpu(state: &State, frame: &Frame, of: (&Nic, &[&Irq], &[&Napi]), area: Rec
         let head = if head == "LOAD%" { format!("{mark}{head}") } else { head.to_owned() };
         right(canvas, (area.x + CPU + at * FIGURE, area.y), FIGURE, &head, state.theme.head());
     }
-    let (nic, irqs, napis) = of;
-    let polled = napis.iter().flat_map(|napi| &napi.cpus).map(|on| on.cpu);
-    let mut cpus: Vec<u32> = irqs.iter().flat_map(|irq| &irq.cpus).map(|on| on.cpu).chain(polled).collect();
+    let polled = of.napis.iter().flat_map(|napi| &napi.cpus).map(|on| on.cpu);
+    let mut cpus: Vec<u32> =
+        of.irqs.iter().flat_map(|irq| &irq.cpus).map(|on| on.cpu).chain(polled).collect();
     cpus.sort_unstable();
     cpus.dedup();
     if cpus.is_empty() {
-        left(
-            canvas,
-            (area.x, area.y + 1),
-            area.width,
-            "nothing happened in this interval",
-            state.theme.quiet(),
-        );
+        let text = if is_known(frame, of) { "nothing happened in this interval" } else { "unknown" };
+        left(canvas, (area.x, area.y + 1), area.width, text, state.theme.quiet());
     }
     for (cpu, y) in cpus.into_iter().zip(area.y + 1..area.bottom()) {
         left(canvas, (area.x, y), CPU, &cpu.to_string(), Theme::name());
-        let figures = on_cpu(frame, nic, irqs, napis, cpu);
+        let figures = on_cpu(frame, of, cpu);
         for ((head, figure), at) in HEADS.iter().zip(figures).take(fit).zip(0..) {
             let (text, style) = cell(state, figure, *head == "LOAD%");
             right(canvas, (area.x + CPU + at * FIGURE + 1, y), FIGURE - 1, &text, style);
@@ -136,10 +156,11 @@ fn by_cpu(state: &State, frame: &Frame, of: (&Nic, &[&Irq], &[&Napi]), area: Rec
 }
 
 /// In the order of the heads.
-fn on_cpu(frame: &Frame, nic: &Nic, irqs: &[&Irq], napis: &[&Napi], cpu: u32) -> [Figure; 6] {
+fn on_cpu(frame: &Frame, of: &Of, cpu: u32) -> [Figure; 6] {
+    let Of { nic, queue, irqs, napis } = of;
     let on: Vec<_> = napis.iter().flat_map(|napi| &napi.cpus).filter(|on| on.cpu == cpu).collect();
     let fired = irqs.iter().flat_map(|irq| &irq.cpus).filter(|on| on.cpu == cpu).map(|on| on.count);
-    let polled = |of: fn(&NapiCpu) -> Option<u64>| sum_of_polls(frame, nic, &on, of);
+    let polled = |of: fn(&NapiCpu) -> Option<u64>| sum_of_polls(frame, nic, (*queue, &on), of);
     let [polls, repolls, work, ns] =
         [polled(|on| on.polls), polled(|on| on.repolls), polled(|on| on.work), polled(NapiCpu::poll_time_ns)];
     let rate = |count: Option<u64>| Figure::from(per_s(count, frame.interval_ns));

@@ -4,12 +4,12 @@ use ratatui::{layout::Rect, style::Style};
 
 use crate::{
     frame::{
-        Frame, Irq, Napi, NapiCpu, Nic, NicCpu, cpu_list, per_s,
+        Frame, Irq, Napi, NapiCpu, NapiKind, Nic, NicCpu, cpu_list, per_s,
         topology::{self, QueueKind},
     },
     present::text::{known, pct, printable, scaled},
     tui::{
-        Canvas, State, Target, Theme, figures, lists,
+        Canvas, QueueId, State, Target, Theme, figures, lists,
         paint::{left, right},
         text::Figure,
     },
@@ -17,6 +17,7 @@ use crate::{
 
 /// A row: a queue, or what belongs to none.
 struct Row {
+    queue: QueueId,
     label: String,
     irqs: String,
     affinity: String,
@@ -38,10 +39,11 @@ pub(super) fn render(state: &State, frame: &Frame, nic: &Nic, area: Rect, canvas
     }
     head(state, frame, area, canvas);
     let fit = usize::from(area.height - 1);
-    let chosen = state.queue.min(rows.len() - 1);
+    let queues: Vec<QueueId> = rows.iter().map(|row| row.queue).collect();
+    let chosen = lists::chosen_queue(state, &queues);
     let first = lists::first_around(chosen, rows.len(), fit);
     for ((at, row), y) in rows.iter().enumerate().skip(first).zip(area.y + 1..area.bottom()) {
-        canvas.is_for((area.x, y), area.width, Target::Queue(at));
+        canvas.is_for((area.x, y), area.width, Target::Queue(row.queue));
         let mark = if at == chosen { "> " } else { "  " };
         let texts = [&format!("{mark}{}", row.label), &row.irqs, &row.affinity, &row.polled_on];
         let mut x = area.x;
@@ -105,11 +107,12 @@ pub(super) fn irqs_of<'a>(
 }
 
 /// A queue by its number, or all that belongs to none.
-fn row(frame: &Frame, nic: &Nic, setup: Option<&topology::Nic>, queue: Option<u32>) -> Row {
+fn row(frame: &Frame, nic: &Nic, setup: Option<&topology::Nic>, id: QueueId) -> Row {
+    let queue = id.number();
     let irqs: Vec<&Irq> = irqs_of(frame, nic, queue).collect();
     let polls = nic.napis.iter().flatten().filter(|napi: &&Napi| napi.queue == queue);
     let polls: Vec<&NapiCpu> = polls.flat_map(|napi| &napi.cpus).collect();
-    let polled = |of: fn(&NapiCpu) -> Option<u64>| sum_of_polls(frame, nic, &polls, of);
+    let polled = |of: fn(&NapiCpu) -> Option<u64>| sum_of_polls(frame, nic, (queue, &polls), of);
     let rate = |count: Option<u64>| Figure::from(per_s(count, frame.interval_ns));
     let fired = sum(irqs.iter().flat_map(|irq| &irq.cpus).map(|on| on.count));
     let (calls, work) = (polled(|on| on.polls), polled(|on| on.work));
@@ -119,6 +122,7 @@ fn row(frame: &Frame, nic: &Nic, setup: Option<&topology::Nic>, queue: Option<u3
         .filter(|irq| irq.queue == queue && queue.is_some())
         .filter_map(|irq| irq.affinity_effective.as_ref().or(irq.affinity.as_ref()));
     Row {
+        queue: id,
         label: queue.map_or_else(|| "others".to_owned(), |queue| label(queue, setup)),
         irqs: list(irqs.iter().map(|irq| irq.irq)),
         affinity: list(affinity.flatten().copied()),
@@ -132,16 +136,18 @@ pub(super) fn sum(mut counts: impl Iterator<Item = Option<u64>>) -> Option<u64> 
     counts.try_fold(0_u64, |sum, count| Some(sum.saturating_add(count?)))
 }
 
-/// A sum over polls of a NIC. That there were none is only known if all were counted.
+/// A sum over the polls of a queue. That there were none is only known if all polls were seen, and if it is
+/// known of each NAPI that receives which queue it serves.
 pub(super) fn sum_of_polls(
     frame: &Frame,
     nic: &Nic,
-    polls: &[&NapiCpu],
+    (queue, polls): (Option<u32>, &[&NapiCpu]),
     of: fn(&NapiCpu) -> Option<u64>,
 ) -> Option<u64> {
-    let may_lack_some = polls.is_empty() && frame.window.is_some();
-    nic.napis.as_ref().filter(|_| !may_lack_some)?;
-    sum(polls.iter().map(|on| of(on)))
+    let napis = nic.napis.as_ref()?;
+    let may_be_of_it = |napi: &Napi| napi.queue.is_none() && napi.kind != Some(NapiKind::Tx);
+    let may_lack_some = frame.window.is_some() || (queue.is_some() && napis.iter().any(may_be_of_it));
+    if polls.is_empty() && may_lack_some { None } else { sum(polls.iter().map(|on| of(on))) }
 }
 
 /// A queue's number, and whether it only sends.
