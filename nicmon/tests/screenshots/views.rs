@@ -172,7 +172,7 @@ fn large(cpus: u32, nics: u32) -> Frame {
 fn of_a_thousand_cpus() {
     let mut state = State::new(Source::Live { delay: Duration::from_secs(1) }, Theme::COLOUR);
     update(&mut state, Event::Frame(Arc::new(large(1024, 64))));
-    for (width, height) in [(200, 60), (80, 24)] {
+    for (width, height) in SIZES {
         let name = format!("thousand_{width}x{height}");
         insta::assert_snapshot!(name, every_view(&mut state, width, height));
     }

@@ -48,7 +48,7 @@ const COLUMNS: [Column; 9] = [
     Column {
         head: "WORST CPU",
         is_time: true,
-        width: 10,
+        width: 11,
         rank: 1,
         order: None,
         cell: |state, _, nic| worst(state, nic),
@@ -234,11 +234,11 @@ mod tests {
         };
         let heads = |width| of(&state, false, width);
         assert_eq!(heads(5), [""; 0]);
-        assert_eq!(heads(16), ["LOAD%", "WORST CPU"]);
-        assert_eq!(heads(24), ["LOAD%", "WORST CPU", "RXPKT/s"]);
-        assert_eq!(heads(31), ["LOAD%", "WORST CPU", "RXPKT/s", "DROP/s"]);
+        assert_eq!(heads(17), ["LOAD%", "WORST CPU"]);
+        assert_eq!(heads(25), ["LOAD%", "WORST CPU", "RXPKT/s"]);
+        assert_eq!(heads(32), ["LOAD%", "WORST CPU", "RXPKT/s", "DROP/s"]);
         assert_eq!(heads(100).len(), COLUMNS.len());
-        assert_eq!(of(&state, true, 24), ["LOAD%", "WORST CPU"], "estimates are wider");
+        assert_eq!(of(&state, true, 25), ["LOAD%", "WORST CPU"], "estimates are wider");
         state.columns = vec!["DROP/s".to_owned(), "LOAD%".to_owned()];
         assert_eq!(of(&state, false, 100), ["LOAD%", "DROP/s"]);
     }
