@@ -1,5 +1,7 @@
 //! Best, median and mean values, and whether the targets are reached.
 
+use crate::estimate::mean;
+
 /// The measurements of one contender; smaller is better.
 #[derive(Default)]
 pub(crate) struct Figures(Vec<f64>);
@@ -22,7 +24,7 @@ impl Figures {
 
     /// The mean: what a contender costs that does not measure all the time.
     pub(crate) fn mean(&self) -> Option<f64> {
-        (!self.0.is_empty()).then(|| self.0.iter().sum::<f64>() / self.0.len() as f64)
+        (!self.0.is_empty()).then(|| mean(&self.0))
     }
 }
 
