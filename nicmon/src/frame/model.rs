@@ -131,6 +131,16 @@ impl Frame {
         self.cpus.len() >= self.host.cpus_online as usize
     }
 
+    /// How long a NIC's counters were known, in ns: a sum of frames may lack some.
+    pub fn counters_known_ns(&self, nic: &Nic) -> u64 {
+        self.interval_ns.saturating_sub(nic.counters_gap_ns.unwrap_or(0))
+    }
+
+    /// Whether a NIC's times and packets are of the same time, CPUs and polls.
+    pub fn can_divide_by_packets(&self, nic: &Nic) -> bool {
+        nic.counters_gap_ns.is_none() && nic.is_timed() && self.has_all_cpus()
+    }
+
     /// How long it was known what sockets cost.
     pub fn sockets_known_ns(&self) -> u64 {
         self.interval_ns.saturating_sub(self.host.sockets_gap.map_or(0, |gap| gap.ns))

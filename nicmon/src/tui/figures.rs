@@ -5,6 +5,11 @@ use std::{cmp::Reverse, collections::HashMap};
 use super::{Sort, Units, text::Figure};
 use crate::frame::{Cpu, Frame, Nic, NicCpu, pct_of, per_s};
 
+/// What stands before times of a frame: a mark if they are estimates from windows.
+pub(super) fn mark(frame: &Frame) -> &'static str {
+    if frame.window.is_some() { "~" } else { "" }
+}
+
 /// A time in percent of the interval; unknown if the interval has no length.
 pub(super) fn share(ns: Option<u64>, interval_ns: u64) -> Option<f64> {
     ns.filter(|_| interval_ns > 0).map(|ns| pct_of(ns, interval_ns))
@@ -48,20 +53,29 @@ pub(super) fn load_on(nic: &Nic, cpu: u32) -> Figure {
 
 /// What a NIC did on these CPUs, in these units. Packets that busy polls took have no time of their own.
 pub(super) fn cell(frame: &Frame, nic: &Nic, cpus: &[&Cpu], units: Units) -> Figure {
+    let load = || total(cpus.iter().map(|cpu| load_on(nic, cpu.cpu)));
+    if units == Units::Pct {
+        return load();
+    }
     let on: Vec<&NicCpu> =
         cpus.iter().filter_map(|cpu| nic.cpus.iter().find(|on| on.cpu == cpu.cpu)).collect();
-    let sum = |of: fn(&NicCpu) -> Option<u64>| {
-        on.iter().map(|on| of(on)).try_fold(0_u64, |sum, part| Some(sum.saturating_add(part?)))
-    };
+    if on.is_empty() {
+        return load();
+    }
+    let sum = |of: fn(&NicCpu) -> Option<u64>| sum(on.iter().map(|on| of(on)));
     match units {
-        Units::Packets if !on.is_empty() => per_s(sum(|on| on.work), frame.interval_ns).into(),
-        Units::NsPerPacket if !on.is_empty() => match (sum(NicCpu::poll_time_ns), sum(|on| on.work)) {
+        Units::Packets => per_s(sum(|on| on.work), frame.interval_ns).into(),
+        _ => match (sum(NicCpu::poll_time_ns), sum(|on| on.work)) {
             (Some(_), Some(0)) => Figure::Nothing,
             (Some(ns), Some(work)) if nic.is_timed() => Figure::Known(ns as f64 / work as f64),
             _ => Figure::Unknown,
         },
-        _ => total(cpus.iter().map(|cpu| load_on(nic, cpu.cpu))),
     }
+}
+
+/// The sum of counts or times, unknown if one of them is.
+pub(super) fn sum(mut parts: impl Iterator<Item = Option<u64>>) -> Option<u64> {
+    parts.try_fold(0_u64, |sum, part| Some(sum.saturating_add(part?)))
 }
 
 /// The sum of figures, unknown if one of them is.
@@ -71,11 +85,6 @@ pub(super) fn total(figures: impl Iterator<Item = Figure>) -> Figure {
         (Figure::Known(a), Figure::Known(b)) => Figure::Known(a + b),
         (Figure::Nothing, other) | (other, Figure::Nothing) => other,
     })
-}
-
-/// How long a NIC's counters were known: a sum of frames may lack some.
-pub(super) fn counted_ns(frame: &Frame, nic: &Nic) -> u64 {
-    frame.interval_ns.saturating_sub(nic.counters_gap_ns.unwrap_or(0))
 }
 
 /// Packets that were dropped for lack of room or of a receiver. This leaves out damaged packets (`rx_crc`),
@@ -94,8 +103,7 @@ pub(super) fn ns_per_packet(frame: &Frame, nic: &Nic) -> Figure {
     let known = || {
         let packets = nic.counters.packets()?;
         let ns = nic.poll_time_ns()?.saturating_add(nic.hardirq_time_ns()?);
-        let belong = nic.is_timed() && nic.counters_gap_ns.is_none() && frame.has_all_cpus();
-        belong.then_some((ns, packets))
+        frame.can_divide_by_packets(nic).then_some((ns, packets))
     };
     match known() {
         None => Figure::Unknown,

@@ -277,8 +277,8 @@ fn back(state: &State) -> String {
     match state.trail.last() {
         _ if state.help.is_some() || state.explains => "Esc back".to_owned(),
         _ if state.shows_queue => "Esc all queues".to_owned(),
-        Some(view) if state.help.is_none() && !state.explains => format!("Esc {}", view.name()),
-        _ => "Esc back".to_owned(),
+        Some(view) => format!("Esc {}", view.name()),
+        None => "Esc back".to_owned(),
     }
 }
 

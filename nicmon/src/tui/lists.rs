@@ -8,7 +8,7 @@ use std::{
 use super::{CpuOrder, Grouping, NicId, QueueId, State, Target, figures};
 use crate::{
     frame::{
-        Cpu, Finding, Frame, Irq, Nic,
+        Cpu, Finding, Frame, Irq, Napi, Nic,
         topology::{self, Queue},
     },
     present::{
@@ -83,6 +83,10 @@ pub(super) struct Group<'a> {
 
 /// The CPUs in groups, by number.
 pub(super) fn groups<'a>(state: &State, frame: &'a Frame, grouping: Grouping) -> Vec<Group<'a>> {
+    if grouping == Grouping::Cpu {
+        let alone = |cpu: &'a Cpu| Group { number: Some(cpu.cpu), cpus: vec![cpu] };
+        return frame.cpus.iter().map(alone).collect();
+    }
     let known = state.setup.as_ref().and_then(|setup| setup.topology.as_ref());
     let known: HashMap<u32, &topology::Cpu> =
         known.iter().flat_map(|topology| &topology.cpus).map(|cpu| (cpu.cpu, cpu)).collect();
@@ -134,23 +138,11 @@ pub(super) fn chosen_finding(state: &State, findings: &[&Finding]) -> usize {
 /// Whether this is what is chosen: the row with the mark, or the order.
 pub(super) fn is_chosen(state: &State, frame: &Frame, target: &Target) -> bool {
     match target {
-        Target::Nic(id) => {
-            let nics = nics(state, frame);
-            nics.get(chosen_nic(state, &nics)).is_some_and(|nic| id.is(nic))
-        }
-        Target::Cpu(number) => {
-            let cpus = cpus(state, frame);
-            cpus.get(chosen_cpu(state, &cpus)).is_some_and(|(cpu, _)| cpu.cpu == *number)
-        }
-        Target::Queue(queue) => nic(state, frame).is_some_and(|nic| {
-            let queues = queues(frame, nic, setup(state, nic));
-            queues.get(chosen_queue(state, &queues)) == Some(queue)
-        }),
+        Target::Nic(id) => listed_nic(state, frame).is_some_and(|nic| id.is(nic)),
+        Target::Cpu(number) => cpu(state, frame).is_some_and(|cpu| cpu.cpu == *number),
+        Target::Queue(id) => nic(state, frame).and_then(|nic| queue(state, frame, nic)) == Some(*id),
         Target::Driver(subject) => state.drivers.chosen.as_ref() == Some(subject),
-        Target::Finding(key) => {
-            let findings = findings(state, frame);
-            findings.get(chosen_finding(state, &findings)).is_some_and(|finding| finding.key() == *key)
-        }
+        Target::Finding(key) => finding(state, frame).is_some_and(|finding| finding.key() == *key),
         Target::NicOrder(sort) => state.sort == *sort,
         Target::CpuOrder(order) => state.cpu_order == *order,
     }
@@ -173,9 +165,47 @@ pub(super) fn setup<'a>(state: &'a State, nic: &Nic) -> Option<&'a topology::Nic
     nics.iter().find(|known| nic.netns == Some(known.netns) && known.ifindex == nic.ifindex)
 }
 
+/// The chosen one of them.
+pub(super) fn listed_nic<'a>(state: &State, frame: &'a Frame) -> Option<&'a Nic> {
+    let nics = nics(state, frame);
+    nics.get(chosen_nic(state, &nics)).copied()
+}
+
+/// The chosen CPU.
+pub(super) fn cpu<'a>(state: &State, frame: &'a Frame) -> Option<&'a Cpu> {
+    let cpus = cpus(state, frame);
+    cpus.get(chosen_cpu(state, &cpus)).map(|(cpu, _)| *cpu)
+}
+
+/// The chosen queue of a NIC; `None` if it has none.
+pub(super) fn queue(state: &State, frame: &Frame, nic: &Nic) -> Option<QueueId> {
+    let queues = queues(frame, nic, setup(state, nic));
+    queues.get(chosen_queue(state, &queues)).copied()
+}
+
+/// The chosen finding.
+pub(super) fn finding<'a>(state: &State, frame: &'a Frame) -> Option<&'a Finding> {
+    let findings = findings(state, frame);
+    findings.get(chosen_finding(state, &findings)).copied()
+}
+
 /// The interrupts of a NIC.
 pub(super) fn irqs<'a>(frame: &'a Frame, nic: &'a Nic) -> impl Iterator<Item = &'a Irq> {
     frame.irqs.iter().filter(|irq| irq.nic.as_ref() == Some(&nic.name))
+}
+
+/// Those of a queue by its number, or those that belong to none.
+pub(super) fn irqs_of_queue<'a>(
+    frame: &'a Frame,
+    nic: &'a Nic,
+    queue: Option<u32>,
+) -> impl Iterator<Item = &'a Irq> {
+    irqs(frame, nic).filter(move |irq| irq.queue == queue)
+}
+
+/// The NAPIs of a queue by its number, or those of which no queue is known.
+pub(super) fn napis_of_queue(nic: &Nic, queue: Option<u32>) -> impl Iterator<Item = &Napi> {
+    nic.napis.iter().flatten().filter(move |napi| napi.queue == queue)
 }
 
 /// The queues of a NIC by number: those that are set up and those that were polled. The last are the others

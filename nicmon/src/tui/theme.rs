@@ -46,19 +46,17 @@ impl Theme {
     /// (<https://no-color.org>), and `TERM` and `COLORTERM` say how many there are.
     pub fn from_environment() -> Self {
         let [term, colorterm, no_color] = ["TERM", "COLORTERM", "NO_COLOR"].map(variable);
-        // The first that is set to something counts (locale(7)).
-        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(std::env::var_os);
-        let locale =
-            locale.map(|value| value.to_string_lossy().to_lowercase()).find(|value| !value.is_empty());
-        let has_bars = locale.is_some_and(|name| name.contains("utf-8") || name.contains("utf8"));
-        Self { has_bars, ..Self::of(term.as_deref(), colorterm.as_deref(), no_color.as_deref()) }
+        Self {
+            has_bars: locale_has_bars(),
+            ..Self::of(term.as_deref(), colorterm.as_deref(), no_color.as_deref())
+        }
     }
 
     /// With colours, whatever `NO_COLOR` says: as many as the terminal has, and at least 16.
     pub fn coloured() -> Self {
         let [term, colorterm] = ["TERM", "COLORTERM"].map(variable);
         let theme = Self::of(term.as_deref(), colorterm.as_deref(), None);
-        Self { colours: theme.colours.max(Colours::Sixteen), ..Self::from_environment() }
+        Self { colours: theme.colours.max(Colours::Sixteen), has_bars: locale_has_bars() }
     }
 
     /// Without colours.
@@ -181,6 +179,14 @@ impl Theme {
     pub(super) fn mark() -> Style {
         Style::new().add_modifier(Modifier::REVERSED)
     }
+}
+
+/// Whether the locale is of UTF-8.
+fn locale_has_bars() -> bool {
+    // The first that is set to something counts (locale(7)).
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(std::env::var_os);
+    let locale = locale.map(|value| value.to_string_lossy().to_lowercase()).find(|value| !value.is_empty());
+    locale.is_some_and(|name| name.contains("utf-8") || name.contains("utf8"))
 }
 
 /// A variable of the environment.

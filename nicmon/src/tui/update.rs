@@ -205,8 +205,7 @@ fn sort(state: &mut State) {
 
 fn copy(state: &mut State) -> Option<Wish> {
     let frame = state.frame.clone()?;
-    let findings = lists::findings(state, &frame);
-    let finding = findings.get(lists::chosen_finding(state, &findings))?;
+    let finding = lists::finding(state, &frame)?;
     state.notice = Some("copied, if the terminal allows it".to_owned());
     Some(Wish::Copy(lists::as_text(&frame, finding)))
 }

@@ -70,13 +70,8 @@ pub(super) fn section(report: &Report<'_>) -> String {
     .concat()
 }
 
-/// How long a NIC's counters were known.
-fn known_ns(frame: &Frame, nic: &Nic) -> u64 {
-    frame.interval_ns.saturating_sub(nic.counters_gap_ns.unwrap_or(0))
-}
-
 fn rates_row(frame: &Frame, nic: &Nic) -> [String; 7] {
-    let (counters, known_ns) = (&nic.counters, known_ns(frame, nic));
+    let (counters, known_ns) = (&nic.counters, frame.counters_known_ns(nic));
     [
         name(&nic.name),
         nic.driver.as_deref().map_or_else(|| "-".to_owned(), name),
@@ -90,7 +85,7 @@ fn rates_row(frame: &Frame, nic: &Nic) -> [String; 7] {
 
 /// What a reader of a NIC's figures must know.
 fn caveats(frame: &Frame, nic: &Nic) -> Vec<String> {
-    let (known_ns, all_ns) = (known_ns(frame, nic), frame.interval_ns);
+    let (known_ns, all_ns) = (frame.counters_known_ns(nic), frame.interval_ns);
     let mut caveats = Vec::new();
     if known_ns < all_ns && nic.counters.rx_packets.is_some() {
         caveats.push(format!(
@@ -115,8 +110,7 @@ fn caveats(frame: &Frame, nic: &Nic) -> Vec<String> {
 fn costs_row(frame: &Frame, nic: &Nic) -> [String; 6] {
     let interval_ns = frame.interval_ns;
     let cost_ns = nic.poll_time_ns().zip(nic.hardirq_time_ns()).map(|(poll, irq)| poll.saturating_add(irq));
-    // Cost and packets must cover the same time, CPUs and polls.
-    let belong = nic.counters_gap_ns.is_none() && nic.is_timed() && frame.has_all_cpus();
+    let belong = frame.can_divide_by_packets(nic);
     let per =
         |count: Option<u64>| cost_ns.zip(count.filter(|_| belong)).and_then(|(ns, count)| ns_per(ns, count));
     let worst = nic.cpus.iter().max_by(|a, b| load_of(a).total_cmp(&load_of(b)));

@@ -37,15 +37,8 @@ pub(super) fn change_view(state: &mut State, view: View) {
 pub(super) fn open(state: &mut State) {
     let Some(frame) = state.shown().cloned() else { return };
     let nic = match state.view {
-        View::Overview => {
-            let nics = lists::nics(state, &frame);
-            lists::nic_at(&nics, lists::chosen_nic(state, &nics))
-        }
-        View::Cpus => {
-            let cpus = lists::cpus(state, &frame);
-            let cpu = cpus.get(lists::chosen_cpu(state, &cpus)).map(|(cpu, _)| cpu.cpu);
-            cpu.and_then(|cpu| lists::nic_on(&frame, cpu)).map(NicId::of)
-        }
+        View::Overview => lists::listed_nic(state, &frame).map(NicId::of),
+        View::Cpus => lists::cpu(state, &frame).and_then(|cpu| lists::nic_on(&frame, cpu.cpu)).map(NicId::of),
         View::Findings => return open_finding(state, &frame),
         View::Nic => return open_queue(state, &frame),
         View::Drivers | View::Own => return,
@@ -59,10 +52,9 @@ pub(super) fn open(state: &mut State) {
 /// Shows one queue in place of all, and stays with it and its NIC, whatever else becomes busier.
 fn open_queue(state: &mut State, frame: &Frame) {
     let Some(nic) = lists::nic(state, frame) else { return };
-    let queues = lists::queues(frame, nic, lists::setup(state, nic));
-    match queues.get(lists::chosen_queue(state, &queues)) {
+    match lists::queue(state, frame, nic) {
         Some(queue) => {
-            (state.nic, state.queue, state.shows_queue) = (Some(NicId::of(nic)), Some(*queue), true);
+            (state.nic, state.queue, state.shows_queue) = (Some(NicId::of(nic)), Some(queue), true);
         }
         None => state.notice = Some("this NIC has no queues".to_owned()),
     }
@@ -70,8 +62,7 @@ fn open_queue(state: &mut State, frame: &Frame) {
 
 /// Shows what a finding is about: a NIC with its queue, or a CPU.
 fn open_finding(state: &mut State, frame: &Frame) {
-    let findings = lists::findings(state, frame);
-    let Some(finding) = findings.get(lists::chosen_finding(state, &findings)) else { return };
+    let Some(finding) = lists::finding(state, frame) else { return };
     let nic = lists::nic_of(frame, finding);
     match (nic, finding.subject.cpu) {
         (Some(nic), _) => {

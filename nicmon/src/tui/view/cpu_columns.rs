@@ -322,8 +322,7 @@ fn net_rx_runs(frame: &Frame, cpu: &Cpu) -> Option<f64> {
 
 fn hard_irqs(frame: &Frame, cpu: &Cpu) -> Option<f64> {
     let on = frame.irqs.iter().flat_map(|irq| &irq.cpus).filter(|on| on.cpu == cpu.cpu);
-    let count = on.into_iter().try_fold(0_u64, |sum, on| Some(sum.saturating_add(on.count?)));
-    per_s(count, frame.interval_ns)
+    per_s(figures::sum(on.map(|on| on.count)), frame.interval_ns)
 }
 
 fn squeezed(frame: &Frame, cpu: &Cpu) -> Option<f64> {

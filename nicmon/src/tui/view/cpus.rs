@@ -117,7 +117,7 @@ impl Layout {
 
     fn head(&self, state: &State, frame: &Frame, area: Rect, canvas: &mut Canvas) {
         let style = state.theme.head();
-        let mark = if frame.window.is_some() { "~" } else { "" };
+        let mark = figures::mark(frame);
         canvas.is_for((area.x, area.y), NUMBER, Target::CpuOrder(CpuOrder::Number));
         canvas.is_for((area.x + NUMBER, area.y), self.bar, Target::CpuOrder(CpuOrder::Load));
         left(canvas, (area.x, area.y), NUMBER, "CPU", style);

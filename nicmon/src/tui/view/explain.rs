@@ -88,32 +88,27 @@ fn subject(state: &State, frame: &Frame) -> (String, Value) {
         None => (String::new(), Value::Null),
     };
     match state.view {
-        View::Cpus => {
-            let cpus = lists::cpus(state, frame);
-            let Some((cpu, _)) = cpus.get(lists::chosen_cpu(state, &cpus)) else { return of_nic(None) };
-            (format!("CPU {}", cpu.cpu), json!({ "cpus": [cpu] }))
-        }
+        View::Cpus => match lists::cpu(state, frame) {
+            Some(cpu) => (format!("CPU {}", cpu.cpu), json!({ "cpus": [cpu] })),
+            None => of_nic(None),
+        },
         View::Nic => match lists::nic(state, frame) {
             Some(nic) => of_queue(state, frame, nic),
             None => of_nic(None),
         },
-        _ => {
-            let nics = lists::nics(state, frame);
-            of_nic(nics.get(lists::chosen_nic(state, &nics)).copied())
-        }
+        _ => of_nic(lists::listed_nic(state, frame)),
     }
 }
 
 /// The chosen queue of a NIC.
 fn of_queue(state: &State, frame: &Frame, nic: &Nic) -> (String, Value) {
-    let setup = lists::setup(state, nic);
-    let queues = lists::queues(frame, nic, setup);
-    let Some(queue) = queues.get(lists::chosen_queue(state, &queues)) else {
+    let Some(queue) = lists::queue(state, frame, nic) else {
         return (nic.name.clone(), json!({ "nics": [nic] }));
     };
     let number = queue.number();
-    let napis: Vec<&Napi> = nic.napis.iter().flatten().filter(|napi| napi.queue == number).collect();
-    let irqs: Vec<&Irq> = lists::irqs(frame, nic).filter(|irq| irq.queue == number).collect();
+    let napis: Vec<&Napi> = lists::napis_of_queue(nic, number).collect();
+    let irqs: Vec<&Irq> = lists::irqs_of_queue(frame, nic, number).collect();
+    let setup = lists::setup(state, nic);
     let set_up = setup.iter().flat_map(|setup| setup.irqs.iter().flatten());
     let set_up: Vec<&topology::Irq> = set_up.filter(|irq| irq.queue == number).collect();
     let name = number.map_or_else(|| "others".to_owned(), |number| format!("queue {number}"));

@@ -66,7 +66,7 @@ fn not_judged(frame: &Frame) -> String {
 /// The CPU with most network load, what it receives for, and how much more would fit.
 fn no_bottleneck(frame: &Frame, info: Option<&Finding>) -> Option<String> {
     let (busiest, _) = figures::network_pcts(frame).into_iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
-    let about = if frame.window.is_some() { "~" } else { "" };
+    let about = figures::mark(frame);
     let receive = busiest.softirq.and_then(|all| all.net_rx.vector.time_ns());
     let receive = receive.map_or_else(String::new, |ns| {
         let nic =

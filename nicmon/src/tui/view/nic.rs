@@ -48,11 +48,11 @@ pub(super) fn render(state: &State, frame: &Frame, area: Rect, canvas: &mut Canv
 
 fn rates(frame: &Frame, nic: &Nic) -> String {
     let counters = &nic.counters;
-    let mark = if frame.window.is_some() { "~" } else { "" };
+    let mark = figures::mark(frame);
     format!(
         "receives {} bit/s, sends {} bit/s; takes {mark}{} % of a CPU, {mark}{} ns per packet",
-        bits(figures::counted_ns(frame, nic), counters.rx_bytes),
-        bits(figures::counted_ns(frame, nic), counters.tx_bytes),
+        bits(frame.counters_known_ns(nic), counters.rx_bytes),
+        bits(frame.counters_known_ns(nic), counters.tx_bytes),
         Figure::from(figures::load_pct(nic, frame.interval_ns)).text(short_pct),
         figures::ns_per_packet(frame, nic).text(whole),
     )

@@ -7,7 +7,7 @@ use crate::{
     present::text::printable,
     tui::{
         Canvas, NicId, Sort, State, Target, Theme,
-        figures::{self, Worst, counted_ns},
+        figures::{self, Worst},
         lists,
         paint::{left, right},
         text::{Figure, scaled, short_pct, whole},
@@ -59,7 +59,7 @@ const COLUMNS: [Column; 9] = [
         width: 8,
         rank: 2,
         order: Some(Sort::Received),
-        cell: |_, f, nic| (rate(counted_ns(f, nic), nic.counters.rx_packets), Style::new()),
+        cell: |_, f, nic| (rate(f.counters_known_ns(nic), nic.counters.rx_packets), Style::new()),
     },
     Column {
         head: "TXPKT/s",
@@ -67,7 +67,7 @@ const COLUMNS: [Column; 9] = [
         width: 8,
         rank: 4,
         order: None,
-        cell: |_, f, nic| (rate(counted_ns(f, nic), nic.counters.tx_packets), Style::new()),
+        cell: |_, f, nic| (rate(f.counters_known_ns(nic), nic.counters.tx_packets), Style::new()),
     },
     Column {
         head: "RXbit/s",
@@ -75,7 +75,7 @@ const COLUMNS: [Column; 9] = [
         width: 8,
         rank: 5,
         order: None,
-        cell: |_, f, nic| (bits(counted_ns(f, nic), nic.counters.rx_bytes), Style::new()),
+        cell: |_, f, nic| (bits(f.counters_known_ns(nic), nic.counters.rx_bytes), Style::new()),
     },
     Column {
         head: "TXbit/s",
@@ -83,7 +83,7 @@ const COLUMNS: [Column; 9] = [
         width: 8,
         rank: 6,
         order: None,
-        cell: |_, f, nic| (bits(counted_ns(f, nic), nic.counters.tx_bytes), Style::new()),
+        cell: |_, f, nic| (bits(f.counters_known_ns(nic), nic.counters.tx_bytes), Style::new()),
     },
     Column { head: "DROP/s", is_time: false, width: 7, rank: 3, order: Some(Sort::Drops), cell: drops },
     Column {
@@ -214,7 +214,7 @@ pub(super) fn bits(time_ns: u64, bytes: Option<u64>) -> String {
 }
 
 fn drops(state: &State, frame: &Frame, nic: &Nic) -> (String, Style) {
-    (rate(counted_ns(frame, nic), figures::dropped(nic)), state.theme.loud())
+    (rate(frame.counters_known_ns(nic), figures::dropped(nic)), state.theme.loud())
 }
 
 fn per_packet(frame: &Frame, nic: &Nic) -> (String, Style) {

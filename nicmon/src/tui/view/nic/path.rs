@@ -4,11 +4,7 @@
 use crate::{
     frame::{Frame, Nic, NicDrops},
     present::text::known,
-    tui::{
-        figures,
-        paint::wrapped,
-        view::{nic::queues::sum, nics::rate},
-    },
+    tui::{figures, paint::wrapped, view::nics::rate},
 };
 
 /// Widths of a stage's name and of the packets that came to it.
@@ -41,7 +37,7 @@ fn line(name: &str, packets: &str, lost: &str) -> String {
 
 /// In the order in which received packets pass, and then sending.
 fn stages(frame: &Frame, nic: &Nic) -> Vec<Stage> {
-    let counted_ns = figures::counted_ns(frame, nic);
+    let counted_ns = frame.counters_known_ns(nic);
     let of = |count: Option<u64>| rate(counted_ns, count);
     let drops = |drop: fn(&NicDrops) -> u64| of(nic.counters.drops.as_ref().map(drop));
     let mut stages = vec![
@@ -90,5 +86,5 @@ fn stages(frame: &Frame, nic: &Nic) -> Vec<Stage> {
 /// What its polls returned on all CPUs: unknown if not all CPUs are shown, or if not all polls were seen.
 fn polled(frame: &Frame, nic: &Nic) -> Option<u64> {
     let are_seen = nic.napis.is_some() && frame.window.is_none() && frame.has_all_cpus();
-    sum(nic.cpus.iter().map(|on| on.work)).filter(|_| are_seen)
+    figures::sum(nic.cpus.iter().map(|on| on.work)).filter(|_| are_seen)
 }

@@ -2,7 +2,7 @@
 
 use ratatui::{layout::Rect, style::Style};
 
-use super::queues::{cell, irqs_of, label, per_poll, sum, sum_of_polls};
+use super::queues::{cell, label, per_poll, sum_of_polls};
 use crate::{
     frame::{
         Frame, Irq, Napi, NapiCpu, NapiKind, NapiMode, Nic, cpu_list, per_s,
@@ -39,8 +39,8 @@ pub(super) fn render(
     canvas: &mut Canvas,
 ) {
     let setup = lists::setup(state, nic);
-    let irqs: Vec<&Irq> = irqs_of(frame, nic, queue).collect();
-    let napis: Vec<&Napi> = nic.napis.iter().flatten().filter(|napi| napi.queue == queue).collect();
+    let irqs: Vec<&Irq> = lists::irqs_of_queue(frame, nic, queue).collect();
+    let napis: Vec<&Napi> = lists::napis_of_queue(nic, queue).collect();
     let of = Of { nic, queue, irqs, napis };
     let text: Vec<_> = about(frame, &of, setup).into_iter().zip(0..).collect();
     let style = |at| if at == 0 { Theme::name() } else { Style::new() };
@@ -129,7 +129,7 @@ fn by_cpu(state: &State, frame: &Frame, of: &Of, area: Rect, canvas: &mut Canvas
     if area.height < 2 {
         return;
     }
-    let mark = if frame.window.is_some() { "~" } else { "" };
+    let mark = figures::mark(frame);
     left(canvas, (area.x, area.y), CPU, "CPU", state.theme.head());
     let fit = usize::from(area.width.saturating_sub(CPU) / FIGURE);
     for (head, at) in HEADS.into_iter().take(fit).zip(0..) {
@@ -170,6 +170,6 @@ fn on_cpu(frame: &Frame, of: &Of, cpu: u32) -> [Figure; 6] {
         rate(polls),
         rate(repolls),
         per_poll(work, polls),
-        rate(sum(fired)),
+        rate(figures::sum(fired)),
     ]
 }

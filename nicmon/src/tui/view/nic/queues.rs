@@ -85,7 +85,7 @@ fn head(state: &State, frame: &Frame, area: Rect, canvas: &mut Canvas) {
         left(canvas, (x, area.y), width, head, state.theme.head());
         x += width;
     }
-    let mark = if frame.window.is_some() { "~" } else { "" };
+    let mark = figures::mark(frame);
     for (head, width) in FIGURES {
         let head = if head == "LOAD%" { format!("{mark}{head}") } else { head.to_owned() };
         right(canvas, (x, area.y), width, &head, state.theme.head());
@@ -97,24 +97,14 @@ fn rows(frame: &Frame, nic: &Nic, setup: Option<&topology::Nic>) -> Vec<Row> {
     lists::queues(frame, nic, setup).into_iter().map(|queue| row(frame, nic, setup, queue)).collect()
 }
 
-/// The interrupts of a queue by its number, or those that belong to none.
-pub(super) fn irqs_of<'a>(
-    frame: &'a Frame,
-    nic: &'a Nic,
-    queue: Option<u32>,
-) -> impl Iterator<Item = &'a Irq> {
-    lists::irqs(frame, nic).filter(move |irq| irq.queue == queue)
-}
-
 /// A queue by its number, or all that belongs to none.
 fn row(frame: &Frame, nic: &Nic, setup: Option<&topology::Nic>, id: QueueId) -> Row {
     let queue = id.number();
-    let irqs: Vec<&Irq> = irqs_of(frame, nic, queue).collect();
-    let polls = nic.napis.iter().flatten().filter(|napi: &&Napi| napi.queue == queue);
-    let polls: Vec<&NapiCpu> = polls.flat_map(|napi| &napi.cpus).collect();
+    let irqs: Vec<&Irq> = lists::irqs_of_queue(frame, nic, queue).collect();
+    let polls: Vec<&NapiCpu> = lists::napis_of_queue(nic, queue).flat_map(|napi| &napi.cpus).collect();
     let polled = |of: fn(&NapiCpu) -> Option<u64>| sum_of_polls(frame, nic, (queue, &polls), of);
     let rate = |count: Option<u64>| Figure::from(per_s(count, frame.interval_ns));
-    let fired = sum(irqs.iter().flat_map(|irq| &irq.cpus).map(|on| on.count));
+    let fired = figures::sum(irqs.iter().flat_map(|irq| &irq.cpus).map(|on| on.count));
     let (calls, work) = (polled(|on| on.polls), polled(|on| on.work));
     let load = figures::share(polled(NapiCpu::poll_time_ns), frame.interval_ns);
     let known = setup.iter().flat_map(|setup| setup.irqs.iter().flatten());
@@ -131,11 +121,6 @@ fn row(frame: &Frame, nic: &Nic, setup: Option<&topology::Nic>, id: QueueId) -> 
     }
 }
 
-/// The sum of counts, unknown if one of them is.
-pub(super) fn sum(mut counts: impl Iterator<Item = Option<u64>>) -> Option<u64> {
-    counts.try_fold(0_u64, |sum, count| Some(sum.saturating_add(count?)))
-}
-
 /// A sum over the polls of a queue. That there were none is only known if all polls were seen, and if it is
 /// known of each NAPI that receives which queue it serves.
 pub(super) fn sum_of_polls(
@@ -147,7 +132,7 @@ pub(super) fn sum_of_polls(
     let napis = nic.napis.as_ref()?;
     let may_be_of_it = |napi: &Napi| napi.queue.is_none() && napi.kind != Some(NapiKind::Tx);
     let may_lack_some = frame.window.is_some() || (queue.is_some() && napis.iter().any(may_be_of_it));
-    if polls.is_empty() && may_lack_some { None } else { sum(polls.iter().map(|on| of(on))) }
+    if polls.is_empty() && may_lack_some { None } else { figures::sum(polls.iter().map(|on| of(on))) }
 }
 
 /// A queue's number, and whether it only sends.
